@@ -1,0 +1,8 @@
+//! Compiles the fleet link's messages, without protoc.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=src/link/link.proto");
+    let descriptors = protox::compile(["src/link/link.proto"], ["src/link"])?;
+    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
+    Ok(())
+}

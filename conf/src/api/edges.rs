@@ -1,0 +1,62 @@
+//! `/v1/edges`.
+
+use crate::change::{Epoch, ProcessId, Revision};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `GET /v1/edges`: the roster, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Edges {
+    /// Every edge process that has joined and not left.
+    pub edges: Vec<Edge>,
+    /// The newest accepted entry.
+    pub head: Epoch,
+}
+
+/// One edge process of the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Edge {
+    /// The operator's name for it.
+    pub edge: String,
+    /// This run of it.
+    pub process: ProcessId,
+    /// Connected or not.
+    pub state: EdgeState,
+    /// The newest epoch that all its workers obey.
+    pub acked: Epoch,
+    /// When it joined, as an epoch.
+    pub joined: Epoch,
+    /// What it said of itself.
+    pub about: BTreeMap<String, String>,
+    /// Its version; empty before it has spoken to this replica.
+    pub version: String,
+    /// What policy it runs.
+    pub policy: PolicyOnEdge,
+}
+
+/// Whether an edge is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeState {
+    /// Its stream to a replica is open.
+    Connected,
+    /// It has joined and not left, but no stream is open.
+    Disconnected,
+}
+
+/// The policy that an edge runs, and why it does not run its target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PolicyOnEdge {
+    /// Revision of what runs.
+    pub revision: Option<Revision>,
+    /// Digest of what runs, as the edge computed it.
+    pub digest: Option<String>,
+    /// Revision that it can't build.
+    pub failed: Option<Revision>,
+    /// Why.
+    pub reason: Option<String>,
+}

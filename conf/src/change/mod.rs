@@ -1,0 +1,143 @@
+//! The change log: what an entry says, where it stands, and what a purge names.
+//!
+//! An entry is stored and hashed as the exact JSON bytes that its writer produced ([`Entry::encode`]); nobody writes it
+//! again. Readers refuse a kind that they do not know: a replica that skipped one would hold another truth.
+
+mod position;
+mod target;
+
+pub use position::{Epoch, LogId, Position, ProcessId, Revision, SiteId};
+pub use target::{Mode, Target};
+
+use crate::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The most bytes of one encoded entry: it must pass a broker with default settings.
+pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
+/// The most targets of one purge entry.
+pub const PURGE_TARGETS_MAX: usize = 1_000;
+/// The most bytes of an idempotency key.
+pub const KEY_BYTES_MAX: usize = 200;
+
+/// One entry of the change log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The writer's name for it; the answer to the writer is found by it after the fold.
+    pub id: Uuid,
+    /// The writer's idempotency key: an entry whose key was folded within [the window](REPEAT_WINDOW_ENTRIES) is a repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Who asked, for people: `token:default`, `edge:paris`, `event:cms`.
+    pub by: String,
+    /// The writer's clock, for people. Nothing is decided by it.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What changes.
+    pub change: Change,
+}
+
+/// How many entries back the fold looks for an entry with the same idempotency key or event identity.
+pub const REPEAT_WINDOW_ENTRIES: u64 = 1_000_000;
+
+/// What an entry changes. An unknown kind is an error on reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Change {
+    /// The first entry of every log: its identity.
+    LogCreated {
+        /// The new identity.
+        log: LogId,
+    },
+    /// A policy revision becomes the target of all edges. Its bundle lies in the store under its digest.
+    Policy {
+        /// Digest of the bundle.
+        digest: Digest,
+        /// Names of all its sites; the fold gives an id to each that is new.
+        sites: Vec<String>,
+        /// The head revision that the writer saw, if it wants compare-and-set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<Revision>,
+        /// Why, in the author's words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        message: String,
+    },
+    /// Stored objects stop being servable (hard) or become stale (soft).
+    Purge {
+        /// Hard or soft.
+        mode: Mode,
+        /// What is purged: at most [`PURGE_TARGETS_MAX`].
+        targets: Vec<Target>,
+        /// The content event behind it, if one is; the fold drops repeats of (source, id).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<EventId>,
+    },
+    /// An edge process joins the roster.
+    EdgeJoined {
+        /// This run of the edge.
+        process: ProcessId,
+        /// The operator's name for the edge; several processes may carry it during an upgrade.
+        edge: String,
+        /// What else the edge says of itself, for people: version, addresses, place.
+        #[serde(default)]
+        about: BTreeMap<String, String>,
+    },
+    /// An edge process leaves the roster.
+    EdgeLeft {
+        /// Which.
+        process: ProcessId,
+        /// A clean stop, or taken out by the operator.
+        why: LeaveReason,
+    },
+}
+
+/// Why an edge process left the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// It drained and said so.
+    Stopped,
+    /// `latencify edge remove`.
+    Removed,
+}
+
+/// The identity of a content event (CloudEvents 1.0 §3.1: source and id are unique together).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EventId {
+    /// The event's `source`.
+    pub source: String,
+    /// The event's `id`.
+    pub id: String,
+}
+
+/// An entry that can't be encoded or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// Larger than [`ENTRY_BYTES_MAX`].
+    #[error("an entry of {0} bytes is larger than {ENTRY_BYTES_MAX}: split it")]
+    TooLarge(usize),
+    /// Not an entry that this version knows.
+    #[error("entry not understood: {0}; a newer version may have written it: upgrade this replica")]
+    NotUnderstood(#[source] serde_json::Error),
+}
+
+impl Entry {
+    /// The bytes that are stored, hashed and delivered.
+    pub fn encode(&self) -> Result<Vec<u8>, EntryError> {
+        let bytes = serde_json::to_vec(self).map_err(EntryError::NotUnderstood)?;
+        if bytes.len() > ENTRY_BYTES_MAX {
+            return Err(EntryError::TooLarge(bytes.len()));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads what [`Entry::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
+        if bytes.len() > ENTRY_BYTES_MAX {
+            return Err(EntryError::TooLarge(bytes.len()));
+        }
+        serde_json::from_slice(bytes).map_err(EntryError::NotUnderstood)
+    }
+}

@@ -1,0 +1,16 @@
+//! The link between control and edge: its messages, the hash chain, and both ends as state machines without I/O
+//! (edge, control and simulator drive the same code).
+//!
+//! The `.proto` beside this file is compiled here, messages only; gateway and control make their own stubs from
+//! [`DESCRIPTOR_SOURCE`] with these types.
+
+/// The messages, as generated.
+#[allow(missing_docs, clippy::pedantic)]
+pub mod message {
+    include!(concat!(env!("OUT_DIR"), "/latencify.link.v1.rs"));
+}
+
+pub mod chain;
+
+/// The version of the protocol that this build speaks.
+pub const PROTOCOL: u32 = 1;
