@@ -22,7 +22,10 @@ mod tests {
     use super::*;
 
     const fn point(latitude: f64, longitude: f64) -> Point {
-        Point { latitude, longitude }
+        Point {
+            latitude,
+            longitude,
+        }
     }
 
     const PARIS: Point = point(48.8566, 2.3522);
@@ -35,16 +38,42 @@ mod tests {
             ("nowhere to go", PARIS, PARIS, 0.0),
             ("Paris to New York", PARIS, NEW_YORK, 5837.0),
             ("Paris to Tokyo", PARIS, TOKYO, 9712.0),
-            ("Tokyo to New York, over the date line", TOKYO, NEW_YORK, 10_849.0),
-            ("one degree across the date line", point(0.0, 179.5), point(0.0, -179.5), 111.2),
-            ("pole to pole", point(90.0, 0.0), point(-90.0, 77.0), 20_015.1),
-            ("antipodes", point(12.3, 45.6), point(-12.3, -134.4), 20_015.1),
+            (
+                "Tokyo to New York, over the date line",
+                TOKYO,
+                NEW_YORK,
+                10_849.0,
+            ),
+            (
+                "one degree across the date line",
+                point(0.0, 179.5),
+                point(0.0, -179.5),
+                111.2,
+            ),
+            (
+                "pole to pole",
+                point(90.0, 0.0),
+                point(-90.0, 77.0),
+                20_015.1,
+            ),
+            (
+                "antipodes",
+                point(12.3, 45.6),
+                point(-12.3, -134.4),
+                20_015.1,
+            ),
         ];
         for (what, from, to, expected) in table {
             let there = distance_km(from, to);
             let back = distance_km(to, from);
-            assert!((there - expected).abs() <= 5.0, "{what}: {there} km, expected {expected}");
-            assert!((there - back).abs() < 1e-6, "{what}: {there} there and {back} back");
+            assert!(
+                (there - expected).abs() <= 5.0,
+                "{what}: {there} km, expected {expected}"
+            );
+            assert!(
+                (there - back).abs() < 1e-6,
+                "{what}: {there} there and {back} back"
+            );
         }
     }
 }

@@ -45,8 +45,10 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn of(path: &Path) -> Result<Self, GeoIpError> {
-        let meta = fs::metadata(path)
-            .map_err(|source| GeoIpError::Unreadable { path: path.to_owned(), source })?;
+        let meta = fs::metadata(path).map_err(|source| GeoIpError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(Self {
             device: meta.dev(),
             inode: meta.ino(),
@@ -68,7 +70,11 @@ impl File {
     pub(crate) fn open(path: &Path) -> Result<Self, GeoIpError> {
         // Taken before the file is opened: if it is replaced in between, the next look finds the difference.
         let identity = Identity::of(path)?;
-        Ok(Self { path: path.to_owned(), identity, reader: map(path)? })
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            reader: map(path)?,
+        })
     }
 
     /// The place of an address, if the file has a record for it. A file of IPv4 alone knows no IPv6 address.
@@ -87,7 +93,13 @@ fn map(path: &Path) -> Result<Reader<Mmap>, GeoIpError> {
     // update replace these files by rename, so the inode that is mapped here never changes and lives as long as the map.
     let opened = unsafe { Reader::open_mmap(path) };
     opened.map_err(|source| match source {
-        MaxMindDbError::Io(source) => GeoIpError::Unreadable { path: path.to_owned(), source },
-        source => GeoIpError::NotMmdb { path: path.to_owned(), source },
+        MaxMindDbError::Io(source) => GeoIpError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+        source => GeoIpError::NotMmdb {
+            path: path.to_owned(),
+            source,
+        },
     })
 }

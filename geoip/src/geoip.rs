@@ -33,9 +33,14 @@ pub enum Reload {
 impl GeoIp {
     /// Opens files; an address is looked up in each, in this order, until one knows it. No files: no place is known.
     pub fn open(paths: &[PathBuf]) -> Result<Self, GeoIpError> {
-        let files =
-            paths.iter().map(|path| File::open(path).map(Arc::new)).collect::<Result<_, _>>()?;
-        Ok(Self { files: ArcSwap::from_pointee(files), failures: AtomicU64::new(0) })
+        let files = paths
+            .iter()
+            .map(|path| File::open(path).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            files: ArcSwap::from_pointee(files),
+            failures: AtomicU64::new(0),
+        })
     }
 
     /// Where an address is. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`) is looked up as IPv4. A record that
@@ -80,7 +85,10 @@ impl fmt::Debug for GeoIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = self.files.load();
         f.debug_struct("GeoIp")
-            .field("files", &files.iter().map(|file| &file.path).collect::<Vec<_>>())
+            .field(
+                "files",
+                &files.iter().map(|file| &file.path).collect::<Vec<_>>(),
+            )
             .finish_non_exhaustive()
     }
 }

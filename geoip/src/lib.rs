@@ -10,6 +10,6 @@ mod place;
 mod record;
 
 pub use distance::distance_km;
-pub use geoip::{GeoIp, Reload};
 pub use file::GeoIpError;
+pub use geoip::{GeoIp, Reload};
 pub use place::Place;

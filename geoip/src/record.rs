@@ -51,7 +51,10 @@ impl Record<'_> {
         ];
         let city = self.city.plain.as_deref().or(self.city.name.as_deref());
         Place {
-            country: code.into_iter().flatten().find_map(|code| code.parse().ok()),
+            country: code
+                .into_iter()
+                .flatten()
+                .find_map(|code| code.parse().ok()),
             city: city.filter(|city| !city.is_empty()).map(str::to_owned),
             point: point(
                 self.location.latitude.or(self.latitude),
@@ -64,7 +67,10 @@ impl Record<'_> {
 fn point(latitude: Option<f64>, longitude: Option<f64>) -> Option<Point> {
     let (latitude, longitude) = (latitude?, longitude?);
     let on_earth = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
-    on_earth.then_some(Point { latitude, longitude })
+    on_earth.then_some(Point {
+        latitude,
+        longitude,
+    })
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Named<'a> {
@@ -83,11 +89,17 @@ impl<'de> Visitor<'de> for NamedVisitor {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Named { plain: Some(Cow::Borrowed(text)), ..Named::default() })
+        Ok(Named {
+            plain: Some(Cow::Borrowed(text)),
+            ..Named::default()
+        })
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Named { plain: Some(Cow::Owned(text.to_owned())), ..Named::default() })
+        Ok(Named {
+            plain: Some(Cow::Owned(text.to_owned())),
+            ..Named::default()
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
