@@ -23,6 +23,11 @@ impl Digest {
         }
         Self(hasher.finalize().into())
     }
+
+    /// The plain SHA-256 of a text.
+    pub fn of_text(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
 }
 
 impl fmt::Display for Digest {

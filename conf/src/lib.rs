@@ -15,9 +15,12 @@ pub mod api;
 pub mod bundle;
 pub mod change;
 pub mod digest;
+pub mod document;
 pub mod link;
 pub mod path;
 pub mod policy;
+pub mod record;
+pub mod validate;
 
 /// Coordinates of a place on Earth, in degrees.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
