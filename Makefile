@@ -1,0 +1,47 @@
+# What people type. `make help` lists it.
+SHELL := /bin/bash -o pipefail
+LATENCIFY_CACHE ?= $(HOME)/.cache/latencify
+# Outside the tree, so that dependencies are built once a machine, whatever the clone.
+CARGO_TARGET_DIR ?= $(LATENCIFY_CACHE)/target
+export LATENCIFY_CACHE CARGO_TARGET_DIR
+# promtool, when set-up had to bring it.
+export PATH := $(PATH):$(LATENCIFY_CACHE)/bin
+
+SCRIPTS = deploy/setup deploy/kafka/run .ci/run
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run build test lint format
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## everything that building, running and testing needs; skips what is there
+	@deploy/setup
+
+run: ## a small CDN on this machine: control, three edges, an origin; Ctrl-C ends it
+	@deploy/setup build geoip
+	@echo "==> Build (the first time takes minutes: dependencies)"
+	@cargo build --workspace --bins
+	@"$(CARGO_TARGET_DIR)/debug/latencify" dev $(ARGS)
+
+build: ## the programs, for development
+	cargo build --workspace --bins
+
+test: setup ## every test, with real processes and a real Kafka
+	@echo "==> Build"
+	cargo build --workspace --bins
+	@echo "==> Tests"
+	cargo test --workspace $(ARGS)
+
+lint: ## format, clippy, documentation, shell scripts, licences and advisories
+	@deploy/setup build tools
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); \
+	  else echo "shellcheck is not here: scripts not checked (deploy/setup tools)"; fi
+	@if command -v cargo-deny >/dev/null; then echo cargo deny check; cargo deny check; \
+	  else echo "cargo-deny is not here: licences and advisories not checked (cargo install cargo-deny)"; fi
+
+format: ## rewrites the code in the house's format
+	cargo fmt
