@@ -16,6 +16,7 @@ pub mod bundle;
 pub mod change;
 pub mod digest;
 pub mod document;
+pub mod event;
 pub mod link;
 pub mod path;
 pub mod policy;

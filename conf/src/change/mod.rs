@@ -30,6 +30,9 @@ pub struct Entry {
     /// The writer's idempotency key: an entry whose key was folded within [the window](REPEAT_WINDOW_ENTRIES) is a repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Digest of the request that the key was sent with: the key with another request is an error, not a repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
     /// Who asked, for people: `token:default`, `edge:paris`, `event:cms`.
     pub by: String,
     /// The writer's clock, for people. Nothing is decided by it.

@@ -11,6 +11,7 @@ pub mod message {
 }
 
 pub mod chain;
+pub mod replica;
 
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL: u32 = 1;
