@@ -1,0 +1,28 @@
+//! What marks name of a stored object, beside and independent of its cache key.
+
+use latencify_conf::change::SiteId;
+use std::sync::Arc;
+
+/// Site, path and tags: what a purge can name of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The site.
+    pub site: SiteId,
+    /// The [normal form](latencify_conf::path::normalise) of the client's path, before any rewrite, without a query.
+    pub path: Arc<str>,
+    /// Surrogate keys, as the origin spelt them.
+    pub tags: Arc<[Box<str>]>,
+}
+
+impl Identity {
+    /// An object without tags.
+    pub fn untagged(site: SiteId, path: impl Into<Arc<str>>) -> Self {
+        Self { site, path: path.into(), tags: Arc::default() }
+    }
+
+    /// Bytes that it holds on the heap.
+    pub fn bytes(&self) -> u64 {
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<Box<str>>()).sum();
+        (self.path.len() + tags) as u64
+    }
+}

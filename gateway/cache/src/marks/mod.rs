@@ -1,0 +1,203 @@
+//! The marks that purges leave, and the one rule that reads them:
+//!
+//! > live(object) = same log, and stamp ≥ floor, and no matching hard mark > stamp
+//!
+//! **The counter.** Whoever looks an object up loads the counter *before* it looks at the marks, and the object
+//! remembers that value beside the verdict ([`Checked`]). Whatever changes marks, floor or log publishes the change
+//! first and then bumps the counter. So a verdict that was remembered under the present counter was given after every
+//! change that has been acknowledged, and a hit costs one load and one comparison.
+//!
+//! The other order would lose purges: bump, then a reader loads the new counter, sees the old marks, and remembers
+//! "live" under the new counter for good.
+
+mod index;
+mod mark;
+
+pub use index::{MARKS_PER_SITE_MAX, PREFIX_SEGMENTS_MAX, SITES_MAX};
+
+use crate::{
+    clock::{Clock, SteadyClock},
+    identity::Identity,
+    liveness::{Checked, Death, Liveness},
+    stamp::{Fetch, Newest, Stamp},
+};
+use index::Index;
+use latencify_conf::change::{Epoch, Mode, Position, SiteId, Target};
+use mark::Order;
+use parking_lot::RwLock;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// All marks of this edge, and what it obeys. Shared by the fleet link and PURGE, who write, and the cache, which asks.
+pub struct Marks {
+    /// Starts at 1, so that what was never checked (0) is.
+    counter: AtomicU64,
+    generation: AtomicU64,
+    state: RwLock<State>,
+    clock: Box<dyn Clock>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What a fetch that begins now is stamped with.
+    now: Stamp,
+    /// What is stamped lower is dead.
+    floor: Stamp,
+    index: Index,
+}
+
+/// Numbers for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MarksCount {
+    /// Marks kept.
+    pub marks: u64,
+    /// How often too many marks became one wider mark.
+    pub widened: u64,
+    /// How often something changed.
+    pub changes: u64,
+}
+
+impl Marks {
+    /// No marks, no log: an edge that stands alone, or one that has not been welcomed yet.
+    pub fn new() -> Arc<Self> {
+        Self::with_clock(SteadyClock::start())
+    }
+
+    /// The same on a clock of the caller's.
+    pub fn with_clock(clock: impl Clock) -> Arc<Self> {
+        Arc::new(Self {
+            counter: AtomicU64::new(1),
+            generation: AtomicU64::new(0),
+            state: RwLock::default(),
+            clock: Box::new(clock),
+        })
+    }
+
+    /// Publishes one target of a purge entry. When this returns, every look-up obeys it.
+    pub fn apply(&self, target: &Target, mode: Mode, epoch: Epoch) {
+        self.apply_all(std::slice::from_ref(target), mode, epoch);
+    }
+
+    /// Publishes all targets of a purge entry together.
+    pub fn apply_all(&self, targets: &[Target], mode: Mode, epoch: Epoch) {
+        let at = self.clock.now();
+        self.change(|state| {
+            for target in targets {
+                state.index.add(target, Order::Epoch(epoch), mode, at);
+            }
+        });
+    }
+
+    /// Purges on this edge alone: PURGE without a fleet, unsafe methods (RFC 9111 §4.4). Returns its local number.
+    pub fn local_purge(&self, target: &Target, mode: Mode) -> u64 {
+        let at = self.clock.now();
+        self.change(|state| {
+            state.now.local += 1;
+            state.index.add(target, Order::Local(state.now.local), mode, at);
+            state.now.local
+        })
+    }
+
+    /// Every mark up to and including that position has been applied: fetches that begin from now on are stamped
+    /// with it. A position on another log [raises the floor](Self::raise_floor).
+    pub fn obey(&self, position: &Position) {
+        let same_log = {
+            let mut state = self.state.write();
+            let same_log = state.now.log == Some(position.log);
+            if same_log {
+                state.now.epoch = state.now.epoch.max(position.epoch);
+            }
+            same_log
+        };
+        if !same_log {
+            self.raise_floor(position);
+        }
+    }
+
+    /// From here on this edge obeys the log from `start`, and whatever it fetched before this call is dead: after a
+    /// gap in what was received, on another log, on joining without the live marks. The epoch may go back: a log
+    /// whose chain differs is another log, whatever its name. Marks of before have nothing left to say.
+    pub fn raise_floor(&self, start: &Position) {
+        self.change(|state| {
+            state.now = Stamp { log: Some(start.log), epoch: start.epoch, local: state.now.local + 1 };
+            state.floor = state.now;
+            state.index.clear();
+        });
+    }
+
+    /// What a fetch that begins now is stamped with.
+    pub fn stamp(&self) -> Stamp {
+        self.state.read().now
+    }
+
+    /// Begins a fetch or a validation. Must be called before the origin is asked.
+    pub fn begin(&self) -> Fetch {
+        // The number is taken under the lock, so that of two fetches the later has no older stamp.
+        let state = self.state.read();
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        Fetch { stamp: state.now, generation }
+    }
+
+    /// The counter of changes. To be loaded *before* [`check`](Self::check).
+    pub fn counter(&self) -> u64 {
+        self.counter.load(Ordering::Acquire)
+    }
+
+    /// What the marks say of an object, looked up.
+    pub fn check(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
+        let state = self.state.read();
+        if stamp.log != state.now.log {
+            return Liveness::Dead(Death::OtherLog);
+        }
+        if stamp.epoch < state.floor.epoch || stamp.local < state.floor.local {
+            return Liveness::Dead(Death::BelowFloor);
+        }
+        state.index.check(identity, stamp)
+    }
+
+    /// What the marks say of an object, remembered as long as nothing changes.
+    pub fn check_remembering(&self, identity: &Identity, stamp: &Stamp, checked: &Checked) -> Liveness {
+        let counter = self.counter();
+        if let Some(verdict) = checked.verdict(counter) {
+            return verdict;
+        }
+        let verdict = self.check(identity, stamp);
+        checked.remember(counter, verdict);
+        verdict
+    }
+
+    /// The newest mark that could match what a fetch for that path will bring, whatever its tags.
+    pub fn newest(&self, site: SiteId, path: &str) -> Newest {
+        let state = self.state.read();
+        let mut newest = state.index.newest(site, path);
+        newest.log = state.now.log;
+        newest.epoch = newest.epoch.max(state.floor.epoch);
+        newest.local = newest.local.max(state.floor.local);
+        newest
+    }
+
+    /// Numbers for metrics.
+    pub fn count(&self) -> MarksCount {
+        let state = self.state.read();
+        MarksCount {
+            marks: state.index.len() as u64,
+            widened: state.index.widened(),
+            changes: self.counter.load(Ordering::Relaxed) - 1,
+        }
+    }
+
+    /// Publishes a change, then bumps the counter: in this order (see the module's text).
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let outcome = change(&mut self.state.write());
+        self.counter.fetch_add(1, Ordering::Release);
+        outcome
+    }
+}
+
+impl std::fmt::Debug for Marks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Marks").field("stamp", &self.stamp()).field("count", &self.count()).finish()
+    }
+}
