@@ -1,0 +1,226 @@
+//! Conditional requests against what is stored (RFC 9110 §13, RFC 9111 §4.3.2). `If-Match` and `If-Unmodified-Since` are
+//! for origins alone; a cache does not evaluate them.
+
+use crate::fields;
+use http::{HeaderMap, Method, header};
+
+/// The most entity tags of one `If-None-Match`; what follows is not looked at, so the full response is sent.
+pub const ETAGS_MAX: usize = 64;
+
+/// Whether the client already has what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditional {
+    /// It has: 304.
+    NotModified,
+    /// It has not, or did not ask: the full response.
+    Full,
+}
+
+/// Evaluates the conditions of a GET or HEAD against a stored response of this status. `If-None-Match`, where it stands,
+/// decides alone (§13.2.2); entity tags are compared weakly (§8.8.3.2). Only a 200 is answered with 304.
+pub fn evaluate(
+    method: &Method,
+    request: &HeaderMap,
+    status: u16,
+    stored: &HeaderMap,
+) -> Conditional {
+    if !matches!(*method, Method::GET | Method::HEAD) || status != 200 {
+        return Conditional::Full;
+    }
+    let has_it = if request.contains_key(header::IF_NONE_MATCH) {
+        none_match_fails(request, stored)
+    } else {
+        modified_since_fails(request, stored)
+    };
+    if has_it {
+        Conditional::NotModified
+    } else {
+        Conditional::Full
+    }
+}
+
+/// Whether two entity tags are weakly equal: the opaque parts are, whether or not one is weak.
+pub fn weakly_equal(a: &[u8], b: &[u8]) -> bool {
+    opaque(a) == opaque(b)
+}
+
+/// Whether two entity tags are strongly equal: equal, and neither is weak.
+pub fn strongly_equal(a: &[u8], b: &[u8]) -> bool {
+    a == b && !a.starts_with(b"W/")
+}
+
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+fn none_match_fails(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let etag = stored
+        .get(header::ETAG)
+        .map(|value| value.as_bytes().trim_ascii());
+    fields::list(request, &header::IF_NONE_MATCH)
+        .take(ETAGS_MAX)
+        .any(|asked| asked == b"*" || etag.is_some_and(|etag| weakly_equal(asked, etag)))
+}
+
+fn modified_since_fails(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let mut lines = request.get_all(header::IF_MODIFIED_SINCE).iter();
+    // Several lines are no date (§13.1.3).
+    let (Some(asked), None) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let date =
+        |value: &http::HeaderValue| httpdate::parse_http_date(value.to_str().ok()?.trim()).ok();
+    // Without Last-Modified, Date says when the response was generated (RFC 9111 §4.3.2).
+    let stored = stored
+        .get(header::LAST_MODIFIED)
+        .or_else(|| stored.get(header::DATE));
+    match (date(asked), stored.and_then(date)) {
+        (Some(since), Some(modified)) => modified <= since,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    const EARLIER: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn conditions_follow_rfc_9110_section_13() {
+        let check = |what: &str,
+                     request: &[(&'static str, &str)],
+                     stored: &[(&'static str, &str)],
+                     expected| {
+            let found = evaluate(&Method::GET, &headers(request), 200, &headers(stored));
+            assert_eq!(found, expected, "{what}");
+        };
+        use Conditional::{Full, NotModified};
+        let etag = &[("etag", "\"a\"")];
+        check("no condition", &[], etag, Full);
+        check(
+            "§13.1.2 equal",
+            &[("if-none-match", "\"a\"")],
+            etag,
+            NotModified,
+        );
+        check("§13.1.2 another", &[("if-none-match", "\"b\"")], etag, Full);
+        check(
+            "§13.1.2 weak comparison",
+            &[("if-none-match", "W/\"a\"")],
+            etag,
+            NotModified,
+        );
+        check(
+            "§13.1.2 list",
+            &[("if-none-match", "\"b\", \"a\"")],
+            etag,
+            NotModified,
+        );
+        check(
+            "§13.1.2 list over lines",
+            &[("if-none-match", "\"b\""), ("if-none-match", "\"a\"")],
+            etag,
+            NotModified,
+        );
+        check(
+            "§13.1.2 a comma is part of a tag",
+            &[("if-none-match", "\"b,\"a\"\"")],
+            etag,
+            Full,
+        );
+        check("§13.1.2 star", &[("if-none-match", "*")], &[], NotModified);
+        check(
+            "§13.1.2 nothing stored to compare",
+            &[("if-none-match", "\"a\"")],
+            &[],
+            Full,
+        );
+        check(
+            "§13.2.2 If-None-Match decides alone",
+            &[("if-none-match", "\"b\""), ("if-modified-since", LATER)],
+            &[("etag", "\"a\""), ("last-modified", EARLIER)],
+            Full,
+        );
+        let modified = &[("last-modified", EARLIER)];
+        check(
+            "§13.1.3 equal",
+            &[("if-modified-since", EARLIER)],
+            modified,
+            NotModified,
+        );
+        check(
+            "§13.1.3 since later",
+            &[("if-modified-since", LATER)],
+            modified,
+            NotModified,
+        );
+        check(
+            "§13.1.3 modified later",
+            &[("if-modified-since", EARLIER)],
+            &[("last-modified", LATER)],
+            Full,
+        );
+        check(
+            "§13.1.3 no date",
+            &[("if-modified-since", "yesterday")],
+            modified,
+            Full,
+        );
+        check(
+            "§5.6.7 RFC 850",
+            &[("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT")],
+            modified,
+            NotModified,
+        );
+        check(
+            "§5.6.7 asctime",
+            &[("if-modified-since", "Sun Nov  6 08:49:37 1994")],
+            modified,
+            NotModified,
+        );
+        check(
+            "RFC 9111 §4.3.2 Date",
+            &[("if-modified-since", EARLIER)],
+            &[("date", EARLIER)],
+            NotModified,
+        );
+        check(
+            "If-Match is for origins",
+            &[("if-match", "\"b\"")],
+            etag,
+            Full,
+        );
+    }
+
+    #[test]
+    fn only_a_get_of_a_200_is_not_modified() {
+        let request = headers(&[("if-none-match", "*")]);
+        assert_eq!(
+            evaluate(&Method::HEAD, &request, 200, &HeaderMap::new()),
+            Conditional::NotModified
+        );
+        assert_eq!(
+            evaluate(&Method::POST, &request, 200, &HeaderMap::new()),
+            Conditional::Full
+        );
+        assert_eq!(
+            evaluate(&Method::GET, &request, 404, &HeaderMap::new()),
+            Conditional::Full
+        );
+    }
+}

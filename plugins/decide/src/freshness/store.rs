@@ -1,0 +1,310 @@
+//! Whether a response may be stored, and for how long it is fresh.
+
+use super::{
+    Lifetime, LifetimeSource, RequestDirectives,
+    control::{ResponseControl, delta_seconds},
+};
+use crate::{facts::Response, fields, vary::Vary};
+use http::{HeaderMap, HeaderName, Method, header};
+use latencify_conf::policy::{CacheRule, TtlRules};
+use serde::Serialize;
+use std::time::{Duration, SystemTime};
+
+/// Directives for CDNs alone (RFC 9213): where they stand, `Cache-Control` and `Expires` don't count.
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// One question to an origin and when it was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange<'a> {
+    /// The method that the client sent.
+    pub method: &'a Method,
+    /// Whether the origin was sent an `Authorization` (one that the edge took out does not count).
+    pub authorized: bool,
+    /// What the client demanded.
+    pub asked: RequestDirectives,
+    /// When the request went to the origin.
+    pub sent: SystemTime,
+    /// When the head of the response came.
+    pub received: SystemTime,
+}
+
+/// What becomes of a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storable {
+    /// It is stored.
+    Store {
+        /// For how long it serves.
+        lifetime: Lifetime,
+        /// Fields that are left out of what is stored: `no-cache="…"`, `private="…"`.
+        without: Vec<HeaderName>,
+    },
+    /// It is not.
+    Not(NotStored),
+}
+
+/// Why a response is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotStored {
+    /// Only answers to GET (and HEAD, without a body) are.
+    Method,
+    /// 1xx, 206, 304, or a status that `must-understand` demands to be understood.
+    Status,
+    /// The client said `no-store`.
+    RequestNoStore,
+    /// The response says `no-store`.
+    NoStore,
+    /// The response says `private`.
+    Private,
+    /// The response says `no-cache` and has nothing to be validated by.
+    NoCache,
+    /// The request carried credentials and the response does not say that it is for all (RFC 9111 §3.5).
+    Authorization,
+    /// The response sets a cookie.
+    SetCookie,
+    /// It varies on more than a request shows.
+    VaryStar,
+    /// Neither the response nor the policy says for how long, and there is nothing to validate by.
+    NoLifetime,
+    /// It is larger than the policy stores.
+    TooLarge,
+}
+
+impl NotStored {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::RequestNoStore => "request_no_store",
+            Self::NoStore => "no_store",
+            Self::Private => "private",
+            Self::NoCache => "no_cache",
+            Self::Authorization => "authorization",
+            Self::SetCookie => "set_cookie",
+            Self::VaryStar => "vary_star",
+            Self::NoLifetime => "no_lifetime",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// Whether a response may be stored (RFC 9111 §3) under a rule.
+pub fn storable(exchange: &Exchange<'_>, response: Response<'_>, rule: &CacheRule) -> Storable {
+    let control = Control::of(response.headers);
+    match refusal(exchange, response, rule, &control) {
+        Some(why) => Storable::Not(why),
+        None => match lifetime(exchange, response, &rule.ttl, &control) {
+            Ok(lifetime) => Storable::Store {
+                lifetime,
+                without: control.said.fields,
+            },
+            Err(why) => Storable::Not(why),
+        },
+    }
+}
+
+/// The directives that count, and whether they are for CDNs alone.
+struct Control {
+    said: ResponseControl,
+    targeted: bool,
+}
+
+impl Control {
+    fn of(headers: &HeaderMap) -> Self {
+        let targeted = ResponseControl::of(headers, &CDN_CACHE_CONTROL);
+        if targeted.present {
+            return Self {
+                said: targeted,
+                targeted: true,
+            };
+        }
+        Self {
+            said: ResponseControl::of(headers, &header::CACHE_CONTROL),
+            targeted: false,
+        }
+    }
+}
+
+fn refusal(
+    exchange: &Exchange<'_>,
+    response: Response<'_>,
+    rule: &CacheRule,
+    control: &Control,
+) -> Option<NotStored> {
+    let Response { status, headers } = response;
+    let said = &control.said;
+    if !matches!(*exchange.method, Method::GET | Method::HEAD) {
+        return Some(NotStored::Method);
+    }
+    // 206 is not stored as such; a 304 updates what is stored.
+    if matches!(status, ..200 | 206 | 304) || (said.must_understand && !is_understood(status)) {
+        return Some(NotStored::Status);
+    }
+    if exchange.asked.no_store {
+        return Some(NotStored::RequestNoStore);
+    }
+    // `must-understand` takes `no-store` back where the status is understood (§5.2.2.3).
+    if said.no_store && !said.must_understand {
+        return Some(NotStored::NoStore);
+    }
+    if said.private {
+        return Some(NotStored::Private);
+    }
+    if exchange.authorized && !(said.public || said.s_maxage.is_some() || said.must_revalidate) {
+        return Some(NotStored::Authorization);
+    }
+    if headers.contains_key(header::SET_COOKIE) && !said.fields.contains(&header::SET_COOKIE) {
+        return Some(NotStored::SetCookie);
+    }
+    if Vary::of(headers) == Vary::Everything {
+        return Some(NotStored::VaryStar);
+    }
+    if content_length(headers).is_some_and(|length| length > rule.object_bytes_max) {
+        return Some(NotStored::TooLarge);
+    }
+    None
+}
+
+fn lifetime(
+    exchange: &Exchange<'_>,
+    response: Response<'_>,
+    rules: &TtlRules,
+    control: &Control,
+) -> Result<Lifetime, NotStored> {
+    let said = &control.said;
+    let (fresh, source) = freshness_lifetime(exchange, response, rules, control);
+    let stale_while_revalidate = said
+        .stale_while_revalidate
+        .or(rules.stale_while_revalidate)
+        .unwrap_or_default();
+    let stale_if_error = said
+        .stale_if_error
+        .or(rules.stale_if_error)
+        .unwrap_or_default();
+    let windows = !stale_while_revalidate.is_zero() || !stale_if_error.is_zero();
+    let has_validator = response.headers.contains_key(header::ETAG)
+        || response.headers.contains_key(header::LAST_MODIFIED);
+    if said.no_cache && !has_validator {
+        return Err(NotStored::NoCache);
+    }
+    if fresh.is_zero() && !has_validator && !(windows && source != LifetimeSource::Nothing) {
+        return Err(NotStored::NoLifetime);
+    }
+    // A status that says nothing of its freshness and is no content of its own is not worth a validation.
+    if source == LifetimeSource::Nothing && !is_heuristically_cacheable(response.status) {
+        return Err(NotStored::NoLifetime);
+    }
+    Ok(Lifetime {
+        born: exchange
+            .received
+            .checked_sub(initial_age(exchange, response.headers))
+            .unwrap_or(SystemTime::UNIX_EPOCH),
+        fresh,
+        stale_while_revalidate,
+        stale_if_error,
+        always_revalidate: said.no_cache,
+        must_revalidate: said.must_revalidate
+            || said.proxy_revalidate
+            || (source == LifetimeSource::SMaxage && !windows),
+        source,
+    })
+}
+
+/// RFC 9111 §4.2.1, after the policy's word: by status, then `ttl`, then what the response says within the policy's
+/// bounds, then `default_ttl`. `ttl` and `default_ttl` hold for statuses that are cacheable by default (RFC 9110 §15.1).
+fn freshness_lifetime(
+    exchange: &Exchange<'_>,
+    response: Response<'_>,
+    rules: &TtlRules,
+    control: &Control,
+) -> (Duration, LifetimeSource) {
+    let status = response.status;
+    if let Some((_, ttl)) = rules.by_status.iter().find(|(set, _)| set.contains(status)) {
+        return (*ttl, LifetimeSource::PolicyStatus);
+    }
+    if let Some(ttl) = rules.over.filter(|_| is_heuristically_cacheable(status)) {
+        return (ttl, LifetimeSource::PolicyTtl);
+    }
+    let said = &control.said;
+    let explicit = match (said.s_maxage, said.max_age) {
+        (Some(ttl), _) | (None, Some(ttl)) if control.targeted => {
+            Some((ttl, LifetimeSource::CdnCacheControl))
+        }
+        (Some(ttl), _) => Some((ttl, LifetimeSource::SMaxage)),
+        (None, Some(ttl)) => Some((ttl, LifetimeSource::MaxAge)),
+        (None, None) if control.targeted => None,
+        (None, None) => {
+            expires(exchange, response.headers).map(|ttl| (ttl, LifetimeSource::Expires))
+        }
+    };
+    if let Some((ttl, source)) = explicit {
+        let ttl = ttl
+            .min(rules.max.unwrap_or(Duration::MAX))
+            .max(rules.min.unwrap_or_default());
+        return (ttl, source);
+    }
+    match rules.default.filter(|_| is_heuristically_cacheable(status)) {
+        Some(ttl) => (ttl, LifetimeSource::PolicyDefault),
+        None => (Duration::ZERO, LifetimeSource::Nothing),
+    }
+}
+
+/// `Expires` less `Date` (RFC 9111 §5.3): the earliest of several; what is no date, like `0`, is in the past.
+fn expires(exchange: &Exchange<'_>, headers: &HeaderMap) -> Option<Duration> {
+    let base = date(headers).unwrap_or(exchange.received);
+    let ttl = |line: &http::HeaderValue| {
+        let at = line
+            .to_str()
+            .ok()
+            .and_then(|text| httpdate::parse_http_date(text.trim()).ok());
+        at.and_then(|at| at.duration_since(base).ok())
+            .unwrap_or_default()
+    };
+    headers.get_all(header::EXPIRES).iter().map(ttl).min()
+}
+
+/// `corrected_initial_age` (RFC 9111 §4.2.3).
+fn initial_age(exchange: &Exchange<'_>, headers: &HeaderMap) -> Duration {
+    let apparent = date(headers)
+        .and_then(|date| exchange.received.duration_since(date).ok())
+        .unwrap_or_default();
+    let delay = exchange
+        .received
+        .duration_since(exchange.sent)
+        .unwrap_or_default();
+    // The first value counts; what is no number is ignored (§5.1).
+    let said = fields::list(headers, &header::AGE)
+        .next()
+        .and_then(delta_seconds)
+        .unwrap_or_default();
+    apparent.max(said.saturating_add(delay))
+}
+
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Cacheable by default (RFC 9110 §15.1), 206 left out; 308 by its own §15.4.9.
+fn is_heuristically_cacheable(status: u16) -> bool {
+    matches!(
+        status,
+        200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+    )
+}
+
+/// Statuses whose caching rules are obeyed here, for `must-understand` (RFC 9111 §5.2.2.3).
+fn is_understood(status: u16) -> bool {
+    is_heuristically_cacheable(status)
+        || matches!(status, 302 | 303 | 307 | 400 | 401 | 403 | 406 | 409 | 411..=418 | 421..=429 | 431 | 451 | 500 | 502..=505)
+}

@@ -1,0 +1,159 @@
+//! What passes between hops: `Via`, `CDN-Loop`, hop-by-hop fields, and for whom a trusted hop asks.
+
+mod client;
+mod forwarded;
+
+pub use client::{HOPS_MAX, client_address};
+
+use crate::fields;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+
+/// `CDN-Loop` (RFC 8586).
+pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// Fields that are for one connection alone, whether or not `Connection` names them (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Whether a field is for one connection alone: by its name, or because `Connection` names it.
+pub fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
+    is_always_hop_by_hop(name)
+        || fields::list(headers, &header::CONNECTION)
+            .any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
+/// Whether a field is for one connection alone whatever `Connection` says.
+pub fn is_always_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
+/// The hop-by-hop fields that are there and don't go on. Whoever forwards an upgrade (RFC 9110 §7.8) or `TE: trailers` sets
+/// its own.
+pub fn hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name, headers))
+        .cloned()
+        .collect()
+}
+
+/// The member that this edge appends to `Via` (RFC 9110 §7.6.3): the version received, and its pseudonym.
+pub fn via(received: Version, edge: &str) -> Option<HeaderValue> {
+    let version = match received {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    };
+    HeaderValue::try_from(format!("{version} {}", token(edge))).ok()
+}
+
+/// The member that this edge appends to `CDN-Loop` (RFC 8586 §2): its id as a pseudonym.
+pub fn cdn_loop(edge: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(token(edge)).ok()
+}
+
+/// Whether a request has passed this edge before: `CDN-Loop` or, should something on the way have taken that out, `Via` names
+/// it.
+pub fn has_looped(headers: &HeaderMap, edge: &str) -> bool {
+    let edge = token(edge);
+    let is_edge = |name: &[u8]| name.eq_ignore_ascii_case(edge.as_bytes());
+    let in_loop = fields::list(headers, &CDN_LOOP)
+        .filter_map(|member| fields::split(member, b';').next())
+        .any(is_edge);
+    in_loop
+        || fields::list(headers, &header::VIA)
+            .filter_map(|member| {
+                member
+                    .split(u8::is_ascii_whitespace)
+                    .filter(|part| !part.is_empty())
+                    .nth(1)
+            })
+            .any(is_edge)
+}
+
+/// A name as a token (RFC 9110 §5.6.2): other octets become `-`.
+fn token(name: &str) -> String {
+    let clean: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    if clean.is_empty() {
+        "edge".to_owned()
+    } else {
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fields_named_by_connection_stop_here() {
+        let map = headers(&[
+            ("connection", "close, X-One"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("te", "trailers"),
+        ]);
+        let mut names: Vec<_> = hop_by_hop(&map).iter().map(ToString::to_string).collect();
+        names.sort();
+        assert_eq!(names, ["connection", "te", "x-one"]);
+    }
+
+    #[test]
+    fn loops_are_seen() {
+        let check = |lines: &[(&'static str, &'static str)], expected| {
+            assert_eq!(
+                has_looped(&headers(lines), "paris-1"),
+                expected,
+                "{lines:?}"
+            );
+        };
+        check(&[], false);
+        check(&[("cdn-loop", "other")], false);
+        check(&[("cdn-loop", "other, paris-1")], true);
+        check(&[("cdn-loop", "other; v=\"a, paris-1\"")], false);
+        check(
+            &[("cdn-loop", "other"), ("cdn-loop", "Paris-1; id=3")],
+            true,
+        );
+        check(&[("cdn-loop", "paris-10")], false);
+        check(&[("via", "1.1 a, 2 paris-1 (latencify)")], true);
+        check(&[("via", "1.1 a (paris-1)")], false);
+        // What this edge writes, it recognises.
+        let mut own = HeaderMap::new();
+        own.insert(CDN_LOOP, cdn_loop("néw york").unwrap());
+        assert!(has_looped(&own, "néw york"));
+        assert_eq!(via(Version::HTTP_2, "paris-1").unwrap(), "2 paris-1");
+    }
+}

@@ -1,0 +1,130 @@
+//! The cache key: which requests are answered by one stored object. Parts are tagged and length-prefixed, so no two
+//! lists of parts have one key; parts that the policy adds carry their names, so that a key means the same under every
+//! policy. Method, scheme and validators are not parts: GET and HEAD share an object.
+
+use crate::{facts::Request, fields};
+use latencify_conf::{
+    change::SiteId,
+    policy::{KeyParts, Names},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// What a part of a key is; the tag is its first octet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    /// The site's id.
+    Site,
+    /// The host.
+    Host,
+    /// The normal path.
+    Path,
+    /// The query parameters that count.
+    Query,
+    /// A header: its name, then each of its lines.
+    Header,
+    /// A cookie: its name, then each of its values.
+    Cookie,
+    /// The client's country; empty when unknown.
+    Country,
+}
+
+impl PartKind {
+    fn tag(self) -> u8 {
+        match self {
+            Self::Site => b's',
+            Self::Host => b'h',
+            Self::Path => b'p',
+            Self::Query => b'q',
+            Self::Header => b'f',
+            Self::Cookie => b'c',
+            Self::Country => b'g',
+        }
+    }
+}
+
+/// The key of a request under a caching rule.
+pub fn cache_key(site: SiteId, parts: &KeyParts, request: &Request<'_>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(
+        48 + request.host.len() + request.path.len() + request.query.map_or(0, str::len),
+    );
+    each_part(site, parts, request, |kind, values| {
+        key.push(kind.tag());
+        key.extend((values.len() as u32).to_be_bytes());
+        for value in values {
+            key.extend((value.len() as u32).to_be_bytes());
+            key.extend_from_slice(value);
+        }
+    });
+    key
+}
+
+/// The parts of a request's key in their order: what [`cache_key`] joins and an explanation shows.
+pub fn each_part(
+    site: SiteId,
+    parts: &KeyParts,
+    request: &Request<'_>,
+    mut take: impl FnMut(PartKind, &[&[u8]]),
+) {
+    take(PartKind::Site, &[&site.0.to_be_bytes()]);
+    take(PartKind::Host, &[request.host.as_bytes()]);
+    take(PartKind::Path, &[request.path.as_bytes()]);
+    if let Some(query) = chosen_query(parts, request.query) {
+        take(PartKind::Query, &[query.as_bytes()]);
+    }
+    for name in &parts.headers {
+        let lines = request
+            .headers
+            .get_all(name)
+            .iter()
+            .map(http::HeaderValue::as_bytes);
+        let values: Vec<_> = std::iter::once(name.as_str().as_bytes())
+            .chain(lines)
+            .collect();
+        take(PartKind::Header, &values);
+    }
+    for name in &parts.cookies {
+        let values: Vec<_> = std::iter::once(name.as_bytes())
+            .chain(fields::cookies(request.headers, name))
+            .collect();
+        take(PartKind::Cookie, &values);
+    }
+    if parts.country {
+        let country = request.place.and_then(|place| place.country);
+        take(
+            PartKind::Country,
+            &[country
+                .as_ref()
+                .map_or("", |country| country.as_str())
+                .as_bytes()],
+        );
+    }
+}
+
+/// The query as it counts: the chosen parameters in their spelling, in their order or sorted by name. None: nothing of
+/// it counts. Names are compared decoded, because the origin decodes them too.
+pub fn chosen_query<'a>(parts: &KeyParts, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    let query = query?;
+    if parts.query == Names::All && !parts.sort_query {
+        return Some(Cow::Borrowed(query));
+    }
+    let mut chosen: Vec<&str> = match &parts.query {
+        Names::None => return None,
+        Names::All => query.split('&').collect(),
+        names => query
+            .split('&')
+            .filter(|parameter| {
+                !parameter.is_empty() && names.chooses(&fields::parameter_name(parameter))
+            })
+            .collect(),
+    };
+    if chosen.is_empty() {
+        return None;
+    }
+    if parts.sort_query {
+        // Stable, by name alone: the order among values of one name means something to the origin.
+        chosen.sort_by(|a, b| fields::parameter_name(a).cmp(&fields::parameter_name(b)));
+    }
+    Some(Cow::Owned(chosen.join("&")))
+}
