@@ -1,8 +1,8 @@
 //! The link between control and edge: its messages, the hash chain, and both ends as state machines without I/O
 //! (edge, control and simulator drive the same code).
 //!
-//! The `.proto` beside this file is compiled here, messages only; gateway and control make their own stubs from
-//! [`DESCRIPTOR_SOURCE`] with these types.
+//! The `.proto` beside this file is compiled here, messages only; gateway and control make their own stubs for
+//! these types in their build scripts. Every call carries the join token as `authorization: Bearer TOKEN`.
 
 /// The messages, as generated.
 #[allow(missing_docs, clippy::pedantic)]
@@ -11,6 +11,7 @@ pub mod message {
 }
 
 pub mod chain;
+pub mod edge;
 pub mod replica;
 
 /// The version of the protocol that this build speaks.

@@ -117,6 +117,8 @@ pub enum Action {
     Admit(Peer),
     /// Every worker of the edge obeys everything up to here.
     Acked(Epoch),
+    /// The edge starts over: what it acked before does not say what it obeys now.
+    Reset,
     /// Keep what the edge runs.
     Reported(Report),
     /// Take the process out of the roster through the log: it stopped cleanly.
@@ -140,6 +142,10 @@ pub enum End {
     ChainBroken,
     /// The edge stopped cleanly.
     Left,
+    /// The operator took the process out of the roster.
+    Removed,
+    /// The replica's log or store does not work.
+    ReplicaFailed,
 }
 
 impl End {
@@ -152,6 +158,8 @@ impl End {
             Self::ReplicaBehind => "replica_behind",
             Self::ChainBroken => "chain_broken",
             Self::Left => "left",
+            Self::Removed => "removed",
+            Self::ReplicaFailed => "replica_failed",
         }
     }
 }
@@ -238,7 +246,7 @@ impl Replica {
             heartbeat_ms: self.terms.heartbeat_ms,
             replica: self.terms.replica.clone(),
         }))];
-        actions.extend(continues.map(|position| Action::Acked(position.epoch)));
+        actions.push(continues.map_or(Action::Reset, |position| Action::Acked(position.epoch)));
         actions.extend(target.map(|target| send(write_target(&target))));
         actions
     }
