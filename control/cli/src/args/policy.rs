@@ -1,0 +1,110 @@
+//! `latencify policy …`
+
+use clap::{Args, Subcommand};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+/// The verbs of policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// Checks a policy here, without a server: every error at once, with file, line and column.
+    #[command(
+        after_help = "Examples:\n  latencify policy validate shop.yaml\n  latencify policy validate policies/ -o json"
+    )]
+    Validate {
+        /// A policy file, or a folder whose *.yaml and *.yml make one policy together.
+        path: PathBuf,
+    },
+    /// The JSON Schema of policy files, so that editors complete them.
+    #[command(
+        after_help = "Example:\n  latencify policy schema > latencify.schema.json\n  \
+                            # and as the first line of a policy: # yaml-language-server: $schema=latencify.schema.json"
+    )]
+    Schema,
+    /// What happens to a request, step by step, without sending it.
+    Explain(Explain),
+    /// Makes a policy the target of the fleet.
+    #[command(
+        after_help = "Examples:\n  latencify policy apply shop.yaml --message 'longer ttl' --wait\n  \
+                            latencify policy apply policies/ --base 7      # only if 7 is still the head\n  \
+                            latencify policy apply shop.yaml --dry-run"
+    )]
+    Apply(Apply),
+    /// All revisions, newest first.
+    List,
+    /// The files of a revision.
+    Show {
+        /// A number, or `head`.
+        #[arg(default_value = "head")]
+        revision: String,
+    },
+    /// Who runs a revision, and who can't and why.
+    Status {
+        /// A number, or `head`.
+        #[arg(default_value = "head")]
+        revision: String,
+    },
+}
+
+/// `latencify policy explain`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  latencify policy explain --policy shop.yaml GET https://shop.example/cart\n  \
+                        latencify policy explain --policy shop.yaml GET http://shop.example/ \\\n    \
+                        -H 'Accept-Language: fr' --from 127.20.0.9 --geoip loopback.mmdb"
+)]
+pub struct Explain {
+    /// A policy file or folder.
+    #[arg(long, value_name = "PATH")]
+    pub policy: PathBuf,
+    /// The request's method.
+    pub method: http::Method,
+    /// The request's URL.
+    pub url: url::Url,
+    /// A request header, repeatable.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The client's address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub from: IpAddr,
+    /// An MMDB file, repeatable. Default: those that set-up has installed.
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Vec<PathBuf>,
+}
+
+/// `latencify policy apply`
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// A policy file, or a folder whose *.yaml and *.yml make one policy together.
+    pub path: PathBuf,
+    /// Why, for the list of revisions.
+    #[arg(short, long, default_value = "")]
+    pub message: String,
+    /// The revision that you saw: if another one is the head by now, nothing changes. 0: no policy yet.
+    #[arg(long, value_name = "REVISION")]
+    pub base: Option<u64>,
+    /// Only check, on the server.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait until every edge runs it; exit 1 if one can't or does not in time.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub wait: bool,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::duration, requires = "wait")]
+    pub timeout: Duration,
+    /// Makes repeating the command safe; by default each run makes its own.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+fn header(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write 'Name: value'")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| format!("{name:?} is no header name"))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| format!("the value of {name} has octets that no header may have"))?;
+    Ok((name, value))
+}

@@ -1,0 +1,84 @@
+//! `latencify edge …`
+
+use super::count;
+use crate::{args::EdgeVerb, failure::Failure, output::Output, server::Server};
+use latencify_conf::{
+    api::{Edge, EdgeState, Edges},
+    change::Epoch,
+};
+
+/// Runs a verb.
+pub async fn run(verb: EdgeVerb, server: &Server, output: &Output) -> Result<(), Failure> {
+    match verb {
+        EdgeVerb::List => output.answer(&server.get::<Edges>("v1/edges").await?, |edges| {
+            roster(edges, output)
+        }),
+        EdgeVerb::Remove { edge } => {
+            let answer = server
+                .delete(&format!("v1/edges/{}", path_segment(&edge)?))
+                .await?;
+            output.answer(&answer, |_| format!("{edge} is no longer in the roster"))
+        }
+    }
+}
+
+fn roster(edges: &Edges, output: &Output) -> String {
+    if edges.edges.is_empty() {
+        return "no edge has joined yet".to_owned();
+    }
+    let mut table = output.table(&["edge", "state", "behind", "policy", "version", "process"]);
+    for edge in &edges.edges {
+        table.row([
+            edge.edge.clone(),
+            state(edge).to_owned(),
+            behind(edge, edges.head),
+            policy(edge),
+            edge.version.clone(),
+            edge.process.to_string(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// Whether an edge is connected, as a word.
+pub fn state(edge: &Edge) -> &'static str {
+    match edge.state {
+        EdgeState::Connected => "connected",
+        EdgeState::Disconnected => "disconnected",
+    }
+}
+
+/// What an edge runs, and what it can't build.
+pub fn policy(edge: &Edge) -> String {
+    let running = edge
+        .policy
+        .revision
+        .map_or_else(|| "none".to_owned(), |revision| revision.to_string());
+    match edge.policy.failed {
+        Some(failed) => format!("{running} ({failed} failed)"),
+        None => running,
+    }
+}
+
+fn behind(edge: &Edge, head: Epoch) -> String {
+    match head.0.saturating_sub(edge.acked.0) {
+        0 => "0".to_owned(),
+        epochs => count(usize::try_from(epochs).unwrap_or(usize::MAX), "epoch"),
+    }
+}
+
+/// A name as one segment of a path; what no name of an edge has would only ask for something else.
+fn path_segment(name: &str) -> Result<&str, Failure> {
+    let plain = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+    let dots = name.bytes().all(|byte| byte == b'.');
+    if plain && !dots {
+        Ok(name)
+    } else {
+        Err(Failure::usage(format!(
+            "{name:?} is no name of an edge and no process id"
+        )))
+    }
+}

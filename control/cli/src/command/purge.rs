@@ -1,0 +1,153 @@
+//! `latencify purge …`
+
+use super::count;
+use crate::{
+    args::{PurgeOptions, PurgeVerb},
+    failure::Failure,
+    output::Output,
+    server::Server,
+};
+use latencify_conf::{
+    api::{EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, ReceiptState},
+    change::{Mode, PURGE_TARGETS_MAX},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// So long the server is asked to hold an answer; the next question follows at once.
+const LONG_POLL_MAX: Duration = Duration::from_secs(5);
+/// The least time between two questions, should the server not hold them.
+const POLL_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a verb.
+pub async fn run(verb: PurgeVerb, server: &Server, output: &Output) -> Result<(), Failure> {
+    let (targets, options) = verb.into_parts();
+    if targets.len() > PURGE_TARGETS_MAX {
+        return Err(Failure::usage(format!(
+            "{} targets are more than {PURGE_TARGETS_MAX} at once",
+            targets.len()
+        ))
+        .with_help("purge a prefix, a tag or a site instead, or run the command several times"));
+    }
+    let request = PurgeRequest {
+        targets,
+        mode: options.mode(),
+    };
+    let accepted: PurgeAccepted = server
+        .post("v1/purges", options.idempotency_key.clone(), &request)
+        .await?;
+    if !options.wait {
+        return output.answer(&accepted, |accepted| {
+            let repeat = if accepted.repeat {
+                " (it was there before)"
+            } else {
+                ""
+            };
+            format!("purge {} at epoch {}{repeat}", accepted.id, accepted.epoch)
+        });
+    }
+    let receipt = wait(&accepted, &options, server, output).await?;
+    output.answer(&receipt, |receipt| table(receipt, output))?;
+    if receipt.complete {
+        Ok(())
+    } else {
+        Err(incomplete(&receipt, options.timeout))
+    }
+}
+
+/// Follows the receipt until it is complete or the time is over; what is known then is the answer.
+async fn wait(
+    accepted: &PurgeAccepted,
+    options: &PurgeOptions,
+    server: &Server,
+    output: &Output,
+) -> Result<PurgeReceipt, Failure> {
+    let deadline = Instant::now() + options.timeout;
+    let progress = output.progress(1);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let hold = left.min(LONG_POLL_MAX).as_millis();
+        let path = format!("v1/purges/{}?wait={hold}ms", accepted.id);
+        let receipt: PurgeReceipt = server.get_until(&path, deadline).await?;
+        if receipt.complete || Instant::now() >= deadline {
+            return Ok(receipt);
+        }
+        let missing = missing(&receipt);
+        progress.steps(receipt.edges.len() as u64);
+        progress.at(
+            (receipt.edges.len() - missing.len()) as u64,
+            format!("waiting for {}", missing.join(", ")),
+        );
+        tokio::time::sleep(POLL_PAUSE).await;
+    }
+}
+
+fn missing(receipt: &PurgeReceipt) -> Vec<String> {
+    let missing = receipt
+        .edges
+        .iter()
+        .filter(|edge| edge.state == ReceiptState::Missing);
+    missing
+        .map(|edge| format!("{} ({})", edge.edge, edge.process))
+        .collect()
+}
+
+fn incomplete(receipt: &PurgeReceipt, waited: Duration) -> Failure {
+    let missing = missing(receipt);
+    Failure::failed(format!(
+        "after {waited:?}, {} not known to obey the purge: {}",
+        are(missing.len()),
+        missing.join(", ")
+    ))
+    .with_help(
+        "it still holds: each of them obeys it before it serves anything stored again. \
+             An edge that is gone for good: latencify edge remove NAME",
+    )
+}
+
+fn are(edges: usize) -> String {
+    format!(
+        "{} {}",
+        count(edges, "edge"),
+        if edges == 1 { "is" } else { "are" }
+    )
+}
+
+fn table(receipt: &PurgeReceipt, output: &Output) -> String {
+    let mode = match receipt.mode {
+        Mode::Hard => "hard",
+        Mode::Soft => "soft",
+    };
+    let obeying = receipt.edges.len() - missing(receipt).len();
+    let mut table = output.table(&["edge", "state", "latency"]);
+    for edge in &receipt.edges {
+        table.row([edge.edge.clone(), state(edge).to_owned(), latency(edge)]);
+    }
+    let summary = format!(
+        "{mode} purge {} at epoch {}: {obeying} of {}",
+        receipt.id,
+        receipt.epoch,
+        count(receipt.edges.len(), "edge")
+    );
+    if receipt.edges.is_empty() {
+        format!("{summary}; no edge had joined")
+    } else {
+        format!("{table}{summary}")
+    }
+}
+
+fn state(edge: &EdgeReceipt) -> &'static str {
+    match edge.state {
+        ReceiptState::Acked => "acked",
+        ReceiptState::Fenced => "fenced",
+        ReceiptState::Missing => "missing",
+        ReceiptState::Left => "left",
+    }
+}
+
+fn latency(edge: &EdgeReceipt) -> String {
+    edge.latency_us.map_or_else(
+        || "-".to_owned(),
+        |us| format!("{:.1} ms", us as f64 / 1_000.0),
+    )
+}

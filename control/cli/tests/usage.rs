@@ -1,0 +1,115 @@
+//! Wrong use, help, completion, and a server that is not there.
+
+mod harness;
+
+use harness::{latencify, ran, run};
+
+#[test]
+fn wrong_use_is_exit_2_and_says_what_is_right() {
+    let cases: [(&[&str], &str); 14] = [
+        (&[], "Usage"),
+        (&["policy"], "Usage"),
+        (&["polizy"], "policy"),
+        (&["policy", "aply"], "apply"),
+        (&["policy", "validate"], "PATH"),
+        (&["purge", "tag"], "TAG"),
+        (&["purge", "all", "--timeout", "5s"], "--wait"),
+        (&["purge", "all", "--wait", "--timeout", "5"], "30s"),
+        (
+            &["purge", "all", "--idempotency-key", "a b"],
+            "idempotency key",
+        ),
+        (&["policy", "show", "latest"], "head"),
+        (&["edge", "remove", "../policies"], "no name of an edge"),
+        (
+            &["edge", "list", "--server", "ftp://control.example"],
+            "http://",
+        ),
+        (&["edge", "list", "-o", "xml"], "json"),
+        (
+            &[
+                "policy",
+                "explain",
+                "--policy",
+                "x.yaml",
+                "GET",
+                "http://a.example/",
+                "-H",
+                "novalue",
+            ],
+            "Name: value",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let ran = run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(expected), "{arguments:?} says {}", ran.err);
+        assert_eq!(ran.out, "", "{arguments:?} answers nothing");
+    }
+}
+
+#[test]
+fn help_has_examples() {
+    for arguments in [
+        &["--help"][..],
+        &["policy", "apply", "--help"],
+        &["purge", "tag", "--help"],
+        &["dev", "--help"],
+    ] {
+        run(arguments).expect(0).says(&["Example", "latencify "]);
+    }
+}
+
+#[test]
+fn hidden_commands_stay_hidden() {
+    let help = run(&["--help"]).expect(0);
+    assert!(
+        !help.out.contains("dev-origin") && !help.out.contains("dev-child"),
+        "{}",
+        help.out
+    );
+}
+
+#[test]
+fn every_shell_has_completion() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        run(&["completion", shell])
+            .expect(0)
+            .says(&["purge", "validate"]);
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_the_remedy() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let server = format!("http://{free}");
+    for arguments in [
+        &["edge", "list"][..],
+        &["purge", "all"],
+        &["policy", "list"],
+        &["log", "list"],
+    ] {
+        let asked = ran(latencify()
+            .args(arguments)
+            .args(["--server", &server])
+            .output()
+            .unwrap());
+        asked
+            .expect(1)
+            .says(&[&server, "refused", "latencify dev", "--server"]);
+    }
+}
+
+#[test]
+fn a_child_does_not_start_without_its_parent() {
+    // Process 1 is not the parent of this test's children.
+    run(&["dev-child", "--parent", "1", "--", "/bin/echo", "orphan"])
+        .expect(1)
+        .says(&["the parent has ended"]);
+    let me = std::process::id().to_string();
+    let child = run(&["dev-child", "--parent", &me, "--", "/bin/echo", "cared for"]).expect(0);
+    assert_eq!(child.out, "cared for\n");
+}
