@@ -376,7 +376,8 @@ fn read_hello(hello: message::Hello) -> Result<Peer, &'static str> {
     })
 }
 
-fn is_edge_name(name: &str) -> bool {
+/// Whether an edge may be called so: it is a path segment of the API and a label of metrics.
+pub fn is_edge_name(name: &str) -> bool {
     (1..=EDGE_NAME_CHARS_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }

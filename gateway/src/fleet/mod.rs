@@ -1,0 +1,187 @@
+//! The edge as a member of a fleet: one stream to control, whose purges are obeyed as they come and whose policies are
+//! fetched and built beside it.
+//!
+//! # Characters
+//! - [`session`]: owns the stream and every reconnection. It drives the state machine of
+//!   [`conf::link::edge`](latencify_conf::link::edge), which decides what is believed.
+//! - [`policies`]: brings the edge to the newest target, on a signal and on a timer. Nothing waits for it.
+//! - [`state`]: the folder with the last good policy, so that an edge starts without control.
+//! - [`Fleet`]: the handle that the rest of the edge holds; takes `PURGE`s of clients to control.
+
+mod backoff;
+mod client;
+mod policies;
+mod ports;
+mod session;
+mod settings;
+mod state;
+mod status;
+
+pub use ports::{EdgePorts, MarksPort, PolicyPort};
+pub use settings::{JoinToken, Settings};
+pub use state::{SavedPolicy, StateFolder};
+pub use status::LinkState;
+
+use crate::purge::{PurgePort, PurgeRefused, Purged};
+use async_trait::async_trait;
+use client::Client;
+use latencify_conf::{
+    change::{Epoch, Mode, ProcessId, SiteId},
+    link::{
+        edge::Introduction,
+        message,
+        replica::{Report, is_edge_name},
+    },
+};
+use parking_lot::Mutex;
+use status::Status;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A clean stop waits so long for control to take the edge out of the roster.
+pub const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// The edge's membership in a fleet. Dropping it ends the tasks without a goodbye; see [`Fleet::stop`].
+pub struct Fleet {
+    client: Client,
+    process: ProcessId,
+    status: Arc<Status>,
+    reload: Arc<Notify>,
+    leave: CancellationToken,
+    session: Mutex<Option<JoinHandle<()>>>,
+    policies: JoinHandle<()>,
+}
+
+/// A fleet can't be joined as the settings say.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// They contradict themselves, or name files that can't be read.
+    #[error("{0}")]
+    Settings(String),
+    /// The state folder can't be made.
+    #[error("state folder {path}: {error}")]
+    State {
+        /// The folder.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl FleetError {
+    /// A status with its causes, which tonic keeps apart.
+    fn describe(status: &tonic::Status) -> String {
+        let mut text = status.message().to_owned();
+        let mut cause = std::error::Error::source(status);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        if text.is_empty() { status.code().to_string() } else { text }
+    }
+}
+
+impl Fleet {
+    /// Joins: puts the last good policy in force, if one is saved, then returns and goes on in tasks of this runtime.
+    /// Control need not be there.
+    pub async fn start(settings: Settings, ports: EdgePorts) -> Result<Self, FleetError> {
+        if !is_edge_name(&settings.edge) {
+            return Err(FleetError::Settings(format!(
+                "edge name {:?}: 1 to 100 letters, digits, dots, hyphens and underscores",
+                settings.edge
+            )));
+        }
+        let client = Client::new(settings.channel()?, settings.token.bearer()?);
+        let folder = StateFolder::open(&settings.state)
+            .map_err(|error| FleetError::State { path: settings.state.display().to_string(), error })?;
+        let process = ProcessId(Uuid::new_v4());
+        let status = Arc::new(Status::new(process));
+        let (want, wanted) = watch::channel(None);
+        let (report, reports) = watch::channel(Report::default());
+        let reload = Arc::new(Notify::new());
+        let leave = CancellationToken::new();
+
+        let mut policies =
+            policies::Policies::new(ports.policies, client.clone(), folder, wanted, report, reload.clone());
+        policies.boot().await;
+        let introduction = Introduction {
+            edge: settings.edge,
+            process,
+            version: env!("CARGO_PKG_VERSION").into(),
+            about: settings.about,
+        };
+        let session = session::Session::new(
+            introduction,
+            client.clone(),
+            ports.marks,
+            status.clone(),
+            want,
+            reports,
+            leave.clone(),
+        );
+        Ok(Self {
+            client,
+            process,
+            status,
+            reload,
+            leave,
+            session: Mutex::new(Some(tokio::spawn(session.run()))),
+            policies: tokio::spawn(policies.run()),
+        })
+    }
+
+    /// Where the link stands, for `/metrics` and for whoever decides by the lease.
+    pub fn state(&self) -> LinkState {
+        self.status.read()
+    }
+
+    /// Builds the target again now if it could not be built: the operator may have put the missing file in place.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// Leaves the roster. To be called when the edge serves nothing any more; purges reach it until then.
+    pub async fn stop(&self) {
+        self.leave.cancel();
+        let session = self.session.lock().take();
+        if let Some(session) = session {
+            let _ = timeout(LEAVE_WITHIN, session).await;
+        }
+        self.policies.abort();
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.lock().take() {
+            session.abort();
+        }
+        self.policies.abort();
+    }
+}
+
+#[async_trait]
+impl PurgePort for Fleet {
+    async fn purge(&self, site: SiteId, path: &str, mode: Mode, key: &str) -> Result<Purged, PurgeRefused> {
+        let answer = self
+            .client
+            .purge(message::EdgePurge {
+                key: key.to_owned(),
+                soft: mode == Mode::Soft,
+                process: bytes::Bytes::copy_from_slice(self.process.0.as_bytes()),
+                site: site.0,
+                path: path.to_owned(),
+            })
+            .await?;
+        Ok(Purged { id: Some(answer.id), epoch: Some(Epoch(answer.epoch)) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

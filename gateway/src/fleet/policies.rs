@@ -1,0 +1,204 @@
+//! Brings the edge to the newest policy target, and says what runs. A reconciler: it works on a signal (a new target, a
+//! reload) and on a timer (what failed is tried again).
+
+use super::{
+    backoff::Backoff,
+    client::Client,
+    ports::PolicyPort,
+    state::{SavedPolicy, StateFolder},
+};
+use latencify_conf::{
+    bundle::Bundle,
+    change::LogId,
+    digest::Digest,
+    link::replica::{REASON_BYTES_MAX, Report, Target},
+    validate::SiteIds,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use tracing::{error, info, warn};
+
+/// A policy that could not be built is built again after this: a missing file may have come.
+const REBUILD_INTERVAL: Duration = Duration::from_secs(30);
+/// The first pause after a policy could not be fetched …
+const REFETCH_FIRST: Duration = Duration::from_millis(200);
+/// … and the longest.
+const REFETCH_MAX: Duration = Duration::from_secs(10);
+
+/// The policy that the fleet should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The log that its revision is of.
+    pub log: LogId,
+    /// Which.
+    pub target: Target,
+}
+
+/// The task that owns what runs.
+pub struct Policies {
+    port: Arc<dyn PolicyPort>,
+    client: Client,
+    folder: StateFolder,
+    wanted: watch::Receiver<Option<Wanted>>,
+    report: watch::Sender<Report>,
+    reload: Arc<Notify>,
+    /// What is in force.
+    running: Option<Wanted>,
+    /// The files fetched last: needed again when their policy could not be built, or comes back as another revision.
+    fetched: Option<(Digest, Arc<Bundle>)>,
+    refetch: Backoff,
+}
+
+/// Why the edge does not run its target, and when to try again.
+struct Failure {
+    reason: String,
+    again: Duration,
+}
+
+impl Policies {
+    /// Nothing is in force yet.
+    pub fn new(
+        port: Arc<dyn PolicyPort>,
+        client: Client,
+        folder: StateFolder,
+        wanted: watch::Receiver<Option<Wanted>>,
+        report: watch::Sender<Report>,
+        reload: Arc<Notify>,
+    ) -> Self {
+        let refetch = Backoff::new(REFETCH_FIRST, REFETCH_MAX);
+        Self { port, client, folder, wanted, report, reload, running: None, fetched: None, refetch }
+    }
+
+    /// Puts the saved policy in force, if there is one that can be read and built.
+    pub async fn boot(&mut self) {
+        let saved = match self.folder.load() {
+            Ok(Some(saved)) => saved,
+            Ok(None) => return info!("no saved policy: waiting for control"),
+            Err(reason) => return error!(reason, "the saved policy can't be read and is ignored: waiting for control"),
+        };
+        let SavedPolicy { log, revision, digest, sites, bundle } = saved;
+        let wanted = Wanted { log, target: Target { revision, digest, sites } };
+        self.fetched = Some((digest, Arc::new(bundle)));
+        match self.install(&wanted).await {
+            Ok(()) => info!(revision = revision.0, %digest, "saved policy in force"),
+            Err(failure) => error!(reason = failure.reason, "the saved policy can't be built: waiting for control"),
+        }
+    }
+
+    /// Reconciles until the edge ends.
+    pub async fn run(mut self) {
+        let mut again = None;
+        loop {
+            let reload = self.reload.clone();
+            let timer = async {
+                match again {
+                    Some(again) => tokio::time::sleep(again).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.refetch.reset();
+                }
+                () = reload.notified() => {}
+                () = timer => {}
+            }
+            again = self.reconcile().await;
+        }
+    }
+
+    /// Brings the newest target in force; returns when to try again.
+    async fn reconcile(&mut self) -> Option<Duration> {
+        let wanted = self.wanted.borrow_and_update().clone()?;
+        if self.running.as_ref() == Some(&wanted) {
+            self.tell(None);
+            return None;
+        }
+        // A newer target ends what is under way for this one, except a build: what is half installed is nothing.
+        let mut newer = self.wanted.clone();
+        let brought = match self.bundle(wanted.target.digest) {
+            Some(_) => Ok(()),
+            None => tokio::select! {
+                fetched = self.client.fetch_policy(wanted.target.digest) => fetched.map(|bundle| {
+                    self.fetched = Some((wanted.target.digest, Arc::new(bundle)));
+                }),
+                _ = newer.changed() => return Some(Duration::ZERO),
+            },
+        };
+        let outcome = match brought {
+            Ok(()) => self.install(&wanted).await,
+            Err(reason) => {
+                Err(Failure { reason: format!("can't be fetched: {reason}"), again: self.refetch.next() })
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                self.refetch.reset();
+                info!(revision = wanted.target.revision.0, digest = %wanted.target.digest, "policy in force");
+                self.save(wanted).await;
+                None
+            }
+            Err(failure) => {
+                warn!(
+                    revision = wanted.target.revision.0, digest = %wanted.target.digest, reason = failure.reason,
+                    "the target policy can't be put in force; the former one stays"
+                );
+                self.tell(Some((&wanted.target, failure.reason)));
+                Some(failure.again)
+            }
+        }
+    }
+
+    async fn install(&mut self, wanted: &Wanted) -> Result<(), Failure> {
+        let Target { revision, digest, sites } = &wanted.target;
+        let failed = |reason| Failure { reason, again: REBUILD_INTERVAL };
+        let bundle = self.bundle(*digest).ok_or_else(|| failed("its files are gone".into()))?;
+        let installed =
+            self.port.install(bundle, SiteIds::from_map(sites.clone()), *revision).await.map_err(failed)?;
+        if installed != *digest {
+            return Err(failed(format!("{installed} was put in force instead of {digest}")));
+        }
+        self.running = Some(wanted.clone());
+        self.tell(None);
+        Ok(())
+    }
+
+    async fn save(&self, wanted: Wanted) {
+        let Some(bundle) = self.bundle(wanted.target.digest) else { return };
+        let folder = self.folder.clone();
+        let saved = tokio::task::spawn_blocking(move || {
+            let Target { revision, digest, sites } = wanted.target;
+            folder.save(&SavedPolicy { log: wanted.log, revision, digest, sites, bundle: (*bundle).clone() })
+        });
+        let saved = timeout(REBUILD_INTERVAL, saved).await;
+        if let Ok(Ok(Err(error))) = &saved {
+            error!(%error, "the policy can't be saved: after a restart this edge would need control");
+        }
+    }
+
+    fn bundle(&self, digest: Digest) -> Option<Arc<Bundle>> {
+        self.fetched.as_ref().filter(|(fetched, _)| *fetched == digest).map(|(_, bundle)| bundle.clone())
+    }
+
+    fn tell(&self, failed: Option<(&Target, String)>) {
+        let (failed, mut reason) = match failed {
+            None => (None, String::new()),
+            Some((target, reason)) => (Some((target.revision, target.digest)), reason),
+        };
+        let cut = (0..=REASON_BYTES_MAX.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+        reason.truncate(cut);
+        let running = self.running.as_ref().map(|wanted| (wanted.target.revision, wanted.target.digest));
+        let report = Report { running, failed, reason };
+        self.report.send_if_modified(|told| {
+            let is_news = *told != report;
+            *told = report;
+            is_news
+        });
+    }
+}

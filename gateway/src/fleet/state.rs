@@ -1,0 +1,193 @@
+//! The edge's state folder: the last good policy, with which an edge starts while control is away.
+
+use latencify_conf::{
+    bundle::Bundle,
+    change::{LogId, Revision, SiteId},
+    digest::Digest,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// The most bytes of a saved policy: a bundle as JSON, whose texts may need escapes.
+const SAVED_BYTES_MAX: u64 = 3 * latencify_conf::bundle::BUNDLE_BYTES_MAX as u64;
+/// The version of the file's format that is written. Every former version stays readable.
+const FORMAT: u32 = 1;
+const FILE: &str = "policy.json";
+const NEW_FILE: &str = "policy.json.new";
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct StateFolder {
+    path: PathBuf,
+}
+
+/// A policy that was in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedPolicy {
+    /// The log that its revision is of.
+    pub log: LogId,
+    /// Its number.
+    pub revision: Revision,
+    /// The digest of its bundle.
+    pub digest: Digest,
+    /// The ids of its sites.
+    pub sites: BTreeMap<String, SiteId>,
+    /// Its files.
+    pub bundle: Bundle,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u32,
+    log: LogId,
+    revision: Revision,
+    digest: Digest,
+    sites: &'a BTreeMap<String, SiteId>,
+    bundle: &'a Bundle,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    format: u32,
+    log: LogId,
+    revision: Revision,
+    digest: Digest,
+    sites: BTreeMap<String, SiteId>,
+    bundle: Bundle,
+}
+
+impl StateFolder {
+    /// Opens the folder, making it if need be. Policies may hold secrets: only this user may read it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The saved policy; none: nothing was saved yet. A file that can't be trusted is an error that says why.
+    pub fn load(&self) -> Result<Option<SavedPolicy>, String> {
+        let path = self.path.join(FILE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let mut text = Vec::new();
+        file.take(SAVED_BYTES_MAX + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| error.to_string())
+            .and_then(|_| read(&text))
+            .map(Some)
+            .map_err(|reason| format!("{}: {reason}", path.display()))
+    }
+
+    /// Saves a policy: whoever reads finds the former one or this one, whole, even after a power cut.
+    pub fn save(&self, saved: &SavedPolicy) -> io::Result<()> {
+        let text = write(saved)?;
+        let new = self.path.join(NEW_FILE);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&new, self.path.join(FILE))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn write(saved: &SavedPolicy) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Written {
+        format: FORMAT,
+        log: saved.log,
+        revision: saved.revision,
+        digest: saved.digest,
+        sites: &saved.sites,
+        bundle: &saved.bundle,
+    })
+}
+
+fn read(text: &[u8]) -> Result<SavedPolicy, String> {
+    if text.len() as u64 > SAVED_BYTES_MAX {
+        return Err(format!("larger than {SAVED_BYTES_MAX} bytes"));
+    }
+    let found: Found = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    if found.format != FORMAT {
+        return Err(format!("format {} is of another version of this program; this one writes {FORMAT}", found.format));
+    }
+    let digest = found.bundle.digest();
+    if digest != found.digest {
+        return Err(format!("its files have the digest {digest}, but {} was saved", found.digest));
+    }
+    Ok(SavedPolicy {
+        log: found.log,
+        revision: found.revision,
+        digest,
+        sites: found.sites,
+        bundle: found.bundle,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    /// As version 1 was written, and is read forever.
+    const FORMAT_1: &str = include_str!("state/policy.v1.json");
+
+    fn saved() -> SavedPolicy {
+        let bundle = Bundle::single("shop.yaml", "version: 1\n# \"ü\"\n");
+        SavedPolicy {
+            log: LogId(Uuid::from_u128(7)),
+            revision: Revision(3),
+            digest: bundle.digest(),
+            sites: [("shop".to_owned(), SiteId(4))].into(),
+            bundle,
+        }
+    }
+
+    #[test]
+    fn a_saved_policy_is_found_again_and_replaces_the_former_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let state = StateFolder::open(&path).unwrap();
+        assert_eq!(state.load(), Ok(None));
+        state.save(&saved()).unwrap();
+        let newer = SavedPolicy { revision: Revision(4), ..saved() };
+        state.save(&newer).unwrap();
+        assert_eq!(StateFolder::open(&path).unwrap().load(), Ok(Some(newer)));
+        let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [FILE], "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_trusted_is_refused_with_the_reason() {
+        let good = String::from_utf8(write(&saved()).unwrap()).unwrap();
+        let cases = [
+            (String::new(), "EOF"),
+            (good[..good.len() / 2].to_owned(), "EOF"),
+            (good.replace("version: 1", "version: 2"), "digest"),
+            (good.replace("\"format\":1", "\"format\":9"), "format 9"),
+            (good.replace("\"log\"", "\"lag\""), "lag"),
+            ("\0".repeat(100), "expected value"),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::open(folder.path()).unwrap();
+        for (text, reason) in cases {
+            fs::write(folder.path().join(FILE), &text).unwrap();
+            let error = state.load().unwrap_err();
+            assert!(error.contains(reason) && error.contains(FILE), "{error}");
+        }
+        fs::write(folder.path().join(FILE), good).unwrap();
+        assert_eq!(state.load(), Ok(Some(saved())));
+    }
+
+    #[test]
+    fn every_format_ever_written_is_read() {
+        assert_eq!(read(FORMAT_1.as_bytes()), Ok(saved()));
+    }
+}
