@@ -1,0 +1,316 @@
+//! `latencify-control` as a process.
+
+use crate::{
+    Client, Edge, Kafka, Process, Reply, body,
+    edge::{READY, listening},
+    program, wait_until,
+};
+use http::Method;
+use latencify_conf::{
+    api::{
+        Edges, IDEMPOTENCY_KEY, LogEntries, PolicyAccepted, PolicyStatus, PolicySubmission,
+        PurgeAccepted, PurgeReceipt, PurgeRequest, PurgeTarget,
+    },
+    bundle::File,
+    change::Mode,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use tempfile::TempDir;
+
+/// The token of the API in tests.
+const API_TOKEN: &str = "test-api-token-0123456789abcdef0123456789abcdef";
+/// The token with which edges join in tests.
+const JOIN_TOKEN: &str = "test-join-token-0123456789abcdef0123456789abcdef";
+
+/// A running control service. Its data goes away with it.
+pub struct Control {
+    process: Process,
+    ports: Ports,
+    options: ControlOptions,
+}
+
+/// A control service that is not started yet.
+pub struct ControlOptions {
+    folder: TempDir,
+    arguments: Vec<String>,
+}
+
+/// What `--ports-file` says.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Ports {
+    api: SocketAddr,
+    fleet: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Control {
+    /// With its log in SQLite.
+    pub fn embedded() -> ControlOptions {
+        let folder = tempfile::Builder::new()
+            .prefix("latencify-control-")
+            .tempdir()
+            .unwrap();
+        let data = folder.path().join("data").display().to_string();
+        ControlOptions {
+            folder,
+            arguments: vec!["--data".to_owned(), data],
+        }
+    }
+
+    /// With its log in Kafka, under topics of that prefix.
+    pub fn on_kafka(kafka: &Kafka, prefix: &str) -> ControlOptions {
+        Self::embedded()
+            .flag("--kafka", &kafka.brokers())
+            .flag("--kafka-prefix", prefix)
+    }
+
+    /// Where its API is.
+    pub fn api(&self) -> SocketAddr {
+        self.ports.api
+    }
+
+    /// `http://…` of its API.
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.ports.api)
+    }
+
+    /// `http://…` where edges connect.
+    pub fn fleet_url(&self) -> String {
+        format!("http://{}", self.ports.fleet)
+    }
+
+    /// Its private address.
+    pub fn admin(&self) -> SocketAddr {
+        self.ports.admin
+    }
+
+    /// The token of its API.
+    pub fn api_token(&self) -> &'static str {
+        API_TOKEN
+    }
+
+    /// The token with which edges join.
+    pub fn join_token(&self) -> &'static str {
+        JOIN_TOKEN
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Where its files are: `data/`.
+    pub fn folder(&self) -> &Path {
+        self.options.folder.path()
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, after [`kill`](Self::kill) or over it, on the same addresses and data.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        (self.process, self.ports) = self.options.spawn(Some(self.ports)).await;
+    }
+
+    /// Asks the API; the answer whatever its status.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<Reply> {
+        let mut request = Client::request(method.as_str(), &self.ports.api.to_string(), path)
+            .header("authorization", format!("Bearer {API_TOKEN}"))
+            .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        let body = body.map_or_else(Vec::new, |body| serde_json::to_vec(body).unwrap());
+        Client::new()
+            .send(self.ports.api, request.body(body::full(body))?)
+            .await
+    }
+
+    /// `GET` of something that must be there.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let reply = self
+            .ask(Method::GET, path, None, None::<&()>)
+            .await
+            .unwrap();
+        assert!(
+            reply.status.is_success(),
+            "GET {path}: {} {}",
+            reply.status,
+            reply.text()
+        );
+        reply.json()
+    }
+
+    /// Submits a policy of one file, whatever comes of it.
+    pub async fn submit(&self, policy: &str) -> Reply {
+        let submission = PolicySubmission {
+            files: vec![File {
+                name: "policy.yaml".to_owned(),
+                text: policy.to_owned(),
+            }],
+            message: String::new(),
+            base: None,
+            dry_run: false,
+        };
+        self.ask(Method::POST, "/v1/policies", None, Some(&submission))
+            .await
+            .unwrap()
+    }
+
+    /// Makes a policy of one file the fleet's target.
+    pub async fn apply(&self, policy: &str) -> PolicyAccepted {
+        let reply = self.submit(policy).await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        reply.json()
+    }
+
+    /// Waits until every edge of the roster runs the head policy, and so many are there.
+    pub async fn everywhere(&self, edges: usize) -> PolicyStatus {
+        wait_until(
+            &format!("{edges} edges run the policy"),
+            READY,
+            async || {
+                let status: PolicyStatus = self.get("/v1/policies/head/status").await;
+                if status.running == edges && status.edges.len() == edges {
+                    Ok(status)
+                } else {
+                    Err(format!("{status:#?}"))
+                }
+            },
+        )
+        .await
+    }
+
+    /// Starts edges of these names, and waits until they run the head policy.
+    pub async fn edges<const N: usize>(&self, names: [&str; N]) -> [Edge; N] {
+        let edges =
+            futures::future::join_all(names.map(|name| Edge::member(self, name).start())).await;
+        self.everywhere(N).await;
+        edges.try_into().ok().unwrap()
+    }
+
+    /// Purges, hard.
+    pub async fn purge(&self, targets: Vec<PurgeTarget>) -> PurgeAccepted {
+        self.purge_with(targets, Mode::Hard, None).await
+    }
+
+    /// Purges.
+    pub async fn purge_with(
+        &self,
+        targets: Vec<PurgeTarget>,
+        mode: Mode,
+        key: Option<&str>,
+    ) -> PurgeAccepted {
+        let request = PurgeRequest { targets, mode };
+        let reply = self
+            .ask(Method::POST, "/v1/purges", key, Some(&request))
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 202, "{}", reply.text());
+        reply.json()
+    }
+
+    /// The receipt of a purge, complete.
+    pub async fn receipt(&self, purge: &str) -> PurgeReceipt {
+        wait_until(
+            &format!("purge {purge} is acknowledged"),
+            READY,
+            async || {
+                let receipt: PurgeReceipt = self.get(&format!("/v1/purges/{purge}?wait=5s")).await;
+                if receipt.complete {
+                    Ok(receipt)
+                } else {
+                    Err(format!("{receipt:#?}"))
+                }
+            },
+        )
+        .await
+    }
+
+    /// The roster.
+    pub async fn roster(&self) -> Edges {
+        self.get("/v1/edges").await
+    }
+
+    /// All entries of the log.
+    pub async fn log(&self) -> LogEntries {
+        let mut all: LogEntries = self.get("/v1/log?after=0&limit=1000").await;
+        while let Some(last) = all.entries.last().map(|entry| entry.epoch) {
+            let more: LogEntries = self.get(&format!("/v1/log?after={last}&limit=1000")).await;
+            if more.entries.is_empty() {
+                break;
+            }
+            all.entries.extend(more.entries);
+            all.applied = more.applied;
+        }
+        all
+    }
+}
+
+impl ControlOptions {
+    /// One more flag with its value.
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.arguments.extend([flag.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start(self) -> Control {
+        let (process, ports) = self.spawn(None).await;
+        Control {
+            process,
+            ports,
+            options: self,
+        }
+    }
+
+    async fn spawn(&self, ports: Option<Ports>) -> (Process, Ports) {
+        let ports_file = self.folder.path().join("ports.json");
+        // What is left of an earlier start would be taken for this one's.
+        let _ = fs::remove_file(&ports_file);
+        let at = |chosen: Option<SocketAddr>| {
+            chosen.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
+        };
+        let mut command = Command::new(program("latencify-control"));
+        command
+            .args(&self.arguments)
+            .args(["--api", &at(ports.map(|ports| ports.api))])
+            .args(["--fleet", &at(ports.map(|ports| ports.fleet))])
+            .args(["--admin", &at(ports.map(|ports| ports.admin))])
+            .arg("--ports-file")
+            .arg(&ports_file)
+            .env("LATENCIFY_API_TOKEN", API_TOKEN)
+            .env("LATENCIFY_JOIN_TOKEN", JOIN_TOKEN)
+            .current_dir(self.folder.path());
+        let mut process =
+            Process::start("control", command, &self.folder.path().join("control.log"));
+        let ports: Ports = listening(&mut process, &ports_file).await;
+        wait_until(
+            "control is ready",
+            READY + Duration::from_secs(30),
+            async || {
+                assert!(
+                    process.exited().is_none(),
+                    "control ended\n{}",
+                    process.last_words()
+                );
+                match Client::new().get(ports.admin, "admin", "/readyz").await {
+                    reply if reply.status == 200 => Ok(()),
+                    reply => Err(format!("/readyz: {} {}", reply.status, reply.text())),
+                }
+            },
+        )
+        .await;
+        (process, ports)
+    }
+}

@@ -1,0 +1,307 @@
+//! `latencify-gateway` as a process.
+
+use crate::{Authority, Client, Control, Process, Reply, geoip_fixture, program, wait_until};
+use serde::Deserialize;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// So long may a program take to be ready, on a machine where others build.
+pub(crate) const READY: Duration = Duration::from_secs(30);
+
+/// A running edge. Its folder goes away with it.
+pub struct Edge {
+    process: Process,
+    ports: Ports,
+    options: EdgeOptions,
+}
+
+/// An edge that is not started yet.
+pub struct EdgeOptions {
+    name: String,
+    folder: TempDir,
+    https: bool,
+    ipv6: bool,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// What `--ports-file` says.
+#[derive(Debug, Clone, Deserialize)]
+struct Ports {
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+    admin: SocketAddr,
+}
+
+impl Edge {
+    /// An edge that stands alone, with one policy file of that text.
+    pub fn alone(policy: &str) -> EdgeOptions {
+        let mut options = EdgeOptions::new("edge");
+        fs::create_dir(options.policy_folder()).unwrap();
+        fs::write(options.policy_folder().join("policy.yaml"), policy).unwrap();
+        let folder = options.policy_folder();
+        options.push("--policy", &folder.display().to_string());
+        options
+    }
+
+    /// An edge of that control's fleet.
+    pub fn member(control: &Control, name: &str) -> EdgeOptions {
+        let mut options = EdgeOptions::new(name);
+        let state = options.folder.path().join("state");
+        options.push("--control", &control.fleet_url());
+        options.push("--edge", name);
+        options.push("--state", &state.display().to_string());
+        options.environment("LATENCIFY_JOIN_TOKEN", control.join_token())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// Where it listens for plain HTTP.
+    pub fn http(&self) -> SocketAddr {
+        self.ports.http[0]
+    }
+
+    /// Where it listens for plain HTTP on IPv6.
+    pub fn http6(&self) -> SocketAddr {
+        *self
+            .ports
+            .http
+            .iter()
+            .find(|address| address.is_ipv6())
+            .expect("started with .ipv6()")
+    }
+
+    /// Where it listens for TLS.
+    pub fn https(&self) -> SocketAddr {
+        *self.ports.https.first().expect("started with .https()")
+    }
+
+    /// Its private address.
+    pub fn admin(&self) -> SocketAddr {
+        self.ports.admin
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Everything in its folder: `policy/`, `certificates/`, `state/`, `access.log`.
+    pub fn folder(&self) -> &Path {
+        self.options.folder.path()
+    }
+
+    /// `GET` from 127.0.0.1.
+    pub async fn get(&self, host: &str, path: &str) -> Reply {
+        Client::new().get(self.http(), host, path).await
+    }
+
+    /// Writes another policy, by rename, as operators should. The edge is to notice by itself.
+    pub fn write_policy(&self, policy: &str) {
+        let folder = self.options.policy_folder();
+        let beside = self.folder().join("policy.new");
+        fs::write(&beside, policy).unwrap();
+        fs::rename(beside, folder.join("policy.yaml")).unwrap();
+    }
+
+    /// `/metrics`.
+    pub async fn metrics(&self) -> String {
+        Client::new()
+            .get(self.admin(), "admin", "/metrics")
+            .await
+            .text()
+            .to_owned()
+    }
+
+    /// The value of a metric, by its name with labels as in the text; 0 if it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let metrics = self.metrics().await;
+        let line = metrics.lines().find(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(' '))
+        });
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// The lines of the access log so far, as JSON.
+    pub fn access_log(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.folder().join("access.log")).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Starts it again after its end, on the same addresses and folder.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        let mut again = self.options.arguments.clone();
+        for (flag, addresses) in [("--http", &self.ports.http), ("--https", &self.ports.https)] {
+            for address in addresses {
+                again.extend([flag.to_owned(), address.to_string()]);
+            }
+        }
+        again.extend(["--admin".to_owned(), self.ports.admin.to_string()]);
+        (self.process, self.ports) = self.options.spawn(&again).await;
+    }
+}
+
+impl EdgeOptions {
+    fn new(name: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("latencify-edge-")
+            .tempdir()
+            .unwrap();
+        let mut options = Self {
+            name: name.to_owned(),
+            https: false,
+            ipv6: false,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            folder,
+        };
+        let certificates = options.certificates();
+        fs::create_dir(&certificates).unwrap();
+        options.push("--cert-dir", &certificates.display().to_string());
+        options.push("--geoip", &geoip_fixture().display().to_string());
+        let records = options.folder.path().join("access.log");
+        options.push("--access-log", &records.display().to_string());
+        // Two cores are shared by all tests that run at a time.
+        options.push("--threads", "2");
+        options
+    }
+
+    fn push(&mut self, flag: &str, value: &str) {
+        self.arguments.extend([flag.to_owned(), value.to_owned()]);
+    }
+
+    fn policy_folder(&self) -> PathBuf {
+        self.folder.path().join("policy")
+    }
+
+    /// Where the policy's relative certificate paths start.
+    pub fn certificates(&self) -> PathBuf {
+        self.folder.path().join("certificates")
+    }
+
+    /// Issues a certificate for a site: `NAME.pem` and `NAME.key` in the certificate folder; and listens for TLS.
+    pub fn certificate(mut self, authority: &Authority, name: &str, hosts: &[&str]) -> Self {
+        authority.issue(hosts).write(&self.certificates(), name);
+        self.https = true;
+        self
+    }
+
+    /// Listens on ::1 too.
+    pub fn ipv6(mut self) -> Self {
+        self.ipv6 = true;
+        self
+    }
+
+    /// One more flag with its value.
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.push(flag, value);
+        self
+    }
+
+    /// An environment variable.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it listens and, alone, runs its policy.
+    pub async fn start(self) -> Edge {
+        let mut arguments = self.arguments.clone();
+        let mut listen = |flag: &str, address: &str| {
+            arguments.extend([flag.to_owned(), address.to_owned()]);
+        };
+        listen("--http", "127.0.0.1:0");
+        if self.ipv6 {
+            listen("--http", "[::1]:0");
+        }
+        if self.https {
+            listen("--https", "127.0.0.1:0");
+        }
+        listen("--admin", "127.0.0.1:0");
+        let (process, ports) = self.spawn(&arguments).await;
+        Edge {
+            process,
+            ports,
+            options: self,
+        }
+    }
+
+    /// Starts it where it can't come up: the process, to look at what it says.
+    pub fn start_in_vain(self) -> (Process, TempDir) {
+        let mut command = self.command();
+        command
+            .args(&self.arguments)
+            .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        (
+            Process::start(&self.name, command, &self.log()),
+            self.folder,
+        )
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("edge.log")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program("latencify-gateway"));
+        command.current_dir(self.folder.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    async fn spawn(&self, arguments: &[String]) -> (Process, Ports) {
+        let ports_file = self.folder.path().join("ports.json");
+        // What is left of an earlier start would be taken for this one's.
+        let _ = fs::remove_file(&ports_file);
+        let mut command = self.command();
+        command.args(arguments).arg("--ports-file").arg(&ports_file);
+        let mut process = Process::start(&self.name, command, &self.log());
+        let ports: Ports = listening(&mut process, &ports_file).await;
+        let admin = ports.admin;
+        let alone = self.policy_folder().exists();
+        wait_until(&format!("{} is ready", self.name), READY, async || {
+            assert!(
+                process.exited().is_none(),
+                "{} ended\n{}",
+                self.name,
+                process.last_words()
+            );
+            let path = if alone { "/readyz" } else { "/healthz" };
+            match Client::new().get(admin, "admin", path).await {
+                reply if reply.status == 200 => Ok(()),
+                reply => Err(format!("{path}: {} {}", reply.status, reply.text())),
+            }
+        })
+        .await;
+        (process, ports)
+    }
+}
+
+/// Waits for the ports file of a program that starts.
+pub(crate) async fn listening<P: serde::de::DeserializeOwned>(
+    process: &mut Process,
+    ports_file: &Path,
+) -> P {
+    wait_until("the program listens", READY, async || {
+        if let Some(status) = process.exited() {
+            panic!("it ended at once: {status}\n{}", process.last_words());
+        }
+        let text = fs::read_to_string(ports_file).map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+    })
+    .await
+}

@@ -1,0 +1,170 @@
+//! A real Kafka broker as a process, and kcat to speak with it as an operator would.
+
+use crate::{Process, cache_folder, edge::READY, repository, wait_until};
+use std::{
+    io::Write,
+    net::TcpListener,
+    process::{Command, Stdio},
+    sync::{Arc, Weak},
+};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+/// The broker that the tests of one program share, while one of them uses it.
+static SHARED: Mutex<Weak<Kafka>> = Mutex::const_new(Weak::new());
+
+/// A broker of one node. Its data goes away with it.
+pub struct Kafka {
+    process: Process,
+    port: u16,
+    controller_port: u16,
+    folder: TempDir,
+}
+
+impl Kafka {
+    /// Whether a broker is installed here that keeps its records when it is killed: Apache Kafka.
+    pub fn durable() -> bool {
+        cache_folder().join("kafka/lib").exists()
+    }
+
+    /// Whether any broker is installed here.
+    pub fn available() -> bool {
+        Self::durable() || cache_folder().join("kafka/tansu").exists()
+    }
+
+    /// The broker that the running tests of this program share: use topics of your own, and do not kill it.
+    pub async fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().await;
+        if let Some(kafka) = shared.upgrade() {
+            return kafka;
+        }
+        let kafka = Arc::new(Self::private().await);
+        *shared = Arc::downgrade(&kafka);
+        kafka
+    }
+
+    /// A broker for one test, which may kill it.
+    pub async fn private() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("latencify-kafka-")
+            .tempdir()
+            .unwrap();
+        let [port, controller_port] = free_ports();
+        let process = spawn(&folder, port, controller_port);
+        let mut kafka = Self {
+            process,
+            port,
+            controller_port,
+            folder,
+        };
+        kafka.ready().await;
+        kafka
+    }
+
+    /// `HOST:PORT`, as clients want it.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same data, and waits until it answers.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(&self.folder, self.port, self.controller_port);
+        self.ready().await;
+    }
+
+    /// Appends records to a topic with kcat, one a line.
+    ///
+    /// # Panics
+    /// When the broker did not take them.
+    pub fn produce(&self, topic: &str, lines: &[&str]) {
+        let mut kcat = self.kcat(&["-P", "-t", topic, "-X", "acks=all"]);
+        let mut child = kcat
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("kcat: run deploy/setup tools");
+        let mut input = child.stdin.take().unwrap();
+        for line in lines {
+            writeln!(input, "{line}").unwrap();
+        }
+        drop(input);
+        assert!(
+            child.wait().unwrap().success(),
+            "kcat could not produce to {topic}"
+        );
+    }
+
+    /// All records of a topic so far, read with kcat. A topic that does not exist has none.
+    pub fn consume(&self, topic: &str) -> Vec<String> {
+        let output = self
+            .kcat(&["-C", "-t", topic, "-o", "beginning", "-e", "-q"])
+            .output()
+            .expect("kcat: run deploy/setup tools");
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The names of its topics.
+    pub fn topics(&self) -> Vec<String> {
+        let output = self.kcat(&["-L", "-J", "-m", "5"]).output().expect("kcat");
+        let Ok(metadata) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
+            return Vec::new();
+        };
+        let topics = metadata["topics"].as_array().cloned().unwrap_or_default();
+        topics
+            .iter()
+            .filter_map(|topic| topic["topic"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn kcat(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kcat");
+        command.args(["-b", &self.brokers()]).args(arguments);
+        command
+    }
+
+    async fn ready(&mut self) {
+        wait_until("the broker answers", READY + READY, async || {
+            if let Some(status) = self.process.exited() {
+                panic!(
+                    "the broker ended at once: {status}\n{}",
+                    self.process.last_words()
+                );
+            }
+            let output = self
+                .kcat(&["-L", "-m", "1"])
+                .output()
+                .expect("kcat: run deploy/setup tools");
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            }
+        })
+        .await;
+    }
+}
+
+fn spawn(folder: &TempDir, port: u16, controller_port: u16) -> Process {
+    let mut command = Command::new(repository().join("deploy/kafka/run"));
+    command
+        .arg("--dir")
+        .arg(folder.path().join("data"))
+        .args(["--port", &port.to_string()])
+        .args(["--controller-port", &controller_port.to_string()]);
+    Process::start("kafka", command, &folder.path().join("kafka.log"))
+}
+
+/// Ports that were free a moment ago: Kafka must be told its own before it starts.
+fn free_ports<const N: usize>() -> [u16; N] {
+    [(); N]
+        .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|listener| listener.local_addr().unwrap().port())
+}

@@ -1,0 +1,112 @@
+//! A child process whose words are kept, and which never outlives its test.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+/// So many lines of a process's words are shown when a test fails.
+const LINES_SHOWN: usize = 80;
+
+/// A running program. Killed (SIGKILL) when it goes away; if a test fails by then, its last words are shown.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it; standard output and error are appended to the file.
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+        let file = append(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {command:?}: {error}"));
+        Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, by name: `HUP`, `TERM`, `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        // The shell's own `kill`: signalling by libc would be unsafe code.
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", self.pid())])
+            .status()
+            .expect("sh is there");
+        assert!(
+            status.success(),
+            "{} (pid {}) took no SIG{signal}",
+            self.name,
+            self.pid()
+        );
+    }
+
+    /// How it ended, if it did.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until it ends.
+    pub async fn ended(&mut self, at_most: Duration) -> ExitStatus {
+        let what = format!("{} ended", self.name);
+        crate::wait_until(&what, at_most, async || self.exited().ok_or("it runs")).await
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) {
+        // An error means that it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// All that it and its predecessors on this log have said.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The last of what it said, under a heading.
+    pub fn last_words(&self) -> String {
+        let said = self.said();
+        let lines: Vec<_> = said.lines().collect();
+        let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+        format!(
+            "--- {} (pid {}) said:\n{}\n",
+            self.name,
+            self.pid(),
+            shown.join("\n")
+        )
+    }
+}
+
+impl Drop for Process {
+    #[allow(clippy::print_stderr)] // belongs to the failure's report
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprint!("{}", self.last_words());
+        }
+    }
+}
+
+fn append(path: &Path) -> File {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
