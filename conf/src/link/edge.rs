@@ -87,7 +87,9 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
     Offline,
-    AwaitingWelcome { since: Duration },
+    AwaitingWelcome {
+        since: Duration,
+    },
     Live(Live),
     /// After a fault or a goodbye: whatever still arrives is not read.
     Over,
@@ -158,7 +160,10 @@ impl EdgeLink {
         match &self.phase {
             Phase::Offline | Phase::Over => None,
             Phase::AwaitingWelcome { since } => Some(*since + WELCOME_WITHIN),
-            Phase::Live(live) => Some(live.next_heartbeat.min(live.silent_at().unwrap_or(Duration::MAX))),
+            Phase::Live(live) => Some(
+                live.next_heartbeat
+                    .min(live.silent_at().unwrap_or(Duration::MAX)),
+            ),
         }
     }
 
@@ -189,13 +194,22 @@ impl EdgeLink {
     pub fn receive(&mut self, message: message::ToEdge, now: Duration) -> Vec<Action> {
         let taken = match (&mut self.phase, message.message) {
             (Phase::Offline | Phase::Over, _) => return Vec::new(),
-            (_, None) => Err(Fault::Malformed("an empty message, or one of a newer protocol: upgrade this edge")),
-            (_, Some(To::Refusal(refusal))) => {
-                Err(Fault::Refused { reason: refusal.reason, is_final: refusal.r#final })
+            (_, None) => Err(Fault::Malformed(
+                "an empty message, or one of a newer protocol: upgrade this edge",
+            )),
+            (_, Some(To::Refusal(refusal))) => Err(Fault::Refused {
+                reason: refusal.reason,
+                is_final: refusal.r#final,
+            }),
+            (Phase::AwaitingWelcome { .. }, Some(To::Welcome(welcome))) => {
+                self.welcome(welcome, now)
             }
-            (Phase::AwaitingWelcome { .. }, Some(To::Welcome(welcome))) => self.welcome(welcome, now),
-            (Phase::AwaitingWelcome { .. }, Some(_)) => Err(Fault::Unexpected("the first message must be Welcome")),
-            (Phase::Live(_), Some(To::Welcome(_))) => Err(Fault::Unexpected("Welcome is said once a stream")),
+            (Phase::AwaitingWelcome { .. }, Some(_)) => {
+                Err(Fault::Unexpected("the first message must be Welcome"))
+            }
+            (Phase::Live(_), Some(To::Welcome(_))) => {
+                Err(Fault::Unexpected("Welcome is said once a stream"))
+            }
             (Phase::Live(live), Some(To::Delivery(delivery))) => {
                 deliver(live, &mut self.unapplied, &delivery).map(|action| vec![action])
             }
@@ -204,12 +218,15 @@ impl EdgeLink {
             }
             (Phase::Live(live), Some(To::Heartbeat(answer))) => {
                 if answer.sequence > self.sequence {
-                    Err(Fault::Unexpected("an answer to a heartbeat that was never sent"))
+                    Err(Fault::Unexpected(
+                        "an answer to a heartbeat that was never sent",
+                    ))
                 } else {
                     self.head = self.head.max(Epoch(answer.head));
                     if let Some(sent) = live.answered(answer.sequence) {
                         let until = sent + live.lease;
-                        self.lease_until = Some(self.lease_until.map_or(until, |lease| lease.max(until)));
+                        self.lease_until =
+                            Some(self.lease_until.map_or(until, |lease| lease.max(until)));
                     }
                     Ok(Vec::new())
                 }
@@ -222,9 +239,13 @@ impl EdgeLink {
     pub fn tick(&mut self, now: Duration) -> Vec<Action> {
         match &mut self.phase {
             Phase::Offline | Phase::Over => Vec::new(),
-            Phase::AwaitingWelcome { since } if now >= *since + WELCOME_WITHIN => self.give_up(Fault::NoWelcome),
+            Phase::AwaitingWelcome { since } if now >= *since + WELCOME_WITHIN => {
+                self.give_up(Fault::NoWelcome)
+            }
             Phase::AwaitingWelcome { .. } => Vec::new(),
-            Phase::Live(live) if live.silent_at().is_some_and(|at| now >= at) => self.give_up(Fault::Silent),
+            Phase::Live(live) if live.silent_at().is_some_and(|at| now >= at) => {
+                self.give_up(Fault::Silent)
+            }
             Phase::Live(live) if now >= live.next_heartbeat => {
                 self.sequence += 1;
                 vec![live.beat(self.sequence, now)]
@@ -236,13 +257,19 @@ impl EdgeLink {
     /// Everything handed over up to and including this position is applied.
     pub fn applied(&mut self, position: &Position) -> Vec<Action> {
         // A position of an earlier stream is known no more: what it stood for comes again.
-        let Some(at) = self.unapplied.iter().position(|unapplied| unapplied == position) else {
+        let Some(at) = self
+            .unapplied
+            .iter()
+            .position(|unapplied| unapplied == position)
+        else {
             return Vec::new();
         };
         self.unapplied.drain(..=at);
         self.obeyed = Some(*position);
         match self.phase {
-            Phase::Live(_) => vec![send(From::Ack(message::Ack { epoch: position.epoch.0 }))],
+            Phase::Live(_) => vec![send(From::Ack(message::Ack {
+                epoch: position.epoch.0,
+            }))],
             _ => Vec::new(),
         }
     }
@@ -269,14 +296,21 @@ impl EdgeLink {
             .start
             .as_ref()
             .and_then(read_position)
-            .ok_or(Fault::Malformed("a Welcome needs a start: a log of 16 and a hash of 32 bytes"))?;
+            .ok_or(Fault::Malformed(
+                "a Welcome needs a start: a log of 16 and a hash of 32 bytes",
+            ))?;
         if !HEARTBEAT_MS.contains(&welcome.heartbeat_ms)
             || !(welcome.heartbeat_ms..=LEASE_MS_MAX).contains(&welcome.lease_ms)
         {
-            return Err(Fault::Malformed("a Welcome asks for heartbeats or a lease that make no sense"));
+            return Err(Fault::Malformed(
+                "a Welcome asks for heartbeats or a lease that make no sense",
+            ));
         }
         if !welcome.reset && self.obeyed != Some(start) {
-            return Err(Fault::WrongStart { start: start.epoch, obeyed: self.obeyed.map(|obeyed| obeyed.epoch) });
+            return Err(Fault::WrongStart {
+                start: start.epoch,
+                obeyed: self.obeyed.map(|obeyed| obeyed.epoch),
+            });
         }
         let mut live = Live {
             received: start,
@@ -316,7 +350,10 @@ impl Live {
 
     /// When an answered heartbeat was sent. An answer also answers all before it; a second answer tells nothing.
     fn answered(&mut self, sequence: u64) -> Option<Duration> {
-        let at = self.unanswered.iter().position(|(unanswered, _)| *unanswered == sequence)?;
+        let at = self
+            .unanswered
+            .iter()
+            .position(|(unanswered, _)| *unanswered == sequence)?;
         self.unanswered.drain(..=at).last().map(|(_, sent)| sent)
     }
 
@@ -336,33 +373,49 @@ fn deliver(
     let epoch = Epoch(delivery.epoch);
     if delivery.previous_epoch != at.epoch.0 {
         return Err(if epoch <= at.epoch {
-            Fault::Repeated { epoch, at: at.epoch }
+            Fault::Repeated {
+                epoch,
+                at: at.epoch,
+            }
         } else {
-            Fault::OutOfOrder { previous: Epoch(delivery.previous_epoch), at: at.epoch }
+            Fault::OutOfOrder {
+                previous: Epoch(delivery.previous_epoch),
+                at: at.epoch,
+            }
         });
     }
     if delivery.previous_hash[..] != at.hash.0 {
         return Err(Fault::OtherHistory { at: at.epoch });
     }
     if epoch <= at.epoch {
-        return Err(Fault::Repeated { epoch, at: at.epoch });
+        return Err(Fault::Repeated {
+            epoch,
+            at: at.epoch,
+        });
     }
     let position = chain::extend(at, epoch, &delivery.entry);
     if delivery.hash[..] != position.hash.0 {
         return Err(Fault::Altered { epoch });
     }
-    let entry = Entry::decode(&delivery.entry)
-        .map_err(|error| Fault::NotUnderstood { epoch, reason: error.to_string() })?;
+    let entry = Entry::decode(&delivery.entry).map_err(|error| Fault::NotUnderstood {
+        epoch,
+        reason: error.to_string(),
+    })?;
     if unapplied.len() >= UNAPPLIED_MAX {
         return Err(Fault::Overrun);
     }
     unapplied.push_back(position);
     live.received = position;
-    Ok(Action::Apply { entry: Box::new(entry), position })
+    Ok(Action::Apply {
+        entry: Box::new(entry),
+        position,
+    })
 }
 
 fn send(message: From) -> Action {
-    Action::Send(message::FromEdge { message: Some(message) })
+    Action::Send(message::FromEdge {
+        message: Some(message),
+    })
 }
 
 fn write_report(report: &Report) -> From {
@@ -380,11 +433,18 @@ fn write_report(report: &Report) -> From {
 }
 
 fn read_target(target: message::PolicyTarget) -> Result<Target, Fault> {
-    let digest = target.digest[..].try_into().map(Digest).map_err(|_| Fault::Malformed("a digest is 32 bytes"))?;
+    let digest = target.digest[..]
+        .try_into()
+        .map(Digest)
+        .map_err(|_| Fault::Malformed("a digest is 32 bytes"))?;
     Ok(Target {
         revision: Revision(target.revision),
         digest,
-        sites: target.sites.into_iter().map(|site| (site.name, SiteId(site.id))).collect(),
+        sites: target
+            .sites
+            .into_iter()
+            .map(|site| (site.name, SiteId(site.id)))
+            .collect(),
     })
 }
 

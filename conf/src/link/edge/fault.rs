@@ -26,7 +26,9 @@ pub enum Fault {
     #[error("malformed: {0}")]
     Malformed(&'static str),
     /// The `Welcome` claims to continue where the edge stands, and does not.
-    #[error("the Welcome continues at epoch {start} with a position that is not the edge's own ({obeyed:?})")]
+    #[error(
+        "the Welcome continues at epoch {start} with a position that is not the edge's own ({obeyed:?})"
+    )]
     WrongStart {
         /// Where the welcome starts.
         start: Epoch,
@@ -42,7 +44,9 @@ pub enum Fault {
         at: Epoch,
     },
     /// A delivery that does not follow the last one.
-    #[error("a delivery follows epoch {previous}, the edge has received up to {at}: entries are missing or mixed up")]
+    #[error(
+        "a delivery follows epoch {previous}, the edge has received up to {at}: entries are missing or mixed up"
+    )]
     OutOfOrder {
         /// What it says comes before it.
         previous: Epoch,
@@ -111,6 +115,9 @@ impl Fault {
 
     /// Whether it speaks of a replica that is mistaken or forged, rather than of a broken connection.
     pub fn is_distrust(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::NoWelcome | Self::Silent | Self::Overrun)
+        !matches!(
+            self,
+            Self::Refused { .. } | Self::NoWelcome | Self::Silent | Self::Overrun
+        )
     }
 }
