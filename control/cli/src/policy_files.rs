@@ -52,6 +52,7 @@ fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
         // Editors leave `.#shop.yaml` and the like beside the file that they work on.
         if let (true, Some(name)) = (is_policy, entry.file_name().to_str())
             && !name.starts_with('.')
+            && entry.path().is_file()
         {
             names.push(name.to_owned());
         }

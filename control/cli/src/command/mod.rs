@@ -3,6 +3,7 @@
 mod completion;
 mod edge;
 mod event;
+mod explain;
 pub mod geo;
 mod log;
 mod policy;

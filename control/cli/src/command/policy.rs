@@ -1,6 +1,6 @@
-//! `latencify policy …`: what control is asked. What needs no server is in [`policy_local`](super::policy_local).
+//! `latencify policy …`: what control is asked. What needs no server is in [`policy_local`] and [`explain`].
 
-use super::{count, edge, policy_local};
+use super::{count, edge, explain, policy_local};
 use crate::{
     args::{Apply, PolicyVerb, ServerArgs},
     failure::Failure,
@@ -23,7 +23,7 @@ pub async fn run(verb: PolicyVerb, server: &ServerArgs, output: &Output) -> Resu
     match verb {
         PolicyVerb::Validate { path } => policy_local::validate(&path, output),
         PolicyVerb::Schema => policy_local::schema(output),
-        PolicyVerb::Explain(explain) => policy_local::explain(&explain, output),
+        PolicyVerb::Explain(args) => explain::run(&args, output),
         PolicyVerb::Apply(args) => apply(&args, &Server::new(server)?, output).await,
         PolicyVerb::List => output.answer(
             &Server::new(server)?.get::<Policies>("v1/policies").await?,

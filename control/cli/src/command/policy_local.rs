@@ -1,8 +1,7 @@
-//! `latencify policy validate|schema|explain`: what needs no server.
+//! `latencify policy validate|schema`: what needs no server.
 
 use super::count;
 use crate::{
-    args::Explain,
     failure::Failure,
     output::Output,
     policy_files::{self, PolicyFiles},
@@ -88,9 +87,4 @@ pub fn schema(output: &Output) -> Result<(), Failure> {
         &text.map_err(|error| Failure::failed(format!("the schema can't be written: {error}")))?,
     );
     Ok(())
-}
-
-/// What happens to a request, without sending it.
-pub fn explain(_args: &Explain, _output: &Output) -> Result<(), Failure> {
-    Err(Failure::failed("not yet"))
 }

@@ -20,6 +20,8 @@ pub struct Record {
     pub join_token_file: PathBuf,
     /// The CA of the demo's certificates.
     pub ca: PathBuf,
+    /// Places of loopback addresses (MMDB).
+    pub geoip: PathBuf,
     /// The policy, as applied.
     pub policy: PathBuf,
     /// Shell variables of all this.
@@ -129,6 +131,7 @@ impl Record {
             "LATENCIFY_API_TOKEN_FILE",
             &self.api_token_file.to_string_lossy(),
         );
+        export("LATENCIFY_GEOIP", &self.geoip.to_string_lossy());
         export("DEV", &self.dir.to_string_lossy());
         export("DEMO_CA", &self.ca.to_string_lossy());
         for edge in &self.edges {

@@ -69,6 +69,7 @@ pub async fn all(
         api_token_file: layout.api_token_file(),
         join_token_file: layout.join_token_file(),
         ca,
+        geoip: layout.loopback_places(),
         policy: layout.policy(),
         env: layout.dir.join("env"),
         bin: children
