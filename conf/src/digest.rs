@@ -47,7 +47,10 @@ impl FromStr for Digest {
     type Err = BadDigest;
     fn from_str(text: &str) -> Result<Self, BadDigest> {
         let bad = || BadDigest(text.chars().take(80).collect());
-        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or_else(bad)?;
+        let hex = text
+            .strip_prefix("sha256:")
+            .filter(|hex| hex.len() == 64 && hex.is_ascii())
+            .ok_or_else(bad)?;
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
             let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
@@ -65,7 +68,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -77,7 +82,11 @@ mod tests {
     fn text_form_round_trips_and_garbage_is_refused() {
         let digest = Digest::of_parts([b"a".as_slice(), b"bc"]);
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
-        assert_ne!(digest, Digest::of_parts([b"ab".as_slice(), b"c"]), "parts are length-prefixed");
+        assert_ne!(
+            digest,
+            Digest::of_parts([b"ab".as_slice(), b"c"]),
+            "parts are length-prefixed"
+        );
         for bad in ["", "sha256:", "sha256:zz", "md5:00", &"sha256:é".repeat(9)] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }

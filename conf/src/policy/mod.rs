@@ -16,7 +16,10 @@ pub use cache::{CacheRule, KeyParts, Names, PurgeAccess, TtlRules};
 pub use edit::{HeaderEdits, Redirect, RedirectTo, Rewrite};
 pub use limit::{RateKey, RateLimit};
 pub use origin::{HealthCheck, Origin, OriginId, Scheme, StatusSet, TlsToOrigin};
-pub use route::{Action, HeaderMatch, Limits, MethodSet, PathPattern, Proxy, Route, RouteMatch, Steering, Timeouts, WeightedOrigin};
+pub use route::{
+    Action, HeaderMatch, Limits, MethodSet, PathPattern, Proxy, Route, RouteMatch, Steering,
+    Timeouts, WeightedOrigin,
+};
 pub use site::{Certificate, CertificateId, HostPattern, Site};
 
 use crate::digest::Digest;

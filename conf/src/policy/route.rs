@@ -136,9 +136,9 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(30),
-            between_bytes: Duration::from_secs(60),
-            send: Duration::from_secs(60),
-            idle: Duration::from_secs(60),
+            between_bytes: Duration::from_mins(1),
+            send: Duration::from_mins(1),
+            idle: Duration::from_mins(1),
         }
     }
 }
@@ -154,6 +154,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { request_body_bytes_max: None, retries_max: 2 }
+        Self {
+            request_body_bytes_max: None,
+            retries_max: 2,
+        }
     }
 }

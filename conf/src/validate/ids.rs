@@ -30,8 +30,8 @@ impl SiteIds {
     pub fn get(&self, name: &str) -> Option<SiteId> {
         match &self.0 {
             Source::FromNames => {
-                let Digest([a, b, c, d, e, f, g, h, ..]) = Digest::of_text(name);
-                Some(SiteId(u64::from_be_bytes([a, b, c, d, e, f, g, h])))
+                let start = Digest::of_text(name).0.into_iter().take(8);
+                Some(SiteId(start.fold(0, |id, byte| id << 8 | u64::from(byte))))
             }
             Source::Given(ids) => ids.get(name).copied(),
         }

@@ -1,0 +1,100 @@
+//! Authentication.
+
+use super::{
+    Map, OneOrMany,
+    text::{Duration, HeaderName, Words},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt;
+
+/// What a request must carry to be let in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// A JSON Web Token.
+    pub jwt: Jwt,
+}
+
+/// A JSON Web Token that is verified with a static key: either `public_key` or `secret`.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The algorithms that are accepted, all of the key's kind: HS… with `secret`, the others with `public_key`.
+    #[schemars(length(min = 1))]
+    pub algorithms: Vec<Algorithm>,
+    /// A public key in PEM (`-----BEGIN PUBLIC KEY-----`): RSA, P-256, P-384 or Ed25519.
+    pub public_key: Option<String>,
+    /// Not supported: policies carry the key itself.
+    #[schemars(extend("deprecated" = true))]
+    pub public_key_file: Option<String>,
+    /// A shared secret of at least 32 bytes.
+    pub secret: Option<String>,
+    /// `iss` must be one of these. Default not asked for.
+    pub issuer: Option<OneOrMany<Words>>,
+    /// `aud` must hold one of these. Default not asked for.
+    pub audience: Option<OneOrMany<Words>>,
+    /// Claims that must be there with this value.
+    #[serde(default)]
+    pub claims: Map<Words, Value>,
+    /// Where the token stands; the first place that holds one counts. Default `[bearer]`.
+    #[schemars(length(min = 1))]
+    pub from: Option<Vec<TokenSource>>,
+    /// Tolerance for `exp` and `nbf`. Default 30s.
+    pub leeway: Option<Duration>,
+    /// Whether the token is taken out of what goes to the origin. Default no.
+    #[serde(default)]
+    pub strip: bool,
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A signature algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    HS256,
+    /// HMAC with SHA-384.
+    HS384,
+    /// HMAC with SHA-512.
+    HS512,
+    /// RSA PKCS #1 v1.5 with SHA-256.
+    RS256,
+    /// RSA PKCS #1 v1.5 with SHA-384.
+    RS384,
+    /// RSA PKCS #1 v1.5 with SHA-512.
+    RS512,
+    /// RSA PSS with SHA-256.
+    PS256,
+    /// RSA PSS with SHA-384.
+    PS384,
+    /// RSA PSS with SHA-512.
+    PS512,
+    /// ECDSA on P-256.
+    ES256,
+    /// ECDSA on P-384.
+    ES384,
+    /// Ed25519.
+    EdDSA,
+}
+
+/// Where a token stands in a request.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenSource {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// The whole value of a header.
+    Header(HeaderName),
+    /// A cookie.
+    Cookie(Words),
+    /// A query parameter.
+    Query(Words),
+}
