@@ -24,7 +24,9 @@ pub mod record;
 pub mod validate;
 
 /// Coordinates of a place on Earth, in degrees.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// Degrees north, −90 to 90.

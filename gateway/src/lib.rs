@@ -1,1 +1,25 @@
-//! placeholder
+//! The edge: Pingora phases, cache, origins, telemetry, the fleet link.
+//!
+//! A request's life is [`proxy`]: one or two lines a phase, each calling the module of [`phases`] that decides it. What
+//! requests share is [`edge::Edge`]; what one request carries is [`context::Context`]. Decisions are `latencify-decide`'s,
+//! stored objects `latencify-cache`'s.
+
+pub mod admin;
+pub mod cache;
+pub mod context;
+pub mod drain;
+pub mod edge;
+pub mod errors;
+pub mod fleet;
+pub mod limit;
+pub mod listen;
+pub mod membership;
+pub mod observe;
+pub mod origin;
+pub mod phases;
+pub mod policy;
+pub mod proxy;
+pub mod purge;
+pub mod respond;
+pub mod run;
+pub mod settings;

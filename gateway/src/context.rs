@@ -1,0 +1,241 @@
+//! What one request carries from phase to phase.
+
+use crate::{drain::UnderWay, errors::Fault, observe::Counted, policy::Compiled};
+use http::{HeaderMap, Method, StatusCode, Version};
+use latencify_cache::Fetch;
+use latencify_conf::{
+    policy::{Action, CacheRule, OriginId, Proxy, RateLimit, Site},
+    record::CacheOutcome,
+};
+use latencify_decide::{
+    admit::Token,
+    facts,
+    freshness::{Lifetime, RequestDirectives, Reuse},
+    limit::RateState,
+    route::ReadyRoute,
+};
+use latencify_geoip::Place;
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// One request's state. Each part is written by one phase and read by those after it.
+pub struct Context {
+    /// When things happened.
+    pub clock: Clock,
+    /// Who asks for what; none until the request has been read.
+    pub asked: Option<Asked>,
+    /// The policy that decides, held to the end whatever policy comes meanwhile; none: the edge has none yet.
+    pub policy: Option<Arc<Compiled>>,
+    /// What answers; none when nothing does.
+    pub taken: Option<Taken>,
+    /// What admission found.
+    pub admitted: Admitted,
+    /// What the cache does.
+    pub caching: Caching,
+    /// What was tried at origins.
+    pub steering: Steering,
+    /// What goes to the client.
+    pub answer: Answer,
+    /// The steps of the decision, for the record.
+    pub decisions: Vec<Cow<'static, str>>,
+    /// Bytes of the request's body so far.
+    pub body_bytes: u64,
+    /// Whether it refreshes a stored response for nobody in particular.
+    pub is_refresh: bool,
+    _under_way: (UnderWay, Counted),
+}
+
+/// When things happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// The head had been read, on the monotonic clock.
+    pub began: Instant,
+    /// The same on the wall clock.
+    pub began_at: SystemTime,
+    /// From then to the head of the response.
+    pub first_byte: Option<Duration>,
+}
+
+/// Who asks for what.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The request's id.
+    pub id: String,
+    /// The client, behind trusted hops.
+    pub client: IpAddr,
+    /// Where the client is.
+    pub place: Option<Place>,
+    /// Whether it came over TLS.
+    pub https: bool,
+    /// The method.
+    pub method: Method,
+    /// The host: lower case, no port.
+    pub host: String,
+    /// The authority as the client wrote it: host and port.
+    pub authority: String,
+    /// The path in its normal form.
+    pub path: Arc<str>,
+    /// The query without its `?`.
+    pub query: Option<String>,
+    /// The version that the client speaks.
+    pub version: Version,
+    /// What the client demands of stored responses.
+    pub directives: RequestDirectives,
+}
+
+/// What answers.
+#[derive(Clone)]
+pub struct Taken {
+    /// The site.
+    pub site: Arc<Site>,
+    /// The route; none: the site has none for this request.
+    pub route: Option<Arc<ReadyRoute>>,
+}
+
+/// What admission found.
+#[derive(Default)]
+pub struct Admitted {
+    /// The verified token.
+    pub token: Option<Token>,
+    /// The limits that were asked.
+    pub limits: Vec<(Arc<RateLimit>, RateState)>,
+}
+
+/// What the cache does.
+#[derive(Default)]
+pub struct Caching {
+    /// The rule, when the cache is asked at all.
+    pub rule: Option<Arc<CacheRule>>,
+    /// The stored response that was found, as last judged.
+    pub found: Option<Found>,
+    /// What this edge obeyed when the origin was asked.
+    pub fetch: Option<Fetch>,
+    /// When the origin was asked.
+    pub fetch_sent_at: Option<SystemTime>,
+    /// Whether the origin was sent credentials.
+    pub authorized: bool,
+    /// The fields of a 304, until they are merged.
+    pub not_modified: Option<HeaderMap>,
+    /// The lifetime of what was just stored or validated.
+    pub stored: Option<Lifetime>,
+    /// Why the cache was not asked, or the response not stored.
+    pub reason: Option<&'static str>,
+    /// What the cache did, once it is decided.
+    pub outcome: CacheOutcome,
+}
+
+/// A stored response that a look-up found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its lifetime.
+    pub lifetime: Lifetime,
+    /// When a soft purge made it stale.
+    pub soft_purged: Option<SystemTime>,
+    /// Whether it may answer.
+    pub reuse: Reuse,
+    /// What this edge obeyed when it was fetched.
+    pub fetch: Fetch,
+}
+
+/// What was tried at origins.
+#[derive(Default)]
+pub struct Steering {
+    /// The origins in the order in which they are tried; none until the first attempt.
+    pub order: Option<Vec<OriginId>>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The origin of the attempt under way.
+    pub current: Option<Attempt>,
+    /// The status of the last response's head from an origin.
+    pub status: Option<u16>,
+}
+
+/// An attempt at an origin.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Which.
+    pub origin: OriginId,
+    /// Its name in the policy.
+    pub name: Arc<str>,
+    /// When it began.
+    pub began: Instant,
+    /// Whether it has been counted as answered or failed.
+    pub reported: bool,
+}
+
+/// What goes to the client.
+#[derive(Default)]
+pub struct Answer {
+    /// What went wrong.
+    pub fault: Option<Fault>,
+    /// In words, for the record only.
+    pub detail: Option<String>,
+    /// The `Age` that was sent.
+    pub age: Option<u64>,
+}
+
+impl Context {
+    /// At the start of a request.
+    pub fn new(under_way: UnderWay, counted: Counted) -> Self {
+        Self {
+            clock: Clock { began: Instant::now(), began_at: SystemTime::now(), first_byte: None },
+            asked: None,
+            policy: None,
+            taken: None,
+            admitted: Admitted::default(),
+            caching: Caching::default(),
+            steering: Steering::default(),
+            answer: Answer::default(),
+            decisions: Vec::with_capacity(8),
+            body_bytes: 0,
+            is_refresh: false,
+            _under_way: (under_way, counted),
+        }
+    }
+
+    /// Notes a step of the decision.
+    pub fn decide(&mut self, step: impl Into<Cow<'static, str>>) {
+        self.decisions.push(step.into());
+    }
+
+    /// A head goes to the client; the first that is final sets the time of the first byte.
+    pub fn head_goes_out(&mut self, status: StatusCode) {
+        if !status.is_informational() {
+            self.clock.first_byte.get_or_insert_with(|| self.clock.began.elapsed());
+        }
+    }
+
+    /// The route's proxying rules, when it proxies.
+    pub fn proxying(&self) -> Option<&Proxy> {
+        match &self.route()?.action {
+            Action::Proxy(proxy) => Some(proxy),
+            Action::Redirect(_) => None,
+        }
+    }
+
+    /// The route, when one took the request.
+    pub fn route(&self) -> Option<&Arc<ReadyRoute>> {
+        self.taken.as_ref()?.route.as_ref()
+    }
+}
+
+impl Asked {
+    /// The request as decisions see it.
+    pub fn facts<'a>(&'a self, headers: &'a HeaderMap, now: SystemTime) -> facts::Request<'a> {
+        facts::Request {
+            method: &self.method,
+            https: self.https,
+            host: &self.host,
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers,
+            client: self.client,
+            place: self.place.as_ref(),
+            now,
+        }
+    }
+}

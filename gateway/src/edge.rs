@@ -1,0 +1,205 @@
+//! What all requests share. Everything that changes while requests run is swapped whole.
+
+use crate::{
+    cache::MemoryStorage,
+    drain::Drain,
+    limit::Limiter,
+    listen::tls::{CertificateSource, Certificates},
+    observe::{AccessLog, Metrics},
+    origin::Network,
+    policy::{Compiled, compile},
+    purge::PurgePort,
+};
+use arc_swap::ArcSwapOption;
+use latencify_conf::{
+    bundle::Bundle,
+    change::Revision,
+    digest::Digest,
+    validate::SiteIds,
+};
+use latencify_geoip::GeoIp;
+use parking_lot::Mutex;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::runtime::Handle;
+use tracing::info;
+
+/// The shared state of an edge.
+pub struct Edge {
+    name: String,
+    running: ArcSwapOption<Compiled>,
+    certificates: CertificateSource,
+    certificate_folder: PathBuf,
+    /// What the certificate files looked like when they were loaded. The lock is also held while a policy is installed,
+    /// so that two never interleave.
+    loaded_files: Mutex<Vec<FileLook>>,
+    place_files: Vec<PathBuf>,
+    /// The cache.
+    pub cache: &'static MemoryStorage,
+    /// Where clients are.
+    pub places: GeoIp,
+    network: Arc<Network>,
+    runtime: Handle,
+    /// The counters of rate limits.
+    pub limiter: Limiter,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// The records.
+    pub access_log: AccessLog,
+    /// What is under way.
+    pub drain: Arc<Drain>,
+    purge_port: OnceLock<Arc<dyn PurgePort>>,
+}
+
+/// What an [`Edge`] is made of.
+pub struct Parts {
+    /// What it is called in `Via`, `CDN-Loop` and `Cache-Status`: two edges in a row need two names.
+    pub name: String,
+    /// The cache.
+    pub cache: &'static MemoryStorage,
+    /// Where relative certificate paths start.
+    pub certificate_folder: PathBuf,
+    /// The GeoIP files.
+    pub place_files: Vec<PathBuf>,
+    /// The same, opened.
+    pub places: GeoIp,
+    /// Names and connections towards origins.
+    pub network: Arc<Network>,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// The records.
+    pub access_log: AccessLog,
+    /// What is under way.
+    pub drain: Arc<Drain>,
+}
+
+#[derive(PartialEq, Eq)]
+struct FileLook {
+    path: PathBuf,
+    seen: Option<(u64, SystemTime)>,
+}
+
+impl Edge {
+    /// An edge without a policy yet. Follows origins on the runtime that it is made in.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            name: parts.name,
+            cache: parts.cache,
+            running: ArcSwapOption::empty(),
+            certificates: Arc::new(ArcSwapOption::empty()),
+            certificate_folder: parts.certificate_folder,
+            loaded_files: Mutex::new(Vec::new()),
+            place_files: parts.place_files,
+            places: parts.places,
+            network: parts.network,
+            runtime: Handle::current(),
+            limiter: Limiter::new(),
+            metrics: parts.metrics,
+            access_log: parts.access_log,
+            drain: parts.drain,
+            purge_port: OnceLock::new(),
+        })
+    }
+
+    /// What it is called in `Via`, `CDN-Loop` and `Cache-Status`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The policy that runs, if any.
+    pub fn running(&self) -> Option<Arc<Compiled>> {
+        self.running.load_full()
+    }
+
+    /// Where TLS finds the certificates of the policy that runs.
+    pub fn certificate_source(&self) -> CertificateSource {
+        self.certificates.clone()
+    }
+
+    /// Where purges that clients send go. Set once, before the first request.
+    pub fn set_purge_port(&self, port: Arc<dyn PurgePort>) {
+        let _ = self.purge_port.set(port);
+    }
+
+    /// Where purges that clients send go; none: nowhere.
+    pub fn purge_port(&self) -> Option<&Arc<dyn PurgePort>> {
+        self.purge_port.get()
+    }
+
+    /// Compiles a policy and puts it into effect, whole; on an error (for people) the one before stays. Blocks for as
+    /// long as compiling and reading certificates take: call it off the request threads.
+    pub fn install(&self, bundle: &Bundle, sites: &SiteIds, revision: Option<Revision>) -> Result<Digest, String> {
+        let mut loaded_files = self.loaded_files.lock();
+        let previous = self.running();
+        let (compiled, certificates) =
+            compile(bundle, sites, revision, &self.certificate_folder, previous.as_deref())
+                .inspect_err(|_| self.metrics.policy_reload_failures.inc())?;
+        compiled.origins.start(&self.network, &self.runtime);
+        let digest = compiled.policy.digest;
+        let (sites, origins) = (compiled.policy.sites.len(), compiled.policy.origins.len());
+        self.certificates.store(Some(Arc::new(certificates)));
+        self.running.store(Some(Arc::new(compiled)));
+        *loaded_files = self.look_at_certificates();
+        self.metrics.policy_reloads.inc();
+        self.metrics.policy_revision.set(revision.map_or(0, |revision| revision.0 as i64));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.metrics.policy_loaded_at.set(now as i64);
+        info!(%digest, revision = revision.map(|revision| revision.0), sites, origins, "policy in effect");
+        Ok(digest)
+    }
+
+    /// Loads the certificates of the running policy again if their files have changed; says whether they had.
+    pub fn reload_certificates(&self) -> Result<bool, String> {
+        let mut loaded_files = self.loaded_files.lock();
+        let Some(running) = self.running() else { return Ok(false) };
+        let look = self.look_at_certificates();
+        if *loaded_files == look {
+            return Ok(false);
+        }
+        // Not tried again until the files change again.
+        *loaded_files = look;
+        let certificates = Certificates::load(&running.policy, &self.certificate_folder)
+            .map_err(|error| format!("{error:#}"))
+            .inspect_err(|_| self.metrics.policy_reload_failures.inc())?;
+        self.certificates.store(Some(Arc::new(certificates)));
+        Ok(true)
+    }
+
+    /// Opens GeoIP files again that have changed.
+    pub fn reload_places(&self) -> Result<(), latencify_geoip::GeoIpError> {
+        self.places.reload_if_changed().map(drop)
+    }
+
+    /// The GeoIP files.
+    pub fn place_files(&self) -> &[PathBuf] {
+        &self.place_files
+    }
+
+    /// The certificate files of the policy that runs.
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let Some(running) = self.running() else { return Vec::new() };
+        let files = running.policy.certificates.iter().flat_map(|certificate| [&certificate.chain, &certificate.key]);
+        files.map(|file| self.certificate_folder.join(file)).collect()
+    }
+
+    /// The text that a scrape gets.
+    pub fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
+        self.metrics.render()
+    }
+
+    fn look_at_certificates(&self) -> Vec<FileLook> {
+        self.certificate_files()
+            .into_iter()
+            .map(|path| {
+                let seen = fs::metadata(&path)
+                    .ok()
+                    .and_then(|metadata| metadata.modified().ok().map(|modified| (metadata.len(), modified)));
+                FileLook { path, seen }
+            })
+            .collect()
+    }
+}

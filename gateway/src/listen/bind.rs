@@ -1,0 +1,80 @@
+//! Binding the sockets, and telling which addresses they got.
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use tokio::net::TcpListener;
+
+/// Connections that the kernel holds before they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens, and where.
+#[derive(Debug)]
+pub struct Bound {
+    /// The socket.
+    pub listener: TcpListener,
+    /// Its address, with the port that the system chose when port 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// The bound addresses, as the ports file holds them.
+#[derive(Serialize)]
+struct Ports<'a> {
+    http: Vec<&'a SocketAddr>,
+    https: Vec<&'a SocketAddr>,
+    admin: &'a SocketAddr,
+}
+
+/// Binds one address. An IPv6 socket takes IPv6 alone, so that `[::]:80` and `0.0.0.0:80` live side by side and an IPv4
+/// client never shows as a mapped address in access lists.
+pub fn bind(address: SocketAddr) -> Result<Bound> {
+    let open = || -> std::io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    let listener = open().with_context(|| format!("can't listen on {address}"))?;
+    let address = listener.local_addr().with_context(|| format!("address of the listener on {address}"))?;
+    Ok(Bound { listener, address })
+}
+
+/// Writes the bound addresses as JSON; readers see the whole file or none.
+pub fn write_ports_file(path: &Path, http: &[SocketAddr], https: &[SocketAddr], admin: &SocketAddr) -> Result<()> {
+    let ports = Ports { http: http.iter().collect(), https: https.iter().collect(), admin };
+    let part = PathBuf::from(format!("{}.part", path.display()));
+    std::fs::write(&part, serde_json::to_vec(&ports)?).with_context(|| format!("ports file {}", part.display()))?;
+    std::fs::rename(&part, path).with_context(|| format!("ports file {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn port_zero_is_told_and_both_families_share_a_port() {
+        let v6 = bind("[::1]:0".parse().unwrap()).unwrap();
+        assert_ne!(v6.address.port(), 0);
+        let v4 = bind(SocketAddr::new("127.0.0.1".parse().unwrap(), v6.address.port())).unwrap();
+        assert_eq!(v4.address.port(), v6.address.port());
+    }
+
+    #[test]
+    fn the_ports_file_is_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ports");
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        write_ports_file(&path, &[address], &[], &address).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, r#"{"http":["127.0.0.1:80"],"https":[],"admin":"127.0.0.1:80"}"#);
+    }
+}

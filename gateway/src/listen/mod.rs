@@ -1,0 +1,15 @@
+//! From a bound socket to a connection that Pingora serves: accept, TLS, the deadline for a request's head, and the
+//! count of what is under way.
+//!
+//! The accept loop is ours rather than Pingora's `Server`, for three reasons: ports chosen by the system are known
+//! before the first connection, a drain ends with the last request instead of after a fixed sleep, and a slow head is
+//! cut off by a total deadline.
+
+mod accept;
+mod bind;
+mod connection;
+pub mod tls;
+
+pub use accept::{Endpoint, serve};
+pub use bind::{Bound, bind, write_ports_file};
+pub use connection::{HeadWatch, KEEPALIVE_SECONDS};

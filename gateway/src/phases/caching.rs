@@ -1,0 +1,288 @@
+//! What the cache is asked and what it keeps. Pingora's own freshness windows are left wide open: every decision is
+//! made here, by `latencify-decide`, at the time of the request.
+
+use crate::{
+    cache::{self, Fetched, MemoryStorage},
+    context::{Context, Found},
+    errors::Fault,
+    respond::Stop,
+};
+use http::{HeaderMap, Method, StatusCode, header};
+use latencify_cache::Liveness;
+use latencify_conf::record::CacheOutcome;
+use latencify_decide::{
+    facts,
+    freshness::{Exchange, Lifetime, OnError, Reuse, Storable, on_error, reuse, storable},
+    key::cache_key,
+    refresh, tags,
+    vary::{Vary, variance},
+};
+use pingora::{
+    Error, ErrorType,
+    cache::{
+        CacheKey, CacheMeta, CacheOptionOverrides, CachePhase, ForcedFreshness, NoCacheReason, RespCacheable,
+        key::{HashBinary, hash_key},
+    },
+    http::{RequestHeader, ResponseHeader},
+    proxy::Session,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// How often a request that waited for another's fetch looks again before it fetches itself.
+const LOCK_RETRIES_MAX: usize = 3;
+/// Far beyond any lifetime: Pingora never finds an object stale by itself.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const FOREVER_SECONDS: u32 = u32::MAX;
+
+/// What is kept with a stored response, beside its head.
+#[derive(Debug, Clone, Copy)]
+struct Notes {
+    lifetime: Lifetime,
+}
+
+/// Asks the cache, if the route caches and the request can be answered by it.
+pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut Context) {
+    let Some(rule) = ctx.proxying().and_then(|proxy| proxy.cache.clone()) else {
+        ctx.caching.reason = Some("route_does_not_cache");
+        return;
+    };
+    if let Err(why) = askable(session) {
+        ctx.caching.reason = Some(why);
+        return;
+    }
+    let mut overrides = CacheOptionOverrides::default();
+    overrides.wait_timeout = Some(rule.lock_wait);
+    overrides.max_lock_retries = Some(LOCK_RETRIES_MAX);
+    //TEMP session.cache.enable(storage, None, None, Some(storage.lock()), Some(overrides));
+    //TEMP ctx.caching.rule = Some(rule);
+}
+
+fn askable(session: &mut Session) -> Result<(), &'static str> {
+    if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+        return Err("method");
+    }
+    if session.is_upgrade_req() {
+        return Err("upgrade");
+    }
+    if !session.is_body_empty() {
+        return Err("request_body");
+    }
+    Ok(())
+}
+
+/// The key of the request's object.
+pub fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
+    let (Some(asked), Some(taken), Some(rule)) = (&ctx.asked, &ctx.taken, &ctx.caching.rule) else {
+        return Error::e_explain(ErrorType::InternalError, "cache key of a request without a caching rule");
+    };
+    let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
+    let mut key = CacheKey::new(cache_key(taken.site.id, &rule.key, &facts), String::new());
+    cache::name(&mut key, taken.site.id, asked.path.clone());
+    if ctx.is_refresh {
+        cache::mark_background(&mut key);
+    }
+    Ok(key)
+}
+
+/// The variant of the object that the request's fields choose.
+pub fn variant(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> {
+    match Vary::of(meta.headers()) {
+        Vary::Fields(names) => Some(hash_key(variance(&names, &request.headers))),
+        Vary::Nothing | Vary::Everything => None,
+    }
+}
+
+/// Judges a stored response that was found.
+pub fn judge(meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
+    let judged = cache::hit(meta).and_then(|hit| Some((hit, hit.notes::<Notes>()?)));
+    let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else { return ForcedFreshness::ForceMiss };
+    let soft_purged = match hit.liveness() {
+        Liveness::Live => None,
+        Liveness::SoftPurged { since } => Some(since),
+        Liveness::Dead(_) => return ForcedFreshness::ForceMiss,
+    };
+    let reuse = reuse(&notes.lifetime, soft_purged, &asked.directives, SystemTime::now());
+    ctx.caching.found = Some(Found { lifetime: notes.lifetime, soft_purged, reuse, fetch: hit.fetch() });
+    match reuse {
+        Reuse::Fresh | Reuse::StaleAccepted => ForcedFreshness::ForceFresh,
+        // The windows stay open: whether it is served while or after the origin is asked is decided then.
+        Reuse::StaleWhileRevalidate | Reuse::Revalidate(_) => {
+            ForcedFreshness::ForceExpiredServeStale { expired_at: None }
+        }
+    }
+}
+
+/// Whether the stale response that was found may be served: while it is refreshed (no error), or because the origin
+/// failed.
+pub fn may_serve_stale(
+    storage: &MemoryStorage,
+    session: &mut Session,
+    ctx: &mut Context,
+    error: Option<&Error>,
+) -> bool {
+    let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else { return false };
+    // Purged since it was found? And a refresh asks for the new one or nothing.
+    let dead = session.cache.maybe_cache_meta().is_none_or(|meta| storage.liveness(meta).is_dead());
+    if dead || ctx.is_refresh {
+        return false;
+    }
+    let may = match error {
+        None => found.reuse == Reuse::StaleWhileRevalidate,
+        Some(error) => {
+            origin_failed(error)
+                && on_error(&found.lifetime, found.soft_purged, &asked.directives, SystemTime::now())
+                    == OnError::ServeStale
+        }
+    };
+    if may {
+        ctx.decide(if error.is_some() { "cache:stale_if_error" } else { "cache:stale_while_revalidate" });
+        if error.is_none() {
+            make_refreshable(session);
+        }
+    }
+    may
+}
+
+/// RFC 5861 §4: an origin that can't be reached, or says 500, 502, 503 or 504.
+fn origin_failed(error: &Error) -> bool {
+    match error.etype() {
+        ErrorType::HTTPStatus(status) => matches!(status, 500 | 502 | 503 | 504),
+        _ => error.esource() == &pingora::ErrorSource::Upstream,
+    }
+}
+
+/// Pingora makes the background refresh out of this request by writing it as HTTP/1.1 and parsing it again; an HTTP/2
+/// request needs another version and a `Host` for that. Nothing reads them of this session any more.
+fn make_refreshable(session: &mut Session) {
+    if !session.is_http2() {
+        return;
+    }
+    let request = session.req_header_mut();
+    let host = request.uri.authority().map(|authority| authority.as_str().to_owned());
+    request.set_version(http::Version::HTTP_11);
+    if let Some(host) = host
+        && !request.headers.contains_key(header::HOST)
+        && request.insert_header(header::HOST, host).is_err()
+    {
+        tracing::debug!("an authority that is no Host value; its refresh will fail");
+    }
+}
+
+/// Before the origin is asked: `only-if-cached` ends here.
+pub fn before_origin(ctx: &mut Context) -> Result<(), Stop> {
+    let wants_stored = ctx.asked.as_ref().is_some_and(|asked| asked.directives.only_if_cached);
+    if wants_stored && !ctx.is_refresh {
+        ctx.decide("cache:only_if_cached");
+        ctx.caching.outcome = CacheOutcome::Absent;
+        return Err(Fault::OnlyIfCached.into());
+    }
+    Ok(())
+}
+
+/// At the start of each attempt: what this edge obeys now is the stamp of what comes back.
+pub fn begin_fetch(storage: &MemoryStorage, session: &Session, authorized: bool, ctx: &mut Context) {
+    if session.cache.enabled() {
+        ctx.caching.authorized = authorized;
+        ctx.caching.fetch = Some(storage.begin_fetch());
+        ctx.caching.fetch_sent_at = Some(SystemTime::now());
+    }
+}
+
+/// Keeps the fields of a 304, which Pingora merges only in part (RFC 9111 §3.2).
+pub fn keep_not_modified(response: &ResponseHeader, ctx: &mut Context) {
+    if ctx.caching.rule.is_some() && response.status == StatusCode::NOT_MODIFIED {
+        ctx.caching.not_modified = Some(response.headers.clone());
+    }
+}
+
+/// Whether a response is stored, and for how long.
+pub fn store(
+    storage: &MemoryStorage,
+    session: &Session,
+    response: &ResponseHeader,
+    ctx: &mut Context,
+) -> RespCacheable {
+    let (Some(rule), Some(fetch)) = (ctx.caching.rule.clone(), ctx.caching.fetch) else {
+        return RespCacheable::Uncacheable(NoCacheReason::Custom("no_fetch"));
+    };
+    let mut head = match ctx.caching.not_modified.take() {
+        Some(fresh) => validated(session, response, &fresh),
+        None => response.clone(),
+    };
+    let now = SystemTime::now();
+    let exchange = Exchange {
+        method: &Method::GET,
+        authorized: ctx.caching.authorized,
+        asked: ctx.asked.as_ref().map(|asked| asked.directives).unwrap_or_default(),
+        sent: ctx.caching.fetch_sent_at.unwrap_or(now),
+        received: now,
+    };
+    let told = facts::Response { status: head.status.as_u16(), headers: &head.headers };
+    let (lifetime, without) = match storable(&exchange, told, &rule) {
+        Storable::Store { lifetime, without } => (lifetime, without),
+        Storable::Not(why) => {
+            ctx.caching.reason = Some(why.as_str());
+            storage.remember_uncacheable(session.cache.cache_key(), rule.hit_for_miss);
+            return RespCacheable::Uncacheable(NoCacheReason::Custom(why.as_str()));
+        }
+    };
+    if !lifetime.is_shareable(now) {
+        storage.remember_uncacheable(session.cache.cache_key(), rule.hit_for_miss);
+    }
+    let tags: Arc<[Box<str>]> =
+        tags::of(&head.headers, &rule.tag_headers).tags.into_iter().map(String::into_boxed_str).collect();
+    for name in without {
+        head.remove_header(&name);
+    }
+    ctx.caching.stored = Some(lifetime);
+    let mut meta = CacheMeta::new(now + FOREVER, now, FOREVER_SECONDS, FOREVER_SECONDS, head);
+    cache::fetched(
+        &mut meta,
+        Fetched {
+            fetch,
+            tags,
+            object_bytes_max: rule.object_bytes_max,
+            notes: Some(Arc::new(Notes { lifetime })),
+        },
+    );
+    RespCacheable::Cacheable(meta)
+}
+
+/// The stored head after a 304. A changed `Vary` would need another variant: it is left as it is stored.
+fn validated(session: &Session, partly_merged: &ResponseHeader, fresh: &HeaderMap) -> ResponseHeader {
+    let Some(meta) = session.cache.maybe_cache_meta() else { return partly_merged.clone() };
+    let mut head = meta.response_header_copy();
+    let mut fresh = fresh.clone();
+    fresh.remove(header::VARY);
+    let merged = refresh::merged(&head.headers, &fresh);
+    for name in head.headers.keys().cloned().collect::<Vec<_>>() {
+        head.remove_header(&name);
+    }
+    for (name, value) in &merged {
+        if head.append_header(name.clone(), value.clone()).is_err() {
+            tracing::debug!(%name, "a field of a 304 that can't be stored");
+        }
+    }
+    head
+}
+
+/// What the cache did, from what Pingora and the phases know, when the response's head is sent.
+pub fn outcome(session: &Session, ctx: &Context) -> CacheOutcome {
+    if ctx.caching.outcome != CacheOutcome::None {
+        return ctx.caching.outcome;
+    }
+    let stale_accepted = ctx.caching.found.as_ref().is_some_and(|found| found.reuse == Reuse::StaleAccepted);
+    match session.cache.phase() {
+        CachePhase::Hit if stale_accepted => CacheOutcome::Stale,
+        CachePhase::Hit => CacheOutcome::Hit,
+        CachePhase::Stale | CachePhase::StaleUpdating => CacheOutcome::Stale,
+        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => CacheOutcome::Revalidated,
+        CachePhase::Miss => CacheOutcome::Miss,
+        CachePhase::Expired => CacheOutcome::Expired,
+        _ if ctx.caching.rule.is_some() => CacheOutcome::Uncacheable,
+        _ => CacheOutcome::None,
+    }
+}

@@ -1,0 +1,133 @@
+//! Who asks for what: the client behind trusted hops, the request's id, host and path in their normal forms.
+
+use crate::{
+    context::{Asked, Context},
+    edge::Edge,
+    errors::Fault,
+    respond::{REQUEST_ID, Stop},
+};
+use http::{HeaderMap, Method, Version, header, uri::Authority};
+use latencify_conf::{path::normalise, policy::EdgeRules};
+use latencify_decide::{freshness::RequestDirectives, hops};
+use pingora::{http::RequestHeader, proxy::Session};
+use std::net::{IpAddr, Ipv4Addr};
+use uuid::Uuid;
+
+/// The most characters of an id that a trusted hop gave.
+const REQUEST_ID_CHARACTERS_MAX: usize = 128;
+
+/// Reads the request; refuses what this edge never serves.
+pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
+    ctx.is_refresh = session.subrequest_ctx.is_some();
+    ctx.policy = edge.running();
+    let no_rules = EdgeRules::default();
+    let rules = ctx.policy.as_ref().map_or(&no_rules, |compiled| &compiled.policy.edge);
+    let request = session.req_header();
+    let peer = peer_address(session);
+    let client = hops::client_address(peer, &request.headers, rules);
+    let (host, path) = (host(request), normalise(request.uri.path()).into_owned());
+    let asked = Asked {
+        id: request_id(&request.headers, is_trusted(peer, rules)),
+        client,
+        place: edge.places.lookup(client),
+        https: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
+        method: request.method.clone(),
+        host: host.clone().unwrap_or_default(),
+        authority: authority(request).map(|authority| authority.to_string()).unwrap_or_default(),
+        path: path.into(),
+        query: request.uri.query().map(str::to_owned),
+        version: if session.is_http2() { Version::HTTP_2 } else { request.version },
+        directives: RequestDirectives::of(&request.headers),
+    };
+    let looped = hops::has_looped(&request.headers, edge.name());
+    let refused = matches!(asked.method, Method::TRACE | Method::CONNECT);
+    ctx.asked = Some(asked);
+    if ctx.policy.is_none() {
+        return Err(Fault::NoPolicy.into());
+    }
+    if looped {
+        ctx.decide("loop");
+        return Err(Fault::Loop.into());
+    }
+    if refused {
+        return Err(Fault::MethodNotAllowed.into());
+    }
+    if host.is_none() {
+        return Err(Stop::because(Fault::BadRequest, "The request names no host, or one that can't be read."));
+    }
+    Ok(())
+}
+
+fn peer_address(session: &Session) -> IpAddr {
+    let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+    // Every listener is TCP, so there always is one; an address that nothing trusts stands in.
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+fn is_trusted(peer: IpAddr, rules: &EdgeRules) -> bool {
+    let peer = peer.to_canonical();
+    rules.trusted_hops.iter().any(|net| net.contains(&peer))
+}
+
+/// The id that a trusted hop gave, else a new one (UUIDv7: ids sort by time).
+fn request_id(headers: &HeaderMap, trusted: bool) -> String {
+    let given = headers.get(REQUEST_ID).filter(|_| trusted).and_then(|id| id.to_str().ok());
+    let sound = |id: &&str| {
+        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    given.filter(sound).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The authority that is asked for: of the target (HTTP/2, absolute form), else `Host` (RFC 9112 §3.2.2).
+fn authority(request: &RequestHeader) -> Option<Authority> {
+    if let Some(authority) = request.uri.authority() {
+        return Some(authority.clone());
+    }
+    let mut lines = request.headers.get_all(header::HOST).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+    Authority::try_from(line.as_bytes()).ok()
+}
+
+/// The host in lower case, without port and trailing dot; an IPv6 literal keeps its brackets.
+fn host(request: &RequestHeader) -> Option<String> {
+    let authority = authority(request)?;
+    if authority.as_str().contains('@') {
+        return None;
+    }
+    let host = authority.host();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_one_form() {
+        let check = |lines: &[&str], expected: Option<&str>| {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for line in lines {
+                request.append_header("host", *line).unwrap();
+            }
+            assert_eq!(host(&request).as_deref(), expected, "{lines:?}");
+        };
+        check(&["Shop.Example"], Some("shop.example"));
+        check(&["shop.example.:8080"], Some("shop.example"));
+        check(&["[::1]:80"], Some("[::1]"));
+        check(&["user@shop.example"], None);
+        check(&["a b"], None);
+        check(&[], None);
+        check(&["a", "b"], None);
+    }
+
+    #[test]
+    fn only_trusted_hops_give_ids() {
+        let mut headers = HeaderMap::new();
+        headers.insert(REQUEST_ID, "given".parse().unwrap());
+        assert_eq!(request_id(&headers, true), "given");
+        assert_ne!(request_id(&headers, false), "given");
+        headers.insert(REQUEST_ID, "with space".parse().unwrap());
+        assert_ne!(request_id(&headers, true), "with space");
+    }
+}

@@ -1,0 +1,139 @@
+//! Which origin is asked, and whether another one is after a failure.
+
+use crate::{
+    context::{Attempt, Context},
+    edge::Edge,
+    errors::Fault,
+    origin::{Outcome, address_of},
+};
+use latencify_conf::policy::OriginId;
+use latencify_decide::steer::{self, Health};
+use pingora::{Error, ErrorSource, ErrorType, Result, proxy::Session, upstreams::peer::HttpPeer};
+use std::{sync::Arc, time::Instant};
+
+/// The most attempts at origins for one request, whatever the policy says.
+pub const ATTEMPTS_MAX: usize = 16;
+
+/// The next origin to ask: the first of the order, after a failure the next one. With a single origin that has several
+/// addresses, its next address.
+pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    let Some(id) = next(ctx) else {
+        ctx.answer.fault = Some(Fault::NoOrigin);
+        return Error::e_explain(ErrorType::HTTPStatus(503), "the route has no origin");
+    };
+    let (Some(policy), Some(proxy)) = (ctx.policy.clone(), ctx.proxying()) else {
+        return Error::e_explain(ErrorType::InternalError, "an origin for a route that has none");
+    };
+    let timeouts = proxy.timeouts;
+    let name = policy.policy.origins.get(id.0).map_or_else(|| Arc::from("-"), |origin| origin.name.clone());
+    ctx.steering.attempts += 1;
+    ctx.steering.status = None;
+    ctx.steering.current =
+        Some(Attempt { origin: id, name: name.clone(), began: Instant::now(), reported: false });
+    ctx.decide(format!("origin:{name}"));
+    match policy.origins.peer(id, &timeouts).await {
+        Ok(peer) => Ok(peer),
+        Err(error) => {
+            ctx.answer.fault = Some(Fault::NoOrigin);
+            let mut error = Error::because(ErrorType::HTTPStatus(503), "no address of the origin", error);
+            error.as_up();
+            error.set_retry(may_try_another(ctx));
+            Err(error)
+        }
+    }
+}
+
+fn next(ctx: &mut Context) -> Option<OriginId> {
+    let attempts = ctx.steering.attempts as usize;
+    if ctx.steering.order.is_none() {
+        ctx.steering.order = Some(order(ctx)?);
+    }
+    let order = ctx.steering.order.as_ref()?;
+    order.get(attempts % order.len().max(1)).copied()
+}
+
+fn order(ctx: &Context) -> Option<Vec<OriginId>> {
+    let (policy, proxy) = (ctx.policy.as_ref()?, ctx.proxying()?);
+    let health = |id| if policy.origins.health(id).is_usable() { Health::Healthy } else { Health::Unhealthy };
+    let client = ctx.asked.as_ref().and_then(|asked| asked.place.as_ref()?.point);
+    Some(steer::order(&proxy.steering, &policy.policy, client, &health, rand::random()))
+}
+
+/// A connection stands.
+pub fn connected(peer: &HttpPeer, reused: bool, ctx: &Context) {
+    if let (false, Some(address)) = (reused, address_of(peer)) {
+        report(ctx, Outcome::Connected(address));
+    }
+}
+
+/// No connection came about: nothing has been sent, so any request may be tried elsewhere.
+pub fn could_not_connect(edge: &Edge, peer: &HttpPeer, session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+    report(ctx, Outcome::ConnectFailed(address_of(peer)));
+    count(edge, ctx, "connect_failed");
+    let retry = may_try_another(ctx) && !session.as_ref().retry_buffer_truncated();
+    error.set_retry(retry);
+    error
+}
+
+/// The exchange with the origin failed after the connection stood.
+pub fn failed(edge: &Edge, session: &Session, ctx: &mut Context, mut error: Box<Error>, reused: bool) -> Box<Error> {
+    let from_origin = error.esource() == &ErrorSource::Upstream;
+    // An idle connection that the origin closed while the request was on its way says nothing of the origin.
+    let idle_race = reused && matches!(error.retry, pingora::RetryType::ReusedOnly);
+    if from_origin && !idle_race && !is_reported(ctx) {
+        report(ctx, Outcome::NoResponse);
+        count(edge, ctx, "no_response");
+    }
+    let repeatable = ctx.asked.as_ref().is_some_and(|asked| asked.method.is_idempotent())
+        && ctx.body_bytes == 0
+        && !session.as_ref().retry_buffer_truncated()
+        && session.response_written().is_none();
+    let retry = from_origin && repeatable && ctx.steering.status.is_none() && (idle_race || may_try_another(ctx));
+    if retry && idle_race {
+        // The same origin again, on a new connection.
+        ctx.steering.attempts = ctx.steering.attempts.saturating_sub(1);
+    }
+    error.set_retry(retry);
+    error
+}
+
+/// The head of a response came.
+pub fn responded(edge: &Edge, status: u16, ctx: &mut Context) {
+    if (100..200).contains(&status) && status != 101 {
+        return;
+    }
+    ctx.steering.status = Some(status);
+    if !is_reported(ctx) {
+        report(ctx, Outcome::Responded(status));
+        count(edge, ctx, if status >= 500 { "response_5xx" } else { "response" });
+    }
+}
+
+fn is_reported(ctx: &Context) -> bool {
+    ctx.steering.current.as_ref().is_none_or(|attempt| attempt.reported)
+}
+
+fn may_try_another(ctx: &Context) -> bool {
+    let (Some(policy), Some(proxy), Some(order)) = (&ctx.policy, ctx.proxying(), &ctx.steering.order) else {
+        return false;
+    };
+    let attempts = ctx.steering.attempts as usize;
+    let elsewhere = attempts < order.len()
+        || order.iter().any(|id| policy.origins.usable_addresses(*id) > 1)
+            && attempts < ATTEMPTS_MAX;
+    ctx.steering.attempts <= proxy.limits.retries_max && attempts < ATTEMPTS_MAX && elsewhere
+}
+
+fn report(ctx: &Context, outcome: Outcome) {
+    if let (Some(policy), Some(attempt)) = (&ctx.policy, &ctx.steering.current) {
+        policy.origins.report(attempt.origin, outcome);
+    }
+}
+
+fn count(edge: &Edge, ctx: &mut Context, outcome: &'static str) {
+    if let Some(attempt) = &mut ctx.steering.current {
+        attempt.reported = true;
+        let answered = outcome.starts_with("response").then(|| attempt.began.elapsed());
+        edge.metrics.origin_attempt(&attempt.name, outcome, answered);
+    }
+}

@@ -1,0 +1,247 @@
+//! The fields that change on the way to the origin and back.
+
+use crate::context::Context;
+use crate::respond::REQUEST_ID;
+use http::{HeaderName, HeaderValue, header};
+use latencify_conf::{
+    policy::{HeaderEdits, TokenSource},
+    record::CacheOutcome,
+};
+use latencify_decide::{
+    cache_status::{CacheStatus, Forward, ForwardReason},
+    edit::{self, Fields},
+    freshness::{Reuse, Revalidate},
+    hops, tags,
+};
+use pingora::{
+    Error, ErrorType, OrErr as _, Result,
+    http::{RequestHeader, ResponseHeader},
+    proxy::Session,
+};
+use std::time::SystemTime;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+struct RequestFields<'a>(&'a mut RequestHeader);
+struct ResponseFields<'a>(&'a mut ResponseHeader);
+
+macro_rules! fields_of_pingora {
+    ($($kind:ident),*) => {$(
+        // A name and a value that are valid already can't be refused, but for a map that is full: then the edit is lost.
+        impl Fields for $kind<'_> {
+            fn remove(&mut self, name: &HeaderName) {
+                self.0.remove_header(name);
+            }
+            fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+                let _ = self.0.insert_header(name.clone(), value.clone());
+            }
+            fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
+                let _ = self.0.append_header(name.clone(), value.clone());
+            }
+        }
+    )*};
+}
+fields_of_pingora!(RequestFields, ResponseFields);
+
+/// Makes the request that goes to the origin.
+pub fn towards_origin(session: &Session, request: &mut RequestHeader, edge: &str, ctx: &Context) -> Result<()> {
+    let (Some(asked), Some(route), Some(proxy)) = (&ctx.asked, ctx.route(), ctx.proxying()) else {
+        return Error::e_explain(ErrorType::InternalError, "a request for no route");
+    };
+    let mut query = asked.query.clone();
+    if let Some(jwt) = route.auth.as_ref().filter(|jwt| jwt.strip) {
+        strip_token(&jwt.sources, request, &mut query);
+    }
+    // `OPTIONS *` asks about the server, not about a path.
+    if request.uri.path() != "*" {
+        let target = edit::origin_target(proxy.rewrite.as_ref(), &asked.path, query.as_deref());
+        request.set_uri(target.parse().or_err(ErrorType::InvalidHTTPHeader, "target for the origin")?);
+    }
+    let origin = ctx.steering.current.as_ref().and_then(|attempt| {
+        ctx.policy.as_ref().and_then(|compiled| compiled.policy.origins.get(attempt.origin.0))
+    });
+    let host = origin.and_then(|origin| origin.host_header.as_deref()).unwrap_or(&asked.authority);
+    request.insert_header(header::HOST, host)?;
+
+    forwarded_for(session, request, ctx)?;
+    request.insert_header(X_FORWARDED_PROTO, if asked.https { "https" } else { "http" })?;
+    request.insert_header(X_FORWARDED_HOST, asked.authority.as_str())?;
+    request.insert_header(REQUEST_ID, asked.id.as_str())?;
+    if let Some(via) = hops::via(asked.version, edge) {
+        request.append_header(header::VIA, via)?;
+    }
+    if let Some(member) = hops::cdn_loop(edge) {
+        request.append_header(hops::CDN_LOOP, member)?;
+    }
+    edit::apply(&route.request_headers, &mut RequestFields(request));
+    Ok(())
+}
+
+/// A trusted hop's list goes on with the hop itself at its end; anybody else's claims end here.
+fn forwarded_for(session: &Session, request: &mut RequestHeader, ctx: &Context) -> Result<()> {
+    let Some(peer) = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip().to_canonical())
+    else {
+        return Ok(());
+    };
+    let trusted = ctx
+        .policy
+        .as_ref()
+        .is_some_and(|compiled| compiled.policy.edge.trusted_hops.iter().any(|net| net.contains(&peer)));
+    let given: Vec<_> =
+        request.headers.get_all(X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
+    let list = if trusted && !given.is_empty() { format!("{}, {peer}", given.join(", ")) } else { peer.to_string() };
+    request.insert_header(X_FORWARDED_FOR, list)
+}
+
+/// Takes the token out of every place where the route looks for one.
+fn strip_token(sources: &[TokenSource], request: &mut RequestHeader, query: &mut Option<String>) {
+    for source in sources {
+        match source {
+            TokenSource::Bearer => drop(request.remove_header(&header::AUTHORIZATION)),
+            TokenSource::Header(name) => drop(request.remove_header(name)),
+            TokenSource::Cookie(name) => strip_cookie(request, name),
+            TokenSource::Query(name) => {
+                let kept = |parameter: &&str| parameter_name(parameter) != *name;
+                *query = query.take().map(|query| query.split('&').filter(kept).collect::<Vec<_>>().join("&"));
+                query.take_if(|query| query.is_empty());
+            }
+        }
+    }
+}
+
+fn parameter_name(parameter: &str) -> String {
+    let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+    url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+}
+
+fn strip_cookie(request: &mut RequestHeader, name: &str) {
+    let lines: Vec<_> = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';').map(str::trim))
+        .filter(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name).trim() != name)
+        .filter(|pair| !pair.is_empty())
+        .map(str::to_owned)
+        .collect();
+    request.remove_header(&header::COOKIE);
+    if !lines.is_empty() {
+        // The pairs came in one or more valid lines, so they are valid in one.
+        let _ = request.insert_header(header::COOKIE, lines.join("; "));
+    }
+}
+
+/// Makes the response that goes to the client.
+pub fn towards_client(
+    response: &mut ResponseHeader,
+    edge: &str,
+    limits: Vec<(HeaderName, HeaderValue)>,
+    ctx: &mut Context,
+) -> Result<()> {
+    if response.status.is_informational() && response.status.as_u16() != 101 {
+        return Ok(());
+    }
+    let now = SystemTime::now();
+    let outcome = ctx.caching.outcome;
+    let lifetime = match outcome {
+        CacheOutcome::Hit | CacheOutcome::Stale => ctx.caching.found.as_ref().map(|found| found.lifetime),
+        CacheOutcome::Revalidated => ctx.caching.stored,
+        _ => None,
+    };
+    if let Some(lifetime) = lifetime {
+        let age = lifetime.age_seconds(now);
+        ctx.answer.age = Some(age);
+        response.insert_header(header::AGE, age)?;
+    }
+    let further = ctx.caching.rule.as_ref().map_or(&[][..], |rule| &rule.tag_headers);
+    for name in [tags::SURROGATE_KEY, tags::CACHE_TAG].iter().chain(further) {
+        response.remove_header(name);
+    }
+    if let Some(status) = cache_status(ctx, now).value(edge) {
+        response.append_header(CACHE_STATUS, status)?;
+    }
+    if let Some(via) = hops::via(response.version, edge) {
+        response.append_header(header::VIA, via)?;
+    }
+    for (name, value) in limits {
+        response.insert_header(name, value)?;
+    }
+    if let Some(route) = ctx.route() {
+        edits(&route.response_headers, response);
+    }
+    if let Some(asked) = &ctx.asked {
+        response.insert_header(REQUEST_ID, asked.id.as_str())?;
+    }
+    Ok(())
+}
+
+fn edits(edits: &HeaderEdits, response: &mut ResponseHeader) {
+    edit::apply(edits, &mut ResponseFields(response));
+}
+
+/// How the request was answered (RFC 9211).
+fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
+    let found = ctx.caching.found.as_ref();
+    match ctx.caching.outcome {
+        CacheOutcome::Hit | CacheOutcome::Stale => match found {
+            Some(found) => CacheStatus::Hit {
+                ttl: found.lifetime.ttl_seconds(now),
+                detail: (ctx.caching.outcome == CacheOutcome::Stale).then_some("stale"),
+            },
+            None => CacheStatus::Local { detail: "unknown" },
+        },
+        CacheOutcome::Absent => CacheStatus::Local { detail: "only_if_cached" },
+        outcome => {
+            let reason = match (outcome, found.map(|found| found.reuse)) {
+                (CacheOutcome::None, _) if ctx.caching.reason == Some("method") => ForwardReason::Method,
+                (CacheOutcome::None, _) => ForwardReason::Bypass,
+                (_, Some(Reuse::Revalidate(why))) if asked_for(why) => ForwardReason::Request,
+                (_, Some(_)) => ForwardReason::Stale,
+                (_, None) => ForwardReason::Miss,
+            };
+            let stored = ctx.caching.stored.filter(|_| outcome != CacheOutcome::Uncacheable);
+            CacheStatus::Forward(Forward {
+                status: (outcome == CacheOutcome::Revalidated).then_some(304),
+                stored: stored.is_some(),
+                ttl: stored.map(|lifetime| lifetime.ttl_seconds(now)),
+                detail: ctx.caching.reason.filter(|_| stored.is_none()),
+                ..Forward::because(reason)
+            })
+        }
+    }
+}
+
+fn asked_for(why: Revalidate) -> bool {
+    matches!(why, Revalidate::RequestNoCache | Revalidate::RequestMaxAge | Revalidate::RequestMinFresh)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripped_token_is_gone_from_every_place() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.insert_header("authorization", "Bearer x").unwrap();
+        request.insert_header("cookie", "a=1; token=x; b=2").unwrap();
+        request.insert_header("x-token", "x").unwrap();
+        let sources = [
+            TokenSource::Bearer,
+            TokenSource::Cookie("token".into()),
+            TokenSource::Header(HeaderName::from_static("x-token")),
+            TokenSource::Query("t".into()),
+        ];
+        let mut query = Some("a=1&t=x&b=2".to_owned());
+        strip_token(&sources, &mut request, &mut query);
+        assert_eq!(query.as_deref(), Some("a=1&b=2"));
+        assert_eq!(request.headers.get("cookie").unwrap(), "a=1; b=2");
+        assert!(!request.headers.contains_key("authorization") && !request.headers.contains_key("x-token"));
+        let mut only = Some("t=x".to_owned());
+        strip_token(&sources, &mut request, &mut only);
+        assert_eq!(only, None);
+    }
+}

@@ -1,0 +1,235 @@
+//! The life of a request: each of Pingora's phases calls the module that decides it.
+
+use crate::{
+    cache::MemoryStorage,
+    context::Context,
+    edge::Edge,
+    listen::{HeadWatch, KEEPALIVE_SECONDS},
+    phases::{admit, caching, fail, finish, identify, preconditions, purge, redirect, route, steer, transform},
+    respond::{self, Stop},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora::{
+    Error, Result,
+    cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary},
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    protocols::Digest,
+    proxy::{FailToProxy, ProxyHttp, RangeType, Session},
+    upstreams::peer::HttpPeer,
+};
+use std::{any::Any, os::fd::RawFd, sync::Arc, time::Duration};
+
+/// A client that takes nothing of its response for so long is given up, and one that sends nothing of its body.
+const CLIENT_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// The edge as Pingora sees it.
+pub struct Gateway {
+    edge: Arc<Edge>,
+    cache: &'static MemoryStorage,
+}
+
+impl Gateway {
+    /// A gateway over the shared state.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        let cache = edge.cache;
+        Self { edge, cache }
+    }
+
+    /// From the request's head to the decision to answer it from cache or origin.
+    async fn decide(&self, session: &mut Session, ctx: &mut Context) -> Result<(), Stop> {
+        identify::identify(&self.edge, session, ctx)?;
+        route::find(session, ctx)?;
+        purge::purge(&self.edge, session, ctx).await?;
+        route::require(ctx)?;
+        admit::admit(&self.edge, session, ctx).await?;
+        admit::body_length(session, ctx)?;
+        redirect::redirect(session, ctx)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.edge.drain.request(), self.edge.metrics.request_under_way())
+    }
+
+    // Responses pass as they are: Pingora's compression is left out.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn on_connection_reuse(&self, _session: &mut Session, _ctx: &mut Context, watch: Box<dyn Any + Send + Sync>) {
+        if let Some(watch) = watch.downcast_ref::<HeadWatch>() {
+            watch.head_read();
+        }
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
+        // Pingora has just made it infinite for any client that did not ask for `close`.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        }
+        session.set_read_timeout(Some(CLIENT_STALL_MAX));
+        session.set_write_timeout(Some(CLIENT_STALL_MAX));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        match self.decide(session, ctx).await {
+            Ok(()) => Ok(false),
+            Err(stop) => respond::write(session, ctx, stop).await.map(|()| true),
+        }
+    }
+
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        caching::enable(self.cache, session, ctx);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, session: &Session, ctx: &mut Context) -> Result<CacheKey> {
+        caching::key(session, ctx)
+    }
+
+    fn cache_vary_filter(&self, meta: &CacheMeta, _ctx: &mut Context, request: &RequestHeader) -> Option<HashBinary> {
+        caching::variant(meta, request)
+    }
+
+    async fn cache_hit_filter(
+        &self,
+        _session: &mut Session,
+        meta: &CacheMeta,
+        _hit: &mut HitHandler,
+        _is_fresh: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(Some(caching::judge(meta, ctx)))
+    }
+
+    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+        caching::may_serve_stale(self.cache, session, ctx, error)
+    }
+
+    fn cache_not_modified_filter(&self, session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<bool> {
+        Ok(preconditions::is_not_modified(session, response, ctx))
+    }
+
+    fn range_header_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Context) -> RangeType {
+        preconditions::part(session, response, ctx)
+    }
+
+    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        match caching::before_origin(ctx) {
+            Ok(()) => Ok(true),
+            Err(stop) => respond::write(session, ctx, stop).await.map(|()| false),
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        steer::peer(ctx).await
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        peer: &HttpPeer,
+        _fd: RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        steer::connected(peer, reused, ctx);
+        Ok(())
+    }
+
+    fn fail_to_connect(&self, session: &mut Session, peer: &HttpPeer, ctx: &mut Context, e: Box<Error>) -> Box<Error> {
+        steer::could_not_connect(&self.edge, peer, session, ctx, e)
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        e: Box<Error>,
+        ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        steer::failed(&self.edge, session, ctx, e.more_context(format!("origin at {peer}")), client_reused)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        transform::towards_origin(session, request, self.edge.name(), ctx)?;
+        let authorized = request.headers.contains_key(header::AUTHORIZATION);
+        caching::begin_fetch(self.cache, session, authorized, ctx);
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        admit::body_piece(ctx, body.as_ref().map_or(0, Bytes::len))
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        steer::responded(&self.edge, response.status.as_u16(), ctx);
+        caching::keep_not_modified(response, ctx);
+        Ok(())
+    }
+
+    fn response_cache_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<RespCacheable> {
+        Ok(caching::store(self.cache, session, response, ctx))
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        ctx.head_goes_out(response.status);
+        ctx.caching.outcome = caching::outcome(session, ctx);
+        let limits: Vec<_> = admit::limit_fields(ctx).collect();
+        transform::towards_client(response, self.edge.name(), limits, ctx)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Context) -> FailToProxy {
+        ctx.answer.detail = Some(e.to_string());
+        let fault = fail::fault(e, ctx);
+        ctx.answer.fault = fault;
+        let mut error_code = 0;
+        if let Some(fault) = fault {
+            error_code = fault.status().as_u16();
+            if respond::may_write(session)
+                && let Err(error) = respond::write(session, ctx, fault.into()).await
+            {
+                tracing::debug!(%error, "the client was gone before it could be told");
+            }
+        }
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Context) {
+        finish::finish(&self.edge, session, e, ctx);
+    }
+}

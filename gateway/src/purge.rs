@@ -1,0 +1,44 @@
+//! Where a purge that a client sent to this edge goes: into the log of the fleet, or, alone, to this edge's own marks.
+
+use async_trait::async_trait;
+use latencify_cache::Marks;
+use latencify_conf::change::{Epoch, Mode, SiteId, Target};
+use std::sync::Arc;
+
+/// Takes a `PURGE` of one path to whoever makes it true.
+#[async_trait]
+pub trait PurgePort: Send + Sync {
+    /// Purges all variants of a normal path of a site. `key` is the client's idempotency key or the request's id.
+    async fn purge(&self, site: SiteId, path: &str, mode: Mode, key: &str) -> Result<Purged, PurgeRefused>;
+}
+
+/// The purge holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purged {
+    /// Its id in the fleet; none: this edge alone.
+    pub id: Option<String>,
+    /// Its place in the log; none: this edge alone.
+    pub epoch: Option<Epoch>,
+}
+
+/// The purge did not happen, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PurgeRefused {
+    /// Control can't be reached; the same request may succeed later.
+    #[error("control can't be reached: {0}")]
+    Unreachable(String),
+    /// Control refused it.
+    #[error("control refused the purge: {0}")]
+    Refused(String),
+}
+
+/// An edge alone: a purge is a mark of its own, and holds when it is made.
+pub struct OwnMarks(pub Arc<Marks>);
+
+#[async_trait]
+impl PurgePort for OwnMarks {
+    async fn purge(&self, site: SiteId, path: &str, mode: Mode, _key: &str) -> Result<Purged, PurgeRefused> {
+        self.0.local_purge(&Target::Url { site, path: path.to_owned() }, mode);
+        Ok(Purged { id: None, epoch: None })
+    }
+}

@@ -1,0 +1,99 @@
+//! Answering without an origin: faults, redirects, purges.
+
+use crate::{
+    context::Context,
+    errors::{self, Fault},
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora::{Result, http::ResponseHeader, proxy::Session};
+
+/// The id of a request, as the response carries it.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Why the phases end here.
+pub enum Stop {
+    /// Something is wrong.
+    Fault(Refusal),
+    /// The answer is known.
+    Answer(Box<Reply>),
+}
+
+/// A fault and how it is told.
+pub struct Refusal {
+    /// Which.
+    pub fault: Fault,
+    /// For the client; nothing of what is behind the edge.
+    pub detail: Option<String>,
+    /// Further fields of the response.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A whole response.
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Its fields, without those that frame the body.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Refusal { fault, detail: None, headers: Vec::new() })
+    }
+}
+
+impl Stop {
+    /// A fault with words for the client.
+    pub fn because(fault: Fault, detail: impl Into<String>) -> Self {
+        Self::Fault(Refusal { fault, detail: Some(detail.into()), headers: Vec::new() })
+    }
+}
+
+/// Whether a final response can still be sent: none has been begun.
+pub fn may_write(session: &Session) -> bool {
+    session.response_written().is_none_or(|head| head.status.is_informational() && head.status.as_u16() != 101)
+}
+
+/// Writes the answer.
+pub async fn write(session: &mut Session, ctx: &mut Context, stop: Stop) -> Result<()> {
+    let reply = match stop {
+        Stop::Answer(reply) => *reply,
+        Stop::Fault(refusal) => {
+            ctx.answer.fault = Some(refusal.fault);
+            if ctx.answer.detail.is_none() {
+                ctx.answer.detail.clone_from(&refusal.detail);
+            }
+            let id = ctx.asked.as_ref().map_or("", |asked| asked.id.as_str());
+            let accept = session.req_header().headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let body = errors::body(refusal.fault, refusal.detail.as_deref(), id, accept);
+            let mut headers = refusal.headers;
+            headers.push((header::CONTENT_TYPE, HeaderValue::from_static(body.content_type)));
+            headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+            Reply { status: refusal.fault.status(), headers, body: body.bytes }
+        }
+    };
+    send(session, ctx, reply).await
+}
+
+async fn send(session: &mut Session, ctx: &mut Context, reply: Reply) -> Result<()> {
+    let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len() + 4))?;
+    for (name, value) in reply.headers {
+        head.append_header(name, value)?;
+    }
+    if reply.status != StatusCode::NO_CONTENT {
+        head.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
+    }
+    if let Some(id) = ctx.asked.as_ref().and_then(|asked| HeaderValue::from_str(&asked.id).ok()) {
+        head.insert_header(REQUEST_ID, id)?;
+    }
+    ctx.clock.first_byte = Some(ctx.clock.began.elapsed());
+    let head_only = session.req_header().method == Method::HEAD || reply.body.is_empty();
+    session.write_response_header(Box::new(head), head_only).await?;
+    if !head_only {
+        session.write_response_body(Some(reply.body), true).await?;
+    }
+    Ok(())
+}

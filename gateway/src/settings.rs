@@ -1,0 +1,244 @@
+//! What the operator typed, and what the program obeys.
+
+use crate::fleet;
+use clap::Parser;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What the operator typed; each flag is also an environment variable.
+#[derive(Debug, Parser)]
+#[command(name = "latencify-gateway", version, about = "The edge of a latencify CDN.", max_term_width = 100)]
+pub struct Arguments {
+    /// Policy file, or folder of YAML files: the edge stands alone.
+    #[arg(long, env = "LATENCIFY_POLICY", value_name = "PATH", conflicts_with = "control")]
+    policy: Option<PathBuf>,
+    /// Control's fleet address, like https://control.example:8081: the edge is a member of a fleet.
+    #[arg(long, env = "LATENCIFY_CONTROL", value_name = "URL", requires_all = ["edge", "state"])]
+    control: Option<String>,
+    /// The name of this edge: in the fleet, and in Via, CDN-Loop and Cache-Status. Two edges in a row need two names.
+    #[arg(long, env = "LATENCIFY_EDGE", value_name = "NAME")]
+    edge: Option<String>,
+    /// Folder for the last good policy and the position in the log.
+    #[arg(long, env = "LATENCIFY_STATE", value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// File that holds the token with which edges join; LATENCIFY_JOIN_TOKEN holds it instead.
+    #[arg(long, env = "LATENCIFY_JOIN_TOKEN_FILE", value_name = "FILE")]
+    join_token_file: Option<PathBuf>,
+    /// PEM file of the CAs that control's certificate is checked against; the system's otherwise.
+    #[arg(long, env = "LATENCIFY_CONTROL_CA", value_name = "FILE")]
+    control_ca: Option<PathBuf>,
+    /// Address for plain HTTP/1.1, like 0.0.0.0:80 or [::]:80; repeatable.
+    #[arg(long, env = "LATENCIFY_HTTP", value_name = "ADDR", value_delimiter = ',')]
+    http: Vec<SocketAddr>,
+    /// Address for HTTP/1.1 and HTTP/2 over TLS; repeatable.
+    #[arg(long, env = "LATENCIFY_HTTPS", value_name = "ADDR", value_delimiter = ',')]
+    https: Vec<SocketAddr>,
+    /// Address of /metrics, /healthz and /readyz; never a public one.
+    #[arg(long, env = "LATENCIFY_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9180")]
+    admin: SocketAddr,
+    /// GeoIP database (MMDB), read again when it changes; repeatable.
+    #[arg(long, env = "LATENCIFY_GEOIP", value_name = "FILE", value_delimiter = ',')]
+    geoip: Vec<PathBuf>,
+    /// Folder that relative certificate paths of the policy start at; the working folder otherwise.
+    #[arg(long, env = "LATENCIFY_CERT_DIR", value_name = "DIR", default_value = ".")]
+    cert_dir: PathBuf,
+    /// File for access records, one JSON object a line; `-` is standard output. Reopened on SIGHUP.
+    #[arg(long, env = "LATENCIFY_ACCESS_LOG", value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// Bytes of memory for stored responses, like 512MiB.
+    #[arg(long, env = "LATENCIFY_CACHE_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    cache_memory: u64,
+    /// Worker threads; one a core otherwise.
+    #[arg(long, env = "LATENCIFY_THREADS", value_name = "N")]
+    threads: Option<usize>,
+    /// How long requests under way may take after SIGTERM, like 30s.
+    #[arg(long, env = "LATENCIFY_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    drain_timeout: Duration,
+    /// File that receives the bound addresses as JSON when all listen.
+    #[arg(long, env = "LATENCIFY_PORTS_FILE", value_name = "FILE")]
+    ports_file: Option<PathBuf>,
+    /// Form of the log on standard error.
+    #[arg(long, env = "LATENCIFY_LOG", value_name = "FORM", default_value = "text")]
+    log: LogForm,
+}
+
+/// Form of the program's own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogForm {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the program obeys.
+#[derive(Debug)]
+pub struct Settings {
+    /// What the edge is called.
+    pub name: String,
+    /// Alone, or a member of a fleet.
+    pub role: Role,
+    /// Addresses for plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// Addresses for HTTP over TLS.
+    pub https: Vec<SocketAddr>,
+    /// The private address.
+    pub admin: SocketAddr,
+    /// GeoIP databases.
+    pub geoip: Vec<PathBuf>,
+    /// Where relative certificate paths start.
+    pub cert_dir: PathBuf,
+    /// Where access records go; none: nowhere.
+    pub access_log: Option<PathBuf>,
+    /// Bytes of memory for stored responses.
+    pub cache_memory_bytes: u64,
+    /// Worker threads.
+    pub threads: usize,
+    /// The longest drain.
+    pub drain_timeout: Duration,
+    /// Where the bound addresses are written.
+    pub ports_file: Option<PathBuf>,
+    /// Form of the program's own log.
+    pub log: LogForm,
+}
+
+/// Where policies come from.
+#[derive(Debug)]
+pub enum Role {
+    /// From files; purges are this edge's own.
+    Alone {
+        /// File or folder.
+        policy: PathBuf,
+    },
+    /// From control, like purges.
+    Member(fleet::Settings),
+}
+
+/// Environment variable that holds the join token.
+pub const JOIN_TOKEN_VARIABLE: &str = "LATENCIFY_JOIN_TOKEN";
+
+impl Settings {
+    /// Reads flags and environment; ends the process with code 2 and the usage when they are wrong.
+    pub fn from_command_line() -> Self {
+        let arguments = Arguments::parse();
+        Self::resolve(arguments).unwrap_or_else(|reason| {
+            use clap::CommandFactory as _;
+            Arguments::command().error(clap::error::ErrorKind::ValueValidation, reason).exit()
+        })
+    }
+
+    fn resolve(typed: Arguments) -> Result<Self, String> {
+        let name = typed.edge.clone().unwrap_or_else(|| "latencify".to_owned());
+        let role = match (typed.policy, typed.control) {
+            (Some(policy), None) => Role::Alone { policy },
+            (None, Some(control)) => Role::Member(fleet::Settings {
+                control,
+                edge: typed.edge.ok_or("--control needs --edge NAME")?,
+                state: typed.state.ok_or("--control needs --state DIR")?,
+                token: fleet::JoinToken::new(join_token(typed.join_token_file.as_deref())?),
+                control_ca: typed.control_ca,
+                about: Vec::new(),
+            }),
+            (None, None) => {
+                return Err("where is the policy? Give --policy PATH, or --control URL with --edge and --state".into());
+            }
+            (Some(_), Some(_)) => return Err("--policy and --control exclude each other".into()),
+        };
+        if typed.http.is_empty() && typed.https.is_empty() {
+            return Err("nothing to listen on: give --http ADDR or --https ADDR, like --http 127.0.0.1:8000".into());
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            name,
+            role,
+            http: typed.http,
+            https: typed.https,
+            admin: typed.admin,
+            geoip: typed.geoip,
+            cert_dir: typed.cert_dir,
+            access_log: typed.access_log,
+            cache_memory_bytes: typed.cache_memory,
+            threads: typed.threads.unwrap_or(cores).max(1),
+            drain_timeout: typed.drain_timeout,
+            ports_file: typed.ports_file,
+            log: typed.log,
+        })
+    }
+}
+
+fn join_token(file: Option<&std::path::Path>) -> Result<String, String> {
+    let token = match file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| format!("join token file {}: {error}", file.display()))?,
+        None => std::env::var(JOIN_TOKEN_VARIABLE)
+            .map_err(|_| format!("--control needs --join-token-file FILE or {JOIN_TOKEN_VARIABLE}"))?,
+    };
+    match token.trim() {
+        "" => Err("the join token is empty".into()),
+        token => Ok(token.to_owned()),
+    }
+}
+
+/// `512MiB`, `1GiB`, `65536`: bytes; K, M and G with `iB` are powers of 1024, with `B` of 1000.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+    ];
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, *bytes)))
+        .unwrap_or((text, 1));
+    let number: u64 = number.trim().parse().map_err(|_| format!("{text:?} is not a size like 256MiB"))?;
+    number.checked_mul(unit).ok_or_else(|| format!("{text:?} is too large"))
+}
+
+/// `500ms`, `30s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(unit, ms)| text.strip_suffix(unit).map(|number| (number, *ms)))
+        .ok_or_else(|| format!("{text:?} is not a duration like 30s"))?;
+    let number: u64 = number.trim().parse().map_err(|_| format!("{text:?} is not a duration like 30s"))?;
+    let ms = number.checked_mul(unit).ok_or_else(|| format!("{text:?} is too long"))?;
+    Ok(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Settings, String> {
+        let typed = Arguments::try_parse_from([&["latencify-gateway"], arguments].concat())
+            .map_err(|error| error.to_string())?;
+        Settings::resolve(typed)
+    }
+
+    #[test]
+    fn sizes_and_durations_are_human() {
+        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!(size("10MB"), Ok(10_000_000));
+        assert_eq!(size("7"), Ok(7));
+        assert!(size("many").is_err());
+        assert!(size("99999999999TiB").is_err());
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("5").is_err());
+    }
+
+    #[test]
+    fn a_role_and_a_listener_are_needed() {
+        assert!(read(&["--http", "127.0.0.1:0"]).unwrap_err().contains("--policy"));
+        assert!(read(&["--policy", "p.yaml"]).unwrap_err().contains("--http"));
+        assert!(read(&["--policy", "p", "--control", "http://c", "--http", "127.0.0.1:0"]).is_err());
+        let settings = read(&["--policy", "p.yaml", "--http", "[::1]:0", "--http", "127.0.0.1:0"]).unwrap();
+        assert_eq!(settings.http.len(), 2);
+        assert!(matches!(settings.role, Role::Alone { .. }));
+    }
+}
