@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn values_follow_rfc_9211() {
         let check = |status: CacheStatus, expected: &str| {
-            assert_eq!(status.value("paris-1").unwrap(), expected)
+            assert_eq!(status.value("paris-1").unwrap(), expected);
         };
         check(
             CacheStatus::Hit {

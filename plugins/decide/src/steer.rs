@@ -40,10 +40,10 @@ pub fn order(
     for group in [healthy, unhealthy] {
         match (steering, client) {
             (Steering::Nearest(_), Some(client)) => {
-                nearest(group, policy, client, &mut chance, &mut ordered)
+                nearest(group, policy, client, &mut chance, &mut ordered);
             }
             (Steering::Nearest(_), None) | (Steering::Weighted(_), _) => {
-                by_weight(group, &mut chance, &mut ordered)
+                by_weight(group, &mut chance, &mut ordered);
             }
         }
     }

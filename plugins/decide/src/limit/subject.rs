@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv6Addr};
 
+/// The /64 of an IPv6 address.
+const SUBSCRIBER_BITS: u128 = !(u64::MAX as u128);
+
 /// The name of one count. Limits with one name and one site share theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LimitKey<'a> {
@@ -20,10 +23,8 @@ pub struct LimitKey<'a> {
 /// Who is counted, in a size that no client chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An IPv4 address.
-    V4([u8; 4]),
-    /// The /64 of an IPv6 address: what one subscriber has at least (RFC 6177).
-    V6([u8; 8]),
+    /// An IPv4 address, or the first address of an IPv6 /64: what one subscriber has at least (RFC 6177).
+    Address(IpAddr),
     /// SHA-256 of the value of a header or claim.
     Value([u8; 32]),
     /// All requests without that header or claim.
@@ -62,10 +63,10 @@ impl Subject {
 
     /// The address itself for IPv4 (also inside IPv6), the /64 for IPv6.
     pub fn of_address(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self::V4(v4.octets()),
-            IpAddr::V6(v6) => Self::V6(first_half(v6)),
-        }
+        Self::Address(match address.to_canonical() {
+            IpAddr::V4(v4) => IpAddr::V4(v4),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & SUBSCRIBER_BITS)),
+        })
     }
 
     fn of_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
@@ -76,9 +77,4 @@ impl Subject {
         }
         Self::Value(hasher.finalize().into())
     }
-}
-
-fn first_half(address: Ipv6Addr) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = address.octets();
-    [a, b, c, d, e, f, g, h]
 }

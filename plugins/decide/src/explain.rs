@@ -1,1 +1,0 @@
-//! What would happen to a request, and why, without traffic.
