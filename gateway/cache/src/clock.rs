@@ -19,7 +19,10 @@ pub struct SteadyClock {
 impl SteadyClock {
     /// Starts at the wall clock's present time.
     pub fn start() -> Self {
-        Self { wall: SystemTime::now(), started: Instant::now() }
+        Self {
+            wall: SystemTime::now(),
+            started: Instant::now(),
+        }
     }
 }
 

@@ -17,12 +17,20 @@ pub struct Identity {
 impl Identity {
     /// An object without tags.
     pub fn untagged(site: SiteId, path: impl Into<Arc<str>>) -> Self {
-        Self { site, path: path.into(), tags: Arc::default() }
+        Self {
+            site,
+            path: path.into(),
+            tags: Arc::default(),
+        }
     }
 
     /// Bytes that it holds on the heap.
     pub fn bytes(&self) -> u64 {
-        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<Box<str>>()).sum();
+        let tags: usize = self
+            .tags
+            .iter()
+            .map(|tag| tag.len() + size_of::<Box<str>>())
+            .sum();
         (self.path.len() + tags) as u64
     }
 }

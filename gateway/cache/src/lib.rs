@@ -1,15 +1,62 @@
-//! The cache engine, without a proxy around it.
+//! The cache engine, without a proxy around it. No I/O, no clock of its own, no task of its own.
+//!
+//! # Dramatis personae
+//! - [`Marks`]: what purges leave behind, and what this edge obeys. The fleet link and PURGE write; look-ups read.
+//! - [`Fetch`]: the [`Stamp`] and generation that a fetch takes with it *before* the origin is asked. Everything that follows
+//!   from "when was this fetched" follows from it.
+//! - [`Record`]: one version of an object's metadata: its [`Identity`] (what purges can name), its fetch, the verdict it was last
+//!   given ([`Checked`]), and whatever the owner keeps (`M`).
+//! - [`Cache`]: the objects by key ([`index`]), their bytes ([`Budget`](budget::Budget)), and the bodies under way.
+//! - [`Writer`]: brings one body; followers read it meanwhile ([`stream`]).
+//! - [`Slots`](slots::Slots): who fetches and who waits. [`HitForMiss`](hit_for_miss::HitForMiss): where nobody waits.
+//!
+//! # The play
+//! 1. A request looks up: [`Cache::find`]. The newest object or open fill of the key is offered, the marks are asked (unless
+//!    their counter stands where it stood at the last verdict), and what is dead is taken out and not found.
+//! 2. Nothing found: the request leads a slot or waits in it. The slot's name holds the newest mark that could match what the
+//!    fetch brings, so a reader of after a purge never waits for a fetch of before it.
+//! 3. Before the origin is asked, [`Cache::begin_fetch`]. With the header, [`Cache::fill`]; whoever looks up now follows the fill.
+//! 4. At the end, [`Writer::finish`]: stored, unless it is dead, or a later fetch brought its answer first.
+//! 5. A validation takes a fetch of its own; its 304 puts new metadata, with the validation's stamp, to the same body
+//!    ([`Cache::revalidate`]).
+//! 6. A purge publishes a mark and bumps the counter. Its cost does not grow with the number of objects.
+//!
+//! # What was rejected
+//! - Deleting objects at a purge: costs as much as there are objects, and a fill under way brings the old one back.
+//! - Marks by time: clocks of edges and origins disagree; the order of the log does not.
+//! - Checking only when an object is stored: a purge between the check and the store would be lost. Look-ups check.
 
-pub mod clock;
-pub mod identity;
-pub mod liveness;
+mod body;
+pub mod budget;
+mod cache;
+mod clock;
+mod count;
+pub mod hit_for_miss;
+mod identity;
+pub mod index;
+mod key;
+mod liveness;
 pub mod marks;
-pub mod record;
-pub mod stamp;
+mod object;
+mod record;
+mod refusal;
+pub mod slots;
+mod stamp;
+pub mod stream;
+mod writer;
 
+pub use body::{Body, BodyReader, OutOfRange};
+pub use cache::{
+    Cache, Expectation, Found, OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, UNSTORABLE_PERIOD,
+};
 pub use clock::{Clock, ManualClock, SteadyClock};
+pub use count::CacheCount;
 pub use identity::Identity;
+pub use key::{Key, KeyRef, Variance};
 pub use liveness::{Checked, Death, Liveness};
 pub use marks::{Marks, MarksCount};
+pub use object::{Fill, Object, Reader};
 pub use record::{Metadata, Record};
+pub use refusal::Refusal;
 pub use stamp::{Fetch, Newest, Stamp};
+pub use writer::{Abandoned, Writer};

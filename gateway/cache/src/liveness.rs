@@ -93,8 +93,11 @@ impl Checked {
             Liveness::Dead(_) => return,
             Liveness::Live => {}
             Liveness::SoftPurged { since } => {
-                let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                self.soft_since.store(since.as_millis() as u64 + 1, Ordering::Relaxed);
+                let since = since
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap_or_default();
+                self.soft_since
+                    .store(since.as_millis() as u64 + 1, Ordering::Relaxed);
             }
         }
         self.counter.fetch_max(counter, Ordering::Release);

@@ -41,17 +41,29 @@ pub struct Record<M> {
 impl<M> Record<M> {
     /// The record of a body that this fetch brings.
     pub fn of_fetch(identity: Identity, fetch: Fetch, meta: M) -> Self {
-        Self { identity, fetch, body_generation: fetch.generation, meta, checked: Checked::default() }
+        Self {
+            identity,
+            fetch,
+            body_generation: fetch.generation,
+            meta,
+            checked: Checked::default(),
+        }
     }
 
     /// The record after a validation of `base`'s body.
     pub fn of_validation(base: &Self, identity: Identity, fetch: Fetch, meta: M) -> Self {
-        Self { body_generation: base.body_generation, ..Self::of_fetch(identity, fetch, meta) }
+        Self {
+            body_generation: base.body_generation,
+            ..Self::of_fetch(identity, fetch, meta)
+        }
     }
 
     /// The same, with other metadata.
     pub(crate) fn with_meta(&self, meta: M) -> Self {
-        Self { body_generation: self.body_generation, ..Self::of_fetch(self.identity.clone(), self.fetch, meta) }
+        Self {
+            body_generation: self.body_generation,
+            ..Self::of_fetch(self.identity.clone(), self.fetch, meta)
+        }
     }
 
     /// What the marks say of it now.

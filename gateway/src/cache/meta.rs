@@ -1,12 +1,16 @@
 //! What the phases and the cache tell each other: extensions of `CacheKey` (phase → cache) and of `CacheMeta` (both ways).
 
-use latencify_cache::{Fetch, Identity, Liveness, Record};
+use http::{StatusCode, header};
+use latencify_cache::{Fetch, Found, Identity, KeyRef, Liveness, Metadata, Record};
 use latencify_conf::change::SiteId;
 use pingora::{
     cache::{CacheKey, CacheMeta},
     http::ResponseHeader,
 };
 use std::{any::Any, sync::Arc, time::SystemTime};
+
+/// What a header field costs beside its name and value.
+const FIELD_OVERHEAD_BYTES: usize = 64;
 
 /// What purges call the object that a key is for. [`name`] puts it into the key.
 #[derive(Debug, Clone)]
@@ -102,4 +106,104 @@ impl Hit {
     pub fn notes<T: Any>(&self) -> Option<&T> {
         self.record.meta.notes.as_ref()?.downcast_ref()
     }
+}
+
+/// The engine's form of a key: all of its bytes and the variance; `user_tag` tells nothing apart.
+pub(super) fn key_ref(key: &CacheKey) -> KeyRef<'_> {
+    KeyRef {
+        primary: key.primary_key(),
+        variance: key.get_variance_key().copied(),
+    }
+}
+
+impl StoredMeta {
+    /// Takes a meta apart.
+    pub(super) fn of(meta: &CacheMeta, notes: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+        Self {
+            header: meta.response_header_copy(),
+            fresh_until: meta.fresh_until(),
+            provenance: meta.provenance(),
+            epoch: meta.epoch(),
+            stale_while_revalidate_sec: meta.stale_while_revalidate_sec(),
+            stale_if_error_sec: meta.stale_if_error_sec(),
+            variance: meta.variance(),
+            notes,
+        }
+    }
+
+    /// The body's length as the header announces it, for statuses that have a body.
+    pub(super) fn announced_bytes(&self) -> Option<u64> {
+        if !has_body(self.header.status) {
+            return None;
+        }
+        self.header
+            .headers
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
+    fn to_meta(&self) -> CacheMeta {
+        let mut meta = CacheMeta::new(
+            self.fresh_until,
+            self.provenance,
+            self.stale_while_revalidate_sec,
+            self.stale_if_error_sec,
+            self.header.clone(),
+        );
+        meta.set_epoch_override(self.epoch);
+        if let Some(variance) = self.variance {
+            meta.set_variance(variance);
+        }
+        meta
+    }
+}
+
+impl Metadata for StoredMeta {
+    fn bytes(&self) -> u64 {
+        let fields = self.header.headers.iter();
+        let fields: usize = fields
+            .map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD_BYTES)
+            .sum();
+        (fields + size_of::<Self>()) as u64
+    }
+
+    /// A body whose length was not announced gets a `Content-Length`, so that ranges of it can be served.
+    fn completed(&self, body_bytes: u64) -> Option<Self> {
+        if !has_body(self.header.status) || self.header.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            return None;
+        }
+        let mut header = self.header.clone();
+        header.remove_header(&header::TRANSFER_ENCODING);
+        header
+            .insert_header(header::CONTENT_LENGTH, body_bytes.to_string())
+            .ok()?;
+        Some(Self {
+            header,
+            notes: self.notes.clone(),
+            ..*self
+        })
+    }
+}
+
+/// A meta for Pingora of what a look-up found.
+pub(super) fn meta_of(found: &Found<StoredMeta>) -> CacheMeta {
+    let mut meta = found.record.meta.to_meta();
+    meta.extensions_mut().insert(Hit {
+        record: Arc::clone(&found.record),
+        liveness: found.liveness,
+        filling: found.is_filling(),
+    });
+    meta
+}
+
+/// RFC 9110 §6.4.1: 1xx, 204 and 304 have no content.
+fn has_body(status: StatusCode) -> bool {
+    !status.is_informational()
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
 }

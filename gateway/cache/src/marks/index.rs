@@ -93,7 +93,11 @@ impl Index {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.sites.values().map(|marks| marks.len() + 1).sum::<usize>() + 1
+        self.sites
+            .values()
+            .map(|marks| marks.len() + 1)
+            .sum::<usize>()
+            + 1
     }
 
     pub(super) fn widened(&self) -> u64 {
@@ -101,12 +105,16 @@ impl Index {
     }
 
     fn matching<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = (&'a Mark, Death)> {
-        let of_site = self.sites.get(&identity.site).into_iter().flat_map(|marks| {
-            let of_tags = identity.tags.iter().filter_map(|tag| marks.tags.get(tag));
-            std::iter::once((&marks.site, Death::PurgedSite))
-                .chain(marks.on_path(&identity.path))
-                .chain(of_tags.map(|mark| (mark, Death::PurgedTag)))
-        });
+        let of_site = self
+            .sites
+            .get(&identity.site)
+            .into_iter()
+            .flat_map(|marks| {
+                let of_tags = identity.tags.iter().filter_map(|tag| marks.tags.get(tag));
+                std::iter::once((&marks.site, Death::PurgedSite))
+                    .chain(marks.on_path(&identity.path))
+                    .chain(of_tags.map(|mark| (mark, Death::PurgedTag)))
+            });
         std::iter::once((&self.all, Death::PurgedAll)).chain(of_site)
     }
 
@@ -130,8 +138,11 @@ impl SiteMarks {
             Target::Prefix { path, .. } => {
                 let normal = path::normalise(path);
                 // The last prefix of a prefix is the prefix itself, without its trailing slash.
-                let (depth, prefix) =
-                    path::segment_prefixes(&normal).take(PREFIX_SEGMENTS_MAX + 1).enumerate().last().unwrap_or((0, ""));
+                let (depth, prefix) = path::segment_prefixes(&normal)
+                    .take(PREFIX_SEGMENTS_MAX + 1)
+                    .enumerate()
+                    .last()
+                    .unwrap_or((0, ""));
                 self.prefix_depth = self.prefix_depth.max(depth);
                 entry(&mut self.prefixes, prefix)
             }
@@ -142,9 +153,17 @@ impl SiteMarks {
 
     fn on_path<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a Mark, Death)> {
         let of_url = self.urls.get(path).map(|mark| (mark, Death::PurgedUrl));
-        let depth = if self.prefixes.is_empty() { 0 } else { self.prefix_depth + 1 };
-        let of_prefixes = path::segment_prefixes(path).take(depth).filter_map(|prefix| self.prefixes.get(prefix));
-        of_url.into_iter().chain(of_prefixes.map(|mark| (mark, Death::PurgedPrefix)))
+        let depth = if self.prefixes.is_empty() {
+            0
+        } else {
+            self.prefix_depth + 1
+        };
+        let of_prefixes = path::segment_prefixes(path)
+            .take(depth)
+            .filter_map(|prefix| self.prefixes.get(prefix));
+        of_url
+            .into_iter()
+            .chain(of_prefixes.map(|mark| (mark, Death::PurgedPrefix)))
     }
 
     fn len(&self) -> usize {
@@ -156,7 +175,11 @@ impl SiteMarks {
         let urls = std::mem::take(&mut self.urls);
         let prefixes = std::mem::take(&mut self.prefixes);
         let tags = std::mem::take(&mut self.tags);
-        for mark in urls.into_values().chain(prefixes.into_values()).chain(tags.into_values()) {
+        for mark in urls
+            .into_values()
+            .chain(prefixes.into_values())
+            .chain(tags.into_values())
+        {
             self.site.absorb(mark);
         }
         self.prefix_depth = 0;
@@ -165,9 +188,10 @@ impl SiteMarks {
 
 fn site_of(target: &Target) -> Option<SiteId> {
     match target {
-        Target::Url { site, .. } | Target::Prefix { site, .. } | Target::Tag { site, .. } | Target::Site { site } => {
-            Some(*site)
-        }
+        Target::Url { site, .. }
+        | Target::Prefix { site, .. }
+        | Target::Tag { site, .. }
+        | Target::Site { site } => Some(*site),
         Target::All => None,
     }
 }

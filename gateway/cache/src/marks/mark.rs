@@ -73,7 +73,11 @@ impl Mark {
 
     /// Since when an object of that stamp is stale by it.
     pub(super) fn stale_since(&self, stamp: &Stamp) -> Option<SystemTime> {
-        self.soft.iter().filter(|soft| soft.order.is_after(stamp)).map(|soft| soft.at).min()
+        self.soft
+            .iter()
+            .filter(|soft| soft.order.is_after(stamp))
+            .map(|soft| soft.at)
+            .min()
     }
 
     /// Raises `newest` to cover it.
@@ -94,7 +98,9 @@ impl Mark {
         for of_log in [true, false] {
             let is_kind = |soft: &Soft| matches!(soft.order, Order::Epoch(_)) == of_log;
             while self.soft.iter().filter(|soft| is_kind(soft)).count() > SOFT_TIMES_MAX {
-                let Some(oldest) = self.soft.iter().position(is_kind) else { return };
+                let Some(oldest) = self.soft.iter().position(is_kind) else {
+                    return;
+                };
                 let joined = self.soft.remove(oldest);
                 if let Some(next) = self.soft.iter_mut().find(|soft| is_kind(soft)) {
                     next.at = next.at.min(joined.at);

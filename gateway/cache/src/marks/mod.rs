@@ -95,7 +95,9 @@ impl Marks {
         let at = self.clock.now();
         self.change(|state| {
             state.now.local += 1;
-            state.index.add(target, Order::Local(state.now.local), mode, at);
+            state
+                .index
+                .add(target, Order::Local(state.now.local), mode, at);
             state.now.local
         })
     }
@@ -121,7 +123,11 @@ impl Marks {
     /// whose chain differs is another log, whatever its name. Marks of before have nothing left to say.
     pub fn raise_floor(&self, start: &Position) {
         self.change(|state| {
-            state.now = Stamp { log: Some(start.log), epoch: start.epoch, local: state.now.local + 1 };
+            state.now = Stamp {
+                log: Some(start.log),
+                epoch: start.epoch,
+                local: state.now.local + 1,
+            };
             state.floor = state.now;
             state.index.clear();
         });
@@ -137,7 +143,10 @@ impl Marks {
         // The number is taken under the lock, so that of two fetches the later has no older stamp.
         let state = self.state.read();
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        Fetch { stamp: state.now, generation }
+        Fetch {
+            stamp: state.now,
+            generation,
+        }
     }
 
     /// The counter of changes. To be loaded *before* [`check`](Self::check).
@@ -158,7 +167,12 @@ impl Marks {
     }
 
     /// What the marks say of an object, remembered as long as nothing changes.
-    pub fn check_remembering(&self, identity: &Identity, stamp: &Stamp, checked: &Checked) -> Liveness {
+    pub fn check_remembering(
+        &self,
+        identity: &Identity,
+        stamp: &Stamp,
+        checked: &Checked,
+    ) -> Liveness {
         let counter = self.counter();
         if let Some(verdict) = checked.verdict(counter) {
             return verdict;
@@ -198,6 +212,9 @@ impl Marks {
 
 impl std::fmt::Debug for Marks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Marks").field("stamp", &self.stamp()).field("count", &self.count()).finish()
+        f.debug_struct("Marks")
+            .field("stamp", &self.stamp())
+            .field("count", &self.count())
+            .finish()
     }
 }

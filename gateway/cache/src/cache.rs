@@ -1,0 +1,289 @@
+//! The cache itself: look up, fill, revalidate.
+
+use crate::{
+    body::BodyReader,
+    budget::{Budget, Charge},
+    count::{CacheCount, Counters},
+    hit_for_miss::HitForMiss,
+    index::{Index, Offer},
+    key::{Key, KeyRef},
+    liveness::Liveness,
+    marks::Marks,
+    object::{Fill, Object, Reader},
+    record::{Metadata, Record},
+    refusal::Refusal,
+    stamp::Fetch,
+    stream::{Broken, Stream},
+    writer::Writer,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// No object may take more than this share of the cache: 1 / this.
+pub const OBJECT_SHARE: u64 = 4;
+/// What an object costs beside its key, identity, metadata and body.
+pub const OBJECT_OVERHEAD_BYTES: u64 = 512;
+/// For so long, requests for a key whose body was too large, or found no room, do not wait for each other.
+pub const UNSTORABLE_PERIOD: Duration = Duration::from_secs(10);
+
+/// A memory cache whose objects carry metadata of type `M`.
+pub struct Cache<M> {
+    pub(crate) index: Index<M>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) counters: Counters,
+    budget: Arc<Budget>,
+    hit_for_miss: HitForMiss,
+    next_fill: AtomicU64,
+}
+
+/// What a look-up found. It was live when the look-up looked at the marks.
+#[derive(Debug)]
+pub struct Found<M> {
+    /// What is known of it.
+    pub record: Arc<Record<M>>,
+    /// Live, or soft-purged; never dead.
+    pub liveness: Liveness,
+    /// Reads its body.
+    pub reader: Reader,
+}
+
+/// What is known of a body before it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expectation {
+    /// The length that its header announced.
+    pub bytes: Option<u64>,
+    /// A larger body is not stored.
+    pub bytes_max: u64,
+}
+
+impl<M: Metadata> Cache<M> {
+    /// An empty cache of that many bytes, those under way included, that obeys these marks.
+    pub fn new(bytes_max: u64, marks: Arc<Marks>) -> Arc<Self> {
+        Arc::new(Self {
+            index: Index::new(),
+            marks,
+            counters: Counters::default(),
+            budget: Budget::new(bytes_max),
+            hit_for_miss: HitForMiss::default(),
+            next_fill: AtomicU64::new(0),
+        })
+    }
+
+    /// The marks that it obeys.
+    pub fn marks(&self) -> &Arc<Marks> {
+        &self.marks
+    }
+
+    /// Begins a fetch or a validation. Must be called before the origin is asked.
+    pub fn begin_fetch(&self) -> Fetch {
+        self.marks.begin()
+    }
+
+    /// The newest that the key has, complete or arriving, if it is live. A dead object is taken out.
+    pub fn find(&self, key: KeyRef<'_>) -> Option<Found<M>> {
+        let offer = self.index.offer(key)?;
+        let record = Arc::clone(offer.record());
+        let liveness = record.liveness(&self.marks);
+        if liveness.is_dead() {
+            if self.index.remove(key, &record) {
+                Counters::add(&self.counters.dead);
+            }
+            return None;
+        }
+        let reader = match offer {
+            Offer::Stored(object) => Reader::Stored(BodyReader::new(Arc::clone(&object.body))),
+            // It may have stopped being open since; then the key has nothing to offer just now.
+            Offer::Filling(fill) => Reader::Following(fill.stream.follow()?),
+        };
+        Some(Found {
+            record,
+            liveness,
+            reader,
+        })
+    }
+
+    /// Follows exactly that fill, whatever the marks say by now: for the request that brings it.
+    pub fn follow(&self, key: KeyRef<'_>, fill: u64) -> Option<Found<M>> {
+        let fill = self.index.fill(key, fill)?;
+        let follower = fill.stream.follow()?;
+        Some(Found {
+            record: Arc::clone(&fill.record),
+            liveness: Liveness::Live,
+            reader: Reader::Following(follower),
+        })
+    }
+
+    /// Begins to store what a fetch brings. A refusal does not concern the client: its answer passes through.
+    pub fn fill(
+        self: &Arc<Self>,
+        key: KeyRef<'_>,
+        record: Record<M>,
+        expectation: Expectation,
+    ) -> Result<Writer<M>, Refusal> {
+        let begun = self.try_fill(key.to_key(), record, expectation);
+        if let Err(refusal) = &begun {
+            self.refuse(key, *refusal);
+        }
+        begun
+    }
+
+    fn try_fill(
+        self: &Arc<Self>,
+        key: Key,
+        record: Record<M>,
+        expectation: Expectation,
+    ) -> Result<Writer<M>, Refusal> {
+        let bytes_max = expectation
+            .bytes_max
+            .min(self.budget.bytes_max() / OBJECT_SHARE);
+        if expectation.bytes.is_some_and(|bytes| bytes > bytes_max) {
+            return Err(Refusal::TooLarge);
+        }
+        let record_charge = self
+            .charge(record_bytes(&key, &record))
+            .ok_or(Refusal::NoRoom)?;
+        let body_charge = self
+            .charge(expectation.bytes.map_or(0, Writer::<M>::bytes_for))
+            .ok_or(Refusal::NoRoom)?;
+        let fill = Arc::new(Fill {
+            id: self.next_fill.fetch_add(1, Ordering::Relaxed),
+            record: Arc::new(record),
+            stream: Stream::new(expectation.bytes, Arc::clone(&self.counters.passing_bytes)),
+        });
+        self.index.begin(&key, Arc::clone(&fill))?;
+        Ok(Writer::new(
+            Arc::clone(self),
+            key,
+            fill,
+            bytes_max,
+            record_charge,
+            body_charge,
+        ))
+    }
+
+    /// Puts new metadata to the body that was validated, if it is still there and nothing newer is.
+    pub fn revalidate(&self, key: KeyRef<'_>, record: Record<M>) -> Result<(), Refusal> {
+        let renewed = self.try_revalidate(key, record);
+        match renewed {
+            Ok(()) => Counters::add(&self.counters.revalidated),
+            Err(refusal) => self.counters.refuse(refusal),
+        }
+        renewed
+    }
+
+    fn try_revalidate(&self, key: KeyRef<'_>, record: Record<M>) -> Result<(), Refusal> {
+        if record.liveness(&self.marks).is_dead() {
+            return Err(Refusal::Purged);
+        }
+        let charge = self
+            .charge(record_bytes(&key.to_key(), &record))
+            .ok_or(Refusal::NoRoom)?;
+        let (body, generation) = (record.body_generation, record.fetch.generation);
+        let record = Arc::new(record);
+        self.index.revalidate(key, body, generation, |old| Object {
+            record,
+            body: Arc::clone(&old.body),
+            charge,
+        })
+    }
+
+    /// For a period, requests for the key go to the origin side by side: its answer could not be cached.
+    pub fn remember_uncacheable(&self, key: KeyRef<'_>, period: Duration) {
+        self.hit_for_miss
+            .remember(self.primary_hash(key), Instant::now(), period);
+    }
+
+    /// Whether requests for the key need not wait for each other.
+    pub fn is_uncacheable(&self, key: KeyRef<'_>) -> bool {
+        self.hit_for_miss
+            .holds(self.primary_hash(key), Instant::now())
+    }
+
+    /// Numbers for metrics.
+    pub fn count(&self) -> CacheCount {
+        CacheCount {
+            objects: self.index.objects() as u64,
+            fills: self.index.fills() as u64,
+            bytes: self.budget.used(),
+            bytes_max: self.budget.bytes_max(),
+            bytes_peak: self.budget.peak(),
+            hit_for_miss: self.hit_for_miss.len() as u64,
+            ..self.counters.read()
+        }
+    }
+
+    /// Charges bytes, evicting what nobody reads until they fit. None: that is not enough.
+    pub(crate) fn charge(&self, bytes: u64) -> Option<Charge> {
+        if bytes > self.budget.bytes_max() {
+            return None;
+        }
+        loop {
+            if let Some(charge) = self.budget.try_charge(bytes) {
+                return Some(charge);
+            }
+            if !self.index.evict() {
+                return None;
+            }
+            Counters::add(&self.counters.evicted);
+        }
+    }
+
+    /// Stores a complete object, if nothing newer was there and no purge came between.
+    pub(crate) fn store(&self, key: &Key, object: Object<M>) -> Result<(), Refusal> {
+        if object.record.liveness(&self.marks).is_dead() {
+            return Err(Refusal::Purged);
+        }
+        self.index.store(key, Arc::new(object))?;
+        self.hit_for_miss.forget(self.primary_hash(key.as_ref()));
+        Counters::add(&self.counters.stored);
+        Ok(())
+    }
+
+    pub(crate) fn refuse(&self, key: KeyRef<'_>, refusal: Refusal) {
+        self.counters.refuse(refusal);
+        if matches!(refusal, Refusal::TooLarge | Refusal::NoRoom) {
+            self.remember_uncacheable(key, UNSTORABLE_PERIOD);
+        }
+    }
+
+    /// Before a look-up the variance is unknown, so uncacheable answers are remembered without it.
+    fn primary_hash(&self, key: KeyRef<'_>) -> u64 {
+        self.index.hash(KeyRef {
+            variance: None,
+            ..key
+        })
+    }
+}
+
+impl<M> Found<M> {
+    /// Whether its body is still arriving.
+    pub fn is_filling(&self) -> bool {
+        matches!(self.reader, Reader::Following(_))
+    }
+
+    /// Reads all of its body.
+    pub async fn read_all(&mut self) -> Result<Vec<u8>, Broken> {
+        let mut whole = Vec::new();
+        while let Some(piece) = self.reader.read().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole)
+    }
+}
+
+fn record_bytes<M: Metadata>(key: &Key, record: &Record<M>) -> u64 {
+    OBJECT_OVERHEAD_BYTES + key.bytes() + record.identity.bytes() + record.meta.bytes()
+}
+
+impl<M> std::fmt::Debug for Cache<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}

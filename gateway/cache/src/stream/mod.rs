@@ -1,0 +1,292 @@
+//! A body under way: one writer, many followers, none of which ever hangs on a writer that is gone.
+//!
+//! - **growing**: all bytes since the first are kept and charged; anyone may begin to follow.
+//! - **passing**: the body will not be stored (no room, too large). What every present follower has read is let go, and
+//!   nobody else may join. A follower that falls [`WINDOW_BYTES_MAX`] behind is cut off, so that one that stopped
+//!   reading can't hold the window open; the writer's own client reads as fast as it is written to.
+//! - **complete**: followers read on in the [`Body`].
+//! - **broken**: followers get an error, never a clean end.
+//!
+//! Bytes that arrive are copied into chunks of their exact size: a slice of a network buffer would keep the whole
+//! buffer alive, and the budget would not know.
+
+mod follower;
+
+pub use follower::Follower;
+
+use crate::body::{Body, CHUNK_OVERHEAD_BYTES};
+use crate::budget::Charge;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+/// The largest chunk of a stored body.
+pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// The first chunk of a body whose length is unknown; later ones double.
+pub const CHUNK_BYTES_MIN: usize = 4 * 1024;
+/// The most bytes that a passing body holds for followers that lag.
+pub const WINDOW_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The most bytes that one read of a passing body returns at once, so that a reader gains on a fast writer.
+pub const PASSING_READ_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Why a body ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// Its writer went away before the end.
+    #[error("the fetch that brought this body broke off")]
+    Aborted,
+    /// It ended before, or went on after, the length that its header announced.
+    #[error("the body does not have the length that its header announced")]
+    WrongLength,
+    /// This follower fell too far behind a body that is not stored.
+    #[error("the reader fell {WINDOW_BYTES_MAX} bytes behind a body that is not stored")]
+    TooSlow,
+}
+
+/// A body under way.
+#[derive(Debug)]
+pub struct Stream {
+    state: Mutex<State>,
+    changed: Notify,
+    /// The length that the header announced.
+    expected: Option<u64>,
+    /// Bytes that passing bodies hold, over all of them.
+    passing_bytes: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Where the first byte kept stands in the body.
+    start: u64,
+    chunks: VecDeque<Bytes>,
+    /// Where each chunk ends in the body.
+    ends: VecDeque<u64>,
+    /// What arrived after the last chunk.
+    tail: Vec<u8>,
+    /// Bytes that arrived.
+    length: u64,
+    /// Follower → offset of its next byte.
+    followers: HashMap<u64, u64, ahash::RandomState>,
+    next_follower: u64,
+    /// What this body adds to `passing_bytes`.
+    counted: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Growing,
+    Passing { ended: bool },
+    Complete(Arc<Body>),
+    Broken(Broken),
+}
+
+impl Stream {
+    /// A body of which nothing has arrived.
+    pub(crate) fn new(expected: Option<u64>, passing_bytes: Arc<AtomicU64>) -> Arc<Self> {
+        let state = State {
+            phase: Phase::Growing,
+            start: 0,
+            chunks: VecDeque::new(),
+            ends: VecDeque::new(),
+            tail: Vec::new(),
+            length: 0,
+            followers: HashMap::default(),
+            next_follower: 0,
+            counted: 0,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            expected,
+            passing_bytes,
+        })
+    }
+
+    /// Begins to read it from its first byte; none when that is no longer possible.
+    pub fn follow(self: &Arc<Self>) -> Option<Follower> {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Passing { .. } | Phase::Broken(_)) {
+            return None;
+        }
+        let id = state.next_follower;
+        state.next_follower += 1;
+        state.followers.insert(id, 0);
+        Some(Follower::new(Arc::clone(self), id))
+    }
+
+    /// Whether others may begin to follow it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Growing | Phase::Complete(_))
+    }
+
+    /// The length that the header announced.
+    pub fn expected(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// Starts the next chunk, of that many bytes.
+    pub(crate) fn open_chunk(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.close_tail();
+        state.tail = Vec::with_capacity(bytes);
+    }
+
+    /// Adds bytes to the present chunk.
+    pub(crate) fn extend(&self, data: &[u8]) {
+        let mut state = self.state.lock();
+        state.tail.extend_from_slice(data);
+        state.length += data.len() as u64;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// From here on the body is not kept.
+    pub(crate) fn pass(&self) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Growing) {
+            state.close_tail();
+            state.phase = Phase::Passing { ended: false };
+            self.trim(&mut state);
+        }
+    }
+
+    /// Hands bytes of a passing body on. False: nobody reads it any more.
+    pub(crate) fn hand_on(&self, data: Bytes) -> bool {
+        let mut state = self.state.lock();
+        if !data.is_empty() {
+            state.length += data.len() as u64;
+            let end = state.length;
+            state.chunks.push_back(data);
+            state.ends.push_back(end);
+        }
+        let length = state.length;
+        state
+            .followers
+            .retain(|_, at| length - *at <= WINDOW_BYTES_MAX);
+        self.trim(&mut state);
+        let read = !state.followers.is_empty();
+        drop(state);
+        self.changed.notify_waiters();
+        read
+    }
+
+    /// The body is whole: followers go on in what this returns.
+    pub(crate) fn complete(&self, mut charge: Charge) -> Arc<Body> {
+        let mut state = self.state.lock();
+        state.close_tail();
+        state.ends.clear();
+        let chunks: Vec<Bytes> = std::mem::take(&mut state.chunks).into();
+        charge.shrink_to(state.length + CHUNK_OVERHEAD_BYTES * chunks.len() as u64);
+        let body = Arc::new(Body::new(chunks, charge));
+        state.phase = Phase::Complete(Arc::clone(&body));
+        drop(state);
+        self.changed.notify_waiters();
+        body
+    }
+
+    /// A passing body is at its end.
+    pub(crate) fn end(&self) {
+        self.state.lock().phase = Phase::Passing { ended: true };
+        self.changed.notify_waiters();
+    }
+
+    /// The body ends here, and not well.
+    pub(crate) fn break_off(&self, why: Broken) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Broken(why);
+        state.chunks.clear();
+        state.ends.clear();
+        state.tail = Vec::new();
+        state.start = state.length;
+        self.count(&mut state, 0);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Lets go of what every follower of a passing body has read.
+    fn trim(&self, state: &mut State) {
+        if !matches!(state.phase, Phase::Passing { .. }) {
+            return;
+        }
+        let needed = state
+            .followers
+            .values()
+            .copied()
+            .min()
+            .unwrap_or(state.length);
+        while state.ends.front().is_some_and(|&end| end <= needed) {
+            state.chunks.pop_front();
+            state.start = state.ends.pop_front().unwrap_or(state.start);
+        }
+        let held = state.length - state.start;
+        self.count(state, held);
+    }
+
+    fn count(&self, state: &mut State, held: u64) {
+        // The gauge wraps around when it falls, and comes out right.
+        self.passing_bytes
+            .fetch_add(held.wrapping_sub(state.counted), Ordering::Relaxed);
+        state.counted = held;
+    }
+}
+
+impl State {
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let chunk = Bytes::from(std::mem::take(&mut self.tail).into_boxed_slice());
+            self.chunks.push_back(chunk);
+            self.ends.push_back(self.length);
+        }
+    }
+
+    /// Bytes from `at` up to `end` at most; none when they have not arrived.
+    fn slice(&self, at: u64, end: u64) -> Option<Bytes> {
+        let end = end.min(self.length);
+        if at >= end {
+            return None;
+        }
+        let passing = matches!(self.phase, Phase::Passing { .. });
+        let piece = self.piece(at, end)?;
+        if !passing || at + piece.len() as u64 == end {
+            return Some(piece);
+        }
+        let end = end.min(at + PASSING_READ_BYTES_MAX);
+        let mut joined = piece.to_vec();
+        while let Some(piece) = self.piece(at + joined.len() as u64, end) {
+            joined.extend_from_slice(&piece);
+        }
+        Some(joined.into())
+    }
+
+    /// The rest of the chunk that holds `at`, cut at `end`; copied if that chunk is still being written.
+    fn piece(&self, at: u64, end: u64) -> Option<Bytes> {
+        if at >= end {
+            return None;
+        }
+        let index = self.ends.partition_point(|&chunk_end| chunk_end <= at);
+        if let (Some(chunk), Some(&chunk_end)) = (self.chunks.get(index), self.ends.get(index)) {
+            let start = chunk.len().checked_sub((chunk_end - at) as usize)?;
+            let stop = chunk.len() - chunk_end.saturating_sub(end) as usize;
+            return Some(chunk.slice(start..stop));
+        }
+        let tail_start = self.length - self.tail.len() as u64;
+        let start = at.checked_sub(tail_start)? as usize;
+        let stop = end.checked_sub(tail_start)? as usize;
+        self.tail.get(start..stop).map(Bytes::copy_from_slice)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let counted = self.state.get_mut().counted;
+        self.passing_bytes.fetch_sub(counted, Ordering::Relaxed);
+    }
+}

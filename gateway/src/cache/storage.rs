@@ -1,0 +1,202 @@
+//! The memory tier as Pingora's storage.
+
+use super::{
+    hit::Hit as HitReader,
+    lock::FillLock,
+    meta::{Fetched, Named, StoredMeta, hit, key_ref, meta_of},
+    miss::Miss,
+};
+use async_trait::async_trait;
+use latencify_cache::{
+    Cache, CacheCount, Expectation, Fetch, Found, Identity, Liveness, Marks, Record,
+};
+use pingora::{
+    Error, ErrorType, Result,
+    cache::{
+        CacheKey, CacheMeta, HitHandler, MissHandler, PurgeOutcome, PurgeTarget, PurgeType,
+        Storage, storage::streaming_write::U64WriteId, trace::SpanHandle,
+    },
+};
+use std::{any::Any, sync::Arc, time::Duration};
+
+/// How large the cache is, and how patient.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The most bytes of all stored objects and of those under way.
+    pub bytes_max: u64,
+    /// A fetch that has not brought a header after this long is no longer waited for.
+    pub fill_lock_age: Duration,
+}
+
+/// The memory tier as Pingora sees it.
+pub struct MemoryStorage {
+    cache: Arc<Cache<StoredMeta>>,
+    lock: FillLock,
+}
+
+impl MemoryStorage {
+    /// Opens the memory tier, for the life of the process.
+    pub fn open(options: Options, marks: Arc<Marks>) -> &'static Self {
+        let cache = Cache::new(options.bytes_max, marks);
+        let lock = FillLock::new(Arc::clone(&cache), options.fill_lock_age);
+        Box::leak(Box::new(Self { cache, lock }))
+    }
+
+    /// The fill lock that goes with it.
+    pub fn lock(&'static self) -> &'static FillLock {
+        &self.lock
+    }
+
+    /// The marks that it obeys.
+    pub fn marks(&self) -> &Arc<Marks> {
+        self.cache.marks()
+    }
+
+    /// Begins a fetch or a validation: to be called before the origin is asked, once for each attempt.
+    pub fn begin_fetch(&self) -> Fetch {
+        self.cache.begin_fetch()
+    }
+
+    /// What the marks say *now* of the object behind a meta: before serving it stale, ask again. A meta that is not of
+    /// a look-up is live.
+    pub fn liveness(&self, meta: &CacheMeta) -> Liveness {
+        hit(meta).map_or(Liveness::Live, |hit| hit.record.liveness(self.marks()))
+    }
+
+    /// Remembers that the answer for a key could not be cached: for so long, requests for it do not wait for each
+    /// other. Call it before the cache is disabled, so that it is known when waiting readers wake.
+    pub fn remember_uncacheable(&self, key: &CacheKey, period: Duration) {
+        self.cache.remember_uncacheable(key_ref(key), period);
+    }
+
+    /// Whether the answer for a key is remembered as uncacheable: its requests go to the origin side by side.
+    pub fn is_uncacheable(&self, key: &CacheKey) -> bool {
+        self.cache.is_uncacheable(key_ref(key))
+    }
+
+    /// Numbers for metrics.
+    pub fn count(&self) -> CacheCount {
+        self.cache.count()
+    }
+
+    /// Everything that a response needs to be stored, or why it can't be.
+    fn identify(key: &CacheKey, meta: &CacheMeta) -> Result<(Identity, Fetched)> {
+        let named = key
+            .extensions
+            .get::<Named>()
+            .ok_or_else(|| unprepared("name() on its key"))?;
+        let fetched = meta
+            .extensions()
+            .get::<Fetched>()
+            .ok_or_else(|| unprepared("fetched() on its meta"))?;
+        let identity = Identity {
+            site: named.site,
+            path: Arc::clone(&named.path),
+            tags: Arc::clone(&fetched.tags),
+        };
+        Ok((identity, fetched.clone()))
+    }
+}
+
+#[async_trait]
+impl Storage for MemoryStorage {
+    async fn lookup(
+        &'static self,
+        key: &CacheKey,
+        _trace: &SpanHandle,
+    ) -> Result<Option<(CacheMeta, HitHandler)>> {
+        Ok(self.cache.find(key_ref(key)).map(handlers))
+    }
+
+    async fn lookup_streaming_write(
+        &'static self,
+        key: &CacheKey,
+        tag: Option<&[u8]>,
+        _trace: &SpanHandle,
+    ) -> Result<Option<(CacheMeta, HitHandler)>> {
+        let fill = tag
+            .and_then(|tag| U64WriteId::try_from(tag).ok())
+            .map(u64::from);
+        // An error here lets the answer pass uncached; "not found" would panic in Pingora.
+        let found = fill.and_then(|fill| self.cache.follow(key_ref(key), fill));
+        let found = found
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "a fill lost its own body"))?;
+        Ok(Some(handlers(found)))
+    }
+
+    async fn get_miss_handler(
+        &'static self,
+        key: &CacheKey,
+        meta: &CacheMeta,
+        _trace: &SpanHandle,
+    ) -> Result<MissHandler> {
+        let (identity, fetched) = Self::identify(key, meta)?;
+        let stored = StoredMeta::of(meta, fetched.notes);
+        let expectation = Expectation {
+            bytes: stored.announced_bytes(),
+            bytes_max: fetched.object_bytes_max,
+        };
+        let record = Record::of_fetch(identity, fetched.fetch, stored);
+        let writer = self
+            .cache
+            .fill(key_ref(key), record, expectation)
+            .map_err(|refusal| {
+                Error::because(
+                    ErrorType::Custom("cache_refused"),
+                    "the answer passes through unstored",
+                    refusal,
+                )
+            })?;
+        Ok(Box::new(Miss::new(writer)))
+    }
+
+    /// Purges are marks: see [`Marks`]. Pingora's own purge names a key, which no client of ours knows.
+    async fn purge(
+        &'static self,
+        _target: PurgeTarget<'_>,
+        _purge: PurgeType,
+        _trace: &SpanHandle,
+    ) -> Result<PurgeOutcome> {
+        Error::e_explain(
+            ErrorType::InternalError,
+            "purges are marks, not deletions of keys",
+        )
+    }
+
+    /// A late 304 changes nothing: that is no error, the client may have what it validated.
+    async fn update_meta(
+        &'static self,
+        key: &CacheKey,
+        meta: &CacheMeta,
+        _trace: &SpanHandle,
+    ) -> Result<bool> {
+        let (identity, fetched) = Self::identify(key, meta)?;
+        let base = hit(meta).ok_or_else(|| unprepared("a look-up"))?;
+        let stored = StoredMeta::of(meta, fetched.notes);
+        let record = Record::of_validation(&base.record, identity, fetched.fetch, stored);
+        let renewed = self.cache.revalidate(key_ref(key), record);
+        if let Err(refusal) = renewed {
+            tracing::debug!(refusal = refusal.name(), "validation not stored");
+        }
+        Ok(renewed.is_ok())
+    }
+
+    fn support_streaming_partial_write(&self) -> bool {
+        true
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+}
+
+fn handlers(found: Found<StoredMeta>) -> (CacheMeta, HitHandler) {
+    (meta_of(&found), Box::new(HitReader::new(found.reader)))
+}
+
+fn unprepared(what: &str) -> Box<Error> {
+    Error::explain(
+        ErrorType::InternalError,
+        format!("an answer can't be stored without {what}"),
+    )
+}

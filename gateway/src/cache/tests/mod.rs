@@ -1,0 +1,1 @@
+//! The adapters as Pingora drives them.
