@@ -38,6 +38,7 @@ mod dns;
 mod edge;
 mod kafka;
 mod origin;
+pub mod policy;
 mod process;
 mod programs;
 pub mod reply;

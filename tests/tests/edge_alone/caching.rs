@@ -1,0 +1,467 @@
+//! What is stored and how it is answered (RFC 9111, RFC 9110 §13 and §14, RFC 5861).
+
+use latencify_tests::{Client, Edge, Origin, body, policy::one_route, reply, wait_until};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const CACHED: &str = "cache: true";
+
+async fn edge(origin: &Origin, route: &str) -> Edge {
+    Edge::alone(&one_route(&origin.url(), route)).start().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_request_is_a_hit_with_its_age() {
+    let origin =
+        Origin::serve(|_| async { reply::text("hello").max_age(60).header("age", 7).done() }).await;
+    let edge = edge(&origin, CACHED).await;
+
+    let first = edge.get("shop.example", "/a").await;
+    assert_eq!((first.status.as_u16(), first.text()), (200, "hello"));
+    assert!(!first.is_hit(), "{first:?}");
+    assert!(first.header("cache-status").contains("fwd="), "{first:?}");
+
+    let second = edge.get("shop.example", "/a").await;
+    assert_eq!((second.status.as_u16(), second.text()), (200, "hello"));
+    assert!(second.is_hit(), "{second:?}");
+    assert!((7..60).contains(&second.age().unwrap()), "{second:?}");
+    assert!(!second.header("via").is_empty(), "{second:?}");
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_not_be_stored_is_not() {
+    let origin = Origin::serve(|call| async move {
+        let answer = reply::text("x");
+        match call.path() {
+            "/no-store" => answer.no_store(),
+            "/private" => answer.header("cache-control", "private, max-age=60"),
+            "/silent" => answer,
+            "/vary-star" => answer.max_age(60).header("vary", "*"),
+            "/partial" => answer
+                .max_age(60)
+                .status(206)
+                .header("content-range", "bytes 0-0/9"),
+            "/error" => answer.max_age(0).status(500),
+            other => panic!("{other}"),
+        }
+        .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    for path in ["/no-store", "/private", "/silent", "/vary-star", "/error"] {
+        edge.get("shop.example", path).await;
+        let second = edge.get("shop.example", path).await;
+        assert!(!second.is_hit(), "{path}: {second:?}");
+        assert_eq!(origin.requests_for(path), 2, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditional_requests_are_answered_from_the_store() {
+    let origin = Origin::serve(|_| async {
+        reply::text("hello")
+            .max_age(60)
+            .header("etag", "\"v1\"")
+            .header("last-modified", "Sat, 01 Nov 2025 00:00:00 GMT")
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    edge.get("shop.example", "/a").await;
+
+    let cases = [
+        ("if-none-match", "\"v1\"", 304),
+        ("if-none-match", "\"other\", W/\"v1\"", 304),
+        ("if-none-match", "*", 304),
+        ("if-none-match", "\"v2\"", 200),
+        ("if-modified-since", "Sat, 01 Nov 2025 00:00:00 GMT", 304),
+        ("if-modified-since", "Fri, 31 Oct 2025 00:00:00 GMT", 200),
+    ];
+    for (name, value, status) in cases {
+        let request = Client::request("GET", "shop.example", "/a").header(name, value);
+        let reply = Client::new()
+            .send(edge.http(), request.body(body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(reply.status, status, "{name}: {value}");
+        assert_eq!(
+            reply.text(),
+            if status == 304 { "" } else { "hello" },
+            "{name}: {value}"
+        );
+        assert_eq!(reply.header("etag"), "\"v1\"", "{name}: {value}");
+    }
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_are_cut_from_the_store() {
+    let origin = Origin::serve(|_| async {
+        reply::text("0123456789")
+            .max_age(60)
+            .header("etag", "\"v1\"")
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    edge.get("shop.example", "/a").await;
+
+    let cases = [
+        ("bytes=0-3", None, 206, "0123", "bytes 0-3/10"),
+        ("bytes=4-", None, 206, "456789", "bytes 4-9/10"),
+        ("bytes=-3", None, 206, "789", "bytes 7-9/10"),
+        ("bytes=8-99", None, 206, "89", "bytes 8-9/10"),
+        ("bytes=0-3", Some("\"v1\""), 206, "0123", "bytes 0-3/10"),
+        ("bytes=0-3", Some("\"v2\""), 200, "0123456789", ""),
+        ("lines=1-2", None, 200, "0123456789", ""),
+    ];
+    for (range, if_range, status, text, content_range) in cases {
+        let mut request = Client::request("GET", "shop.example", "/a").header("range", range);
+        if let Some(tag) = if_range {
+            request = request.header("if-range", tag);
+        }
+        let reply = Client::new()
+            .send(edge.http(), request.body(body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                reply.status.as_u16(),
+                reply.text(),
+                reply.header("content-range")
+            ),
+            (status, text, content_range),
+            "{range} {if_range:?}"
+        );
+    }
+    let beyond = Client::request("GET", "shop.example", "/a").header("range", "bytes=10-");
+    let beyond = Client::new()
+        .send(edge.http(), beyond.body(body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        (beyond.status.as_u16(), beyond.header("content-range")),
+        (416, "bytes */10")
+    );
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn head_is_answered_from_a_stored_get() {
+    let origin = Origin::serve(|_| async { reply::text("0123456789").max_age(60).done() }).await;
+    let edge = edge(&origin, CACHED).await;
+    edge.get("shop.example", "/a").await;
+    let request = Client::request("HEAD", "shop.example", "/a")
+        .body(body::empty())
+        .unwrap();
+    let reply = Client::new().send(edge.http(), request).await.unwrap();
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("content-length")),
+        (200, "10")
+    );
+    assert!(reply.is_hit() && reply.body.is_empty(), "{reply:?}");
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_misses_at_once_are_one_fetch() {
+    let origin = Origin::serve(|_| async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        reply::text("once").max_age(60).done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    let replies = futures::future::join_all((0..200).map(|_| edge.get("shop.example", "/a"))).await;
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.status == 200 && reply.text() == "once")
+    );
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_requests_for_an_uncacheable_answer_go_side_by_side() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, highest) = (Arc::clone(&now), Arc::clone(&most));
+    let origin = Origin::serve(move |_| {
+        let (now, most) = (Arc::clone(&counted), Arc::clone(&highest));
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            reply::text("yours alone").no_store().done()
+        }
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    let began = Instant::now();
+    let replies = futures::future::join_all((0..200).map(|_| edge.get("shop.example", "/a"))).await;
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.status == 200 && reply.text() == "yours alone")
+    );
+    assert_eq!(origin.requests(), 200);
+    // One after the other they would take a minute, and never two at a time.
+    let most = most.load(Ordering::SeqCst);
+    assert!(
+        most >= 100,
+        "at most {most} at a time, {:?} in all",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vary_keeps_variants_apart() {
+    let origin = Origin::serve(|call| async move {
+        let language = call.header("accept-language").to_owned();
+        reply::text(language)
+            .max_age(60)
+            .header("vary", "accept-language")
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    for (language, hit) in [("de", false), ("fr", false), ("de", true), ("fr", true)] {
+        let request =
+            Client::request("GET", "shop.example", "/a").header("accept-language", language);
+        let reply = Client::new()
+            .send(edge.http(), request.body(body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!((reply.text(), reply.is_hit()), (language, hit), "{reply:?}");
+    }
+    assert_eq!(origin.requests(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sites_hosts_and_queries_are_kept_apart_and_the_key_follows_the_policy() {
+    let origin = Origin::serve(|call| async move {
+        reply::text(format!("{} {}", call.header("host"), call.request.uri()))
+            .max_age(60)
+            .done()
+    })
+    .await;
+    let edge = edge(
+        &origin,
+        "cache: {key: {query: {except: ['utm_*']}, sort_query: true}}",
+    )
+    .await;
+    for (host, path, expected, hit) in [
+        ("a.example", "/p?x=1&y=2", "a.example /p?x=1&y=2", false),
+        ("b.example", "/p?x=1&y=2", "b.example /p?x=1&y=2", false),
+        ("a.example", "/p?x=1", "a.example /p?x=1", false),
+        ("a.example", "/p?y=2&x=1", "a.example /p?x=1&y=2", true),
+        (
+            "a.example",
+            "/p?x=1&utm_source=news",
+            "a.example /p?x=1",
+            true,
+        ),
+    ] {
+        let reply = edge.get(host, path).await;
+        assert_eq!(
+            (reply.text(), reply.is_hit()),
+            (expected, hit),
+            "{host}{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_grown_stale_is_validated_and_lives_on() {
+    let origin = Origin::serve(|call| async move {
+        if call.header("if-none-match") == "\"v1\"" {
+            return reply::status(304)
+                .max_age(60)
+                .header("etag", "\"v1\"")
+                .done();
+        }
+        reply::text("hello")
+            .max_age(60)
+            .header("age", 59)
+            .header("etag", "\"v1\"")
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    edge.get("shop.example", "/a").await;
+    wait_until(
+        "the stored answer is validated",
+        Duration::from_secs(10),
+        async || {
+            let reply = edge.get("shop.example", "/a").await;
+            assert_eq!((reply.status.as_u16(), reply.text()), (200, "hello"));
+            if origin.requests() == 2 {
+                Ok(())
+            } else {
+                Err(format!("{reply:?}"))
+            }
+        },
+    )
+    .await;
+    let reply = edge.get("shop.example", "/a").await;
+    assert!(reply.is_hit() && reply.text() == "hello", "{reply:?}");
+    assert_eq!(origin.requests(), 2);
+    assert_eq!(origin.seen()[1].headers["if-none-match"], "\"v1\"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stale_is_served_while_the_origin_fails() {
+    let mut origin = Origin::serve(|_| async {
+        reply::text("old")
+            .header("cache-control", "max-age=1, stale-if-error=600")
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    edge.get("shop.example", "/a").await;
+    origin.stop().await;
+    wait_until("it is stale", Duration::from_secs(10), async || {
+        let reply = edge.get("shop.example", "/a").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text()),
+            (200, "old"),
+            "{reply:?}"
+        );
+        if reply.age().unwrap() > 1 {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stale_is_served_while_it_is_refreshed() {
+    let origin = Origin::serve(|call| async move {
+        let control = "max-age=1, stale-while-revalidate=600";
+        reply::text(format!("{}", call.number))
+            .header("cache-control", control)
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    edge.get("shop.example", "/a").await;
+    let began = Instant::now();
+    let seen = wait_until(
+        "the refreshed answer is served",
+        Duration::from_secs(10),
+        async || {
+            let reply = edge.get("shop.example", "/a").await;
+            // Nobody waits for the origin: what is served meanwhile comes from the store.
+            assert!(reply.age().is_some(), "{reply:?}");
+            if reply.text() == "0" {
+                Err(format!("{reply:?}"))
+            } else {
+                Ok(reply)
+            }
+        },
+    )
+    .await;
+    assert!(began.elapsed() >= Duration::from_secs(1), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_readers_follow_one_fill_that_is_still_coming() {
+    let origin = Origin::serve(|_| async {
+        let parts = (0..20).map(|part| format!("part {part}\n"));
+        reply::of(body::slow(parts, Duration::from_millis(100)))
+            .max_age(60)
+            .done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    let readers = (0..10).map(|_| async {
+        let mut connection = Client::new().connect(edge.http()).await.unwrap();
+        let request = Client::request("GET", "shop.example", "/a")
+            .body(body::empty())
+            .unwrap();
+        let began = Instant::now();
+        let mut response = connection.stream(request).await.unwrap();
+        let mut text = Vec::new();
+        let mut first = None;
+        while let Some(frame) = http_body_util::BodyExt::frame(response.body_mut()).await {
+            if let Ok(data) = frame.unwrap().into_data() {
+                first.get_or_insert(began.elapsed());
+                text.extend_from_slice(&data);
+            }
+        }
+        (
+            first.unwrap(),
+            began.elapsed(),
+            String::from_utf8(text).unwrap(),
+        )
+    });
+    for (first, whole, text) in futures::future::join_all(readers).await {
+        assert_eq!(text.lines().count(), 20);
+        assert!(
+            first + Duration::from_millis(800) < whole,
+            "first part {first:?}, whole {whole:?}"
+        );
+    }
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_that_breaks_off_is_not_stored() {
+    let origin = Origin::serve(|call| async move {
+        if call.number == 0 {
+            return reply::of(body::broken("half"))
+                .max_age(60)
+                .header("content-length", 8)
+                .done();
+        }
+        reply::text("whole again").max_age(60).done()
+    })
+    .await;
+    let edge = edge(&origin, CACHED).await;
+    let request = || {
+        Client::request("GET", "shop.example", "/a")
+            .body(body::empty())
+            .unwrap()
+    };
+    let broken = Client::new().send(edge.http(), request()).await;
+    // Whether it is told by a broken connection or a status, it is no good answer.
+    assert!(
+        broken.as_ref().map_or(true, |reply| reply.status != 200),
+        "{broken:?}"
+    );
+    let next = edge.get("shop.example", "/a").await;
+    assert_eq!(next.text(), "whole again");
+    assert!(!next.is_hit());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_memory_tier_stays_within_its_bytes() {
+    const OBJECT: usize = 256 * 1024;
+    let origin =
+        Origin::serve(|_| async { reply::text("x".repeat(OBJECT)).max_age(600).done() }).await;
+    let edge = Edge::alone(&one_route(&origin.url(), CACHED))
+        .flag("--cache-memory", "4MiB")
+        .start()
+        .await;
+    for index in 0..64 {
+        edge.get("shop.example", &format!("/{index}")).await;
+    }
+    let mut hits = 0;
+    for index in 0..64 {
+        hits += usize::from(
+            edge.get("shop.example", &format!("/{index}"))
+                .await
+                .is_hit(),
+        );
+    }
+    assert!(
+        hits * OBJECT <= 4 * 1024 * 1024,
+        "{hits} objects of {OBJECT} bytes are held"
+    );
+}

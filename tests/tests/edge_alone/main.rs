@@ -1,0 +1,10 @@
+//! An edge that stands alone: what it stores, what it passes through, TLS, reloads, errors, and what it says of itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
+
+mod caching;
+mod errors;
+mod operation;
+mod passing;
+mod purging;
+mod tls;

@@ -1,0 +1,287 @@
+//! Reloads, signals, drain, the access log, metrics.
+
+use latencify_tests::{
+    Client, Edge, Origin, body, cache_folder, policy::one_route, reply, skip, wait_until,
+};
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const SOON: Duration = Duration::from_secs(15);
+
+fn versioned(origin: &Origin, version: usize) -> String {
+    one_route(
+        &origin.url(),
+        &format!("response_headers: {{set: {{x-version: v{version}}}}}"),
+    )
+}
+
+async fn runs(edge: &Edge, version: usize) {
+    let expected = format!("v{version}");
+    wait_until(&format!("policy {version} runs"), SOON, async || {
+        let reply = edge.get("shop.example", "/").await;
+        if reply.header("x-version") == expected {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_under_load_fail_no_request() {
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    let edge = Edge::alone(&versioned(&origin, 0)).start().await;
+    let (stop, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let http = edge.http();
+    let clients: Vec<_> = (0..4)
+        .map(|index| {
+            let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
+            tokio::spawn(async move {
+                let client = Client::at(&format!("127.0.1.{index}"));
+                // Half of the clients keep their connection, half open one for each request.
+                let mut kept = client.connect(http).await.unwrap();
+                while !stop.load(Ordering::SeqCst) {
+                    let request = Client::request("GET", "shop.example", "/").body(body::empty());
+                    let request = request.unwrap();
+                    let reply = if index % 2 == 0 {
+                        kept.send(request).await
+                    } else {
+                        client.send(http, request).await
+                    };
+                    let reply = reply.unwrap_or_else(|error| panic!("client {index}: {error:#}"));
+                    assert_eq!((reply.status.as_u16(), reply.text()), (200, "ok"));
+                    sent.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for version in 1..=10 {
+        edge.write_policy(&versioned(&origin, version));
+        runs(&edge, version).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert!(sent.load(Ordering::SeqCst) > 100, "{sent:?} requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_is_wrong_is_told_and_the_old_one_stays() {
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    let mut edge = Edge::alone(&versioned(&origin, 1)).start().await;
+    edge.write_policy("version: 1\nsights: {}\n");
+    edge.process().signal("HUP");
+    wait_until("the edge names the wrong key", SOON, async || {
+        if edge.process().said().contains("sights") {
+            Ok(())
+        } else {
+            Err("not yet")
+        }
+    })
+    .await;
+    runs(&edge, 1).await;
+    edge.write_policy(&versioned(&origin, 2));
+    runs(&edge, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_is_wrong_at_the_start_ends_the_program() {
+    let (mut process, _folder) = Edge::alone("version: 1\nsights: {}\n").start_in_vain();
+    let status = process.ended(SOON).await;
+    assert!(!status.success());
+    let said = process.said();
+    assert!(said.contains("sights") && said.contains("sites"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_ends_as_soon_as_the_last_request_does() {
+    let origin = Origin::serve(|_| async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        reply::text("at last").done()
+    })
+    .await;
+    let mut edge = Edge::alone(&one_route(&origin.url(), "")).start().await;
+    let http = edge.http();
+    let under_way = tokio::spawn(async move { Client::new().get(http, "shop.example", "/").await });
+    wait_until("the origin has the request", SOON, async || {
+        if origin.requests() == 1 {
+            Ok(())
+        } else {
+            Err("not yet")
+        }
+    })
+    .await;
+    let began = Instant::now();
+    edge.process().signal("TERM");
+    let reply = under_way.await.unwrap();
+    assert_eq!((reply.status.as_u16(), reply.text()), (200, "at last"));
+    let status = edge.process().ended(Duration::from_secs(10)).await;
+    assert!(status.success(), "{status}");
+    // The drain's limit is 30 s; the request took two.
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn access_records_say_what_happened_and_the_file_is_reopened() {
+    let origin = Origin::serve(|_| async { reply::text("hello").max_age(60).done() }).await;
+    let mut edge = Edge::alone(&one_route(&origin.url(), "cache: true, name: all"))
+        .start()
+        .await;
+    for _ in 0..2 {
+        Client::at("127.10.0.5")
+            .get(edge.http(), "shop.example", "/a?x=1")
+            .await;
+    }
+    let records = wait_until("two records", SOON, async || {
+        let records = edge.access_log();
+        if records.len() == 2 {
+            Ok(records)
+        } else {
+            Err(format!("{records:?}"))
+        }
+    })
+    .await;
+    for (record, cache) in records.iter().zip(["miss", "hit"]) {
+        let expected = serde_json::json!({
+            "client": "127.10.0.5", "country": "FR", "site": "main", "route": "all",
+            "method": "GET", "scheme": "http", "host": "shop.example", "path": "/a",
+            "query": "x=1", "protocol": "HTTP/1.1", "status": 200, "bytes_out": 5, "cache": cache,
+        });
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&record[field], value, "{field} of {record}");
+        }
+    }
+
+    let log = edge.folder().join("access.log");
+    fs::rename(&log, edge.folder().join("access.log.1")).unwrap();
+    edge.process().signal("HUP");
+    wait_until("records go to the new file", SOON, async || {
+        edge.get("shop.example", "/a").await;
+        if edge.access_log().is_empty() {
+            Err("no record")
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_is_who_the_trusted_hop_says() {
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    let edge = Edge::alone(&one_route(&origin.url(), "")).start().await;
+    // 127.0.0.9 is trusted by the policy, 127.0.0.8 is not.
+    let cases = [
+        ("127.0.0.9", "127.20.0.1", "127.20.0.1"),
+        ("127.0.0.9", "127.30.0.1, 127.20.0.1", "127.20.0.1"),
+        ("127.0.0.9", "not an address", "127.0.0.9"),
+        ("127.0.0.8", "127.20.0.1", "127.0.0.8"),
+    ];
+    for (index, (peer, said, client)) in cases.into_iter().enumerate() {
+        let request = Client::request("GET", "shop.example", "/")
+            .header("x-forwarded-for", said)
+            .body(body::empty())
+            .unwrap();
+        Client::at(peer).send(edge.http(), request).await.unwrap();
+        let record = wait_until("the record", SOON, async || {
+            edge.access_log().into_iter().nth(index).ok_or("no record")
+        })
+        .await;
+        assert_eq!(record["client"], client, "{peer} says {said}: {record}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ipv6_is_served() {
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    let edge = Edge::alone(&one_route(&origin.url(), ""))
+        .ipv6()
+        .start()
+        .await;
+    assert_eq!(
+        Client::at("::1")
+            .get(edge.http6(), "shop.example", "/")
+            .await
+            .text(),
+        "ok"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_and_readiness() {
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    let edge = Edge::alone(&one_route(&origin.url(), "")).start().await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(
+            Client::new().get(edge.admin(), "admin", path).await.status,
+            200,
+            "{path}"
+        );
+    }
+    // The private pages are not on the public address.
+    let public = edge.get("shop.example", "/metrics").await;
+    assert_eq!(public.text(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_as_prometheus_wants_them() {
+    let origin = Origin::serve(|_| async { reply::text("ok").max_age(60).done() }).await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for path in ["/a", "/a", "/b"] {
+        edge.get("shop.example", path).await;
+    }
+    let metrics = edge.metrics().await;
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        assert!(line.starts_with("latencify_"), "{line}");
+    }
+    let Some(promtool) = promtool() else {
+        skip!("no promtool here: deploy/setup tools")
+    };
+    let mut child = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(metrics.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{said}\n{metrics}"
+    );
+}
+
+fn promtool() -> Option<std::path::PathBuf> {
+    let mut folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    folders.push(cache_folder().join("bin"));
+    folders
+        .into_iter()
+        .map(|folder| folder.join("promtool"))
+        .find(|path| path.is_file())
+}

@@ -1,0 +1,60 @@
+//! Purges at the edge itself, and what unsafe methods leave behind (RFC 9111 §4.4).
+
+use http::StatusCode;
+use latencify_tests::{Client, Edge, Origin, Reply, body, policy::one_route, reply};
+
+async fn counting() -> Origin {
+    Origin::serve(|call| async move { reply::text(call.number.to_string()).max_age(600).done() })
+        .await
+}
+
+async fn send(edge: &Edge, client: Client, method: &str, path: &str) -> Reply {
+    let request = Client::request(method, "shop.example", path)
+        .body(body::empty())
+        .unwrap();
+    client.send(edge.http(), request).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purge_takes_a_path_over_all_its_queries() {
+    let origin = counting().await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for path in ["/a", "/a?x=1", "/b"] {
+        edge.get("shop.example", path).await;
+        assert!(edge.get("shop.example", path).await.is_hit(), "{path}");
+    }
+    let purged = send(&edge, Client::new(), "PURGE", "/a").await;
+    assert!(purged.status.is_success(), "{purged:?}");
+    for (path, hit) in [("/a", false), ("/a?x=1", false), ("/b", true)] {
+        assert_eq!(edge.get("shop.example", path).await.is_hit(), hit, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purge_is_only_for_those_whom_the_policy_names() {
+    let origin = counting().await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    edge.get("shop.example", "/a").await;
+    let refused = send(&edge, Client::at("127.0.0.2"), "PURGE", "/a").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    assert!(edge.get("shop.example", "/a").await.is_hit());
+    assert_eq!(origin.requests(), 1, "PURGE never goes to an origin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unsafe_method_that_succeeds_makes_the_path_fresh() {
+    let origin = counting().await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        edge.get("shop.example", "/a").await;
+        assert!(edge.get("shop.example", "/a").await.is_hit(), "{method}");
+        send(&edge, Client::new(), method, "/a").await;
+        assert!(!edge.get("shop.example", "/a").await.is_hit(), "{method}");
+    }
+}
