@@ -1,4 +1,5 @@
 //! The client's side of the conversation with control: what it sends, what it shows, when it tries again.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod harness;
 

@@ -1,4 +1,5 @@
 //! Policies and places without any server: validate, schema, explain, geo; and what apply refuses before it sends.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod harness;
 
@@ -52,34 +53,68 @@ fn path(folder: &TempDir, name: &str) -> String {
 fn a_good_policy_is_valid_as_file_and_as_folder() {
     let folder = shop();
     for path in [path(&folder, "shop.yaml"), path(&folder, "")] {
-        run(&["policy", "validate", &path]).expect(0).says(&["is valid", "1 site", "2 origins", "sha256:"]);
+        run(&["policy", "validate", &path]).expect(0).says(&[
+            "is valid",
+            "1 site",
+            "2 origins",
+            "sha256:",
+        ]);
     }
-    let verdict = run(&["policy", "validate", &path(&folder, ""), "-o", "json"]).expect(0).json();
-    assert_eq!((&verdict["valid"], &verdict["errors"]), (&json!(true), &json!([])));
+    let verdict = run(&["policy", "validate", &path(&folder, ""), "-o", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&verdict["valid"], &verdict["errors"]),
+        (&json!(true), &json!([]))
+    );
 }
 
 #[test]
 fn every_error_of_a_bad_policy_is_shown_with_its_line() {
-    let bad = SHOP.replace("rate_limits:", "rate_limit:").replace("origins: [paris]", "origins: [pairs]");
+    let bad = SHOP
+        .replace("rate_limits:", "rate_limit:")
+        .replace("origins: [paris]", "origins: [pairs]");
     let folder = written(&[("shop.yaml", &bad)]);
     let file = path(&folder, "shop.yaml");
     let ran = run(&["policy", "validate", &file]).expect(1);
     assert_eq!(ran.out, "");
-    ran.says(&[&format!("{file}:15:"), &format!("{file}:18:"), "rate_limits", "paris", "2 errors"]);
+    ran.says(&[
+        &format!("{file}:15:"),
+        &format!("{file}:18:"),
+        "rate_limits",
+        "paris",
+        "2 errors",
+    ]);
 
-    let verdict = run(&["policy", "validate", &file, "-o", "json"]).expect(1).json();
-    let lines: Vec<_> = verdict["errors"].as_array().unwrap().iter().map(|error| error["line"].as_u64().unwrap()).collect();
-    assert_eq!((verdict["valid"].as_bool(), lines), (Some(false), vec![15, 18]));
+    let verdict = run(&["policy", "validate", &file, "-o", "json"])
+        .expect(1)
+        .json();
+    let lines: Vec<_> = verdict["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        (verdict["valid"].as_bool(), lines),
+        (Some(false), vec![15, 18])
+    );
 }
 
 #[test]
 fn what_can_not_be_read_is_named() {
     let folder = written(&[("notes.txt", "x")]);
     fs::write(folder.path().join("latin.yaml"), b"a: \xe9").unwrap();
-    run(&["policy", "validate", "/nonexistent/shop.yaml"]).expect(1).says(&["/nonexistent/shop.yaml", "No such file"]);
-    run(&["policy", "validate", &path(&folder, "latin.yaml")]).expect(1).says(&["latin.yaml is not UTF-8: octet 3"]);
+    run(&["policy", "validate", "/nonexistent/shop.yaml"])
+        .expect(1)
+        .says(&["/nonexistent/shop.yaml", "No such file"]);
+    run(&["policy", "validate", &path(&folder, "latin.yaml")])
+        .expect(1)
+        .says(&["latin.yaml is not UTF-8: octet 3"]);
     fs::remove_file(folder.path().join("latin.yaml")).unwrap();
-    run(&["policy", "validate", &path(&folder, "")]).expect(1).says(&["holds no *.yaml"]);
+    run(&["policy", "validate", &path(&folder, "")])
+        .expect(1)
+        .says(&["holds no *.yaml"]);
 }
 
 #[test]
@@ -94,12 +129,22 @@ fn the_schema_is_json_whatever_the_format() {
 fn explained(arguments: &[&str]) -> Value {
     let (folder, places) = (shop(), loopback_places());
     let policy = path(&folder, "shop.yaml");
-    let command = [&["policy", "explain", "-o", "json", "--geoip", &places, "--policy", &policy], arguments].concat();
+    let command = [
+        &[
+            "policy", "explain", "-o", "json", "--geoip", &places, "--policy", &policy,
+        ],
+        arguments,
+    ]
+    .concat();
     run(&command).expect(0).json()
 }
 
 fn loopback_places() -> String {
-    root().join("geoip/fixtures/loopback.mmdb").to_str().unwrap().to_owned()
+    root()
+        .join("geoip/fixtures/loopback.mmdb")
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -108,14 +153,45 @@ fn explain_says_how_a_request_ends() {
         (&["GET", "http://other.example/"], "no_site"),
         (&["POST", "http://shop.example/"], "no_route"),
         (&["GET", "http://shop.example/old"], "redirected"),
-        (&["GET", "http://shop.example/france/x", "--from", "127.20.0.9"], "refused"),
-        (&["GET", "http://shop.example/france/x", "--from", "127.10.0.9"], "proxied"),
-        (&["GET", "http://shop.example/a/../france/x", "--from", "127.20.0.9"], "refused"),
+        (
+            &[
+                "GET",
+                "http://shop.example/france/x",
+                "--from",
+                "127.20.0.9",
+            ],
+            "refused",
+        ),
+        (
+            &[
+                "GET",
+                "http://shop.example/france/x",
+                "--from",
+                "127.10.0.9",
+            ],
+            "proxied",
+        ),
+        (
+            &[
+                "GET",
+                "http://shop.example/a/../france/x",
+                "--from",
+                "127.20.0.9",
+            ],
+            "refused",
+        ),
         (&["GET", "https://www.shop.example:8443/"], "proxied"),
-        (&["GET", "http://192.0.2.9/", "-H", "Host: SHOP.example."], "proxied"),
+        (
+            &["GET", "http://192.0.2.9/", "-H", "Host: SHOP.example."],
+            "proxied",
+        ),
     ];
     for (arguments, outcome) in cases {
-        assert_eq!(explained(arguments)["outcome"], json!(outcome), "{arguments:?}");
+        assert_eq!(
+            explained(arguments)["outcome"],
+            json!(outcome),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -123,7 +199,11 @@ fn explain_says_how_a_request_ends() {
 fn explain_steers_by_where_the_client_is() {
     for (from, nearest) in [("127.10.0.9", "paris"), ("127.20.0.9", "tokyo")] {
         let seen = explained(&["GET", "http://shop.example/", "--from", from]);
-        assert_eq!(seen["action"]["proxy"]["origins"][0]["name"], json!(nearest), "{from}: {seen}");
+        assert_eq!(
+            seen["action"]["proxy"]["origins"][0]["name"],
+            json!(nearest),
+            "{from}: {seen}"
+        );
     }
 }
 
@@ -133,30 +213,81 @@ fn explain_in_words_shows_every_step() {
     let policy = path(&folder, "shop.yaml");
     let places = loopback_places();
     let shown = run(&[
-        "policy", "explain", "--policy", &policy, "GET", "http://shop.example/p?utm_source=x&id=1", "--from", "127.10.0.9", "--geoip", &places,
+        "policy",
+        "explain",
+        "--policy",
+        &policy,
+        "GET",
+        "http://shop.example/p?utm_source=x&id=1",
+        "--from",
+        "127.10.0.9",
+        "--geoip",
+        &places,
     ]);
-    let shown = shown.expect(0).says(&["Paris", "shop", "old: no: another path", "pages: takes it", "id=1", "192.0.2.1:9001"]);
-    assert!(!shown.out.contains("utm_source=x\n"), "utm_* is no part of the key: {}", shown.out);
+    let shown = shown.expect(0).says(&[
+        "Paris",
+        "shop",
+        "old: no: another path",
+        "pages: takes it",
+        "id=1",
+        "192.0.2.1:9001",
+    ]);
+    assert!(
+        !shown.out.contains("utm_source=x\n"),
+        "utm_* is no part of the key: {}",
+        shown.out
+    );
 }
 
 #[test]
 fn explain_refuses_what_is_no_request() {
     let folder = shop();
     let policy = path(&folder, "shop.yaml");
-    run(&["policy", "explain", "--policy", &policy, "GET", "ftp://shop.example/"]).expect(2).says(&["ftp://"]);
-    run(&["policy", "explain", "--policy", "/nonexistent.yaml", "GET", "http://shop.example/"]).expect(1).says(&["/nonexistent.yaml"]);
+    run(&[
+        "policy",
+        "explain",
+        "--policy",
+        &policy,
+        "GET",
+        "ftp://shop.example/",
+    ])
+    .expect(2)
+    .says(&["ftp://"]);
+    run(&[
+        "policy",
+        "explain",
+        "--policy",
+        "/nonexistent.yaml",
+        "GET",
+        "http://shop.example/",
+    ])
+    .expect(1)
+    .says(&["/nonexistent.yaml"]);
 }
 
 #[test]
 fn geo_knows_places_and_says_when_it_does_not() {
     let places = loopback_places();
-    run(&["geo", "127.20.0.9", "--geoip", &places]).expect(0).says(&["Tokyo, JP (35."]);
-    let answer = run(&["geo", "127.10.0.9", "--geoip", &places, "-o", "json"]).expect(0).json();
-    assert_eq!((&answer["known"], &answer["country"], &answer["city"]), (&json!(true), &json!("FR"), &json!("Paris")));
-    run(&["geo", "192.0.2.1", "--geoip", &places]).expect(1).says(&["no file knows 192.0.2.1"]);
-    run(&["geo", "192.0.2.1"]).expect(1).says(&["no GeoIP data", "make setup"]);
+    run(&["geo", "127.20.0.9", "--geoip", &places])
+        .expect(0)
+        .says(&["Tokyo, JP (35."]);
+    let answer = run(&["geo", "127.10.0.9", "--geoip", &places, "-o", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&answer["known"], &answer["country"], &answer["city"]),
+        (&json!(true), &json!("FR"), &json!("Paris"))
+    );
+    run(&["geo", "192.0.2.1", "--geoip", &places])
+        .expect(1)
+        .says(&["no file knows 192.0.2.1"]);
+    run(&["geo", "192.0.2.1"])
+        .expect(1)
+        .says(&["no GeoIP data", "make setup"]);
     run(&["geo", "paris", "--geoip", &places]).expect(2);
-    run(&["geo", "127.0.0.1", "--geoip", "/nonexistent.mmdb"]).expect(1).says(&["/nonexistent.mmdb"]);
+    run(&["geo", "127.0.0.1", "--geoip", "/nonexistent.mmdb"])
+        .expect(1)
+        .says(&["/nonexistent.mmdb"]);
 }
 
 #[test]
@@ -164,7 +295,11 @@ fn installed_places_serve_when_none_is_named() {
     let cache = tempfile::tempdir().unwrap();
     fs::create_dir(cache.path().join("geoip")).unwrap();
     fs::copy(loopback_places(), cache.path().join("geoip/x.mmdb")).unwrap();
-    let asked = latencify().env("LATENCIFY_CACHE", cache.path()).args(["geo", "127.30.0.9"]).output().unwrap();
+    let asked = latencify()
+        .env("LATENCIFY_CACHE", cache.path())
+        .args(["geo", "127.30.0.9"])
+        .output()
+        .unwrap();
     ran(asked).expect(0).says(&["New York, US"]);
 }
 
@@ -172,7 +307,10 @@ fn installed_places_serve_when_none_is_named() {
 fn apply_refuses_a_bad_policy_before_it_is_sent() {
     let folder = written(&[("shop.yaml", &SHOP.replace("hosts:", "host:"))]);
     let control = Scripted::new([]);
-    control.run(&["policy", "apply", &path(&folder, "shop.yaml")]).expect(1).says(&["shop.yaml:7:", "hosts"]);
+    control
+        .run(&["policy", "apply", &path(&folder, "shop.yaml")])
+        .expect(1)
+        .says(&["shop.yaml:7:", "hosts"]);
     assert!(control.arrived().is_empty());
 }
 
@@ -183,7 +321,10 @@ fn apply_shows_the_servers_errors_with_the_same_places() {
     let refusal = json!({"type": "/problems/policy-invalid", "title": "Invalid", "status": 422, "errors": [error]});
     let control = Scripted::new([Answer::problem(&refusal)]);
     let file = path(&folder, "shop.yaml");
-    control.run(&["policy", "apply", &file]).expect(1).says(&[&format!("{file}:7:12"), "taken"]);
+    control
+        .run(&["policy", "apply", &file])
+        .expect(1)
+        .says(&[&format!("{file}:7:12"), "taken"]);
 }
 
 fn edge(name: &str, reason: Option<&str>) -> Value {
@@ -193,20 +334,34 @@ fn edge(name: &str, reason: Option<&str>) -> Value {
 
 fn status(running: usize, pending: usize, edges: &Value) -> Answer {
     let failed = edges.as_array().unwrap().len() - running - pending;
-    Answer::json(200, &json!({"revision": 4, "digest": "sha256:00", "edges": edges, "running": running, "failed": failed, "pending": pending}))
+    Answer::json(
+        200,
+        &json!({"revision": 4, "digest": "sha256:00", "edges": edges, "running": running, "failed": failed, "pending": pending}),
+    )
 }
 
 #[test]
 fn apply_waits_until_every_edge_has_said_so() {
     let folder = shop();
-    let accepted = Answer::json(201, &json!({"revision": 4, "epoch": 9, "digest": "sha256:00"}));
+    let accepted = Answer::json(
+        201,
+        &json!({"revision": 4, "epoch": 9, "digest": "sha256:00"}),
+    );
     let edges = json!([edge("paris", None), edge("tokyo", None)]);
     let control = Scripted::new([accepted, status(1, 1, &edges), status(2, 0, &edges)]);
     let file = path(&folder, "shop.yaml");
-    control.run(&["policy", "apply", &file, "--wait", "--base", "3", "-m", "why"]).expect(0).says(&["2 running, 0 failed"]);
+    control
+        .run(&[
+            "policy", "apply", &file, "--wait", "--base", "3", "-m", "why",
+        ])
+        .expect(0)
+        .says(&["2 running, 0 failed"]);
     let arrived = control.arrived();
     let sent = arrived[0].json();
-    assert_eq!((&sent["base"], &sent["message"], &sent["dry_run"]), (&json!(3), &json!("why"), &json!(false)));
+    assert_eq!(
+        (&sent["base"], &sent["message"], &sent["dry_run"]),
+        (&json!(3), &json!("why"), &json!(false))
+    );
     assert_eq!(sent["files"], json!([{"name": "shop.yaml", "text": SHOP}]));
     assert_eq!(arrived[1].uri.path(), "/v1/policies/4/status");
 }
@@ -214,11 +369,21 @@ fn apply_waits_until_every_edge_has_said_so() {
 #[test]
 fn apply_fails_when_an_edge_can_not_build_it() {
     let folder = shop();
-    let accepted = Answer::json(201, &json!({"revision": 4, "epoch": 9, "digest": "sha256:00"}));
-    let edges = json!([edge("paris", None), edge("tokyo", Some("no such file: shop.pem"))]);
+    let accepted = Answer::json(
+        201,
+        &json!({"revision": 4, "epoch": 9, "digest": "sha256:00"}),
+    );
+    let edges = json!([
+        edge("paris", None),
+        edge("tokyo", Some("no such file: shop.pem"))
+    ]);
     let control = Scripted::new([accepted, status(1, 0, &edges)]);
     let ran = control.run(&["policy", "apply", &path(&folder, "shop.yaml"), "--wait"]);
-    ran.expect(1).says(&["tokyo", "no such file: shop.pem", "1 edge can't run revision 4"]);
+    ran.expect(1).says(&[
+        "tokyo",
+        "no such file: shop.pem",
+        "1 edge can't run revision 4",
+    ]);
 }
 
 #[test]
@@ -226,12 +391,19 @@ fn revisions_are_listed_and_shown() {
     let summary = json!({"revision": 2, "epoch": 5, "digest": "sha256:00", "by": "token:default", "at": "2026-11-23T00:00:00Z",
                          "message": "longer ttl", "sites": ["shop"], "head": true});
     let control = Scripted::new([Answer::json(200, &json!({"policies": [summary]}))]);
-    control.run(&["policy", "list"]).expect(0).says(&["2 (head)", "longer ttl", "shop"]);
+    control
+        .run(&["policy", "list"])
+        .expect(0)
+        .says(&["2 (head)", "longer ttl", "shop"]);
 
     let mut detail = summary;
     detail["files"] = json!([{"name": "shop.yaml", "text": SHOP}]);
     let control = Scripted::new([Answer::json(200, &detail)]);
-    assert_eq!(control.run(&["policy", "show", "2"]).expect(0).out, SHOP, "one file is shown as it is");
+    assert_eq!(
+        control.run(&["policy", "show", "2"]).expect(0).out,
+        SHOP,
+        "one file is shown as it is"
+    );
     assert_eq!(control.arrived()[0].uri.path(), "/v1/policies/2");
 }
 

@@ -1,4 +1,5 @@
 //! Wrong use, help, completion, and a server that is not there.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod harness;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest that a command may be told to wait.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+const WAIT_MAX: Duration = Duration::from_hours(24);
 
 /// Reads a duration.
 pub fn parse(text: &str) -> Result<Duration, String> {

@@ -183,7 +183,12 @@ pub struct Geo {
     /// An IPv4 or IPv6 address.
     pub address: IpAddr,
     /// An MMDB file, repeatable. Default: those that set-up has installed.
-    #[arg(long, value_name = "FILE", env = "LATENCIFY_GEOIP", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LATENCIFY_GEOIP",
+        value_delimiter = ','
+    )]
     pub geoip: Vec<PathBuf>,
 }
 

@@ -67,7 +67,12 @@ pub struct Explain {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub from: IpAddr,
     /// An MMDB file, repeatable. Default: those that set-up has installed.
-    #[arg(long, value_name = "FILE", env = "LATENCIFY_GEOIP", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LATENCIFY_GEOIP",
+        value_delimiter = ','
+    )]
     pub geoip: Vec<PathBuf>,
 }
 

@@ -137,7 +137,7 @@ fn in_words(seen: &Explanation) -> String {
     }
     match &seen.action {
         Some(ActionSeen::Redirect { status, location }) => {
-            line(&mut text, "redirect", &format!("{status} to {location}"))
+            line(&mut text, "redirect", &format!("{status} to {location}"));
         }
         Some(ActionSeen::Proxy(seen)) => proxy(&mut text, seen),
         None => {}
@@ -150,7 +150,7 @@ fn admission(text: &mut String, seen: &AdmissionSeen) {
     line(text, "access", &name(&seen.access));
     match &seen.token {
         Some(TokenSeen::Verified { source, .. }) => {
-            line(text, "token", &format!("good, from {source}"))
+            line(text, "token", &format!("good, from {source}"));
         }
         Some(TokenSeen::Refused(why)) => line(text, "token", &refusal(*why)),
         None => {}
@@ -167,7 +167,7 @@ fn proxy(text: &mut String, seen: &ProxySeen) {
     match &seen.cache {
         None => line(text, "cache", "none: passes through"),
         Some(cache) if !cache.answers_method => {
-            line(text, "cache", "not for this method: passes through")
+            line(text, "cache", "not for this method: passes through");
         }
         Some(cache) => {
             line(text, "cache", "by this key");

@@ -4,7 +4,7 @@ use super::{count, edge, explain, policy_local};
 use crate::{
     args::{Apply, PolicyVerb, ServerArgs},
     failure::Failure,
-    output::{Output, printable},
+    output::{Output, Progress, printable},
     policy_files,
     server::Server,
 };
@@ -71,7 +71,7 @@ async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Fai
         return output.answer(&accepted, |accepted| in_words(accepted, args.dry_run));
     }
     let deadline = Instant::now() + args.timeout;
-    let settled = settle(&accepted, deadline, server, output).await?;
+    let settled = settle(&accepted, deadline, server).await?;
     output.answer(&settled, |now| status(now, output))?;
     verdict(&settled, args.timeout)
 }
@@ -81,10 +81,9 @@ async fn settle(
     accepted: &PolicyAccepted,
     deadline: Instant,
     server: &Server,
-    output: &Output,
 ) -> Result<PolicyStatus, Failure> {
     let path = format!("v1/policies/{}/status", accepted.revision);
-    let progress = output.progress(1);
+    let progress = Progress::new(1);
     loop {
         let now: PolicyStatus = server.get_until(&path, deadline).await?;
         if now.pending == 0 || Instant::now() + POLL_PAUSE >= deadline {

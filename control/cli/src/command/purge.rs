@@ -4,7 +4,7 @@ use super::count;
 use crate::{
     args::{PurgeOptions, PurgeVerb},
     failure::Failure,
-    output::Output,
+    output::{Output, Progress},
     server::Server,
 };
 use latencify_conf::{
@@ -46,7 +46,7 @@ pub async fn run(verb: PurgeVerb, server: &Server, output: &Output) -> Result<()
             format!("purge {} at epoch {}{repeat}", accepted.id, accepted.epoch)
         });
     }
-    let receipt = wait(&accepted, &options, server, output).await?;
+    let receipt = wait(&accepted, &options, server).await?;
     output.answer(&receipt, |receipt| table(receipt, output))?;
     if receipt.complete {
         Ok(())
@@ -60,10 +60,9 @@ async fn wait(
     accepted: &PurgeAccepted,
     options: &PurgeOptions,
     server: &Server,
-    output: &Output,
 ) -> Result<PurgeReceipt, Failure> {
     let deadline = Instant::now() + options.timeout;
-    let progress = output.progress(1);
+    let progress = Progress::new(1);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let hold = left.min(LONG_POLL_MAX).as_millis();

@@ -24,7 +24,10 @@ pub use child::become_child;
 pub use layout::cache_folder;
 pub use origin::run as run_origin;
 
-use crate::{failure::Failure, output::Output};
+use crate::{
+    failure::Failure,
+    output::{Output, Progress},
+};
 use children::Children;
 use layout::Layout;
 use std::path::PathBuf;
@@ -59,7 +62,7 @@ pub async fn run(args: DevArgs, output: &Output) -> Result<(), Failure> {
     let layout = Layout::prepare(args.dir.clone(), args.keep)?;
     let mut children = Children::new()?;
     let started = tokio::select! {
-        started = start::all(&args, &layout, &mut children, output) => started.map(Some),
+        started = start::all(&args, &layout, &mut children) => started.map(Some),
         () = signals.next() => Ok(None),
     };
     let ended = match started {
@@ -70,7 +73,7 @@ pub async fn run(args: DevArgs, output: &Output) -> Result<(), Failure> {
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };
-    let progress = output.progress(0);
+    let progress = Progress::new(0);
     progress.at(0, "ending");
     tokio::select! {
         () = children.end() => {}

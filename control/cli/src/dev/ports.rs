@@ -121,12 +121,11 @@ impl Ports {
             return SocketAddr::new(address, 0);
         }
         let wanted = SocketAddr::new(address, port);
-        match TcpListener::bind(wanted) {
-            Ok(_) => wanted,
-            Err(_) => {
-                self.taken.push(wanted);
-                SocketAddr::new(address, 0)
-            }
+        if TcpListener::bind(wanted).is_ok() {
+            wanted
+        } else {
+            self.taken.push(wanted);
+            SocketAddr::new(address, 0)
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     record::{Control, ControlPorts, Edge, EdgePorts, Record},
     steps::Steps,
 };
-use crate::{args::ServerArgs, command::geo, failure::Failure, output::Output, server::Server};
+use crate::{args::ServerArgs, command::geo, failure::Failure, output::Progress, server::Server};
 use latencify_conf::{
     api::{PolicyAccepted, PolicyDetail, PolicyStatus, PolicySubmission},
     bundle::File,
@@ -30,10 +30,9 @@ pub async fn all(
     args: &DevArgs,
     layout: &Layout,
     children: &mut Children,
-    output: &Output,
 ) -> Result<Record, Failure> {
     let mut ports = Ports::new(args.ephemeral);
-    let mut steps = Steps::new(layout, output.progress(6))?;
+    let mut steps = Steps::new(layout, Progress::new(6))?;
     let ca = certificates::make(layout)?;
 
     steps.next("origin");

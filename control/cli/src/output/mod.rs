@@ -9,7 +9,7 @@ pub use table::Table;
 
 use crate::failure::Failure;
 use serde::Serialize;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Stderr, Stdout, stderr, stdout};
 
 /// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -24,15 +24,21 @@ pub enum Format {
 }
 
 /// Where a command's words go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Output {
     format: Format,
+    answers: Stdout,
+    remarks: Stderr,
 }
 
 impl Output {
     /// An output in this format.
     pub fn new(format: Format) -> Self {
-        Self { format }
+        Self {
+            format,
+            answers: stdout(),
+            remarks: stderr(),
+        }
     }
 
     /// The answer of a command: the whole value for programs, what `people` makes of it for people.
@@ -62,12 +68,12 @@ impl Output {
 
     /// Text for stdout, as it is; a line break is added unless it ends in one.
     pub fn text(&self, text: &str) {
-        write(&mut std::io::stdout().lock(), text);
+        write(&mut self.answers.lock(), text);
     }
 
     /// A remark for people, beside the answer.
     pub fn note(&self, text: &str) {
-        write(&mut std::io::stderr().lock(), text);
+        write(&mut self.remarks.lock(), text);
     }
 
     /// Why the command ends without success.
@@ -79,17 +85,12 @@ impl Output {
             }
             (_, failure) => diagnostic::failure(failure),
         };
-        write(&mut std::io::stderr().lock(), &text);
-    }
-
-    /// Progress on stderr; silent when stderr is no terminal.
-    pub fn progress(&self, steps: u64) -> Progress {
-        Progress::new(steps)
+        write(&mut self.remarks.lock(), &text);
     }
 
     /// A table in the style that suits stdout.
     pub fn table(&self, header: &[&str]) -> Table {
-        Table::new(header, std::io::stdout().is_terminal())
+        Table::new(header, self.answers.is_terminal())
     }
 }
 

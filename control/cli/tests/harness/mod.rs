@@ -1,5 +1,10 @@
 //! Runs the real binary, and answers it as scripted where only its side of a conversation is under test.
-#![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "tests: each file uses its part"
+)]
 
 use axum::{
     Router,
