@@ -21,7 +21,11 @@ impl Admin {
     /// `listening` turns true when every public listener is bound.
     pub fn new(edge: Arc<Edge>, listening: Arc<AtomicBool>) -> Self {
         let drain = edge.drain.clone();
-        Self { edge, listening, drain }
+        Self {
+            edge,
+            listening,
+            drain,
+        }
     }
 
     fn readiness(&self) -> Result<(), &'static str> {
@@ -41,15 +45,31 @@ impl Admin {
         const TEXT: &str = "text/plain; charset=utf-8";
         match path {
             "/metrics" => match self.edge.render_metrics() {
-                Ok(text) => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
-                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n").into_bytes()),
+                Ok(text) => (
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    text,
+                ),
+                Err(error) => (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    TEXT,
+                    format!("{error}\n").into_bytes(),
+                ),
             },
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
             "/readyz" => match self.readiness() {
                 Ok(()) => (StatusCode::OK, TEXT, b"ready\n".to_vec()),
-                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n").into_bytes()),
+                Err(why) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    TEXT,
+                    format!("{why}\n").into_bytes(),
+                ),
             },
-            _ => (StatusCode::NOT_FOUND, TEXT, b"/metrics /healthz /readyz\n".to_vec()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                TEXT,
+                b"/metrics /healthz /readyz\n".to_vec(),
+            ),
         }
     }
 }
@@ -62,16 +82,26 @@ impl ServeHttp for Admin {
         let (status, content_type, body) = if is_read {
             self.answer(request.uri.path())
         } else {
-            (StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"GET or HEAD\n".to_vec())
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "text/plain; charset=utf-8",
+                b"GET or HEAD\n".to_vec(),
+            )
         };
         let head_only = request.method == http::Method::HEAD;
         let length = body.len();
         let mut response = Response::new(if head_only { Vec::new() } else { body });
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static(content_type),
+        );
         headers.insert(header::CONTENT_LENGTH, length.into());
-        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::CACHE_CONTROL,
+            header::HeaderValue::from_static("no-store"),
+        );
         response
     }
 }

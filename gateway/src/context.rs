@@ -182,7 +182,11 @@ impl Context {
     /// At the start of a request.
     pub fn new(under_way: UnderWay, counted: Counted) -> Self {
         Self {
-            clock: Clock { began: Instant::now(), began_at: SystemTime::now(), first_byte: None },
+            clock: Clock {
+                began: Instant::now(),
+                began_at: SystemTime::now(),
+                first_byte: None,
+            },
             asked: None,
             policy: None,
             taken: None,
@@ -205,7 +209,9 @@ impl Context {
     /// A head goes to the client; the first that is final sets the time of the first byte.
     pub fn head_goes_out(&mut self, status: StatusCode) {
         if !status.is_informational() {
-            self.clock.first_byte.get_or_insert_with(|| self.clock.began.elapsed());
+            self.clock
+                .first_byte
+                .get_or_insert_with(|| self.clock.began.elapsed());
         }
     }
 

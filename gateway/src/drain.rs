@@ -27,7 +27,10 @@ pub enum Drained {
 impl Drain {
     /// Nothing under way, not stopping.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { stopping: watch::channel(false).0, under_way: TaskTracker::new() })
+        Arc::new(Self {
+            stopping: watch::channel(false).0,
+            under_way: TaskTracker::new(),
+        })
     }
 
     /// Counts a task in.
@@ -53,7 +56,11 @@ impl Drain {
     /// Waits until the program is stopping.
     pub async fn begun(&self) {
         // The sender lives as long as `self`, so this can only end with the value.
-        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+        let _ = self
+            .stopping
+            .subscribe()
+            .wait_for(|stopping| *stopping)
+            .await;
     }
 
     /// From now on the program is stopping.
@@ -82,7 +89,10 @@ mod tests {
         drain.spawn(tokio::time::sleep(Duration::from_secs(3)));
         drain.begin();
         drain.begun().await;
-        assert_eq!(drain.finish(Duration::from_secs(1)).await, Drained::TimedOut(2));
+        assert_eq!(
+            drain.finish(Duration::from_secs(1)).await,
+            Drained::TimedOut(2)
+        );
         drop(request);
         let before = tokio::time::Instant::now();
         assert_eq!(drain.finish(Duration::from_secs(60)).await, Drained::Clean);

@@ -11,12 +11,7 @@ use crate::{
     purge::PurgePort,
 };
 use arc_swap::ArcSwapOption;
-use latencify_conf::{
-    bundle::Bundle,
-    change::Revision,
-    digest::Digest,
-    validate::SiteIds,
-};
+use latencify_conf::{bundle::Bundle, change::Revision, digest::Digest, validate::SiteIds};
 use latencify_geoip::GeoIp;
 use parking_lot::Mutex;
 use std::{
@@ -132,12 +127,21 @@ impl Edge {
 
     /// Compiles a policy and puts it into effect, whole; on an error (for people) the one before stays. Blocks for as
     /// long as compiling and reading certificates take: call it off the request threads.
-    pub fn install(&self, bundle: &Bundle, sites: &SiteIds, revision: Option<Revision>) -> Result<Digest, String> {
+    pub fn install(
+        &self,
+        bundle: &Bundle,
+        sites: &SiteIds,
+        revision: Option<Revision>,
+    ) -> Result<Digest, String> {
         let mut loaded_files = self.loaded_files.lock();
         let previous = self.running();
-        let (compiled, certificates) =
-            compile(bundle, sites, revision, &self.certificate_folder, previous.as_deref())
-                .inspect_err(|_| self.metrics.policy_reload_failures.inc())?;
+        let (compiled, certificates) = compile(
+            bundle,
+            sites,
+            revision,
+            &self.certificate_folder,
+            previous.as_deref(),
+        )?;
         compiled.origins.start(&self.network, &self.runtime);
         let digest = compiled.policy.digest;
         let (sites, origins) = (compiled.policy.sites.len(), compiled.policy.origins.len());
@@ -145,8 +149,12 @@ impl Edge {
         self.running.store(Some(Arc::new(compiled)));
         *loaded_files = self.look_at_certificates();
         self.metrics.policy_reloads.inc();
-        self.metrics.policy_revision.set(revision.map_or(0, |revision| revision.0 as i64));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.metrics
+            .policy_revision
+            .set(revision.map_or(0, |revision| revision.0 as i64));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         self.metrics.policy_loaded_at.set(now as i64);
         info!(%digest, revision = revision.map(|revision| revision.0), sites, origins, "policy in effect");
         Ok(digest)
@@ -155,7 +163,9 @@ impl Edge {
     /// Loads the certificates of the running policy again if their files have changed; says whether they had.
     pub fn reload_certificates(&self) -> Result<bool, String> {
         let mut loaded_files = self.loaded_files.lock();
-        let Some(running) = self.running() else { return Ok(false) };
+        let Some(running) = self.running() else {
+            return Ok(false);
+        };
         let look = self.look_at_certificates();
         if *loaded_files == look {
             return Ok(false);
@@ -181,9 +191,17 @@ impl Edge {
 
     /// The certificate files of the policy that runs.
     pub fn certificate_files(&self) -> Vec<PathBuf> {
-        let Some(running) = self.running() else { return Vec::new() };
-        let files = running.policy.certificates.iter().flat_map(|certificate| [&certificate.chain, &certificate.key]);
-        files.map(|file| self.certificate_folder.join(file)).collect()
+        let Some(running) = self.running() else {
+            return Vec::new();
+        };
+        let files = running
+            .policy
+            .certificates
+            .iter()
+            .flat_map(|certificate| [&certificate.chain, &certificate.key]);
+        files
+            .map(|file| self.certificate_folder.join(file))
+            .collect()
     }
 
     /// The text that a scrape gets.
@@ -195,9 +213,12 @@ impl Edge {
         self.certificate_files()
             .into_iter()
             .map(|path| {
-                let seen = fs::metadata(&path)
-                    .ok()
-                    .and_then(|metadata| metadata.modified().ok().map(|modified| (metadata.len(), modified)));
+                let seen = fs::metadata(&path).ok().and_then(|metadata| {
+                    metadata
+                        .modified()
+                        .ok()
+                        .map(|modified| (metadata.len(), modified))
+                });
                 FileLook { path, seen }
             })
             .collect()

@@ -95,7 +95,9 @@ impl Fault {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::OriginFailed | Self::OriginUnreachable => StatusCode::BAD_GATEWAY,
             Self::OriginTimeout | Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoOrigin | Self::NoPolicy | Self::ControlUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoOrigin | Self::NoPolicy | Self::ControlUnreachable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -155,9 +157,17 @@ pub struct ErrorBody {
 }
 
 /// The body for a fault in the form that the client prefers: JSON unless HTML is asked for more.
-pub fn body(fault: Fault, detail: Option<&str>, request_id: &str, accept: Option<&str>) -> ErrorBody {
+pub fn body(
+    fault: Fault,
+    detail: Option<&str>,
+    request_id: &str,
+    accept: Option<&str>,
+) -> ErrorBody {
     if accept.is_some_and(prefers_html) {
-        return ErrorBody { content_type: "text/html; charset=utf-8", bytes: page(fault, detail, request_id).into() };
+        return ErrorBody {
+            content_type: "text/html; charset=utf-8",
+            bytes: page(fault, detail, request_id).into(),
+        };
     }
     let problem = Problem {
         kind: format!("/problems/{}", fault.name()),
@@ -190,13 +200,19 @@ fn prefers_html(accept: &str) -> bool {
             .fold(0.0, f32::max)
     };
     quality(&["text/html", "application/xhtml+xml"])
-        > quality(&["application/problem+json", "application/json", "application/*"])
+        > quality(&[
+            "application/problem+json",
+            "application/json",
+            "application/*",
+        ])
 }
 
 fn page(fault: Fault, detail: Option<&str>, request_id: &str) -> String {
     let status = fault.status().as_u16();
     let title = fault.title();
-    let detail = detail.map(|detail| format!("<p>{}</p>", escape(detail))).unwrap_or_default();
+    let detail = detail
+        .map(|detail| format!("<p>{}</p>", escape(detail)))
+        .unwrap_or_default();
     let request_id = escape(request_id);
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
@@ -206,7 +222,10 @@ fn page(fault: Fault, detail: Option<&str>, request_id: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -217,29 +236,47 @@ mod tests {
     fn browsers_get_a_page_and_programs_get_json() {
         let check = |accept: Option<&str>, html: bool| {
             let body = body(Fault::NoSite, None, "id-1", accept);
-            assert_eq!(body.content_type.starts_with("text/html"), html, "{accept:?}");
+            assert_eq!(
+                body.content_type.starts_with("text/html"),
+                html,
+                "{accept:?}"
+            );
             let text = String::from_utf8(body.bytes.to_vec()).unwrap();
             assert!(text.contains("id-1"), "{text}");
         };
         check(None, false);
         check(Some("*/*"), false);
         check(Some("application/json"), false);
-        check(Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), true);
+        check(
+            Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+            true,
+        );
         check(Some("text/html;q=0.5, application/json"), false);
         check(Some("text/html;q=0"), false);
     }
 
     #[test]
     fn what_clients_send_is_escaped() {
-        let body = body(Fault::Forbidden, Some("<script>"), "\"><b>", Some("text/html"));
+        let body = body(
+            Fault::Forbidden,
+            Some("<script>"),
+            "\"><b>",
+            Some("text/html"),
+        );
         let text = String::from_utf8(body.bytes.to_vec()).unwrap();
-        assert!(!text.contains("<script>") && !text.contains("<b>"), "{text}");
+        assert!(
+            !text.contains("<script>") && !text.contains("<b>"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_problem_names_its_kind_and_whether_to_try_again() {
         let body = body(Fault::OriginTimeout, None, "id", None);
         let problem: Problem = serde_json::from_slice(&body.bytes).unwrap();
-        assert_eq!((problem.status, problem.kind.as_str(), problem.retryable), (504, "/problems/origin_timeout", true));
+        assert_eq!(
+            (problem.status, problem.kind.as_str(), problem.retryable),
+            (504, "/problems/origin_timeout", true)
+        );
     }
 }

@@ -92,7 +92,11 @@ fn make_room(counts: &mut Shard, now_ns: u64) {
     if counts.len() < full {
         return;
     }
-    let soonest = counts.iter().take(SAMPLE).min_by_key(|(_, empty_at_ns)| **empty_at_ns).map(|(id, _)| *id);
+    let soonest = counts
+        .iter()
+        .take(SAMPLE)
+        .min_by_key(|(_, empty_at_ns)| **empty_at_ns)
+        .map(|(id, _)| *id);
     if let Some(soonest) = soonest {
         counts.remove(&soonest);
     }
@@ -104,10 +108,17 @@ mod tests {
     use latencify_conf::change::SiteId;
     use latencify_decide::limit::Subject;
 
-    const RATE: Rate = Rate { interval_ns: 10, burst: 2 };
+    const RATE: Rate = Rate {
+        interval_ns: 10,
+        burst: 2,
+    };
 
     fn key(client: u32) -> LimitKey<'static> {
-        LimitKey { site: SiteId(1), name: "n", subject: Subject::Address(std::net::Ipv4Addr::from(client).into()) }
+        LimitKey {
+            site: SiteId(1),
+            name: "n",
+            subject: Subject::Address(std::net::Ipv4Addr::from(client).into()),
+        }
     }
 
     #[test]

@@ -49,10 +49,17 @@ impl Membership {
                 Ok(Self::Alone { files: Some(files) })
             }
             Role::Member(link) => {
-                let ports = EdgePorts { policies: Arc::new(Installer(edge.clone())), marks: marks.clone() };
+                let ports = EdgePorts {
+                    policies: Arc::new(Installer(edge.clone())),
+                    marks: marks.clone(),
+                };
                 let fleet = Arc::new(Fleet::start(link.clone(), ports).await?);
                 edge.set_purge_port(fleet.clone());
-                info!(control = link.control, edge = link.edge, "joining the fleet");
+                info!(
+                    control = link.control,
+                    edge = link.edge,
+                    "joining the fleet"
+                );
                 Ok(Self::Member { fleet })
             }
         }
@@ -91,10 +98,16 @@ impl Membership {
 
 #[async_trait]
 impl PolicyPort for Installer {
-    async fn install(&self, bundle: Arc<Bundle>, sites: SiteIds, revision: Revision) -> Result<Digest, String> {
+    async fn install(
+        &self,
+        bundle: Arc<Bundle>,
+        sites: SiteIds,
+        revision: Revision,
+    ) -> Result<Digest, String> {
         let edge = self.0.clone();
         tokio::task::spawn_blocking(move || edge.install(&bundle, &sites, Some(revision)))
             .await
             .unwrap_or_else(|error| Err(format!("compiling the policy failed: {error}")))
+            .inspect_err(|_| self.0.metrics.policy_reload_failures.inc())
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     context::Context,
     edge::Edge,
     listen::{HeadWatch, KEEPALIVE_SECONDS},
-    phases::{admit, caching, fail, finish, identify, preconditions, purge, redirect, route, steer, transform},
+    phases::{
+        admit, caching, fail, finish, identify, invalidate, preconditions, purge, redirect, route,
+        steer, transform,
+    },
     respond::{self, Stop},
 };
 use async_trait::async_trait;
@@ -55,13 +58,21 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new(self.edge.drain.request(), self.edge.metrics.request_under_way())
+        Context::new(
+            self.edge.drain.request(),
+            self.edge.metrics.request_under_way(),
+        )
     }
 
     // Responses pass as they are: Pingora's compression is left out.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    fn on_connection_reuse(&self, _session: &mut Session, _ctx: &mut Context, watch: Box<dyn Any + Send + Sync>) {
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        _ctx: &mut Context,
+        watch: Box<dyn Any + Send + Sync>,
+    ) {
         if let Some(watch) = watch.downcast_ref::<HeadWatch>() {
             watch.head_read();
         }
@@ -93,7 +104,12 @@ impl ProxyHttp for Gateway {
         caching::key(session, ctx)
     }
 
-    fn cache_vary_filter(&self, meta: &CacheMeta, _ctx: &mut Context, request: &RequestHeader) -> Option<HashBinary> {
+    fn cache_vary_filter(
+        &self,
+        meta: &CacheMeta,
+        _ctx: &mut Context,
+        request: &RequestHeader,
+    ) -> Option<HashBinary> {
         caching::variant(meta, request)
     }
 
@@ -108,26 +124,49 @@ impl ProxyHttp for Gateway {
         Ok(Some(caching::judge(meta, ctx)))
     }
 
-    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+    fn should_serve_stale(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        error: Option<&Error>,
+    ) -> bool {
         caching::may_serve_stale(self.cache, session, ctx, error)
     }
 
-    fn cache_not_modified_filter(&self, session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<bool> {
+    fn cache_not_modified_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<bool> {
         Ok(preconditions::is_not_modified(session, response, ctx))
     }
 
-    fn range_header_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Context) -> RangeType {
+    fn range_header_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> RangeType {
         preconditions::part(session, response, ctx)
     }
 
-    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn proxy_upstream_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<bool> {
         match caching::before_origin(ctx) {
             Ok(()) => Ok(true),
             Err(stop) => respond::write(session, ctx, stop).await.map(|()| false),
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
         steer::peer(ctx).await
     }
 
@@ -144,7 +183,13 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    fn fail_to_connect(&self, session: &mut Session, peer: &HttpPeer, ctx: &mut Context, e: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        peer: &HttpPeer,
+        ctx: &mut Context,
+        e: Box<Error>,
+    ) -> Box<Error> {
         steer::could_not_connect(&self.edge, peer, session, ctx, e)
     }
 
@@ -156,7 +201,13 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        steer::failed(&self.edge, session, ctx, e.more_context(format!("origin at {peer}")), client_reused)
+        steer::failed(
+            &self.edge,
+            session,
+            ctx,
+            e.more_context(format!("origin at {peer}")),
+            client_reused,
+        )
     }
 
     async fn upstream_request_filter(
@@ -189,6 +240,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         steer::responded(&self.edge, response.status.as_u16(), ctx);
         caching::keep_not_modified(response, ctx);
+        invalidate::after_unsafe(self.cache, response.status, ctx);
         Ok(())
     }
 
@@ -213,7 +265,12 @@ impl ProxyHttp for Gateway {
         transform::towards_client(response, self.edge.name(), limits, ctx)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        e: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
         ctx.answer.detail = Some(e.to_string());
         let fault = fail::fault(e, ctx);
         ctx.answer.fault = fault;
@@ -226,7 +283,10 @@ impl ProxyHttp for Gateway {
                 tracing::debug!(%error, "the client was gone before it could be told");
             }
         }
-        FailToProxy { error_code, can_reuse_downstream: false }
+        FailToProxy {
+            error_code,
+            can_reuse_downstream: false,
+        }
     }
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Context) {

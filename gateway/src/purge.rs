@@ -9,7 +9,13 @@ use std::sync::Arc;
 #[async_trait]
 pub trait PurgePort: Send + Sync {
     /// Purges all variants of a normal path of a site. `key` is the client's idempotency key or the request's id.
-    async fn purge(&self, site: SiteId, path: &str, mode: Mode, key: &str) -> Result<Purged, PurgeRefused>;
+    async fn purge(
+        &self,
+        site: SiteId,
+        path: &str,
+        mode: Mode,
+        key: &str,
+    ) -> Result<Purged, PurgeRefused>;
 }
 
 /// The purge holds.
@@ -37,8 +43,23 @@ pub struct OwnMarks(pub Arc<Marks>);
 
 #[async_trait]
 impl PurgePort for OwnMarks {
-    async fn purge(&self, site: SiteId, path: &str, mode: Mode, _key: &str) -> Result<Purged, PurgeRefused> {
-        self.0.local_purge(&Target::Url { site, path: path.to_owned() }, mode);
-        Ok(Purged { id: None, epoch: None })
+    async fn purge(
+        &self,
+        site: SiteId,
+        path: &str,
+        mode: Mode,
+        _key: &str,
+    ) -> Result<Purged, PurgeRefused> {
+        self.0.local_purge(
+            &Target::Url {
+                site,
+                path: path.to_owned(),
+            },
+            mode,
+        );
+        Ok(Purged {
+            id: None,
+            epoch: None,
+        })
     }
 }

@@ -41,20 +41,30 @@ pub struct Reply {
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
-        Self::Fault(Refusal { fault, detail: None, headers: Vec::new() })
+        Self::Fault(Refusal {
+            fault,
+            detail: None,
+            headers: Vec::new(),
+        })
     }
 }
 
 impl Stop {
     /// A fault with words for the client.
     pub fn because(fault: Fault, detail: impl Into<String>) -> Self {
-        Self::Fault(Refusal { fault, detail: Some(detail.into()), headers: Vec::new() })
+        Self::Fault(Refusal {
+            fault,
+            detail: Some(detail.into()),
+            headers: Vec::new(),
+        })
     }
 }
 
 /// Whether a final response can still be sent: none has been begun.
 pub fn may_write(session: &Session) -> bool {
-    session.response_written().is_none_or(|head| head.status.is_informational() && head.status.as_u16() != 101)
+    session
+        .response_written()
+        .is_none_or(|head| head.status.is_informational() && head.status.as_u16() != 101)
 }
 
 /// Writes the answer.
@@ -67,12 +77,23 @@ pub async fn write(session: &mut Session, ctx: &mut Context, stop: Stop) -> Resu
                 ctx.answer.detail.clone_from(&refusal.detail);
             }
             let id = ctx.asked.as_ref().map_or("", |asked| asked.id.as_str());
-            let accept = session.req_header().headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let accept = session
+                .req_header()
+                .headers
+                .get(header::ACCEPT)
+                .and_then(|accept| accept.to_str().ok());
             let body = errors::body(refusal.fault, refusal.detail.as_deref(), id, accept);
             let mut headers = refusal.headers;
-            headers.push((header::CONTENT_TYPE, HeaderValue::from_static(body.content_type)));
+            headers.push((
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(body.content_type),
+            ));
             headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-            Reply { status: refusal.fault.status(), headers, body: body.bytes }
+            Reply {
+                status: refusal.fault.status(),
+                headers,
+                body: body.bytes,
+            }
         }
     };
     send(session, ctx, reply).await
@@ -86,12 +107,18 @@ async fn send(session: &mut Session, ctx: &mut Context, reply: Reply) -> Result<
     if reply.status != StatusCode::NO_CONTENT {
         head.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
     }
-    if let Some(id) = ctx.asked.as_ref().and_then(|asked| HeaderValue::from_str(&asked.id).ok()) {
+    if let Some(id) = ctx
+        .asked
+        .as_ref()
+        .and_then(|asked| HeaderValue::from_str(&asked.id).ok())
+    {
         head.insert_header(REQUEST_ID, id)?;
     }
     ctx.clock.first_byte = Some(ctx.clock.began.elapsed());
     let head_only = session.req_header().method == Method::HEAD || reply.body.is_empty();
-    session.write_response_header(Box::new(head), head_only).await?;
+    session
+        .write_response_header(Box::new(head), head_only)
+        .await?;
     if !head_only {
         session.write_response_body(Some(reply.body), true).await?;
     }

@@ -6,9 +6,9 @@ use crate::{
     drain::{Drain, Drained},
     edge::{Edge, Parts},
     listen::{self, Endpoint, tls::Acceptor},
+    membership::Membership,
     observe::{AccessLog, AccessLogWriter, Metrics},
     origin::Network,
-    membership::Membership,
     policy::watch,
     proxy::Gateway,
     settings::{LogForm, Settings},
@@ -22,6 +22,7 @@ use pingora::{
     server::configuration::ServerConf,
 };
 use std::{
+    io::IsTerminal as _,
     net::SocketAddr,
     sync::{
         Arc,
@@ -52,7 +53,10 @@ type Proxy = HttpProxy<Gateway>;
 /// Runs an edge until it is told to stop. An error means that it could not start.
 pub fn run(settings: Settings) -> Result<()> {
     // Two crates below could each bring a TLS provider; the choice is made here, before either is asked.
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         return Err(anyhow!("a TLS provider was installed before main"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,7 +73,10 @@ pub fn run(settings: Settings) -> Result<()> {
 /// Sends the program's own log to standard error. `RUST_LOG` chooses what is told.
 pub fn set_up_logging(form: LogForm) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match form {
         LogForm::Text => builder.with_target(false).init(),
         LogForm::Json => builder.json().init(),
@@ -84,7 +91,10 @@ async fn live(settings: Settings) -> Result<()> {
     let drain = Drain::new();
     let marks = Marks::new();
     let cache = MemoryStorage::open(
-        Options { bytes_max: settings.cache_memory_bytes, fill_lock_age: FILL_LOCK_AGE },
+        Options {
+            bytes_max: settings.cache_memory_bytes,
+            fill_lock_age: FILL_LOCK_AGE,
+        },
         marks.clone(),
     );
     let edge = Edge::new(Parts {
@@ -133,11 +143,16 @@ async fn live(settings: Settings) -> Result<()> {
     Ok(())
 }
 
-fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<(AccessLog, Option<AccessLogWriter>)> {
+fn open_access_log(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> Result<(AccessLog, Option<AccessLogWriter>)> {
     let dropped = metrics.access_log_dropped.clone();
-    let Some(path) = &settings.access_log else { return Ok((AccessLog::off(dropped), None)) };
-    let (log, writer) =
-        AccessLog::open(path, dropped).with_context(|| format!("can't open the access log {}", path.display()))?;
+    let Some(path) = &settings.access_log else {
+        return Ok((AccessLog::off(dropped), None));
+    };
+    let (log, writer) = AccessLog::open(path, dropped)
+        .with_context(|| format!("can't open the access log {}", path.display()))?;
     Ok((log, Some(writer)))
 }
 
@@ -164,15 +179,32 @@ fn listen_everywhere(settings: &Settings, edge: &Arc<Edge>, proxy: &Arc<Proxy>) 
     let admin_address = admin.address;
     let service = Arc::new(Admin::new(edge.clone(), listening.clone()));
     // The admin address answers to the end: it is not part of what drains.
-    tokio::spawn(listen::serve(Endpoint { bound: admin, tls: None }, service, Drain::new()));
+    tokio::spawn(listen::serve(
+        Endpoint {
+            bound: admin,
+            tls: None,
+        },
+        service,
+        Drain::new(),
+    ));
 
-    let bind_all = |addresses: &[SocketAddr]| addresses.iter().copied().map(listen::bind).collect::<Result<Vec<_>>>();
+    let bind_all = |addresses: &[SocketAddr]| {
+        addresses
+            .iter()
+            .copied()
+            .map(listen::bind)
+            .collect::<Result<Vec<_>>>()
+    };
     let (http, https) = (bind_all(&settings.http)?, bind_all(&settings.https)?);
-    let addresses = |bound: &[listen::Bound]| bound.iter().map(|bound| bound.address).collect::<Vec<_>>();
+    let addresses =
+        |bound: &[listen::Bound]| bound.iter().map(|bound| bound.address).collect::<Vec<_>>();
     let (http_addresses, https_addresses) = (addresses(&http), addresses(&https));
     let acceptor = Arc::new(Acceptor::new(edge.certificate_source())?);
     let plain = http.into_iter().map(|bound| Endpoint { bound, tls: None });
-    let secure = https.into_iter().map(|bound| Endpoint { bound, tls: Some(acceptor.clone()) });
+    let secure = https.into_iter().map(|bound| Endpoint {
+        bound,
+        tls: Some(acceptor.clone()),
+    });
     for endpoint in plain.chain(secure) {
         tokio::spawn(listen::serve(endpoint, proxy.clone(), drain.clone()));
     }

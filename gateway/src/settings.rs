@@ -6,10 +6,20 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// What the operator typed; each flag is also an environment variable.
 #[derive(Debug, Parser)]
-#[command(name = "latencify-gateway", version, about = "The edge of a latencify CDN.", max_term_width = 100)]
+#[command(
+    name = "latencify-gateway",
+    version,
+    about = "The edge of a latencify CDN.",
+    max_term_width = 100
+)]
 pub struct Arguments {
     /// Policy file, or folder of YAML files: the edge stands alone.
-    #[arg(long, env = "LATENCIFY_POLICY", value_name = "PATH", conflicts_with = "control")]
+    #[arg(
+        long,
+        env = "LATENCIFY_POLICY",
+        value_name = "PATH",
+        conflicts_with = "control"
+    )]
     policy: Option<PathBuf>,
     /// Control's fleet address, like https://control.example:8081: the edge is a member of a fleet.
     #[arg(long, env = "LATENCIFY_CONTROL", value_name = "URL", requires_all = ["edge", "state"])]
@@ -27,19 +37,44 @@ pub struct Arguments {
     #[arg(long, env = "LATENCIFY_CONTROL_CA", value_name = "FILE")]
     control_ca: Option<PathBuf>,
     /// Address for plain HTTP/1.1, like 0.0.0.0:80 or [::]:80; repeatable.
-    #[arg(long, env = "LATENCIFY_HTTP", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LATENCIFY_HTTP",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
     http: Vec<SocketAddr>,
     /// Address for HTTP/1.1 and HTTP/2 over TLS; repeatable.
-    #[arg(long, env = "LATENCIFY_HTTPS", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LATENCIFY_HTTPS",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
     https: Vec<SocketAddr>,
     /// Address of /metrics, /healthz and /readyz; never a public one.
-    #[arg(long, env = "LATENCIFY_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9180")]
+    #[arg(
+        long,
+        env = "LATENCIFY_ADMIN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9180"
+    )]
     admin: SocketAddr,
     /// GeoIP database (MMDB), read again when it changes; repeatable.
-    #[arg(long, env = "LATENCIFY_GEOIP", value_name = "FILE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LATENCIFY_GEOIP",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     geoip: Vec<PathBuf>,
     /// Folder that relative certificate paths of the policy start at; the working folder otherwise.
-    #[arg(long, env = "LATENCIFY_CERT_DIR", value_name = "DIR", default_value = ".")]
+    #[arg(
+        long,
+        env = "LATENCIFY_CERT_DIR",
+        value_name = "DIR",
+        default_value = "."
+    )]
     cert_dir: PathBuf,
     /// File for access records, one JSON object a line; `-` is standard output. Reopened on SIGHUP.
     #[arg(long, env = "LATENCIFY_ACCESS_LOG", value_name = "FILE")]
@@ -57,7 +92,12 @@ pub struct Arguments {
     #[arg(long, env = "LATENCIFY_PORTS_FILE", value_name = "FILE")]
     ports_file: Option<PathBuf>,
     /// Form of the log on standard error.
-    #[arg(long, env = "LATENCIFY_LOG", value_name = "FORM", default_value = "text")]
+    #[arg(
+        long,
+        env = "LATENCIFY_LOG",
+        value_name = "FORM",
+        default_value = "text"
+    )]
     log: LogForm,
 }
 
@@ -122,7 +162,9 @@ impl Settings {
         let arguments = Arguments::parse();
         Self::resolve(arguments).unwrap_or_else(|reason| {
             use clap::CommandFactory as _;
-            Arguments::command().error(clap::error::ErrorKind::ValueValidation, reason).exit()
+            Arguments::command()
+                .error(clap::error::ErrorKind::ValueValidation, reason)
+                .exit()
         })
     }
 
@@ -169,8 +211,9 @@ fn join_token(file: Option<&std::path::Path>) -> Result<String, String> {
     let token = match file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| format!("join token file {}: {error}", file.display()))?,
-        None => std::env::var(JOIN_TOKEN_VARIABLE)
-            .map_err(|_| format!("--control needs --join-token-file FILE or {JOIN_TOKEN_VARIABLE}"))?,
+        None => std::env::var(JOIN_TOKEN_VARIABLE).map_err(|_| {
+            format!("--control needs --join-token-file FILE or {JOIN_TOKEN_VARIABLE}")
+        })?,
     };
     match token.trim() {
         "" => Err("the join token is empty".into()),
@@ -194,8 +237,13 @@ fn size(text: &str) -> Result<u64, String> {
         .iter()
         .find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, *bytes)))
         .unwrap_or((text, 1));
-    let number: u64 = number.trim().parse().map_err(|_| format!("{text:?} is not a size like 256MiB"))?;
-    number.checked_mul(unit).ok_or_else(|| format!("{text:?} is too large"))
+    let number: u64 = number
+        .trim()
+        .parse()
+        .map_err(|_| format!("{text:?} is not a size like 256MiB"))?;
+    number
+        .checked_mul(unit)
+        .ok_or_else(|| format!("{text:?} is too large"))
 }
 
 /// `500ms`, `30s`, `5m`, `1h`.
@@ -205,8 +253,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         .iter()
         .find_map(|(unit, ms)| text.strip_suffix(unit).map(|number| (number, *ms)))
         .ok_or_else(|| format!("{text:?} is not a duration like 30s"))?;
-    let number: u64 = number.trim().parse().map_err(|_| format!("{text:?} is not a duration like 30s"))?;
-    let ms = number.checked_mul(unit).ok_or_else(|| format!("{text:?} is too long"))?;
+    let number: u64 = number
+        .trim()
+        .parse()
+        .map_err(|_| format!("{text:?} is not a duration like 30s"))?;
+    let ms = number
+        .checked_mul(unit)
+        .ok_or_else(|| format!("{text:?} is too long"))?;
     Ok(Duration::from_millis(ms))
 }
 
@@ -234,10 +287,36 @@ mod tests {
 
     #[test]
     fn a_role_and_a_listener_are_needed() {
-        assert!(read(&["--http", "127.0.0.1:0"]).unwrap_err().contains("--policy"));
-        assert!(read(&["--policy", "p.yaml"]).unwrap_err().contains("--http"));
-        assert!(read(&["--policy", "p", "--control", "http://c", "--http", "127.0.0.1:0"]).is_err());
-        let settings = read(&["--policy", "p.yaml", "--http", "[::1]:0", "--http", "127.0.0.1:0"]).unwrap();
+        assert!(
+            read(&["--http", "127.0.0.1:0"])
+                .unwrap_err()
+                .contains("--policy")
+        );
+        assert!(
+            read(&["--policy", "p.yaml"])
+                .unwrap_err()
+                .contains("--http")
+        );
+        assert!(
+            read(&[
+                "--policy",
+                "p",
+                "--control",
+                "http://c",
+                "--http",
+                "127.0.0.1:0"
+            ])
+            .is_err()
+        );
+        let settings = read(&[
+            "--policy",
+            "p.yaml",
+            "--http",
+            "[::1]:0",
+            "--http",
+            "127.0.0.1:0",
+        ])
+        .unwrap();
         assert_eq!(settings.http.len(), 2);
         assert!(matches!(settings.role, Role::Alone { .. }));
     }

@@ -53,16 +53,25 @@ where
         let (app, tls, draining) = (app.clone(), endpoint.tls.clone(), drain.clone());
         drain.spawn(async move {
             let _slot = slot;
-            let Some(stream) = handshake(stream, tls, &draining).await else { return };
+            let Some(stream) = handshake(stream, tls, &draining).await else {
+                return;
+            };
             connection::serve(stream, app, &draining).await;
         });
     }
 }
 
-type Accepted = (pingora::protocols::l4::stream::Stream, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (
+    pingora::protocols::l4::stream::Stream,
+    tokio::sync::OwnedSemaphorePermit,
+);
 
 async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let slot = slots.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let slot = slots
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     Ok((listener.accept().await?, slot))
 }
 
@@ -71,7 +80,9 @@ async fn handshake(
     tls: Option<Arc<Acceptor>>,
     drain: &Drain,
 ) -> Option<Stream> {
-    let Some(tls) = tls else { return Some(Box::new(stream)) };
+    let Some(tls) = tls else {
+        return Some(Box::new(stream));
+    };
     tokio::select! {
         () = drain.begun() => None,
         done = timeout(HANDSHAKE_TIME_MAX, tls.handshake(stream)) => match done {

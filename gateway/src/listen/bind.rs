@@ -33,7 +33,11 @@ struct Ports<'a> {
 /// client never shows as a mapped address in access lists.
 pub fn bind(address: SocketAddr) -> Result<Bound> {
     let open = || -> std::io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -44,15 +48,27 @@ pub fn bind(address: SocketAddr) -> Result<Bound> {
         TcpListener::from_std(socket.into())
     };
     let listener = open().with_context(|| format!("can't listen on {address}"))?;
-    let address = listener.local_addr().with_context(|| format!("address of the listener on {address}"))?;
+    let address = listener
+        .local_addr()
+        .with_context(|| format!("address of the listener on {address}"))?;
     Ok(Bound { listener, address })
 }
 
 /// Writes the bound addresses as JSON; readers see the whole file or none.
-pub fn write_ports_file(path: &Path, http: &[SocketAddr], https: &[SocketAddr], admin: &SocketAddr) -> Result<()> {
-    let ports = Ports { http: http.iter().collect(), https: https.iter().collect(), admin };
+pub fn write_ports_file(
+    path: &Path,
+    http: &[SocketAddr],
+    https: &[SocketAddr],
+    admin: &SocketAddr,
+) -> Result<()> {
+    let ports = Ports {
+        http: http.iter().collect(),
+        https: https.iter().collect(),
+        admin,
+    };
     let part = PathBuf::from(format!("{}.part", path.display()));
-    std::fs::write(&part, serde_json::to_vec(&ports)?).with_context(|| format!("ports file {}", part.display()))?;
+    std::fs::write(&part, serde_json::to_vec(&ports)?)
+        .with_context(|| format!("ports file {}", part.display()))?;
     std::fs::rename(&part, path).with_context(|| format!("ports file {}", path.display()))
 }
 
@@ -64,7 +80,11 @@ mod tests {
     async fn port_zero_is_told_and_both_families_share_a_port() {
         let v6 = bind("[::1]:0".parse().unwrap()).unwrap();
         assert_ne!(v6.address.port(), 0);
-        let v4 = bind(SocketAddr::new("127.0.0.1".parse().unwrap(), v6.address.port())).unwrap();
+        let v4 = bind(SocketAddr::new(
+            "127.0.0.1".parse().unwrap(),
+            v6.address.port(),
+        ))
+        .unwrap();
         assert_eq!(v4.address.port(), v6.address.port());
     }
 
@@ -75,6 +95,9 @@ mod tests {
         let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
         write_ports_file(&path, &[address], &[], &address).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(text, r#"{"http":["127.0.0.1:80"],"https":[],"admin":"127.0.0.1:80"}"#);
+        assert_eq!(
+            text,
+            r#"{"http":["127.0.0.1:80"],"https":[],"admin":"127.0.0.1:80"}"#
+        );
     }
 }

@@ -56,7 +56,9 @@ where
         let head = HeadWatch::default();
         session.set_connection_user_context(Some(Box::new(head.clone())));
         let request = app.process_new_http(session, &shutdown);
-        let Some(reused) = with_head_deadline(request, &head, head_time_max).await else { return };
+        let Some(reused) = with_head_deadline(request, &head, head_time_max).await else {
+            return;
+        };
         let (stream, settings) = reused.consume();
         session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {
@@ -93,7 +95,10 @@ mod tests {
     async fn a_slow_head_is_cut_off_and_a_slow_response_is_not() {
         let limit = Duration::from_secs(30);
         let head = HeadWatch::default();
-        assert_eq!(with_head_deadline(std::future::pending::<Option<u8>>(), &head, limit).await, None);
+        assert_eq!(
+            with_head_deadline(std::future::pending::<Option<u8>>(), &head, limit).await,
+            None
+        );
 
         let head = HeadWatch::default();
         head.head_read();

@@ -55,9 +55,12 @@ impl Certificates {
             .certificates
             .iter()
             .map(|certificate| {
-                Loaded::read(&folder.join(&certificate.chain), &folder.join(&certificate.key))
-                    .map(Arc::new)
-                    .with_context(|| format!("certificate {}", certificate.name))
+                Loaded::read(
+                    &folder.join(&certificate.chain),
+                    &folder.join(&certificate.key),
+                )
+                .map(Arc::new)
+                .with_context(|| format!("certificate {}", certificate.name))
             })
             .collect::<Result<Vec<_>>>()?;
         let hosts = policy
@@ -77,7 +80,11 @@ impl Certificates {
             Some(host) => pattern.matches(host),
             None => *pattern == HostPattern::Any,
         };
-        let best = self.hosts.iter().filter(|(pattern, _)| fits(pattern)).max_by_key(|(pattern, _)| pattern.precedence());
+        let best = self
+            .hosts
+            .iter()
+            .filter(|(pattern, _)| fits(pattern))
+            .max_by_key(|(pattern, _)| pattern.precedence());
         match (best, &host) {
             (Some((_, id)), _) => self.loaded.get(id.0),
             (None, None) => self.loaded.first(),
@@ -88,37 +95,59 @@ impl Certificates {
 
 impl Loaded {
     fn read(chain: &Path, key: &Path) -> Result<Self> {
-        let read = |path: &Path| std::fs::read(path).with_context(|| format!("can't read {}", path.display()));
+        let read = |path: &Path| {
+            std::fs::read(path).with_context(|| format!("can't read {}", path.display()))
+        };
         let mut chain_certificates = X509::stack_from_pem(&read(chain)?)
             .with_context(|| format!("{} holds no PEM certificates", chain.display()))?
             .into_iter();
-        let Some(leaf) = chain_certificates.next() else { bail!("{} holds no certificate", chain.display()) };
+        let Some(leaf) = chain_certificates.next() else {
+            bail!("{} holds no certificate", chain.display())
+        };
         let private = PKey::private_key_from_pem(&read(key)?)
             .with_context(|| format!("{} holds no PEM private key", key.display()))?;
-        let public = leaf.public_key().with_context(|| format!("public key of {}", chain.display()))?;
+        let public = leaf
+            .public_key()
+            .with_context(|| format!("public key of {}", chain.display()))?;
         if !public.public_eq(&private) {
-            bail!("the key in {} is not that of the certificate in {}", key.display(), chain.display());
+            bail!(
+                "the key in {} is not that of the certificate in {}",
+                key.display(),
+                chain.display()
+            );
         }
-        Ok(Self { leaf, intermediates: chain_certificates.collect(), key: private })
+        Ok(Self {
+            leaf,
+            intermediates: chain_certificates.collect(),
+            key: private,
+        })
     }
 
     fn use_for(&self, ssl: &mut TlsRef) -> Result<(), openssl::error::ErrorStack> {
         ext::ssl_use_certificate(ssl, &self.leaf)?;
         ext::ssl_use_private_key(ssl, &self.key)?;
-        self.intermediates.iter().try_for_each(|certificate| ext::ssl_add_chain_cert(ssl, certificate))
+        self.intermediates
+            .iter()
+            .try_for_each(|certificate| ext::ssl_add_chain_cert(ssl, certificate))
     }
 }
 
 impl Acceptor {
     /// TLS 1.2 and 1.3, HTTP/2 preferred over HTTP/1.1.
     pub fn new(source: CertificateSource) -> Result<Self> {
-        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).context("TLS settings")?;
-        builder.set_min_proto_version(Some(SslVersion::TLS1_2)).context("TLS versions")?;
+        let mut builder =
+            SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).context("TLS settings")?;
+        builder
+            .set_min_proto_version(Some(SslVersion::TLS1_2))
+            .context("TLS versions")?;
         builder.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION);
         builder.set_alpn_select_callback(|_, offered| {
             select_next_proto(ALPN_OFFERED, offered).ok_or(AlpnError::NOACK)
         });
-        Ok(Self { settings: builder.build(), chooser: Chooser(source) })
+        Ok(Self {
+            settings: builder.build(),
+            chooser: Chooser(source),
+        })
     }
 
     /// The server's side of the handshake.
@@ -133,8 +162,14 @@ impl TlsAccept for Chooser {
     async fn certificate_callback(&self, ssl: &mut TlsRef) {
         let certificates = self.0.load_full();
         let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
-        let Some(chosen) = certificates.as_ref().and_then(|all| all.choose(name.as_deref()).cloned()) else {
-            debug!(name = name.as_deref().unwrap_or("-"), "no certificate for this name");
+        let Some(chosen) = certificates
+            .as_ref()
+            .and_then(|all| all.choose(name.as_deref()).cloned())
+        else {
+            debug!(
+                name = name.as_deref().unwrap_or("-"),
+                "no certificate for this name"
+            );
             return;
         };
         if let Err(error) = chosen.use_for(ssl) {

@@ -46,15 +46,26 @@ enum Sink {
 impl AccessLog {
     /// No access log.
     pub fn off(dropped: IntCounter) -> Self {
-        Self { queue: None, dropped }
+        Self {
+            queue: None,
+            dropped,
+        }
     }
 
     /// Opens the file (`-`: standard output) and starts the thread that writes it.
     pub fn open(path: &Path, dropped: IntCounter) -> io::Result<(Self, AccessLogWriter)> {
         let sink = Sink::open(path)?;
         let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
-        let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || write(sink, &records))?;
-        Ok((Self { queue: Some(queue.clone()), dropped }, AccessLogWriter { queue, thread }))
+        let thread = std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write(sink, &records))?;
+        Ok((
+            Self {
+                queue: Some(queue.clone()),
+                dropped,
+            },
+            AccessLogWriter { queue, thread },
+        ))
     }
 
     /// Whether records are wanted at all.
@@ -92,10 +103,16 @@ impl AccessLogWriter {
 impl Sink {
     fn open(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self::Stdout(BufWriter::with_capacity(BUFFER_BYTES, io::stdout())));
+            return Ok(Self::Stdout(BufWriter::with_capacity(
+                BUFFER_BYTES,
+                io::stdout(),
+            )));
         }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self::File(path.to_owned(), BufWriter::with_capacity(BUFFER_BYTES, file)))
+        Ok(Self::File(
+            path.to_owned(),
+            BufWriter::with_capacity(BUFFER_BYTES, file),
+        ))
     }
 
     fn writer(&mut self) -> &mut dyn Write {
@@ -118,7 +135,9 @@ fn write(mut sink: Sink, messages: &Receiver<Message>) {
     let mut unflushed_since: Option<Instant> = None;
     let mut failing = false;
     loop {
-        let wait = unflushed_since.map_or(FLUSH_EVERY, |since| FLUSH_EVERY.saturating_sub(since.elapsed()));
+        let wait = unflushed_since.map_or(FLUSH_EVERY, |since| {
+            FLUSH_EVERY.saturating_sub(since.elapsed())
+        });
         let done = match messages.recv_timeout(wait) {
             Ok(Message::Record(record)) => {
                 unflushed_since.get_or_insert_with(Instant::now);
@@ -178,7 +197,10 @@ mod tests {
         writer.finish();
         assert!(std::fs::read_to_string(moved).unwrap().contains("\"/a\""));
         let after = std::fs::read_to_string(path).unwrap();
-        assert!(after.contains("\"/b\"") && !after.contains("\"/a\""), "{after}");
+        assert!(
+            after.contains("\"/b\"") && !after.contains("\"/a\""),
+            "{after}"
+        );
         log.record(record("/c"));
         assert_eq!(dropped.get(), 1, "a record without a writer is counted");
     }

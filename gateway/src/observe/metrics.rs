@@ -4,8 +4,8 @@
 use crate::errors::Fault;
 use latencify_conf::record::CacheOutcome;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -58,14 +58,17 @@ impl Drop for Counted {
     }
 }
 
-const LATENCY_BUCKETS_SECONDS: [f64; 14] =
-    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const LATENCY_BUCKETS_SECONDS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 impl Metrics {
     /// All metrics, at zero, in a registry of their own.
     pub fn new() -> prometheus::Result<Arc<Self>> {
         let registry = Registry::new();
-        let make = Maker { registry: &registry };
+        let make = Maker {
+            registry: &registry,
+        };
         Ok(Arc::new(Self {
             requests: make.counters(
                 "requests_total",
@@ -82,13 +85,21 @@ impl Metrics {
                 "From a request's head to the head of its response.",
                 &["site", "cache"],
             )?,
-            received: make.counters("request_body_bytes_total", "Bytes of request bodies read from clients.", &["site"])?,
+            received: make.counters(
+                "request_body_bytes_total",
+                "Bytes of request bodies read from clients.",
+                &["site"],
+            )?,
             sent: make.counters(
                 "response_body_bytes_total",
                 "Bytes of response bodies sent to clients.",
                 &["site", "cache"],
             )?,
-            faults: make.counters("faults_total", "Requests that were not answered as asked, by why.", &["fault"])?,
+            faults: make.counters(
+                "faults_total",
+                "Requests that were not answered as asked, by why.",
+                &["fault"],
+            )?,
             origin_attempts: make.counters(
                 "origin_attempts_total",
                 "Attempts at origins, by origin and outcome.",
@@ -98,18 +109,31 @@ impl Metrics {
                 "origin_first_byte_seconds",
                 "From the choice of an origin to the head of its response.",
             )?,
-            requests_under_way: make.gauge("requests_under_way", "Requests under way, background refreshes included.")?,
-            access_log_dropped: make
-                .counter("access_log_dropped_total", "Access records dropped because the writer was behind.")?,
+            requests_under_way: make.gauge(
+                "requests_under_way",
+                "Requests under way, background refreshes included.",
+            )?,
+            access_log_dropped: make.counter(
+                "access_log_dropped_total",
+                "Access records dropped because the writer was behind.",
+            )?,
             policy_reloads: make.counter("policy_reloads_total", "Policies that took effect.")?,
             policy_reload_failures: make.counter(
                 "policy_reload_failures_total",
                 "Policies that were refused; the one before stays in effect.",
             )?,
-            policy_loaded_at: make
-                .gauge("policy_loaded_timestamp_seconds", "When the running policy took effect, since 1970.")?,
-            policy_revision: make.gauge("policy_revision", "The policy revision that runs; 0: from files.")?,
-            panics: make.counter("panics_total", "Panics; each ended one request or connection.")?,
+            policy_loaded_at: make.gauge(
+                "policy_loaded_timestamp_seconds",
+                "When the running policy took effect, since 1970.",
+            )?,
+            policy_revision: make.gauge(
+                "policy_revision",
+                "The policy revision that runs; 0: from files.",
+            )?,
+            panics: make.counter(
+                "panics_total",
+                "Panics; each ended one request or connection.",
+            )?,
             registry,
         }))
     }
@@ -120,12 +144,24 @@ impl Metrics {
     }
 
     /// Counts an answered request.
-    pub fn request(&self, labels: RequestLabels<'_>, duration: Duration, first_byte: Option<Duration>, bytes: (u64, u64)) {
+    pub fn request(
+        &self,
+        labels: RequestLabels<'_>,
+        duration: Duration,
+        first_byte: Option<Duration>,
+        bytes: (u64, u64),
+    ) {
         let (site, cache) = (labels.site, labels.cache.as_str());
-        self.requests.with_label_values(&[site, labels.route, status_class(labels.status), cache]).inc();
-        self.duration.with_label_values(&[site, cache]).observe(duration.as_secs_f64());
+        self.requests
+            .with_label_values(&[site, labels.route, status_class(labels.status), cache])
+            .inc();
+        self.duration
+            .with_label_values(&[site, cache])
+            .observe(duration.as_secs_f64());
         if let Some(first_byte) = first_byte {
-            self.first_byte.with_label_values(&[site, cache]).observe(first_byte.as_secs_f64());
+            self.first_byte
+                .with_label_values(&[site, cache])
+                .observe(first_byte.as_secs_f64());
         }
         let (received, sent) = bytes;
         self.received.with_label_values(&[site]).inc_by(received);
@@ -144,8 +180,15 @@ impl Metrics {
     }
 
     /// Counts an attempt at an origin.
-    pub fn origin_attempt(&self, origin: &str, outcome: &'static str, first_byte: Option<Duration>) {
-        self.origin_attempts.with_label_values(&[origin, outcome]).inc();
+    pub fn origin_attempt(
+        &self,
+        origin: &str,
+        outcome: &'static str,
+        first_byte: Option<Duration>,
+    ) {
+        self.origin_attempts
+            .with_label_values(&[origin, outcome])
+            .inc();
         if let Some(first_byte) = first_byte {
             self.origin_first_byte.observe(first_byte.as_secs_f64());
         }
@@ -165,10 +208,17 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn opts(name: &str, help: &str) -> Opts {
-        Opts::new(name, help).namespace("latencify").subsystem("gateway")
+        Opts::new(name, help)
+            .namespace("latencify")
+            .subsystem("gateway")
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
         let counters = IntCounterVec::new(Self::opts(name, help), labels)?;
         self.registry.register(Box::new(counters.clone()))?;
         Ok(counters)
@@ -187,10 +237,18 @@ impl Maker<'_> {
     }
 
     fn buckets(name: &str, help: &str) -> HistogramOpts {
-        HistogramOpts { common_opts: Self::opts(name, help), buckets: LATENCY_BUCKETS_SECONDS.to_vec() }
+        HistogramOpts {
+            common_opts: Self::opts(name, help),
+            buckets: LATENCY_BUCKETS_SECONDS.to_vec(),
+        }
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
         let histograms = HistogramVec::new(Self::buckets(name, help), labels)?;
         self.registry.register(Box::new(histograms.clone()))?;
         Ok(histograms)
@@ -221,12 +279,25 @@ mod tests {
     #[test]
     fn what_is_counted_is_told() {
         let metrics = Metrics::new().unwrap();
-        let labels = RequestLabels { site: "shop", route: "static", status: 200, cache: CacheOutcome::Hit };
-        metrics.request(labels, Duration::from_millis(2), Some(Duration::from_millis(1)), (0, 10));
+        let labels = RequestLabels {
+            site: "shop",
+            route: "static",
+            status: 200,
+            cache: CacheOutcome::Hit,
+        };
+        metrics.request(
+            labels,
+            Duration::from_millis(2),
+            Some(Duration::from_millis(1)),
+            (0, 10),
+        );
         metrics.fault(Fault::NoSite);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         let line = r#"latencify_gateway_requests_total{cache="hit",route="static",site="shop",status_class="2xx"} 1"#;
         assert!(text.contains(line), "{text}");
-        assert!(text.contains(r#"latencify_gateway_faults_total{fault="no_site"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"latencify_gateway_faults_total{fault="no_site"} 1"#),
+            "{text}"
+        );
     }
 }

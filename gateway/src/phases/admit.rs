@@ -21,8 +21,12 @@ pub async fn admit(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
     if ctx.is_refresh {
         return Ok(());
     }
-    let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else { return Err(Fault::Internal.into()) };
-    let Some(route) = &taken.route else { return Err(Fault::Internal.into()) };
+    let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else {
+        return Err(Fault::Internal.into());
+    };
+    let Some(route) = &taken.route else {
+        return Err(Fault::Internal.into());
+    };
     let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
     match admit::admit(route, &taken.site, &facts, &edge.limiter).await {
         Admission::Granted(granted) => {
@@ -40,7 +44,12 @@ pub async fn admit(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
 
 /// Refuses a body whose length is told and too large, before it is read.
 pub fn body_length(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
-    let Some(most) = ctx.proxying().and_then(|proxy| proxy.limits.request_body_bytes_max) else { return Ok(()) };
+    let Some(most) = ctx
+        .proxying()
+        .and_then(|proxy| proxy.limits.request_body_bytes_max)
+    else {
+        return Ok(());
+    };
     let length = session.req_header().headers.get(header::CONTENT_LENGTH);
     let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.trim().parse().ok());
     if length.is_some_and(|length| length > most) {
@@ -53,12 +62,17 @@ pub fn body_length(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
 /// Counts a piece of the body, and ends the request when it has become too large.
 pub fn body_piece(ctx: &mut Context, bytes: usize) -> PingoraResult<()> {
     ctx.body_bytes += bytes as u64;
-    let most = ctx.proxying().and_then(|proxy| proxy.limits.request_body_bytes_max);
+    let most = ctx
+        .proxying()
+        .and_then(|proxy| proxy.limits.request_body_bytes_max);
     match most {
         Some(most) if ctx.body_bytes > most => {
             ctx.decide("body:too_large");
             ctx.answer.fault = Some(Fault::BodyTooLarge);
-            Error::e_explain(ErrorType::HTTPStatus(413), format!("request body larger than {most} bytes"))
+            Error::e_explain(
+                ErrorType::HTTPStatus(413),
+                format!("request body larger than {most} bytes"),
+            )
         }
         _ => Ok(()),
     }
@@ -67,12 +81,20 @@ pub fn body_piece(ctx: &mut Context, bytes: usize) -> PingoraResult<()> {
 /// The fields that tell a client where it stands with its limits.
 pub fn limit_fields(ctx: &Context) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let limits = &ctx.admitted.limits;
-    let fields = [(RATE_LIMIT, limit::rate_limit(limits)), (RATE_LIMIT_POLICY, limit::rate_limit_policy(limits))];
-    fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    let fields = [
+        (RATE_LIMIT, limit::rate_limit(limits)),
+        (RATE_LIMIT_POLICY, limit::rate_limit_policy(limits)),
+    ];
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
 }
 
 fn too_large(most: u64) -> Stop {
-    Stop::because(Fault::BodyTooLarge, format!("At most {most} bytes are accepted here."))
+    Stop::because(
+        Fault::BodyTooLarge,
+        format!("At most {most} bytes are accepted here."),
+    )
 }
 
 fn refusal(refused: &Refused) -> Stop {
@@ -84,10 +106,20 @@ fn refusal(refused: &Refused) -> Stop {
     };
     let fields = [
         (header::WWW_AUTHENTICATE, refused.challenge.clone()),
-        (header::RETRY_AFTER, refused.retry_after.map(limit::retry_after)),
+        (
+            header::RETRY_AFTER,
+            refused.retry_after.map(limit::retry_after),
+        ),
         (RATE_LIMIT, limit::rate_limit(&refused.limits)),
         (RATE_LIMIT_POLICY, limit::rate_limit_policy(&refused.limits)),
     ];
-    let headers = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    Stop::Fault(Refusal { fault, detail: Some(refused.refusal.detail().to_owned()), headers })
+    let headers = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+    Stop::Fault(Refusal {
+        fault,
+        detail: Some(refused.refusal.detail().to_owned()),
+        headers,
+    })
 }

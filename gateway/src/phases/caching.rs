@@ -20,7 +20,8 @@ use latencify_decide::{
 use pingora::{
     Error, ErrorType,
     cache::{
-        CacheKey, CacheMeta, CacheOptionOverrides, CachePhase, ForcedFreshness, NoCacheReason, RespCacheable,
+        CacheKey, CacheMeta, CacheOptionOverrides, CachePhase, ForcedFreshness, NoCacheReason,
+        RespCacheable,
         key::{HashBinary, hash_key},
     },
     http::{RequestHeader, ResponseHeader},
@@ -56,8 +57,10 @@ pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut 
     let mut overrides = CacheOptionOverrides::default();
     overrides.wait_timeout = Some(rule.lock_wait);
     overrides.max_lock_retries = Some(LOCK_RETRIES_MAX);
-    //TEMP session.cache.enable(storage, None, None, Some(storage.lock()), Some(overrides));
-    //TEMP ctx.caching.rule = Some(rule);
+    session
+        .cache
+        .enable(storage, None, None, Some(storage.lock()), Some(overrides));
+    ctx.caching.rule = Some(rule);
 }
 
 fn askable(session: &mut Session) -> Result<(), &'static str> {
@@ -76,7 +79,10 @@ fn askable(session: &mut Session) -> Result<(), &'static str> {
 /// The key of the request's object.
 pub fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
     let (Some(asked), Some(taken), Some(rule)) = (&ctx.asked, &ctx.taken, &ctx.caching.rule) else {
-        return Error::e_explain(ErrorType::InternalError, "cache key of a request without a caching rule");
+        return Error::e_explain(
+            ErrorType::InternalError,
+            "cache key of a request without a caching rule",
+        );
     };
     let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
     let mut key = CacheKey::new(cache_key(taken.site.id, &rule.key, &facts), String::new());
@@ -98,14 +104,26 @@ pub fn variant(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> 
 /// Judges a stored response that was found.
 pub fn judge(meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
     let judged = cache::hit(meta).and_then(|hit| Some((hit, hit.notes::<Notes>()?)));
-    let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else { return ForcedFreshness::ForceMiss };
+    let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else {
+        return ForcedFreshness::ForceMiss;
+    };
     let soft_purged = match hit.liveness() {
         Liveness::Live => None,
         Liveness::SoftPurged { since } => Some(since),
         Liveness::Dead(_) => return ForcedFreshness::ForceMiss,
     };
-    let reuse = reuse(&notes.lifetime, soft_purged, &asked.directives, SystemTime::now());
-    ctx.caching.found = Some(Found { lifetime: notes.lifetime, soft_purged, reuse, fetch: hit.fetch() });
+    let reuse = reuse(
+        &notes.lifetime,
+        soft_purged,
+        &asked.directives,
+        SystemTime::now(),
+    );
+    ctx.caching.found = Some(Found {
+        lifetime: notes.lifetime,
+        soft_purged,
+        reuse,
+        fetch: hit.fetch(),
+    });
     match reuse {
         Reuse::Fresh | Reuse::StaleAccepted => ForcedFreshness::ForceFresh,
         // The windows stay open: whether it is served while or after the origin is asked is decided then.
@@ -123,9 +141,14 @@ pub fn may_serve_stale(
     ctx: &mut Context,
     error: Option<&Error>,
 ) -> bool {
-    let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else { return false };
+    let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else {
+        return false;
+    };
     // Purged since it was found? And a refresh asks for the new one or nothing.
-    let dead = session.cache.maybe_cache_meta().is_none_or(|meta| storage.liveness(meta).is_dead());
+    let dead = session
+        .cache
+        .maybe_cache_meta()
+        .is_none_or(|meta| storage.liveness(meta).is_dead());
     if dead || ctx.is_refresh {
         return false;
     }
@@ -133,12 +156,20 @@ pub fn may_serve_stale(
         None => found.reuse == Reuse::StaleWhileRevalidate,
         Some(error) => {
             origin_failed(error)
-                && on_error(&found.lifetime, found.soft_purged, &asked.directives, SystemTime::now())
-                    == OnError::ServeStale
+                && on_error(
+                    &found.lifetime,
+                    found.soft_purged,
+                    &asked.directives,
+                    SystemTime::now(),
+                ) == OnError::ServeStale
         }
     };
     if may {
-        ctx.decide(if error.is_some() { "cache:stale_if_error" } else { "cache:stale_while_revalidate" });
+        ctx.decide(if error.is_some() {
+            "cache:stale_if_error"
+        } else {
+            "cache:stale_while_revalidate"
+        });
         if error.is_none() {
             make_refreshable(session);
         }
@@ -161,7 +192,10 @@ fn make_refreshable(session: &mut Session) {
         return;
     }
     let request = session.req_header_mut();
-    let host = request.uri.authority().map(|authority| authority.as_str().to_owned());
+    let host = request
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
     request.set_version(http::Version::HTTP_11);
     if let Some(host) = host
         && !request.headers.contains_key(header::HOST)
@@ -173,7 +207,10 @@ fn make_refreshable(session: &mut Session) {
 
 /// Before the origin is asked: `only-if-cached` ends here.
 pub fn before_origin(ctx: &mut Context) -> Result<(), Stop> {
-    let wants_stored = ctx.asked.as_ref().is_some_and(|asked| asked.directives.only_if_cached);
+    let wants_stored = ctx
+        .asked
+        .as_ref()
+        .is_some_and(|asked| asked.directives.only_if_cached);
     if wants_stored && !ctx.is_refresh {
         ctx.decide("cache:only_if_cached");
         ctx.caching.outcome = CacheOutcome::Absent;
@@ -183,7 +220,12 @@ pub fn before_origin(ctx: &mut Context) -> Result<(), Stop> {
 }
 
 /// At the start of each attempt: what this edge obeys now is the stamp of what comes back.
-pub fn begin_fetch(storage: &MemoryStorage, session: &Session, authorized: bool, ctx: &mut Context) {
+pub fn begin_fetch(
+    storage: &MemoryStorage,
+    session: &Session,
+    authorized: bool,
+    ctx: &mut Context,
+) {
     if session.cache.enabled() {
         ctx.caching.authorized = authorized;
         ctx.caching.fetch = Some(storage.begin_fetch());
@@ -216,11 +258,18 @@ pub fn store(
     let exchange = Exchange {
         method: &Method::GET,
         authorized: ctx.caching.authorized,
-        asked: ctx.asked.as_ref().map(|asked| asked.directives).unwrap_or_default(),
+        asked: ctx
+            .asked
+            .as_ref()
+            .map(|asked| asked.directives)
+            .unwrap_or_default(),
         sent: ctx.caching.fetch_sent_at.unwrap_or(now),
         received: now,
     };
-    let told = facts::Response { status: head.status.as_u16(), headers: &head.headers };
+    let told = facts::Response {
+        status: head.status.as_u16(),
+        headers: &head.headers,
+    };
     let (lifetime, without) = match storable(&exchange, told, &rule) {
         Storable::Store { lifetime, without } => (lifetime, without),
         Storable::Not(why) => {
@@ -232,8 +281,11 @@ pub fn store(
     if !lifetime.is_shareable(now) {
         storage.remember_uncacheable(session.cache.cache_key(), rule.hit_for_miss);
     }
-    let tags: Arc<[Box<str>]> =
-        tags::of(&head.headers, &rule.tag_headers).tags.into_iter().map(String::into_boxed_str).collect();
+    let tags: Arc<[Box<str>]> = tags::of(&head.headers, &rule.tag_headers)
+        .tags
+        .into_iter()
+        .map(String::into_boxed_str)
+        .collect();
     for name in without {
         head.remove_header(&name);
     }
@@ -252,8 +304,14 @@ pub fn store(
 }
 
 /// The stored head after a 304. A changed `Vary` would need another variant: it is left as it is stored.
-fn validated(session: &Session, partly_merged: &ResponseHeader, fresh: &HeaderMap) -> ResponseHeader {
-    let Some(meta) = session.cache.maybe_cache_meta() else { return partly_merged.clone() };
+fn validated(
+    session: &Session,
+    partly_merged: &ResponseHeader,
+    fresh: &HeaderMap,
+) -> ResponseHeader {
+    let Some(meta) = session.cache.maybe_cache_meta() else {
+        return partly_merged.clone();
+    };
     let mut head = meta.response_header_copy();
     let mut fresh = fresh.clone();
     fresh.remove(header::VARY);
@@ -274,7 +332,11 @@ pub fn outcome(session: &Session, ctx: &Context) -> CacheOutcome {
     if ctx.caching.outcome != CacheOutcome::None {
         return ctx.caching.outcome;
     }
-    let stale_accepted = ctx.caching.found.as_ref().is_some_and(|found| found.reuse == Reuse::StaleAccepted);
+    let stale_accepted = ctx
+        .caching
+        .found
+        .as_ref()
+        .is_some_and(|found| found.reuse == Reuse::StaleAccepted);
     match session.cache.phase() {
         CachePhase::Hit if stale_accepted => CacheOutcome::Stale,
         CachePhase::Hit => CacheOutcome::Hit,

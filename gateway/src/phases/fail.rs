@@ -9,7 +9,10 @@ pub fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
         return Some(fault);
     }
     match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed) => None,
+        (
+            ErrorSource::Downstream,
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed,
+        ) => None,
         (ErrorSource::Downstream, ErrorType::WriteTimedout | ErrorType::ReadTimedout) => None,
         (ErrorSource::Downstream, _) => Some(Fault::BadRequest),
         (ErrorSource::Upstream, kind) => Some(match kind {

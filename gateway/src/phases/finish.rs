@@ -1,10 +1,6 @@
 //! The end of a request: its record and its numbers.
 
-use crate::{
-    context::Context,
-    edge::Edge,
-    observe::RequestLabels,
-};
+use crate::{context::Context, edge::Edge, observe::RequestLabels};
 use http::{HeaderName, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use pingora::{Error, proxy::Session};
@@ -20,17 +16,25 @@ pub fn finish(edge: &Edge, session: &Session, error: Option<&Error>, ctx: &mut C
     if let Some(fault) = ctx.answer.fault {
         edge.metrics.fault(fault);
     }
-    let status = session.response_written().map_or(0, |head| head.status.as_u16());
-    let bytes = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
+    let status = session
+        .response_written()
+        .map_or(0, |head| head.status.as_u16());
+    let bytes = (
+        session.body_bytes_read() as u64,
+        session.body_bytes_sent() as u64,
+    );
     let duration = ctx.clock.began.elapsed();
     let taken = ctx.taken.as_ref();
     let labels = RequestLabels {
         site: taken.map_or("-", |taken| &taken.site.name),
-        route: taken.and_then(|taken| taken.route.as_ref()).map_or("-", |route| &route.name),
+        route: taken
+            .and_then(|taken| taken.route.as_ref())
+            .map_or("-", |route| &route.name),
         status,
         cache: ctx.caching.outcome,
     };
-    edge.metrics.request(labels, duration, ctx.clock.first_byte, bytes);
+    edge.metrics
+        .request(labels, duration, ctx.clock.first_byte, bytes);
     if edge.access_log.is_on()
         && let Some(record) = record(edge, session, error, ctx, status, bytes)
     {
@@ -48,13 +52,20 @@ fn record(
 ) -> Option<AccessRecord> {
     let asked = ctx.asked.take()?;
     let compiled = ctx.policy.as_ref();
-    let found = ctx.caching.found.as_ref().filter(|_| ctx.caching.outcome.is_from_cache());
+    let found = ctx
+        .caching
+        .found
+        .as_ref()
+        .filter(|_| ctx.caching.outcome.is_from_cache());
     let marks = edge.cache.marks().stamp();
     Some(AccessRecord {
         time: OffsetDateTime::from(ctx.clock.began_at),
         request_id: asked.id,
         client: asked.client,
-        country: asked.place.and_then(|place| place.country).map(|country| country.to_string()),
+        country: asked
+            .place
+            .and_then(|place| place.country)
+            .map(|country| country.to_string()),
         site: ctx.taken.as_ref().map(|taken| taken.site.name.to_string()),
         route: ctx.route().map(|route| route.name.to_string()),
         method: asked.method.to_string(),
@@ -67,11 +78,18 @@ fn record(
         bytes_in,
         bytes_out,
         duration_us: ctx.clock.began.elapsed().as_micros() as u64,
-        ttfb_us: ctx.clock.first_byte.map(|first_byte| first_byte.as_micros() as u64),
+        ttfb_us: ctx
+            .clock
+            .first_byte
+            .map(|first_byte| first_byte.as_micros() as u64),
         cache: ctx.caching.outcome,
         cache_reason: reason(ctx),
         age: ctx.answer.age,
-        origin: ctx.steering.current.as_ref().map(|attempt| attempt.name.to_string()),
+        origin: ctx
+            .steering
+            .current
+            .as_ref()
+            .map(|attempt| attempt.name.to_string()),
         origin_status: ctx.steering.status,
         attempts: ctx.steering.attempts,
         revision: compiled.and_then(|compiled| compiled.revision),
@@ -80,20 +98,32 @@ fn record(
         mark_epoch: marks.log.map(|_| marks.epoch),
         decisions: std::mem::take(&mut ctx.decisions),
         error: ctx.answer.fault.map(|fault| Cow::Borrowed(fault.name())),
-        error_detail: ctx.answer.detail.take().or_else(|| error.map(ToString::to_string)),
+        error_detail: ctx
+            .answer
+            .detail
+            .take()
+            .or_else(|| error.map(ToString::to_string)),
         user_agent: field(session, &header::USER_AGENT),
         referer: field(session, &header::REFERER),
     })
 }
 
 fn reason(ctx: &Context) -> Option<Cow<'static, str>> {
-    let told = matches!(ctx.caching.outcome, CacheOutcome::None | CacheOutcome::Uncacheable);
+    let told = matches!(
+        ctx.caching.outcome,
+        CacheOutcome::None | CacheOutcome::Uncacheable
+    );
     ctx.caching.reason.filter(|_| told).map(Cow::Borrowed)
 }
 
 fn field(session: &Session, name: &HeaderName) -> Option<String> {
     let value = session.req_header().headers.get(name)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).chars().take(HEADER_CHARACTERS_MAX).collect())
+    Some(
+        String::from_utf8_lossy(value.as_bytes())
+            .chars()
+            .take(HEADER_CHARACTERS_MAX)
+            .collect(),
+    )
 }
 
 fn protocol(version: Version) -> &'static str {

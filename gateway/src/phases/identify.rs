@@ -21,7 +21,10 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     ctx.is_refresh = session.subrequest_ctx.is_some();
     ctx.policy = edge.running();
     let no_rules = EdgeRules::default();
-    let rules = ctx.policy.as_ref().map_or(&no_rules, |compiled| &compiled.policy.edge);
+    let rules = ctx
+        .policy
+        .as_ref()
+        .map_or(&no_rules, |compiled| &compiled.policy.edge);
     let request = session.req_header();
     let peer = peer_address(session);
     let client = hops::client_address(peer, &request.headers, rules);
@@ -30,13 +33,21 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
         id: request_id(&request.headers, is_trusted(peer, rules)),
         client,
         place: edge.places.lookup(client),
-        https: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
+        https: session
+            .digest()
+            .is_some_and(|digest| digest.ssl_digest.is_some()),
         method: request.method.clone(),
         host: host.clone().unwrap_or_default(),
-        authority: authority(request).map(|authority| authority.to_string()).unwrap_or_default(),
+        authority: authority(request)
+            .map(|authority| authority.to_string())
+            .unwrap_or_default(),
         path: path.into(),
         query: request.uri.query().map(str::to_owned),
-        version: if session.is_http2() { Version::HTTP_2 } else { request.version },
+        version: if session.is_http2() {
+            Version::HTTP_2
+        } else {
+            request.version
+        },
         directives: RequestDirectives::of(&request.headers),
     };
     let looped = hops::has_looped(&request.headers, edge.name());
@@ -53,13 +64,19 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
         return Err(Fault::MethodNotAllowed.into());
     }
     if host.is_none() {
-        return Err(Stop::because(Fault::BadRequest, "The request names no host, or one that can't be read."));
+        return Err(Stop::because(
+            Fault::BadRequest,
+            "The request names no host, or one that can't be read.",
+        ));
     }
     Ok(())
 }
 
 fn peer_address(session: &Session) -> IpAddr {
-    let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+    let address = session
+        .client_addr()
+        .and_then(|address| address.as_inet())
+        .map(std::net::SocketAddr::ip);
     // Every listener is TCP, so there always is one; an address that nothing trusts stands in.
     address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
@@ -71,11 +88,17 @@ fn is_trusted(peer: IpAddr, rules: &EdgeRules) -> bool {
 
 /// The id that a trusted hop gave, else a new one (UUIDv7: ids sort by time).
 fn request_id(headers: &HeaderMap, trusted: bool) -> String {
-    let given = headers.get(REQUEST_ID).filter(|_| trusted).and_then(|id| id.to_str().ok());
+    let given = headers
+        .get(REQUEST_ID)
+        .filter(|_| trusted)
+        .and_then(|id| id.to_str().ok());
     let sound = |id: &&str| {
-        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    given.filter(sound).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    given
+        .filter(sound)
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
 /// The authority that is asked for: of the target (HTTP/2, absolute form), else `Host` (RFC 9112 §3.2.2).
@@ -84,7 +107,9 @@ fn authority(request: &RequestHeader) -> Option<Authority> {
         return Some(authority.clone());
     }
     let mut lines = request.headers.get_all(header::HOST).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return None;
+    };
     Authority::try_from(line.as_bytes()).ok()
 }
 

@@ -6,6 +6,7 @@ pub mod caching;
 pub mod fail;
 pub mod finish;
 pub mod identify;
+pub mod invalidate;
 pub mod preconditions;
 pub mod purge;
 pub mod redirect;

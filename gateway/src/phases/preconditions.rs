@@ -13,17 +13,35 @@ use pingora::{
 
 /// Whether the client already has what is sent.
 pub fn is_not_modified(session: &Session, response: &ResponseHeader, ctx: &Context) -> bool {
-    let Some(asked) = &ctx.asked else { return false };
+    let Some(asked) = &ctx.asked else {
+        return false;
+    };
     let request = &session.req_header().headers;
-    conditional::evaluate(&asked.method, request, response.status.as_u16(), &response.headers) == Conditional::NotModified
+    conditional::evaluate(
+        &asked.method,
+        request,
+        response.status.as_u16(),
+        &response.headers,
+    ) == Conditional::NotModified
 }
 
 /// The part of the body that is sent; sets status and fields for it. A body of unknown length is sent whole.
 pub fn part(session: &Session, response: &mut ResponseHeader, ctx: &Context) -> RangeType {
-    let length = response.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let (Some(asked), Some(length)) = (&ctx.asked, length) else { return RangeType::None };
+    let length = response
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let (Some(asked), Some(length)) = (&ctx.asked, length) else {
+        return RangeType::None;
+    };
     let request = &session.req_header().headers;
-    match range::evaluate(&asked.method, request, response.status.as_u16(), &response.headers, length) {
+    match range::evaluate(
+        &asked.method,
+        request,
+        response.status.as_u16(),
+        &response.headers,
+        length,
+    ) {
         Ranged::Whole => RangeType::None,
         Ranged::NotSatisfiable => not_satisfiable(response, length),
         Ranged::Parts(parts) => match parts.as_slice() {
@@ -35,8 +53,12 @@ pub fn part(session: &Session, response: &mut ResponseHeader, ctx: &Context) -> 
 }
 
 fn single(response: &mut ResponseHeader, part: &std::ops::Range<u64>, length: u64) -> RangeType {
-    let Some(content_range) = range::content_range(part, length) else { return RangeType::None };
-    let (Ok(start), Ok(end)) = (usize::try_from(part.start), usize::try_from(part.end)) else { return RangeType::None };
+    let Some(content_range) = range::content_range(part, length) else {
+        return RangeType::None;
+    };
+    let (Ok(start), Ok(end)) = (usize::try_from(part.start), usize::try_from(part.end)) else {
+        return RangeType::None;
+    };
     let set = response
         .set_status(StatusCode::PARTIAL_CONTENT)
         .and_then(|()| response.insert_header(header::CONTENT_LENGTH, part.end - part.start))
@@ -55,8 +77,16 @@ fn not_satisfiable(response: &mut ResponseHeader, length: u64) -> RangeType {
             Some(value) => response.insert_header(header::CONTENT_RANGE, value),
             None => Ok(()),
         });
-    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::TRANSFER_ENCODING] {
+    for name in [
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::TRANSFER_ENCODING,
+    ] {
         response.remove_header(&name);
     }
-    if set.is_ok() { RangeType::Invalid } else { RangeType::None }
+    if set.is_ok() {
+        RangeType::Invalid
+    } else {
+        RangeType::None
+    }
 }

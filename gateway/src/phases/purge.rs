@@ -19,7 +19,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Answers a `PURGE`; any other request passes.
 pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
-    let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else { return Ok(()) };
+    let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else {
+        return Ok(());
+    };
     if asked.method.as_str() != "PURGE" {
         return Ok(());
     }
@@ -28,15 +30,26 @@ pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
         ctx.decide("purge:forbidden");
         return Err(Fault::Forbidden.into());
     }
-    let Some(port) = edge.purge_port() else { return Err(Fault::ControlUnreachable.into()) };
+    let Some(port) = edge.purge_port() else {
+        return Err(Fault::ControlUnreachable.into());
+    };
     let mode = match headers.get(PURGE_MODE).map(HeaderValue::as_bytes) {
         Some(value) if value.eq_ignore_ascii_case(b"soft") => Mode::Soft,
         None => Mode::Hard,
         Some(value) if value.eq_ignore_ascii_case(b"hard") => Mode::Hard,
-        Some(_) => return Err(Stop::because(Fault::BadRequest, "Latencify-Purge is soft or hard.")),
+        Some(_) => {
+            return Err(Stop::because(
+                Fault::BadRequest,
+                "Latencify-Purge is soft or hard.",
+            ));
+        }
     };
-    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
-    let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX).unwrap_or(&asked.id);
+    let key = headers
+        .get(IDEMPOTENCY_KEY)
+        .and_then(|key| key.to_str().ok());
+    let key = key
+        .filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX)
+        .unwrap_or(&asked.id);
     match port.purge(taken.site.id, &asked.path, mode, key).await {
         Ok(purged) => {
             ctx.decide("purge:done");
@@ -56,12 +69,19 @@ pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
 
 /// 202 with the purge's place in the log in a fleet, where the other edges follow; 200 alone, where it holds already.
 fn done(purged: &Purged) -> Stop {
-    let status = if purged.id.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if purged.id.is_some() {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     let body = json!({ "purged": true, "id": purged.id, "epoch": purged.epoch });
     Stop::Answer(Box::new(Reply {
         status,
         headers: vec![
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            ),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ],
         body: body.to_string().into(),

@@ -13,15 +13,27 @@ use pingora::proxy::Session;
 
 /// Answers if the route is a redirect.
 pub fn redirect(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
-    let (Some(asked), Some(route)) = (&ctx.asked, ctx.route()) else { return Ok(()) };
-    let Action::Redirect(rule) = &route.action else { return Ok(()) };
+    let (Some(asked), Some(route)) = (&ctx.asked, ctx.route()) else {
+        return Ok(());
+    };
+    let Action::Redirect(rule) = &route.action else {
+        return Ok(());
+    };
     let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
-    let (Some(location), Ok(status)) = (location(rule, &facts), StatusCode::from_u16(rule.status)) else {
+    let (Some(location), Ok(status)) = (location(rule, &facts), StatusCode::from_u16(rule.status))
+    else {
         return Err(Fault::Internal.into());
     };
     let mut fields = http::HeaderMap::from_iter([(header::LOCATION, location)]);
     edit::apply(&route.response_headers, &mut fields);
-    let headers = fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let headers = fields
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     ctx.decide(format!("redirect:{}", status.as_u16()));
-    Err(Stop::Answer(Box::new(Reply { status, headers, body: Bytes::new() })))
+    Err(Stop::Answer(Box::new(Reply {
+        status,
+        headers,
+        body: Bytes::new(),
+    })))
 }

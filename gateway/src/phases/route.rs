@@ -10,11 +10,19 @@ use pingora::proxy::Session;
 
 /// Finds the site, and the route if there is one.
 pub fn find(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
-    let (Some(asked), Some(policy)) = (&ctx.asked, &ctx.policy) else { return Err(Fault::Internal.into()) };
+    let (Some(asked), Some(policy)) = (&ctx.asked, &ctx.policy) else {
+        return Err(Fault::Internal.into());
+    };
     let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
     let taken = match policy.router.route(&facts) {
-        Routed::Route { site, route } => Taken { site: site.clone(), route: Some(route.clone()) },
-        Routed::NoRoute { site } => Taken { site: site.clone(), route: None },
+        Routed::Route { site, route } => Taken {
+            site: site.clone(),
+            route: Some(route.clone()),
+        },
+        Routed::NoRoute { site } => Taken {
+            site: site.clone(),
+            route: None,
+        },
         Routed::NoSite => {
             ctx.decide("site:none");
             return Err(Fault::NoSite.into());
@@ -26,7 +34,11 @@ pub fn find(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
         ctx.decide(format!("route:{}", route.name));
     }
     ctx.taken = Some(taken);
-    if served_here { Ok(()) } else { Err(Fault::Misdirected.into()) }
+    if served_here {
+        Ok(())
+    } else {
+        Err(Fault::Misdirected.into())
+    }
 }
 
 /// From here on a route is needed.

@@ -22,20 +22,35 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
         return Error::e_explain(ErrorType::HTTPStatus(503), "the route has no origin");
     };
     let (Some(policy), Some(proxy)) = (ctx.policy.clone(), ctx.proxying()) else {
-        return Error::e_explain(ErrorType::InternalError, "an origin for a route that has none");
+        return Error::e_explain(
+            ErrorType::InternalError,
+            "an origin for a route that has none",
+        );
     };
     let timeouts = proxy.timeouts;
-    let name = policy.policy.origins.get(id.0).map_or_else(|| Arc::from("-"), |origin| origin.name.clone());
+    let name = policy
+        .policy
+        .origins
+        .get(id.0)
+        .map_or_else(|| Arc::from("-"), |origin| origin.name.clone());
     ctx.steering.attempts += 1;
     ctx.steering.status = None;
-    ctx.steering.current =
-        Some(Attempt { origin: id, name: name.clone(), began: Instant::now(), reported: false });
+    ctx.steering.current = Some(Attempt {
+        origin: id,
+        name: name.clone(),
+        began: Instant::now(),
+        reported: false,
+    });
     ctx.decide(format!("origin:{name}"));
     match policy.origins.peer(id, &timeouts).await {
         Ok(peer) => Ok(peer),
         Err(error) => {
             ctx.answer.fault = Some(Fault::NoOrigin);
-            let mut error = Error::because(ErrorType::HTTPStatus(503), "no address of the origin", error);
+            let mut error = Error::because(
+                ErrorType::HTTPStatus(503),
+                "no address of the origin",
+                error,
+            );
             error.as_up();
             error.set_retry(may_try_another(ctx));
             Err(error)
@@ -54,9 +69,24 @@ fn next(ctx: &mut Context) -> Option<OriginId> {
 
 fn order(ctx: &Context) -> Option<Vec<OriginId>> {
     let (policy, proxy) = (ctx.policy.as_ref()?, ctx.proxying()?);
-    let health = |id| if policy.origins.health(id).is_usable() { Health::Healthy } else { Health::Unhealthy };
-    let client = ctx.asked.as_ref().and_then(|asked| asked.place.as_ref()?.point);
-    Some(steer::order(&proxy.steering, &policy.policy, client, &health, rand::random()))
+    let health = |id| {
+        if policy.origins.health(id).is_usable() {
+            Health::Healthy
+        } else {
+            Health::Unhealthy
+        }
+    };
+    let client = ctx
+        .asked
+        .as_ref()
+        .and_then(|asked| asked.place.as_ref()?.point);
+    Some(steer::order(
+        &proxy.steering,
+        &policy.policy,
+        client,
+        &health,
+        rand::random(),
+    ))
 }
 
 /// A connection stands.
@@ -67,7 +97,13 @@ pub fn connected(peer: &HttpPeer, reused: bool, ctx: &Context) {
 }
 
 /// No connection came about: nothing has been sent, so any request may be tried elsewhere.
-pub fn could_not_connect(edge: &Edge, peer: &HttpPeer, session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+pub fn could_not_connect(
+    edge: &Edge,
+    peer: &HttpPeer,
+    session: &Session,
+    ctx: &mut Context,
+    mut error: Box<Error>,
+) -> Box<Error> {
     report(ctx, Outcome::ConnectFailed(address_of(peer)));
     count(edge, ctx, "connect_failed");
     let retry = may_try_another(ctx) && !session.as_ref().retry_buffer_truncated();
@@ -76,7 +112,13 @@ pub fn could_not_connect(edge: &Edge, peer: &HttpPeer, session: &Session, ctx: &
 }
 
 /// The exchange with the origin failed after the connection stood.
-pub fn failed(edge: &Edge, session: &Session, ctx: &mut Context, mut error: Box<Error>, reused: bool) -> Box<Error> {
+pub fn failed(
+    edge: &Edge,
+    session: &Session,
+    ctx: &mut Context,
+    mut error: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
     let from_origin = error.esource() == &ErrorSource::Upstream;
     // An idle connection that the origin closed while the request was on its way says nothing of the origin.
     let idle_race = reused && matches!(error.retry, pingora::RetryType::ReusedOnly);
@@ -84,11 +126,17 @@ pub fn failed(edge: &Edge, session: &Session, ctx: &mut Context, mut error: Box<
         report(ctx, Outcome::NoResponse);
         count(edge, ctx, "no_response");
     }
-    let repeatable = ctx.asked.as_ref().is_some_and(|asked| asked.method.is_idempotent())
+    let repeatable = ctx
+        .asked
+        .as_ref()
+        .is_some_and(|asked| asked.method.is_idempotent())
         && ctx.body_bytes == 0
         && !session.as_ref().retry_buffer_truncated()
         && session.response_written().is_none();
-    let retry = from_origin && repeatable && ctx.steering.status.is_none() && (idle_race || may_try_another(ctx));
+    let retry = from_origin
+        && repeatable
+        && ctx.steering.status.is_none()
+        && (idle_race || may_try_another(ctx));
     if retry && idle_race {
         // The same origin again, on a new connection.
         ctx.steering.attempts = ctx.steering.attempts.saturating_sub(1);
@@ -105,21 +153,36 @@ pub fn responded(edge: &Edge, status: u16, ctx: &mut Context) {
     ctx.steering.status = Some(status);
     if !is_reported(ctx) {
         report(ctx, Outcome::Responded(status));
-        count(edge, ctx, if status >= 500 { "response_5xx" } else { "response" });
+        count(
+            edge,
+            ctx,
+            if status >= 500 {
+                "response_5xx"
+            } else {
+                "response"
+            },
+        );
     }
 }
 
 fn is_reported(ctx: &Context) -> bool {
-    ctx.steering.current.as_ref().is_none_or(|attempt| attempt.reported)
+    ctx.steering
+        .current
+        .as_ref()
+        .is_none_or(|attempt| attempt.reported)
 }
 
 fn may_try_another(ctx: &Context) -> bool {
-    let (Some(policy), Some(proxy), Some(order)) = (&ctx.policy, ctx.proxying(), &ctx.steering.order) else {
+    let (Some(policy), Some(proxy), Some(order)) =
+        (&ctx.policy, ctx.proxying(), &ctx.steering.order)
+    else {
         return false;
     };
     let attempts = ctx.steering.attempts as usize;
     let elsewhere = attempts < order.len()
-        || order.iter().any(|id| policy.origins.usable_addresses(*id) > 1)
+        || order
+            .iter()
+            .any(|id| policy.origins.usable_addresses(*id) > 1)
             && attempts < ATTEMPTS_MAX;
     ctx.steering.attempts <= proxy.limits.retries_max && attempts < ATTEMPTS_MAX && elsewhere
 }
@@ -133,7 +196,10 @@ fn report(ctx: &Context, outcome: Outcome) {
 fn count(edge: &Edge, ctx: &mut Context, outcome: &'static str) {
     if let Some(attempt) = &mut ctx.steering.current {
         attempt.reported = true;
-        let answered = outcome.starts_with("response").then(|| attempt.began.elapsed());
-        edge.metrics.origin_attempt(&attempt.name, outcome, answered);
+        let answered = outcome
+            .starts_with("response")
+            .then(|| attempt.began.elapsed());
+        edge.metrics
+            .origin_attempt(&attempt.name, outcome, answered);
     }
 }

@@ -47,7 +47,12 @@ macro_rules! fields_of_pingora {
 fields_of_pingora!(RequestFields, ResponseFields);
 
 /// Makes the request that goes to the origin.
-pub fn towards_origin(session: &Session, request: &mut RequestHeader, edge: &str, ctx: &Context) -> Result<()> {
+pub fn towards_origin(
+    session: &Session,
+    request: &mut RequestHeader,
+    edge: &str,
+    ctx: &Context,
+) -> Result<()> {
     let (Some(asked), Some(route), Some(proxy)) = (&ctx.asked, ctx.route(), ctx.proxying()) else {
         return Error::e_explain(ErrorType::InternalError, "a request for no route");
     };
@@ -58,16 +63,27 @@ pub fn towards_origin(session: &Session, request: &mut RequestHeader, edge: &str
     // `OPTIONS *` asks about the server, not about a path.
     if request.uri.path() != "*" {
         let target = edit::origin_target(proxy.rewrite.as_ref(), &asked.path, query.as_deref());
-        request.set_uri(target.parse().or_err(ErrorType::InvalidHTTPHeader, "target for the origin")?);
+        request.set_uri(
+            target
+                .parse()
+                .or_err(ErrorType::InvalidHTTPHeader, "target for the origin")?,
+        );
     }
     let origin = ctx.steering.current.as_ref().and_then(|attempt| {
-        ctx.policy.as_ref().and_then(|compiled| compiled.policy.origins.get(attempt.origin.0))
+        ctx.policy
+            .as_ref()
+            .and_then(|compiled| compiled.policy.origins.get(attempt.origin.0))
     });
-    let host = origin.and_then(|origin| origin.host_header.as_deref()).unwrap_or(&asked.authority);
+    let host = origin
+        .and_then(|origin| origin.host_header.as_deref())
+        .unwrap_or(&asked.authority);
     request.insert_header(header::HOST, host)?;
 
     forwarded_for(session, request, ctx)?;
-    request.insert_header(X_FORWARDED_PROTO, if asked.https { "https" } else { "http" })?;
+    request.insert_header(
+        X_FORWARDED_PROTO,
+        if asked.https { "https" } else { "http" },
+    )?;
     request.insert_header(X_FORWARDED_HOST, asked.authority.as_str())?;
     request.insert_header(REQUEST_ID, asked.id.as_str())?;
     if let Some(via) = hops::via(asked.version, edge) {
@@ -82,17 +98,32 @@ pub fn towards_origin(session: &Session, request: &mut RequestHeader, edge: &str
 
 /// A trusted hop's list goes on with the hop itself at its end; anybody else's claims end here.
 fn forwarded_for(session: &Session, request: &mut RequestHeader, ctx: &Context) -> Result<()> {
-    let Some(peer) = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip().to_canonical())
+    let Some(peer) = session
+        .client_addr()
+        .and_then(|address| address.as_inet())
+        .map(|address| address.ip().to_canonical())
     else {
         return Ok(());
     };
-    let trusted = ctx
-        .policy
-        .as_ref()
-        .is_some_and(|compiled| compiled.policy.edge.trusted_hops.iter().any(|net| net.contains(&peer)));
-    let given: Vec<_> =
-        request.headers.get_all(X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
-    let list = if trusted && !given.is_empty() { format!("{}, {peer}", given.join(", ")) } else { peer.to_string() };
+    let trusted = ctx.policy.as_ref().is_some_and(|compiled| {
+        compiled
+            .policy
+            .edge
+            .trusted_hops
+            .iter()
+            .any(|net| net.contains(&peer))
+    });
+    let given: Vec<_> = request
+        .headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    let list = if trusted && !given.is_empty() {
+        format!("{}, {peer}", given.join(", "))
+    } else {
+        peer.to_string()
+    };
     request.insert_header(X_FORWARDED_FOR, list)
 }
 
@@ -105,7 +136,9 @@ fn strip_token(sources: &[TokenSource], request: &mut RequestHeader, query: &mut
             TokenSource::Cookie(name) => strip_cookie(request, name),
             TokenSource::Query(name) => {
                 let kept = |parameter: &&str| parameter_name(parameter) != *name;
-                *query = query.take().map(|query| query.split('&').filter(kept).collect::<Vec<_>>().join("&"));
+                *query = query
+                    .take()
+                    .map(|query| query.split('&').filter(kept).collect::<Vec<_>>().join("&"));
                 query.take_if(|query| query.is_empty());
             }
         }
@@ -113,8 +146,13 @@ fn strip_token(sources: &[TokenSource], request: &mut RequestHeader, query: &mut
 }
 
 fn parameter_name(parameter: &str) -> String {
-    let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
-    url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+    let name = parameter
+        .split_once('=')
+        .map_or(parameter, |(name, _)| name);
+    url::form_urlencoded::parse(name.as_bytes())
+        .next()
+        .map(|(name, _)| name.into_owned())
+        .unwrap_or_default()
 }
 
 fn strip_cookie(request: &mut RequestHeader, name: &str) {
@@ -148,7 +186,9 @@ pub fn towards_client(
     let now = SystemTime::now();
     let outcome = ctx.caching.outcome;
     let lifetime = match outcome {
-        CacheOutcome::Hit | CacheOutcome::Stale => ctx.caching.found.as_ref().map(|found| found.lifetime),
+        CacheOutcome::Hit | CacheOutcome::Stale => {
+            ctx.caching.found.as_ref().map(|found| found.lifetime)
+        }
         CacheOutcome::Revalidated => ctx.caching.stored,
         _ => None,
     };
@@ -157,7 +197,11 @@ pub fn towards_client(
         ctx.answer.age = Some(age);
         response.insert_header(header::AGE, age)?;
     }
-    let further = ctx.caching.rule.as_ref().map_or(&[][..], |rule| &rule.tag_headers);
+    let further = ctx
+        .caching
+        .rule
+        .as_ref()
+        .map_or(&[][..], |rule| &rule.tag_headers);
     for name in [tags::SURROGATE_KEY, tags::CACHE_TAG].iter().chain(further) {
         response.remove_header(name);
     }
@@ -194,16 +238,23 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
             },
             None => CacheStatus::Local { detail: "unknown" },
         },
-        CacheOutcome::Absent => CacheStatus::Local { detail: "only_if_cached" },
+        CacheOutcome::Absent => CacheStatus::Local {
+            detail: "only_if_cached",
+        },
         outcome => {
             let reason = match (outcome, found.map(|found| found.reuse)) {
-                (CacheOutcome::None, _) if ctx.caching.reason == Some("method") => ForwardReason::Method,
+                (CacheOutcome::None, _) if ctx.caching.reason == Some("method") => {
+                    ForwardReason::Method
+                }
                 (CacheOutcome::None, _) => ForwardReason::Bypass,
                 (_, Some(Reuse::Revalidate(why))) if asked_for(why) => ForwardReason::Request,
                 (_, Some(_)) => ForwardReason::Stale,
                 (_, None) => ForwardReason::Miss,
             };
-            let stored = ctx.caching.stored.filter(|_| outcome != CacheOutcome::Uncacheable);
+            let stored = ctx
+                .caching
+                .stored
+                .filter(|_| outcome != CacheOutcome::Uncacheable);
             CacheStatus::Forward(Forward {
                 status: (outcome == CacheOutcome::Revalidated).then_some(304),
                 stored: stored.is_some(),
@@ -216,7 +267,10 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
 }
 
 fn asked_for(why: Revalidate) -> bool {
-    matches!(why, Revalidate::RequestNoCache | Revalidate::RequestMaxAge | Revalidate::RequestMinFresh)
+    matches!(
+        why,
+        Revalidate::RequestNoCache | Revalidate::RequestMaxAge | Revalidate::RequestMinFresh
+    )
 }
 
 #[cfg(test)]
@@ -227,7 +281,9 @@ mod tests {
     fn a_stripped_token_is_gone_from_every_place() {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
         request.insert_header("authorization", "Bearer x").unwrap();
-        request.insert_header("cookie", "a=1; token=x; b=2").unwrap();
+        request
+            .insert_header("cookie", "a=1; token=x; b=2")
+            .unwrap();
         request.insert_header("x-token", "x").unwrap();
         let sources = [
             TokenSource::Bearer,
@@ -239,7 +295,10 @@ mod tests {
         strip_token(&sources, &mut request, &mut query);
         assert_eq!(query.as_deref(), Some("a=1&b=2"));
         assert_eq!(request.headers.get("cookie").unwrap(), "a=1; b=2");
-        assert!(!request.headers.contains_key("authorization") && !request.headers.contains_key("x-token"));
+        assert!(
+            !request.headers.contains_key("authorization")
+                && !request.headers.contains_key("x-token")
+        );
         let mut only = Some("t=x".to_owned());
         strip_token(&sources, &mut request, &mut only);
         assert_eq!(only, None);

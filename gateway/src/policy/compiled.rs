@@ -34,8 +34,21 @@ pub fn compile(
     let policy = validate::validate(bundle, sites).map_err(|errors| validate::render(&errors))?;
     let certificates = Certificates::load(&policy, folder).map_err(|error| format!("{error:#}"))?;
     let origins = Origins::build(&policy, folder, previous.map(|previous| &previous.origins))
-        .map_err(|errors| errors.iter().map(|error| format!("{error}\n")).collect::<String>())?;
+        .map_err(|errors| {
+            errors
+                .iter()
+                .map(|error| format!("{error}\n"))
+                .collect::<String>()
+        })?;
     let policy = Arc::new(policy);
     let router = Router::new(policy.clone()).map_err(|error| error.to_string())?;
-    Ok((Compiled { policy, router, origins, revision }, certificates))
+    Ok((
+        Compiled {
+            policy,
+            router,
+            origins,
+            revision,
+        },
+        certificates,
+    ))
 }

@@ -19,40 +19,63 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 /// Writes come in bursts; the step waits until they are over.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// A policy in files, and what of it was tried last.
+/// A policy in files, and what became of it when it was last tried.
 pub struct FilePolicy {
     path: PathBuf,
     tried: Option<Digest>,
+    /// Why it is not in effect, as told last.
+    refused: Option<String>,
 }
 
 impl FilePolicy {
     /// The policy at that path.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, tried: None }
+        Self {
+            path,
+            tried: None,
+            refused: None,
+        }
     }
 
-    /// Installs what the files say now, unless that was tried already. The error says why nothing changed.
+    /// Installs what the files say now, unless it is in effect. One that was refused is tried again: a certificate that
+    /// was missing may be there now. The error says why nothing changed, once for each reason.
     pub fn reconcile(&mut self, edge: &Edge) -> Result<(), String> {
-        let bundle = read_bundle(&self.path).map_err(|error| {
-            edge.metrics.policy_reload_failures.inc();
-            format!("{error:#}")
-        })?;
+        let refusal = self.try_to_install(edge).err();
+        let news = refusal.is_some() && refusal != self.refused;
+        self.refused.clone_from(&refusal);
+        match refusal {
+            Some(reason) if news => {
+                edge.metrics.policy_reload_failures.inc();
+                Err(reason)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn try_to_install(&mut self, edge: &Edge) -> Result<(), String> {
+        let bundle = read_bundle(&self.path).map_err(|error| format!("{error:#}"))?;
         let digest = bundle.digest();
-        if self.tried == Some(digest) {
+        if self.refused.is_none() && self.tried == Some(digest) {
             return Ok(());
         }
         self.tried = Some(digest);
-        edge.install(&bundle, &SiteIds::standalone(), None).map(drop)
+        edge.install(&bundle, &SiteIds::standalone(), None)
+            .map(drop)
     }
 
-    /// What is tried next is tried whether it has changed or not.
+    /// What is refused is told again.
     fn forget(&mut self) {
         self.tried = None;
+        self.refused = None;
     }
 }
 
 /// Follows the files until the program ends. `nudges` (SIGHUP) make it look at once and try again what failed.
-pub async fn watch(edge: Arc<Edge>, mut policy: Option<FilePolicy>, mut nudges: mpsc::Receiver<()>) {
+pub async fn watch(
+    edge: Arc<Edge>,
+    mut policy: Option<FilePolicy>,
+    mut nudges: mpsc::Receiver<()>,
+) {
     // One place: a second report while one waits says nothing new.
     let (report, mut reports) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -98,7 +121,9 @@ fn look(edge: &Edge, mut policy: Option<FilePolicy>) -> Option<FilePolicy> {
     match edge.reload_certificates() {
         Ok(false) => {}
         Ok(true) => info!("certificates changed on disk and are in use"),
-        Err(reason) => error!("the changed certificates were not taken, the ones before stay in use: {reason}"),
+        Err(reason) => {
+            error!("the changed certificates were not taken, the ones before stay in use: {reason}")
+        }
     }
     if let Err(error) = edge.reload_places() {
         error!(%error, "a changed GeoIP file was not taken, the one before stays in use");
@@ -108,16 +133,38 @@ fn look(edge: &Edge, mut policy: Option<FilePolicy>) -> Option<FilePolicy> {
 
 /// The folders to watch: a file that is replaced by a rename is a change of its folder.
 fn folders(edge: &Edge, policy: Option<&FilePolicy>) -> BTreeSet<PathBuf> {
-    let files = edge.certificate_files().into_iter().chain(edge.place_files().iter().cloned());
-    let mut folders: BTreeSet<PathBuf> = files.filter_map(|file| file.parent().map(Path::to_owned)).collect();
+    let files = edge
+        .certificate_files()
+        .into_iter()
+        .chain(edge.place_files().iter().cloned());
+    let mut folders: BTreeSet<PathBuf> = files
+        .filter_map(|file| file.parent().map(Path::to_owned))
+        .collect();
     if let Some(policy) = policy {
-        let folder = if policy.path.is_dir() { Some(policy.path.as_path()) } else { policy.path.parent() };
+        let folder = if policy.path.is_dir() {
+            Some(policy.path.as_path())
+        } else {
+            policy.path.parent()
+        };
         folders.extend(folder.map(Path::to_owned));
     }
-    folders.into_iter().map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }).collect()
+    folders
+        .into_iter()
+        .map(|folder| {
+            if folder.as_os_str().is_empty() {
+                PathBuf::from(".")
+            } else {
+                folder
+            }
+        })
+        .collect()
 }
 
-fn follow(watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<PathBuf>, wanted: BTreeSet<PathBuf>) {
+fn follow(
+    watcher: &mut notify::RecommendedWatcher,
+    watched: &mut BTreeSet<PathBuf>,
+    wanted: BTreeSet<PathBuf>,
+) {
     for gone in watched.difference(&wanted) {
         let _ = watcher.unwatch(gone);
     }
