@@ -14,7 +14,11 @@ pub struct Backoff {
 impl Backoff {
     /// A backoff between these pauses.
     pub fn new(first: Duration, max: Duration) -> Self {
-        Self { first, max, attempts: 0 }
+        Self {
+            first,
+            max,
+            attempts: 0,
+        }
     }
 
     /// The next pause.
@@ -43,10 +47,19 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_half_is_chance() {
         let (first, max) = (Duration::from_millis(100), Duration::from_secs(5));
-        for (attempts, chance, ms) in
-            [(0, 0.0, 50), (0, 1.0, 100), (1, 1.0, 200), (3, 0.5, 600), (6, 1.0, 5000), (99, 0.0, 2500)]
-        {
-            assert_eq!(pause(first, max, attempts, chance), Duration::from_millis(ms), "{attempts} {chance}");
+        for (attempts, chance, ms) in [
+            (0, 0.0, 50),
+            (0, 1.0, 100),
+            (1, 1.0, 200),
+            (3, 0.5, 600),
+            (6, 1.0, 5000),
+            (99, 0.0, 2500),
+        ] {
+            assert_eq!(
+                pause(first, max, attempts, chance),
+                Duration::from_millis(ms),
+                "{attempts} {chance}"
+            );
         }
     }
 }

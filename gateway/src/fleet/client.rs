@@ -46,7 +46,9 @@ struct Token(MetadataValue<Ascii>);
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
         Ok(request)
     }
 }
@@ -72,41 +74,58 @@ impl Client {
     pub async fn fetch_policy(&self, digest: Digest) -> Result<Bundle, String> {
         let late = |_| format!("no answer from control within {CHUNK_WITHIN:?}");
         let failed = |status: Status| FleetError::describe(&status);
-        let request = message::PolicyRequest { digest: bytes::Bytes::copy_from_slice(&digest.0) };
+        let request = message::PolicyRequest {
+            digest: bytes::Bytes::copy_from_slice(&digest.0),
+        };
         let mut stub = self.stub.clone();
-        let mut chunks =
-            timeout(CHUNK_WITHIN, stub.fetch_policy(request)).await.map_err(late)?.map_err(failed)?.into_inner();
+        let mut chunks = timeout(CHUNK_WITHIN, stub.fetch_policy(request))
+            .await
+            .map_err(late)?
+            .map_err(failed)?
+            .into_inner();
         let mut json = Vec::new();
-        while let Some(chunk) = timeout(CHUNK_WITHIN, chunks.message()).await.map_err(late)?.map_err(failed)? {
+        while let Some(chunk) = timeout(CHUNK_WITHIN, chunks.message())
+            .await
+            .map_err(late)?
+            .map_err(failed)?
+        {
             if json.len() + chunk.bytes.len() > BUNDLE_JSON_BYTES_MAX {
                 return Err(format!("larger than {BUNDLE_JSON_BYTES_MAX} bytes"));
             }
             json.extend_from_slice(&chunk.bytes);
         }
-        let bundle: Bundle = serde_json::from_slice(&json).map_err(|error| format!("not a bundle: {error}"))?;
+        let bundle: Bundle =
+            serde_json::from_slice(&json).map_err(|error| format!("not a bundle: {error}"))?;
         let found = bundle.digest();
         if found != digest {
-            return Err(format!("control sent files with the digest {found}, asked for was {digest}"));
+            return Err(format!(
+                "control sent files with the digest {found}, asked for was {digest}"
+            ));
         }
         Ok(bundle)
     }
 
     /// Takes a client's purge to the log.
-    pub async fn purge(&self, purge: message::EdgePurge) -> Result<message::EdgePurgeAnswer, PurgeRefused> {
+    pub async fn purge(
+        &self,
+        purge: message::EdgePurge,
+    ) -> Result<message::EdgePurgeAnswer, PurgeRefused> {
         let mut stub = self.stub.clone();
         let answer = timeout(PURGE_WITHIN, stub.purge(purge))
             .await
             .map_err(|_| PurgeRefused::Unreachable(format!("no answer within {PURGE_WITHIN:?}")))?;
-        answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
-            Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::Unauthenticated
-            | Code::FailedPrecondition
-            | Code::OutOfRange
-            | Code::Unimplemented => PurgeRefused::Refused(status.message().to_owned()),
-            _ => PurgeRefused::Unreachable(FleetError::describe(&status)),
-        })
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| match status.code() {
+                Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::Unimplemented => PurgeRefused::Refused(status.message().to_owned()),
+                _ => PurgeRefused::Unreachable(FleetError::describe(&status)),
+            })
     }
 }

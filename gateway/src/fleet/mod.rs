@@ -83,7 +83,11 @@ impl FleetError {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        if text.is_empty() { status.code().to_string() } else { text }
+        if text.is_empty() {
+            status.code().to_string()
+        } else {
+            text
+        }
     }
 }
 
@@ -98,8 +102,10 @@ impl Fleet {
             )));
         }
         let client = Client::new(settings.channel()?, settings.token.bearer()?);
-        let folder = StateFolder::open(&settings.state)
-            .map_err(|error| FleetError::State { path: settings.state.display().to_string(), error })?;
+        let folder = StateFolder::open(&settings.state).map_err(|error| FleetError::State {
+            path: settings.state.display().to_string(),
+            error,
+        })?;
         let process = ProcessId(Uuid::new_v4());
         let status = Arc::new(Status::new(process));
         let (want, wanted) = watch::channel(None);
@@ -107,8 +113,14 @@ impl Fleet {
         let reload = Arc::new(Notify::new());
         let leave = CancellationToken::new();
 
-        let mut policies =
-            policies::Policies::new(ports.policies, client.clone(), folder, wanted, report, reload.clone());
+        let mut policies = policies::Policies::new(
+            ports.policies,
+            client.clone(),
+            folder,
+            wanted,
+            report,
+            reload.clone(),
+        );
         policies.boot().await;
         let introduction = Introduction {
             edge: settings.edge,
@@ -168,7 +180,13 @@ impl Drop for Fleet {
 
 #[async_trait]
 impl PurgePort for Fleet {
-    async fn purge(&self, site: SiteId, path: &str, mode: Mode, key: &str) -> Result<Purged, PurgeRefused> {
+    async fn purge(
+        &self,
+        site: SiteId,
+        path: &str,
+        mode: Mode,
+        key: &str,
+    ) -> Result<Purged, PurgeRefused> {
         let answer = self
             .client
             .purge(message::EdgePurge {
@@ -179,7 +197,10 @@ impl PurgePort for Fleet {
                 path: path.to_owned(),
             })
             .await?;
-        Ok(Purged { id: Some(answer.id), epoch: Some(Epoch(answer.epoch)) })
+        Ok(Purged {
+            id: Some(answer.id),
+            epoch: Some(Epoch(answer.epoch)),
+        })
     }
 }
 

@@ -69,7 +69,17 @@ impl Policies {
         reload: Arc<Notify>,
     ) -> Self {
         let refetch = Backoff::new(REFETCH_FIRST, REFETCH_MAX);
-        Self { port, client, folder, wanted, report, reload, running: None, fetched: None, refetch }
+        Self {
+            port,
+            client,
+            folder,
+            wanted,
+            report,
+            reload,
+            running: None,
+            fetched: None,
+            refetch,
+        }
     }
 
     /// Puts the saved policy in force, if there is one that can be read and built.
@@ -77,14 +87,35 @@ impl Policies {
         let saved = match self.folder.load() {
             Ok(Some(saved)) => saved,
             Ok(None) => return info!("no saved policy: waiting for control"),
-            Err(reason) => return error!(reason, "the saved policy can't be read and is ignored: waiting for control"),
+            Err(reason) => {
+                return error!(
+                    reason,
+                    "the saved policy can't be read and is ignored: waiting for control"
+                );
+            }
         };
-        let SavedPolicy { log, revision, digest, sites, bundle } = saved;
-        let wanted = Wanted { log, target: Target { revision, digest, sites } };
+        let SavedPolicy {
+            log,
+            revision,
+            digest,
+            sites,
+            bundle,
+        } = saved;
+        let wanted = Wanted {
+            log,
+            target: Target {
+                revision,
+                digest,
+                sites,
+            },
+        };
         self.fetched = Some((digest, Arc::new(bundle)));
         match self.install(&wanted).await {
             Ok(()) => info!(revision = revision.0, %digest, "saved policy in force"),
-            Err(failure) => error!(reason = failure.reason, "the saved policy can't be built: waiting for control"),
+            Err(failure) => error!(
+                reason = failure.reason,
+                "the saved policy can't be built: waiting for control"
+            ),
         }
     }
 
@@ -133,9 +164,10 @@ impl Policies {
         };
         let outcome = match brought {
             Ok(()) => self.install(&wanted).await,
-            Err(reason) => {
-                Err(Failure { reason: format!("can't be fetched: {reason}"), again: self.refetch.next() })
-            }
+            Err(reason) => Err(Failure {
+                reason: format!("can't be fetched: {reason}"),
+                again: self.refetch.next(),
+            }),
         };
         match outcome {
             Ok(()) => {
@@ -156,13 +188,27 @@ impl Policies {
     }
 
     async fn install(&mut self, wanted: &Wanted) -> Result<(), Failure> {
-        let Target { revision, digest, sites } = &wanted.target;
-        let failed = |reason| Failure { reason, again: REBUILD_INTERVAL };
-        let bundle = self.bundle(*digest).ok_or_else(|| failed("its files are gone".into()))?;
-        let installed =
-            self.port.install(bundle, SiteIds::from_map(sites.clone()), *revision).await.map_err(failed)?;
+        let Target {
+            revision,
+            digest,
+            sites,
+        } = &wanted.target;
+        let failed = |reason| Failure {
+            reason,
+            again: REBUILD_INTERVAL,
+        };
+        let bundle = self
+            .bundle(*digest)
+            .ok_or_else(|| failed("its files are gone".into()))?;
+        let installed = self
+            .port
+            .install(bundle, SiteIds::from_map(sites.clone()), *revision)
+            .await
+            .map_err(failed)?;
         if installed != *digest {
-            return Err(failed(format!("{installed} was put in force instead of {digest}")));
+            return Err(failed(format!(
+                "{installed} was put in force instead of {digest}"
+            )));
         }
         self.running = Some(wanted.clone());
         self.tell(None);
@@ -170,11 +216,23 @@ impl Policies {
     }
 
     async fn save(&self, wanted: Wanted) {
-        let Some(bundle) = self.bundle(wanted.target.digest) else { return };
+        let Some(bundle) = self.bundle(wanted.target.digest) else {
+            return;
+        };
         let folder = self.folder.clone();
         let saved = tokio::task::spawn_blocking(move || {
-            let Target { revision, digest, sites } = wanted.target;
-            folder.save(&SavedPolicy { log: wanted.log, revision, digest, sites, bundle: (*bundle).clone() })
+            let Target {
+                revision,
+                digest,
+                sites,
+            } = wanted.target;
+            folder.save(&SavedPolicy {
+                log: wanted.log,
+                revision,
+                digest,
+                sites,
+                bundle: (*bundle).clone(),
+            })
         });
         let saved = timeout(REBUILD_INTERVAL, saved).await;
         if let Ok(Ok(Err(error))) = &saved {
@@ -183,7 +241,10 @@ impl Policies {
     }
 
     fn bundle(&self, digest: Digest) -> Option<Arc<Bundle>> {
-        self.fetched.as_ref().filter(|(fetched, _)| *fetched == digest).map(|(_, bundle)| bundle.clone())
+        self.fetched
+            .as_ref()
+            .filter(|(fetched, _)| *fetched == digest)
+            .map(|(_, bundle)| bundle.clone())
     }
 
     fn tell(&self, failed: Option<(&Target, String)>) {
@@ -191,10 +252,20 @@ impl Policies {
             None => (None, String::new()),
             Some((target, reason)) => (Some((target.revision, target.digest)), reason),
         };
-        let cut = (0..=REASON_BYTES_MAX.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+        let cut = (0..=REASON_BYTES_MAX.min(reason.len()))
+            .rev()
+            .find(|&at| reason.is_char_boundary(at))
+            .unwrap_or(0);
         reason.truncate(cut);
-        let running = self.running.as_ref().map(|wanted| (wanted.target.revision, wanted.target.digest));
-        let report = Report { running, failed, reason };
+        let running = self
+            .running
+            .as_ref()
+            .map(|wanted| (wanted.target.revision, wanted.target.digest));
+        let report = Report {
+            running,
+            failed,
+            reason,
+        };
         self.report.send_if_modified(|told| {
             let is_news = *told != report;
             *told = report;

@@ -24,7 +24,12 @@ pub struct EdgePorts {
 pub trait PolicyPort: Send + Sync {
     /// Builds the policy and puts it in force, whole, or says why it can't be built here; then the former one stays.
     /// Returns the digest of what is in force now. May take its time: purges do not wait for it.
-    async fn install(&self, bundle: Arc<Bundle>, sites: SiteIds, revision: Revision) -> Result<Digest, String>;
+    async fn install(
+        &self,
+        bundle: Arc<Bundle>,
+        sites: SiteIds,
+        revision: Revision,
+    ) -> Result<Digest, String>;
 }
 
 /// Obeys purges. Called in the order of the log, from one task; returns when every worker obeys.

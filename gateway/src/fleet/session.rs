@@ -34,6 +34,8 @@ const BATCH_MAX: usize = 64;
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// … and the longest: shorter than a lease, so that a short absence of control isolates no edge.
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
+/// The pause after a stream that can't be trusted.
+const DISTRUST_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after a refusal that only the operator can end.
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
 /// After `Leave`, control has so long to end the stream.
@@ -67,7 +69,15 @@ impl Session {
         reports: watch::Receiver<Report>,
         leave: CancellationToken,
     ) -> Self {
-        Self { link: EdgeLink::new(introduction), client, marks, status, want, reports, leave }
+        Self {
+            link: EdgeLink::new(introduction),
+            client,
+            marks,
+            status,
+            want,
+            reports,
+            leave,
+        }
     }
 
     /// Keeps the stream up until the edge leaves.
@@ -76,7 +86,9 @@ impl Session {
         let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MAX);
         while !leave.is_cancelled() {
             let mut was_live = false;
-            let Err(broken) = self.stream_once(&mut was_live).await else { return };
+            let Err(broken) = self.stream_once(&mut was_live).await else {
+                return;
+            };
             self.link.disconnected();
             self.status.follow(&self.link);
             self.status.count_error(broken.as_str());
@@ -84,9 +96,10 @@ impl Session {
                 backoff.reset();
             }
             let pause = match &broken {
-                Broken::Fault(Fault::Refused { is_final: true, .. }) | Broken::Unauthorised(_) => REFUSED_PAUSE,
-                // A replica that can't be trusted is not asked again at once.
-                Broken::Fault(fault) if fault.is_distrust() => RECONNECT_MAX,
+                Broken::Fault(Fault::Refused { is_final: true, .. }) | Broken::Unauthorised(_) => {
+                    REFUSED_PAUSE
+                }
+                Broken::Fault(fault) if fault.is_distrust() => DISTRUST_PAUSE,
                 _ => backoff.next(),
             };
             tell(&broken, pause, self.link.obeyed());
@@ -151,15 +164,21 @@ impl Session {
                 send(&outgoing, message)?;
             }
         }
-        let incoming = timeout(WELCOME_WITHIN, self.client.attach(ReceiverStream::new(messages)))
-            .await
-            .map_err(|_| Broken::Unreachable(format!("no answer within {WELCOME_WITHIN:?}")))??;
+        let incoming = timeout(
+            WELCOME_WITHIN,
+            self.client.attach(ReceiverStream::new(messages)),
+        )
+        .await
+        .map_err(|_| Broken::Unreachable(format!("no answer within {WELCOME_WITHIN:?}")))??;
         Ok(Stream { outgoing, incoming })
     }
 
     fn take(&mut self, messages: Vec<message::ToEdge>) -> Vec<Action> {
         let now = self.status.now();
-        messages.into_iter().flat_map(|message| self.link.receive(message, now)).collect()
+        messages
+            .into_iter()
+            .flat_map(|message| self.link.receive(message, now))
+            .collect()
     }
 
     /// Carries out actions in their order. Entries that follow each other are acked together.
@@ -181,7 +200,10 @@ impl Session {
                 }
                 Action::Target(target) => {
                     debug!(revision = target.revision.0, digest = %target.digest, "policy target");
-                    let log = applied.last.or(self.link.obeyed()).map(|position| position.log);
+                    let log = applied
+                        .last
+                        .or(self.link.obeyed())
+                        .map(|position| position.log);
                     if let Some(log) = log {
                         self.want.send_replace(Some(Wanted { log, target }));
                     }
@@ -198,7 +220,13 @@ impl Session {
 
     /// Fetches that begin from now on may be stamped with what was applied, and control may know.
     fn settle(&mut self, applied: &mut Applied, stream: &Stream) -> Result<(), Broken> {
-        let Applied { last: Some(position), entries } = std::mem::take(applied) else { return Ok(()) };
+        let Applied {
+            last: Some(position),
+            entries,
+        } = std::mem::take(applied)
+        else {
+            return Ok(());
+        };
         self.marks.obey(&position);
         self.status.count_entries(entries);
         for action in self.link.applied(&position) {
@@ -220,7 +248,9 @@ impl Session {
         let ended = async { while let Some(Ok(_)) = stream.incoming.next().await {} };
         match timeout(GOODBYE_WITHIN, ended).await {
             Ok(()) => info!("left the fleet"),
-            Err(_) => warn!("left without an answer of control; `latencify edge remove` takes this edge out"),
+            Err(_) => warn!(
+                "left without an answer of control; `latencify edge remove` takes this edge out"
+            ),
         }
     }
 }
@@ -239,7 +269,9 @@ impl Applied {
 }
 
 /// What has come by now, at least one message, and the end if that came too.
-async fn next_batch(incoming: &mut Streaming<message::ToEdge>) -> (Vec<message::ToEdge>, Option<Broken>) {
+async fn next_batch(
+    incoming: &mut Streaming<message::ToEdge>,
+) -> (Vec<message::ToEdge>, Option<Broken>) {
     let mut messages = Vec::new();
     let mut next = Some(incoming.next().await);
     while let Some(came) = next {
@@ -256,7 +288,10 @@ async fn next_batch(incoming: &mut Streaming<message::ToEdge>) -> (Vec<message::
     (messages, None)
 }
 
-fn send(outgoing: &mpsc::Sender<message::FromEdge>, message: message::FromEdge) -> Result<(), Broken> {
+fn send(
+    outgoing: &mpsc::Sender<message::FromEdge>,
+    message: message::FromEdge,
+) -> Result<(), Broken> {
     match outgoing.try_send(message) {
         Ok(()) => Ok(()),
         Err(mpsc::error::TrySendError::Full(_)) => Err(Broken::Stalled),

@@ -49,9 +49,9 @@ impl JoinToken {
 
     /// The value of `authorization`.
     pub(super) fn bearer(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, FleetError> {
-        let mut value: MetadataValue<_> = format!("Bearer {}", self.0)
-            .parse()
-            .map_err(|_| FleetError::Settings("the join token has characters that no token has".into()))?;
+        let mut value: MetadataValue<_> = format!("Bearer {}", self.0).parse().map_err(|_| {
+            FleetError::Settings("the join token has characters that no token has".into())
+        })?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -67,7 +67,9 @@ impl Settings {
     /// A channel to control, connected when it is first used.
     pub(super) fn channel(&self) -> Result<Channel, FleetError> {
         let url = check_url(&self.control)?;
-        let bad = |error: tonic::transport::Error| FleetError::Settings(format!("control {url}: {error}"));
+        let bad = |error: tonic::transport::Error| {
+            FleetError::Settings(format!("control {url}: {error}"))
+        };
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .map_err(bad)?
             .connect_timeout(CONNECT_WITHIN)
@@ -76,7 +78,9 @@ impl Settings {
             .keep_alive_timeout(PING_WITHIN)
             .keep_alive_while_idle(true);
         if url.scheme() == "https" {
-            endpoint = endpoint.tls_config(tls(self.control_ca.as_deref())?).map_err(bad)?;
+            endpoint = endpoint
+                .tls_config(tls(self.control_ca.as_deref())?)
+                .map_err(bad)?;
         }
         Ok(endpoint.connect_lazy())
     }
@@ -98,7 +102,9 @@ fn check_url(text: &str) -> Result<Url, FleetError> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback => Ok(url),
-        "http" => refuse("http:// is for loopback only; use https:// and, for a CA of your own, --control-ca"),
+        "http" => refuse(
+            "http:// is for loopback only; use https:// and, for a CA of your own, --control-ca",
+        ),
         _ => refuse("http:// and https:// are supported"),
     }
 }
@@ -107,7 +113,8 @@ fn tls(ca: Option<&Path>) -> Result<ClientTlsConfig, FleetError> {
     let Some(path) = ca else {
         return Ok(ClientTlsConfig::new().with_native_roots());
     };
-    let pem = fs::read(path).map_err(|error| FleetError::Settings(format!("control CA {}: {error}", path.display())))?;
+    let pem = fs::read(path)
+        .map_err(|error| FleetError::Settings(format!("control CA {}: {error}", path.display())))?;
     Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 

@@ -67,7 +67,9 @@ impl StateFolder {
     /// Opens the folder, making it if need be. Policies may hold secrets: only this user may read it.
     pub fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     /// The saved policy; none: nothing was saved yet. A file that can't be trusted is an error that says why.
@@ -91,7 +93,12 @@ impl StateFolder {
     pub fn save(&self, saved: &SavedPolicy) -> io::Result<()> {
         let text = write(saved)?;
         let new = self.path.join(NEW_FILE);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&new, self.path.join(FILE))?;
@@ -116,11 +123,17 @@ fn read(text: &[u8]) -> Result<SavedPolicy, String> {
     }
     let found: Found = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if found.format != FORMAT {
-        return Err(format!("format {} is of another version of this program; this one writes {FORMAT}", found.format));
+        return Err(format!(
+            "format {} is of another version of this program; this one writes {FORMAT}",
+            found.format
+        ));
     }
     let digest = found.bundle.digest();
     if digest != found.digest {
-        return Err(format!("its files have the digest {digest}, but {} was saved", found.digest));
+        return Err(format!(
+            "its files have the digest {digest}, but {} was saved",
+            found.digest
+        ));
     }
     Ok(SavedPolicy {
         log: found.log,
@@ -157,10 +170,16 @@ mod tests {
         let state = StateFolder::open(&path).unwrap();
         assert_eq!(state.load(), Ok(None));
         state.save(&saved()).unwrap();
-        let newer = SavedPolicy { revision: Revision(4), ..saved() };
+        let newer = SavedPolicy {
+            revision: Revision(4),
+            ..saved()
+        };
         state.save(&newer).unwrap();
         assert_eq!(StateFolder::open(&path).unwrap().load(), Ok(Some(newer)));
-        let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(names, [FILE], "nothing temporary is left");
     }
 

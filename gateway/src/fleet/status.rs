@@ -60,7 +60,13 @@ pub enum Broken {
 
 impl Broken {
     /// Names that are not [`Fault`]'s.
-    const NAMES: [&'static str; 5] = ["unreachable", "unauthorised", "stream_broken", "closed", "stalled"];
+    const NAMES: [&'static str; 5] = [
+        "unreachable",
+        "unauthorised",
+        "stream_broken",
+        "closed",
+        "stalled",
+    ];
 
     /// Its stable name, in logs and metrics.
     pub fn as_str(&self) -> &'static str {
@@ -81,7 +87,9 @@ impl std::convert::From<tonic::Status> for Broken {
         let said = status.message().to_owned();
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Self::Unauthorised(said),
-            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable(FleetError::describe(&status)),
+            Code::Unavailable | Code::DeadlineExceeded => {
+                Self::Unreachable(FleetError::describe(&status))
+            }
             _ => Self::Stream(FleetError::describe(&status)),
         }
     }
@@ -170,7 +178,11 @@ impl Status {
             lease_until: state.lease_until.map(|until| self.at(until)),
             entries: self.entries.load(Relaxed),
             streams: state.streams,
-            errors: self.errors.iter().map(|(name, counter)| (*name, counter.load(Relaxed))).collect(),
+            errors: self
+                .errors
+                .iter()
+                .map(|(name, counter)| (*name, counter.load(Relaxed)))
+                .collect(),
         }
     }
 }
