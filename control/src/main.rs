@@ -1,2 +1,47 @@
-//! placeholder
-fn main() {}
+//! `latencify-control`: settings → build → run → drain.
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use latencify_control::{
+    run,
+    settings::{LogForm, Settings},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings = Settings::parse();
+    tell(settings.log);
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+
+    let running = tokio::select! {
+        running = run::start(&settings) => running?,
+        () = interrupted(&mut terminate) => return Ok(()),
+    };
+    running.tell_tokens()?;
+    tracing::info!(api = %running.api, fleet = %running.fleet, admin = %running.admin, "control serves");
+    interrupted(&mut terminate).await;
+    tracing::info!("control stops: what is under way is finished");
+    running.stop().await;
+    Ok(())
+}
+
+async fn interrupted(terminate: &mut tokio::signal::unix::Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn tell(form: LogForm) {
+    let filter = EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new("info,librdkafka=warn,rdkafka=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match form {
+        LogForm::Text => log.init(),
+        LogForm::Json => log.json().init(),
+    }
+}

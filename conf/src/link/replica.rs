@@ -182,7 +182,10 @@ pub struct Replica {
 impl Replica {
     /// A stream that has just been opened.
     pub fn new(terms: Terms) -> Self {
-        Self { terms, state: State::AwaitingHello }
+        Self {
+            terms,
+            state: State::AwaitingHello,
+        }
     }
 
     /// The last position that was sent; none unless the edge has been welcomed.
@@ -196,15 +199,23 @@ impl Replica {
     /// Takes one message of the edge. `head` is the replica's newest accepted epoch, told in heartbeat answers.
     pub fn receive(&mut self, message: message::FromEdge, head: Epoch) -> Vec<Action> {
         let Some(message) = message.message else {
-            return self.refuse(End::BadMessage, "an empty message, or one of a newer protocol: upgrade control");
+            return self.refuse(
+                End::BadMessage,
+                "an empty message, or one of a newer protocol: upgrade control",
+            );
         };
         match (self.state.clone(), message) {
             (State::Over, _) => Vec::new(),
             (State::AwaitingHello, From::Hello(hello)) => self.hello(hello),
-            (State::AwaitingHello, _) => self.refuse(End::BadMessage, "the first message must be Hello"),
+            (State::AwaitingHello, _) => {
+                self.refuse(End::BadMessage, "the first message must be Hello")
+            }
             (_, From::Hello(_)) => self.refuse(End::BadMessage, "Hello is said once a stream"),
             (_, From::Heartbeat(beat)) => {
-                vec![send(To::Heartbeat(message::HeartbeatAnswer { sequence: beat.sequence, head: head.0 }))]
+                vec![send(To::Heartbeat(message::HeartbeatAnswer {
+                    sequence: beat.sequence,
+                    head: head.0,
+                }))]
             }
             (_, From::Policy(report)) => match read_report(report) {
                 Ok(report) => vec![Action::Reported(report)],
@@ -214,7 +225,9 @@ impl Replica {
                 self.state = State::Over;
                 vec![Action::Left, Action::End(End::Left)]
             }
-            (State::Live { sent, acked }, From::Ack(ack)) => self.ack(sent, acked, Epoch(ack.epoch)),
+            (State::Live { sent, acked }, From::Ack(ack)) => {
+                self.ack(sent, acked, Epoch(ack.epoch))
+            }
             (State::AwaitingAdmission { .. }, From::Ack(_)) => {
                 self.refuse(End::BadMessage, "an ack before the Welcome acks nothing")
             }
@@ -226,7 +239,11 @@ impl Replica {
         let State::AwaitingAdmission { position } = self.state else {
             return Vec::new();
         };
-        let Admission { head, known, target } = admission;
+        let Admission {
+            head,
+            known,
+            target,
+        } = admission;
         let same_log = position.filter(|position| position.log == head.log);
         if let Some(ahead) = same_log.filter(|position| position.epoch > head.epoch) {
             let reason = format!(
@@ -257,9 +274,16 @@ impl Replica {
             return Vec::new();
         };
         if accepted.previous != sent {
-            return self.end(End::ChainBroken, "the next entry does not follow the last one sent".into(), false);
+            return self.end(
+                End::ChainBroken,
+                "the next entry does not follow the last one sent".into(),
+                false,
+            );
         }
-        self.state = State::Live { sent: accepted.position, acked };
+        self.state = State::Live {
+            sent: accepted.position,
+            acked,
+        };
         vec![send(To::Delivery(message::Delivery {
             previous_epoch: accepted.previous.epoch.0,
             previous_hash: Bytes::copy_from_slice(&accepted.previous.hash.0),
@@ -280,7 +304,13 @@ impl Replica {
     /// Ends the stream for a reason that the driver knows.
     pub fn end(&mut self, end: End, reason: String, is_final: bool) -> Vec<Action> {
         self.state = State::Over;
-        vec![send(To::Refusal(message::Refusal { reason, r#final: is_final })), Action::End(end)]
+        vec![
+            send(To::Refusal(message::Refusal {
+                reason,
+                r#final: is_final,
+            })),
+            Action::End(end),
+        ]
     }
 
     fn refuse(&mut self, end: End, reason: &str) -> Vec<Action> {
@@ -289,14 +319,22 @@ impl Replica {
 
     fn hello(&mut self, hello: message::Hello) -> Vec<Action> {
         if hello.protocol != PROTOCOL {
-            let older = if hello.protocol < PROTOCOL { "the edge" } else { "control" };
-            let reason =
-                format!("the edge speaks protocol {}, control speaks {PROTOCOL}: upgrade {older}", hello.protocol);
+            let older = if hello.protocol < PROTOCOL {
+                "the edge"
+            } else {
+                "control"
+            };
+            let reason = format!(
+                "the edge speaks protocol {}, control speaks {PROTOCOL}: upgrade {older}",
+                hello.protocol
+            );
             return self.end(End::ProtocolMismatch, reason, true);
         }
         match read_hello(hello) {
             Ok(peer) => {
-                self.state = State::AwaitingAdmission { position: peer.position };
+                self.state = State::AwaitingAdmission {
+                    position: peer.position,
+                };
                 vec![Action::Admit(peer)]
             }
             Err(what) => self.refuse(End::BadMessage, what),
@@ -305,7 +343,10 @@ impl Replica {
 
     fn ack(&mut self, sent: Position, acked: Epoch, epoch: Epoch) -> Vec<Action> {
         if epoch > sent.epoch {
-            let reason = format!("the edge acks {epoch}, but was sent nothing after {}", sent.epoch);
+            let reason = format!(
+                "the edge acks {epoch}, but was sent nothing after {}",
+                sent.epoch
+            );
             return self.end(End::AckAhead, reason, true);
         }
         if epoch <= acked {
@@ -335,11 +376,16 @@ pub fn read_position(position: &message::Position) -> Option<Position> {
 }
 
 fn send(message: To) -> Action {
-    Action::Send(message::ToEdge { message: Some(message) })
+    Action::Send(message::ToEdge {
+        message: Some(message),
+    })
 }
 
 fn write_target(target: &Target) -> To {
-    let site = |(name, id): (&String, &SiteId)| message::policy_target::Site { name: name.clone(), id: id.0 };
+    let site = |(name, id): (&String, &SiteId)| message::policy_target::Site {
+        name: name.clone(),
+        id: id.0,
+    };
     To::Target(message::PolicyTarget {
         revision: target.revision.0,
         digest: Bytes::copy_from_slice(&target.digest.0),
@@ -358,10 +404,17 @@ fn read_hello(hello: message::Hello) -> Result<Peer, &'static str> {
     }
     let position = match &hello.position {
         None => None,
-        Some(position) => Some(read_position(position).ok_or("a position is a log of 16 and a hash of 32 bytes")?),
+        Some(position) => Some(
+            read_position(position).ok_or("a position is a log of 16 and a hash of 32 bytes")?,
+        ),
     };
     let long = |text: &String| text.len() > ABOUT_BYTES_MAX;
-    if hello.about.len() > ABOUT_MAX || hello.about.iter().any(|(name, value)| long(name) || long(value)) {
+    if hello.about.len() > ABOUT_MAX
+        || hello
+            .about
+            .iter()
+            .any(|(name, value)| long(name) || long(value))
+    {
         return Err("an edge says at most 32 things of itself, of 500 bytes each");
     }
     if long(&hello.version) {
@@ -379,16 +432,23 @@ fn read_hello(hello: message::Hello) -> Result<Peer, &'static str> {
 /// Whether an edge may be called so: it is a path segment of the API and a label of metrics.
 pub fn is_edge_name(name: &str) -> bool {
     (1..=EDGE_NAME_CHARS_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 fn read_report(report: message::PolicyReport) -> Result<Report, &'static str> {
     let digest = |bytes: &[u8], revision: u64| match bytes {
         [] => Ok(None),
-        bytes => read_digest(bytes).map(|digest| Some((Revision(revision), digest))).ok_or("a digest is 32 bytes"),
+        bytes => read_digest(bytes)
+            .map(|digest| Some((Revision(revision), digest)))
+            .ok_or("a digest is 32 bytes"),
     };
     let mut reason = report.reason;
-    let cut = (0..=REASON_BYTES_MAX.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+    let cut = (0..=REASON_BYTES_MAX.min(reason.len()))
+        .rev()
+        .find(|&at| reason.is_char_boundary(at))
+        .unwrap_or(0);
     reason.truncate(cut);
     Ok(Report {
         running: digest(&report.running, report.revision)?,

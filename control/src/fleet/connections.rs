@@ -1,0 +1,76 @@
+//! Which process has a stream to this replica.
+
+use crate::observe::metrics::Metrics;
+use latencify_conf::change::ProcessId;
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+/// The open streams. A clone sees the same.
+#[derive(Clone)]
+pub struct Connections {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    open: Mutex<HashMap<ProcessId, (u64, CancellationToken)>>,
+    next: AtomicU64,
+    metrics: Metrics,
+}
+
+/// An open stream; it is closed when this is dropped.
+pub struct Connection {
+    connections: Connections,
+    process: ProcessId,
+    number: u64,
+    /// Cancelled when a newer stream of the same process takes over, or the process is taken out of the roster.
+    pub replaced: CancellationToken,
+}
+
+impl Connections {
+    /// No stream yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { inner: Arc::new(Inner { open: Mutex::default(), next: AtomicU64::new(0), metrics }) }
+    }
+
+    /// Notes a stream. An older one of the same process ends: the edge has given it up, whether we noticed or not.
+    pub fn open(&self, process: ProcessId) -> Connection {
+        let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        let replaced = CancellationToken::new();
+        let mut open = self.inner.open.lock();
+        if let Some((_, older)) = open.insert(process, (number, replaced.clone())) {
+            older.cancel();
+        }
+        self.inner.metrics.connected(open.len());
+        drop(open);
+        Connection { connections: self.clone(), process, number, replaced }
+    }
+
+    /// Whether a process has a stream here.
+    pub fn is_open(&self, process: ProcessId) -> bool {
+        self.inner.open.lock().contains_key(&process)
+    }
+
+    /// Ends the stream of a process.
+    pub fn close(&self, process: ProcessId) {
+        if let Some((_, stream)) = self.inner.open.lock().get(&process) {
+            stream.cancel();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut open = self.connections.inner.open.lock();
+        if open.get(&self.process).is_some_and(|(number, _)| *number == self.number) {
+            open.remove(&self.process);
+        }
+        self.connections.inner.metrics.connected(open.len());
+    }
+}

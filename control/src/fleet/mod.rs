@@ -1,0 +1,73 @@
+//! The fleet: edge processes on their streams, what they said, and the receipts that follow from it.
+//!
+//! # Characters
+//! - [`session`]: one stream. It drives conf's [`Replica`](latencify_conf::link::replica::Replica), which decides what
+//!   is said; the session moves bytes, asks the store and keeps time.
+//! - [`Tail`]: the newest accepted entries in memory; live sessions read from it, slow ones fall back to the store.
+//! - [`Connections`]: which process has a stream here. The newest stream of a process wins.
+//! - [`Said`](said::SaidByEdges): acks and policy reports, in memory at once and in the store a moment later.
+//! - [`receipts`]: the roster at a purge's epoch against what was said.
+//! - [`server`]: the gRPC face of all that, behind the join token.
+//!
+//! # What must hold
+//! - A process is in the roster, through the log and folded, before its `Welcome`: whatever is accepted after that is
+//!   either before its start or delivered to it, so no receipt forgets an edge that serves.
+//! - A broken stream changes nothing about the roster: only a clean `Leave` or the operator takes a process out.
+//! - Nothing here grows with a slow edge: a session holds one position and a bounded queue of messages.
+//!
+//! # Rejected
+//! - *A broadcast channel of deliveries*: a lagging receiver loses entries and must then read the store anyway; reading
+//!   by position is the one path that is always right.
+//! - *Writing acks to the database as they come*: a purge's receipt would wait for a disk on the way back too. Acks are
+//!   cumulative and are said again by `Hello`, so losing the last second of them loses nothing.
+
+mod connections;
+pub mod receipts;
+pub mod said;
+pub mod server;
+mod session;
+mod tail;
+
+pub use connections::Connections;
+pub use said::SaidByEdges;
+pub use tail::Tail;
+
+use crate::{fold::driver::Fold, observe::metrics::Metrics, store::Store, writer::Writer};
+use latencify_conf::link::replica::Terms;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Cut off for longer, an edge is isolated. Milliseconds.
+pub const LEASE_MS: u32 = 10_000;
+/// How often an edge says that it lives. Milliseconds.
+pub const HEARTBEAT_MS: u32 = 2_000;
+
+/// Everything that sessions share.
+#[derive(Clone)]
+pub struct Fleet {
+    /// The fold's state and the newest entries.
+    pub fold: Fold,
+    /// Older entries and policies.
+    pub store: Store,
+    /// Joins and leaves.
+    pub writer: Writer,
+    /// The newest entries.
+    pub tail: Tail,
+    /// Who is connected.
+    pub connections: Connections,
+    /// What edges said.
+    pub said: SaidByEdges,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Ends every session.
+    pub stop: CancellationToken,
+    /// The sessions that run.
+    pub sessions: TaskTracker,
+    /// This replica's name, for people.
+    pub replica: String,
+}
+
+impl Fleet {
+    fn terms(&self) -> Terms {
+        Terms { lease_ms: LEASE_MS, heartbeat_ms: HEARTBEAT_MS, replica: self.replica.clone() }
+    }
+}

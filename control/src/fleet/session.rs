@@ -1,0 +1,290 @@
+//! One edge's stream, driven: bytes in and out, the store asked, time kept. What is said, the
+//! [`Replica`] decides.
+
+use super::{Fleet, LEASE_MS, connections::Connection};
+use crate::{
+    fold::State,
+    store::{StoreError, folding::Settled},
+    writer::WriteError,
+};
+use latencify_conf::{
+    change::{Change, LeaveReason, Position, ProcessId, Revision},
+    link::{
+        message::{FromEdge, ToEdge},
+        replica::{Accepted, Action, Admission, End, Peer, Replica, Target},
+    },
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, sync::watch, time::Instant};
+use tonic::{Status, Streaming};
+
+/// Messages that wait to be sent before the session stops reading from the edge.
+const QUEUE_MAX: usize = 128;
+/// Entries that are read from the store at a time.
+const READ_MAX: u64 = 64;
+/// An edge that says nothing for so long is gone: its lease is over.
+const SILENCE_MAX: Duration = Duration::from_millis(LEASE_MS as u64);
+/// How long what was said last may take to go out.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// Where a session's messages go.
+pub type Outbound = mpsc::Sender<Result<ToEdge, Status>>;
+
+/// Drives one stream to its end.
+pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound) {
+    let state = fleet.fold.subscribe();
+    let mut session = Session {
+        machine: Replica::new(fleet.terms()),
+        fleet,
+        outbound,
+        state,
+        queue: VecDeque::new(),
+        member: None,
+        target: None,
+        ended: None,
+    };
+    let broke = session.serve(inbound).await;
+    session.farewell().await;
+    session.fleet.metrics.stream_ended(session.ended);
+    if let Some(member) = &session.member {
+        let end = session.ended.map_or("broken", End::as_str);
+        let detail = broke.map(|status| status.message().to_owned()).unwrap_or_default();
+        tracing::info!(edge = member.edge, process = %member.process, end, detail, "an edge's stream has ended");
+    }
+}
+
+struct Session {
+    fleet: Fleet,
+    machine: Replica,
+    outbound: Outbound,
+    state: watch::Receiver<Arc<State>>,
+    /// Waits to be sent: answers, and the deliveries of one read.
+    queue: VecDeque<ToEdge>,
+    member: Option<Member>,
+    /// The revision that the edge was last told to run.
+    target: Option<Revision>,
+    ended: Option<End>,
+}
+
+struct Member {
+    edge: String,
+    process: ProcessId,
+    connection: Connection,
+}
+
+/// What woke a session.
+enum Woken {
+    Heard(Result<Option<FromEdge>, Status>),
+    CanSend,
+    StateChanged,
+    Replaced,
+    Silent,
+    Stopping,
+    Gone,
+}
+
+impl Session {
+    async fn serve(&mut self, mut inbound: Streaming<FromEdge>) -> Option<Status> {
+        let mut heard = Instant::now();
+        while self.ended.is_none() {
+            if let Err(error) = self.read_on().await {
+                self.give_up(&error);
+                continue;
+            }
+            match self.wake(&mut inbound, heard).await {
+                Woken::Heard(Ok(Some(message))) => {
+                    heard = Instant::now();
+                    let head = self.state.borrow().position.epoch;
+                    let actions = self.machine.receive(message, head);
+                    self.carry_out(actions).await;
+                }
+                Woken::Heard(Ok(None)) | Woken::Gone => return None,
+                Woken::Heard(Err(status)) => return Some(status),
+                Woken::CanSend => {
+                    if let Some(message) = self.queue.pop_front() {
+                        // There is room, and if the edge is gone the next look says so.
+                        let _ = self.outbound.try_send(Ok(message));
+                    }
+                }
+                Woken::StateChanged => self.state_changed(),
+                Woken::Replaced => return Some(Status::aborted("a newer stream of this process took over")),
+                Woken::Silent => return Some(Status::deadline_exceeded("the edge was silent for longer than its lease")),
+                Woken::Stopping => return Some(Status::unavailable("this replica stops")),
+            }
+        }
+        None
+    }
+
+    async fn wake(&mut self, inbound: &mut Streaming<FromEdge>, heard: Instant) -> Woken {
+        let replaced = self.member.as_ref().map(|member| member.connection.replaced.clone());
+        let replaced = async {
+            match replaced {
+                Some(replaced) => replaced.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            room = self.outbound.reserve(), if !self.queue.is_empty() => match room {
+                Ok(_) => Woken::CanSend,
+                Err(_) => Woken::Gone,
+            },
+            message = inbound.message(), if self.queue.len() < QUEUE_MAX => Woken::Heard(message),
+            changed = self.state.changed() => if changed.is_ok() { Woken::StateChanged } else { Woken::Stopping },
+            () = self.outbound.closed() => Woken::Gone,
+            () = replaced => Woken::Replaced,
+            () = tokio::time::sleep_until(heard + SILENCE_MAX) => Woken::Silent,
+            () = self.fleet.stop.cancelled() => Woken::Stopping,
+        }
+    }
+
+    /// Queues the next deliveries, once the last ones are out.
+    async fn read_on(&mut self) -> Result<(), StoreError> {
+        let Some(sent) = self.machine.sent().filter(|_| self.queue.is_empty()) else {
+            return Ok(());
+        };
+        if self.state.borrow().position.epoch <= sent.epoch {
+            return Ok(());
+        }
+        for accepted in self.next_entries(&sent).await? {
+            let actions = self.machine.deliver(&accepted);
+            self.queue_messages(actions);
+        }
+        Ok(())
+    }
+
+    async fn next_entries(&self, sent: &Position) -> Result<Vec<Arc<Accepted>>, StoreError> {
+        match self.fleet.tail.after(sent) {
+            Some(entries) => Ok(entries),
+            None => self.fleet.store.accepted_after(sent.log, sent.epoch, READ_MAX).await,
+        }
+    }
+
+    async fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Admit(peer) => self.admit(peer).await,
+                Action::Acked(epoch) => self.acked(epoch),
+                Action::Reset => self.for_member(|fleet, process| fleet.said.reset(process)),
+                Action::Reported(report) => self.for_member(|fleet, process| fleet.said.reported(process, report)),
+                Action::Left => self.leave().await,
+                said @ (Action::Send(_) | Action::End(_)) => self.queue_messages(vec![said]),
+            }
+        }
+    }
+
+    fn queue_messages(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send(message) => self.queue.push_back(message),
+                Action::End(end) => self.ended = Some(end),
+                _ => {}
+            }
+        }
+    }
+
+    fn for_member(&self, act: impl FnOnce(&Fleet, ProcessId)) {
+        if let Some(member) = &self.member {
+            act(&self.fleet, member.process);
+        }
+    }
+
+    fn acked(&self, epoch: latencify_conf::change::Epoch) {
+        self.for_member(|fleet, process| {
+            fleet.said.acked(process, epoch);
+            if let Some(accepted) = fleet.tail.accepted_at(epoch) {
+                fleet.metrics.acked(accepted.elapsed());
+            }
+        });
+    }
+
+    /// Sees that a peer is in the roster and welcomes it. Nothing of what it says is believed before that.
+    async fn admit(&mut self, peer: Peer) {
+        let admitted = match self.join(&peer).await {
+            Ok(()) => self.admission(&peer).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let admission = match admitted {
+            Ok(admission) => admission,
+            Err(error) => return self.give_up(&error),
+        };
+        self.fleet.said.greeted(peer.process, &peer.version);
+        let connection = self.fleet.connections.open(peer.process);
+        tracing::info!(edge = peer.edge, process = %peer.process, version = peer.version, "an edge is connected");
+        self.member = Some(Member { edge: peer.edge, process: peer.process, connection });
+        self.target = admission.target.as_ref().map(|target| target.revision);
+        let actions = self.machine.admit(admission);
+        Box::pin(self.carry_out(actions)).await;
+    }
+
+    async fn join(&self, peer: &Peer) -> Result<(), WriteError> {
+        if self.fleet.fold.state().roster.contains_key(&peer.process) {
+            return Ok(());
+        }
+        let change =
+            Change::EdgeJoined { process: peer.process, edge: peer.edge.clone(), about: peer.about.clone() };
+        // A conflict says that it is in the roster already: two streams of one process raced.
+        let _: Settled = self.fleet.writer.write(&format!("edge:{}", peer.edge), None, change).await?;
+        Ok(())
+    }
+
+    async fn admission(&mut self, peer: &Peer) -> Result<Admission, StoreError> {
+        let state = self.state.borrow_and_update().clone();
+        let known = match peer.position {
+            Some(position) if position.log == state.position.log && position.epoch <= state.position.epoch => {
+                self.fleet.store.position_at(position.log, position.epoch).await?
+            }
+            _ => None,
+        };
+        Ok(Admission { head: state.position, known, target: target(&state) })
+    }
+
+    /// Tells a live edge of a new head policy, and ends the stream of one that was taken out of the roster.
+    fn state_changed(&mut self) {
+        let state = self.state.borrow_and_update().clone();
+        let Some(member) = &self.member else { return };
+        if !state.roster.contains_key(&member.process) {
+            let reason = "the operator took this process out of the fleet: restart it to join again".to_owned();
+            let actions = self.machine.end(End::Removed, reason, true);
+            return self.queue_messages(actions);
+        }
+        if let Some(target) = target(&state).filter(|target| Some(target.revision) != self.target) {
+            self.target = Some(target.revision);
+            let actions = self.machine.target(&target);
+            self.queue_messages(actions);
+        }
+    }
+
+    async fn leave(&mut self) {
+        let Some(member) = &self.member else { return };
+        let (edge, process) = (member.edge.clone(), member.process);
+        let change = Change::EdgeLeft { process, why: LeaveReason::Stopped };
+        if let Err(error) = self.fleet.writer.write(&format!("edge:{edge}"), None, change).await {
+            tracing::warn!(edge, %process, %error, "an edge stopped, but could not be taken out of the roster: `latencify edge remove` does it");
+        }
+    }
+
+    fn give_up(&mut self, error: &dyn std::fmt::Display) {
+        tracing::warn!(%error, "an edge's stream can't go on");
+        let actions = self.machine.end(End::ReplicaFailed, format!("this replica can't serve the stream: {error}"), false);
+        self.queue_messages(actions);
+    }
+
+    /// What was said last still goes out, if the edge takes it.
+    async fn farewell(&mut self) {
+        let send = async {
+            for message in self.queue.drain(..) {
+                if self.outbound.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // An edge that takes nothing any more has nothing to be told.
+        let _ = tokio::time::timeout(FAREWELL_MAX, send).await;
+    }
+}
+
+/// The policy that the fleet should run.
+fn target(state: &State) -> Option<Target> {
+    let head = state.head.as_ref()?;
+    Some(Target { revision: head.revision, digest: head.digest, sites: head.sites.clone() })
+}

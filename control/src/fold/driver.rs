@@ -1,0 +1,208 @@
+//! Drives the fold: reads the log, folds each batch in one transaction, publishes what came of it, answers who waits.
+
+use super::State;
+use crate::{
+    fleet::Tail,
+    log::{ChangeLog, LogError, Record},
+    observe::metrics::Metrics,
+    store::{
+        Store, StoreError,
+        folding::{FoldError, Settled},
+    },
+};
+use latencify_conf::change::Epoch;
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Writers that wait for their entry's fold; a further one is told to come back.
+const WAITERS_MAX: usize = 4096;
+/// How long a read of the log waits for something to come.
+const READ_WAIT: Duration = Duration::from_secs(1);
+/// Between two attempts after the log or the store failed: doubled from the first to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How the fold fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It follows the log.
+    Following,
+    /// The log or the store fails; it tries again.
+    Retrying(String),
+    /// An entry can't be understood; nothing after it is folded until another version of this program is started.
+    Stopped(String),
+}
+
+/// The fold as the rest of the program sees it.
+#[derive(Clone)]
+pub struct Fold {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: watch::Sender<Arc<State>>,
+    health: watch::Sender<Health>,
+    waiters: Mutex<HashMap<Uuid, oneshot::Sender<Settled>>>,
+    tail: Tail,
+}
+
+/// A writer's place in the queue for its entry's fold; given up when dropped.
+pub struct Waiter {
+    shared: Arc<Shared>,
+    id: Uuid,
+    settled: oneshot::Receiver<Settled>,
+}
+
+impl Fold {
+    /// A fold that stands where the store stands.
+    pub fn new(state: State, tail: Tail) -> Self {
+        let shared = Shared {
+            state: watch::Sender::new(Arc::new(state)),
+            health: watch::Sender::new(Health::Following),
+            waiters: Mutex::default(),
+            tail,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The state after the newest folded entry.
+    pub fn state(&self) -> Arc<State> {
+        self.shared.state.borrow().clone()
+    }
+
+    /// Follows the state.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<State>> {
+        self.shared.state.subscribe()
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> Health {
+        self.shared.health.borrow().clone()
+    }
+
+    /// Waits until an epoch is folded, at most `wait`; says whether it is.
+    pub async fn reaches(&self, epoch: Epoch, wait: Duration) -> bool {
+        let mut state = self.subscribe();
+        let reached = state.wait_for(|state| state.applied >= epoch);
+        matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
+    }
+
+    /// Reserves a place for an entry that is about to be appended; none when too many wait.
+    pub fn expect(&self, id: Uuid) -> Option<Waiter> {
+        let (sender, settled) = oneshot::channel();
+        let mut waiters = self.shared.waiters.lock();
+        if waiters.len() >= WAITERS_MAX {
+            return None;
+        }
+        waiters.insert(id, sender);
+        drop(waiters);
+        Some(Waiter { shared: self.shared.clone(), id, settled })
+    }
+
+    /// Follows the log until `stop`, or until an entry can't be understood.
+    pub async fn run(self, log: Arc<dyn ChangeLog>, store: Store, metrics: Metrics, stop: CancellationToken) {
+        let mut state = State::clone(&self.state());
+        let mut backoff = BACKOFF.0;
+        loop {
+            let follow = self.follow(&*log, &store, &metrics, &mut state, &mut backoff);
+            let error = tokio::select! {
+                () = stop.cancelled() => return,
+                error = follow => error,
+            };
+            if let Ended::NotUnderstood(error) = &error {
+                tracing::error!(%error, "the fold has stopped: nothing after this entry is folded; start the version that wrote it");
+                self.set_health(Health::Stopped(error.to_string()));
+                return stop.cancelled().await;
+            }
+            tracing::warn!(%error, retry_in_ms = backoff.as_millis() as u64, "the fold is held up");
+            self.set_health(Health::Retrying(error.to_string()));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF.1),
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        log: &dyn ChangeLog,
+        store: &Store,
+        metrics: &Metrics,
+        state: &mut State,
+        backoff: &mut Duration,
+    ) -> Ended {
+        let mut reader = match log.reader(state.applied).await {
+            Ok(reader) => reader,
+            Err(error) => return Ended::Log(error),
+        };
+        loop {
+            let records = match reader.next(READ_WAIT).await {
+                Ok(records) => records,
+                Err(error) => return Ended::Log(error),
+            };
+            *backoff = BACKOFF.0;
+            self.set_health(Health::Following);
+            if records.is_empty() {
+                continue;
+            }
+            if let Err(ended) = self.fold(store, metrics, state, &records).await {
+                return ended;
+            }
+        }
+    }
+
+    async fn fold(
+        &self,
+        store: &Store,
+        metrics: &Metrics,
+        state: &mut State,
+        records: &[Record],
+    ) -> Result<(), Ended> {
+        let batch = store.fold(state, records).await.map_err(Ended::Store)?;
+        metrics.folded(state.applied, batch.settled.iter().map(|settled| settled.folded.outcome));
+        self.shared.tail.extend(batch.settled.iter().filter_map(|settled| settled.accepted.clone()));
+        self.shared.state.send_replace(Arc::new(state.clone()));
+        let mut waiters = self.shared.waiters.lock();
+        for settled in batch.settled {
+            if let Some(waiter) = waiters.remove(&settled.entry.id) {
+                // Who gave up waiting has dropped its end.
+                let _ = waiter.send(settled);
+            }
+        }
+        drop(waiters);
+        batch.stopped.map_or(Ok(()), |error| Err(Ended::NotUnderstood(error)))
+    }
+
+    fn set_health(&self, health: Health) {
+        self.shared.health.send_if_modified(|now| {
+            let changed = *now != health;
+            *now = health;
+            changed
+        });
+    }
+}
+
+impl Waiter {
+    /// Waits for the fold, at most `wait`; none when it is not folded by then.
+    pub async fn settled(mut self, wait: Duration) -> Option<Settled> {
+        tokio::time::timeout(wait, &mut self.settled).await.ok()?.ok()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.shared.waiters.lock().remove(&self.id);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Log(LogError),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    NotUnderstood(FoldError),
+}

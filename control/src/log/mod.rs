@@ -1,0 +1,121 @@
+//! The change log: one totally ordered sequence of entries, appended by writers, read by the fold.
+//!
+//! # Characters
+//! - [`ChangeLog`]: the log. It orders bytes and keeps them; what they mean is the fold's business.
+//! - [`Reader`]: one pass over the log from an epoch on, for as long as it is asked.
+//! - [`sqlite`]: a table in the data folder, for one replica. [`kafka`]: a topic of one partition, for several.
+//!
+//! # What both promise (the behaviour suite in `tests/log_suite.rs` asks both for it)
+//! - An entry whose append was answered is there after a `kill -9`, and after a power cut as far as the disk
+//!   (or the brokers' replication) keeps its word.
+//! - Every reader sees the same entries under the same epochs in the same order, and none before it is kept.
+//! - The first entry is [`LogCreated`](latencify_conf::change::Change::LogCreated): the log's identity.
+//! - An append that fails with [`AppendError::Unknown`] may have happened. A repeat with the same idempotency key is
+//!   then safe, because the fold drops the second.
+//!
+//! # Rejected
+//! - *Pushing entries into a channel*: a slow fold would need a bound and then a way to fall back to reading. A reader
+//!   that asks needs neither.
+//! - *A consumer group for the fold*: the applied epoch belongs to the store and moves in the fold's transaction; a
+//!   second place that remembers a position could only disagree with it.
+//! - *Epochs from a sequence of our own beside Kafka's offsets*: two orders, one of which is not the log's.
+
+pub mod kafka;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use latencify_conf::change::{Change, Entry, EntryError, Epoch, LogId};
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The most entries that one read returns.
+pub const READ_MAX: usize = 512;
+
+/// One entry where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its position.
+    pub epoch: Epoch,
+    /// The entry as its writer encoded it.
+    pub bytes: Bytes,
+}
+
+/// An append that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing was written.
+    #[error("the change log did not take the entry: {0}")]
+    Refused(String),
+    /// It may have been written: only a repeat with the same idempotency key is safe.
+    #[error("the change log did not answer: {0}; whether the entry was taken is not known")]
+    Unknown(String),
+}
+
+/// A log that can't be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// It can't be reached or read now.
+    #[error("the change log can't be read: {0}")]
+    Unreachable(String),
+    /// It is not a log that may be followed: the text says what to change.
+    #[error("{0}")]
+    Unfit(String),
+    /// An entry is no longer there, so nothing after it can be folded.
+    #[error("the change log starts at {first}, but {wanted} is needed: entries were deleted; see its retention settings")]
+    Gone {
+        /// The entry that was asked for.
+        wanted: Epoch,
+        /// The oldest one there is.
+        first: Epoch,
+    },
+    /// Its first entry does not say its identity.
+    #[error("the first entry is not the log's identity, so this is not a log of latencify: {0}")]
+    NotALog(String),
+}
+
+/// The ordered log of everything that the fleet must agree on.
+#[async_trait]
+pub trait ChangeLog: Send + Sync + 'static {
+    /// Which log this is: what its first entry says.
+    fn identity(&self) -> LogId;
+
+    /// Appends an encoded entry and says where it stands, once it is kept.
+    async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError>;
+
+    /// A reader of everything after an epoch.
+    async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError>;
+
+    /// The newest entry that is kept.
+    async fn head(&self) -> Result<Epoch, LogError>;
+}
+
+/// One pass over a log.
+#[async_trait]
+pub trait Reader: Send {
+    /// The next entries, at most [`READ_MAX`], in order; empty when none came within `wait`.
+    async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, LogError>;
+}
+
+/// The entry that begins a new log.
+pub fn first_entry(log: LogId) -> Result<Bytes, EntryError> {
+    let entry = Entry {
+        id: Uuid::now_v7(),
+        key: None,
+        request: None,
+        by: "control".to_owned(),
+        at: OffsetDateTime::now_utc(),
+        change: Change::LogCreated { log },
+    };
+    entry.encode().map(Bytes::from)
+}
+
+/// The identity that a log's first entry gives it.
+pub fn identity_of(first: &[u8]) -> Result<LogId, LogError> {
+    match Entry::decode(first) {
+        Ok(Entry { change: Change::LogCreated { log }, .. }) => Ok(log),
+        Ok(other) => Err(LogError::NotALog(format!("it is entry {}", other.id))),
+        Err(error) => Err(LogError::NotALog(error.to_string())),
+    }
+}

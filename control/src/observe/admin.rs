@@ -1,0 +1,87 @@
+//! The admin address: `/metrics`, `/healthz`, `/readyz`. It has no token; it is never public.
+
+use crate::{
+    events,
+    fold::driver::{Fold, Health},
+    log::ChangeLog,
+    observe::metrics::Metrics,
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+
+/// How long the log may take to tell its head.
+const HEAD_WAIT: Duration = Duration::from_secs(3);
+
+/// What health is read from.
+#[derive(Clone)]
+pub struct Admin {
+    /// The counters.
+    pub metrics: Metrics,
+    /// The fold.
+    pub fold: Fold,
+    /// The log.
+    pub log: Arc<dyn ChangeLog>,
+    /// The event consumer, with Kafka.
+    pub events: Option<events::Consumer>,
+}
+
+/// What `/readyz` says.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    /// `following`, or what is wrong.
+    log: String,
+    applied: u64,
+    head: Option<u64>,
+    /// `off` without Kafka. A consumer that waits for its broker does not make the replica unready: the API works.
+    events: String,
+}
+
+/// The admin address, as a service.
+pub fn routes(admin: Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(admin)
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let head = tokio::time::timeout(HEAD_WAIT, admin.log.head()).await;
+    let applied = admin.fold.state().applied;
+    let (head, head_error) = match head {
+        Ok(Ok(head)) => (Some(head), None),
+        Ok(Err(error)) => (None, Some(error.to_string())),
+        Err(_) => (None, Some("the change log does not say where its head is".to_owned())),
+    };
+    let log = match (admin.fold.health(), head_error, head) {
+        (Health::Stopped(why), _, _) => format!("stopped: {why}"),
+        (Health::Retrying(why), _, _) | (Health::Following, Some(why), _) => format!("retrying: {why}"),
+        (Health::Following, None, Some(head)) if applied < head => "catching up".to_owned(),
+        (Health::Following, None, _) => "following".to_owned(),
+    };
+    let events = match admin.events.as_ref().map(events::Consumer::health) {
+        None => "off".to_owned(),
+        Some(events::Health::Starting) => "starting".to_owned(),
+        Some(events::Health::Following) => "following".to_owned(),
+        Some(events::Health::Retrying(why)) => format!("retrying: {why}"),
+    };
+    let ready = log == "following";
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let head = head.map(|head| head.0);
+    (status, Json(Readiness { ready, log, applied: applied.0, head, events })).into_response()
+}

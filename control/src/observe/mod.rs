@@ -1,0 +1,4 @@
+//! What operators see: metrics and health, on an address of their own.
+
+pub mod admin;
+pub mod metrics;

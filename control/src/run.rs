@@ -1,0 +1,215 @@
+//! From settings to a running replica, and its end.
+
+use crate::{
+    api,
+    auth::{Purpose, Token},
+    events,
+    fleet::{self, Connections, Fleet, SaidByEdges, Tail},
+    fold::driver::Fold,
+    kafka::Cluster,
+    log::{ChangeLog, LogError, kafka::KafkaLog, sqlite::SqliteLog},
+    observe::{
+        admin::{self, Admin},
+        metrics::Metrics,
+    },
+    output,
+    serve::serve,
+    settings::Settings,
+    store::Store,
+    tls,
+    verbs::{Control, Policies},
+    writer::Writer,
+};
+use anyhow::{Context as _, bail};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long what is under way may take after a stop.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long brokers may be out of reach at start before this program gives up.
+const START_MAX: Duration = Duration::from_secs(120);
+/// Between two attempts to open the log.
+const START_PAUSE: Duration = Duration::from_secs(2);
+
+/// A replica that serves. It stops by [`Running::stop`].
+pub struct Running {
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Where edges attach.
+    pub fleet: SocketAddr,
+    /// Where metrics and health are.
+    pub admin: SocketAddr,
+    /// Tokens that were made now.
+    pub made: Vec<(Purpose, String)>,
+    /// First told to stop: sessions, then servers; last the fold and what is written behind.
+    stop_serving: CancellationToken,
+    stop_working: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+    sessions: TaskTracker,
+    /// Held so that no second replica works on the data folder.
+    _lock: fs::File,
+}
+
+struct Bound {
+    api: TcpListener,
+    fleet: TcpListener,
+    admin: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Builds a replica and starts it.
+pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
+    settings.check()?;
+    let bound = bind(settings).await?;
+    let lock = lock_folder(&settings.data)?;
+    let store = Store::open(&settings.data).await.context("opening the store")?;
+    let (api_token, made_api) = Token::establish(&store, Purpose::Api, settings.api_token.as_deref()).await?;
+    let (join_token, made_join) = Token::establish(&store, Purpose::Join, settings.join_token.as_deref()).await?;
+    let cluster = settings.kafka.clone().map(|brokers| Cluster { brokers, prefix: settings.kafka_prefix.clone() });
+    let log = open_log(&settings.data, cluster.clone()).await?;
+    let state = store.bind(log.identity()).await?;
+    let metrics = Metrics::new()?;
+    let said = SaidByEdges::load(&store, state.roster.keys().copied()).await?;
+    let tail = Tail::default();
+    let fold = Fold::new(state, tail.clone());
+    let writer = Writer::new(log.clone(), fold.clone(), metrics.clone());
+    let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
+    let sessions = TaskTracker::new();
+    let fleet = Fleet {
+        fold: fold.clone(),
+        store: store.clone(),
+        writer,
+        tail,
+        connections: Connections::new(metrics.clone()),
+        said: said.clone(),
+        metrics: metrics.clone(),
+        stop: stop_serving.clone(),
+        replica: format!("control-{}", std::process::id()),
+        sessions: sessions.clone(),
+    };
+    let control = Control { fleet, policies: Policies::default() };
+    let consumer = cluster.map(events::Consumer::new);
+    let admin = Admin { metrics: metrics.clone(), fold: fold.clone(), log: log.clone(), events: consumer.clone() };
+
+    let mut workers = vec![
+        tokio::spawn(fold.run(log, store.clone(), metrics, stop_working.clone())),
+        tokio::spawn(said.keep_saving(store, stop_working.clone())),
+    ];
+    workers.extend(consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))));
+    let addresses = (bound.api.local_addr()?, bound.fleet.local_addr()?, bound.admin.local_addr()?);
+    let api_routes = api::routes(control.clone(), api_token);
+    let fleet_routes = fleet::server::routes(control, join_token);
+    let servers = vec![
+        tokio::spawn(serve(bound.api, bound.tls.clone(), api_routes, stop_serving.clone())),
+        tokio::spawn(serve(bound.fleet, bound.tls, fleet_routes, stop_serving.clone())),
+        tokio::spawn(serve(bound.admin, None, admin::routes(admin), stop_working.clone())),
+    ];
+    let made = [(Purpose::Api, made_api), (Purpose::Join, made_join)];
+    let running = Running {
+        api: addresses.0,
+        fleet: addresses.1,
+        admin: addresses.2,
+        made: made.into_iter().filter_map(|(purpose, text)| Some((purpose, text?))).collect(),
+        stop_serving,
+        stop_working,
+        servers,
+        workers,
+        sessions,
+        _lock: lock,
+    };
+    if let Some(file) = &settings.ports_file {
+        running.tell_ports(file).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(running)
+}
+
+impl Running {
+    /// Prints the tokens that were made now.
+    pub fn tell_tokens(&self) -> anyhow::Result<()> {
+        for (purpose, text) in &self.made {
+            output::token(purpose.as_str(), text).context("telling the tokens on standard output")?;
+        }
+        Ok(())
+    }
+
+    /// Finishes what is under way and stops.
+    pub async fn stop(self) {
+        self.stop_serving.cancel();
+        self.sessions.close();
+        let drained = tokio::time::timeout(DRAIN_MAX, async {
+            self.sessions.wait().await;
+            let (admin, serving) = (self.servers.len().saturating_sub(1), self.servers);
+            for (number, server) in serving.into_iter().enumerate() {
+                if number == admin {
+                    self.stop_working.cancel();
+                }
+                // A server that panicked has been reported by its panic.
+                let _ = server.await;
+            }
+            for worker in self.workers {
+                let _ = worker.await;
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!(after_s = DRAIN_MAX.as_secs(), "not everything under way was finished");
+        }
+    }
+
+    /// Writes the bound addresses, all at once.
+    fn tell_ports(&self, file: &Path) -> std::io::Result<()> {
+        let addresses = serde_json::json!({"api": self.api, "fleet": self.fleet, "admin": self.admin});
+        let fresh = file.with_extension("new");
+        fs::write(&fresh, addresses.to_string())?;
+        fs::rename(fresh, file)
+    }
+}
+
+async fn bind(settings: &Settings) -> anyhow::Result<Bound> {
+    let tls = match (&settings.tls_cert, &settings.tls_key) {
+        (Some(chain), Some(key)) => Some(tls::acceptor(chain, key)?),
+        _ => None,
+    };
+    let listen = async |flag: &str, address: SocketAddr| {
+        TcpListener::bind(address).await.with_context(|| format!("{flag} {address} can't be listened on"))
+    };
+    Ok(Bound {
+        api: listen("--api", settings.api).await?,
+        fleet: listen("--fleet", settings.fleet).await?,
+        admin: listen("--admin", settings.admin).await?,
+        tls,
+    })
+}
+
+/// One replica a data folder: two writers would each believe their own order.
+fn lock_folder(folder: &Path) -> anyhow::Result<fs::File> {
+    fs::create_dir_all(folder).with_context(|| format!("--data {}", folder.display()))?;
+    let file = folder.join("lock");
+    let lock = fs::File::create(&file).with_context(|| format!("{}", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("--data {} is in use by another latencify-control: stop that one first", folder.display())
+        }
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", file.display())),
+    }
+}
+
+async fn open_log(folder: &Path, cluster: Option<Cluster>) -> anyhow::Result<Arc<dyn ChangeLog>> {
+    let Some(cluster) = cluster else {
+        return Ok(Arc::new(SqliteLog::open(folder).await?));
+    };
+    let give_up = tokio::time::Instant::now() + START_MAX;
+    loop {
+        match KafkaLog::open(cluster.clone()).await {
+            Ok(log) => return Ok(Arc::new(log)),
+            Err(error @ LogError::Unreachable(_)) if tokio::time::Instant::now() < give_up => {
+                tracing::warn!(brokers = cluster.brokers, %error, "waiting for Kafka");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            Err(error) => return Err(error).with_context(|| format!("--kafka {}", cluster.brokers)),
+        }
+    }
+}

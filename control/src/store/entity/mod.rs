@@ -1,0 +1,11 @@
+//! The tables of the store.
+
+pub mod applied;
+pub mod blobs;
+pub mod entries;
+pub mod policies;
+pub mod processes;
+pub mod purges;
+pub mod repeats;
+pub mod roster;
+pub mod tokens;

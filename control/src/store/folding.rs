@@ -1,0 +1,254 @@
+//! Folding a batch of entries in one transaction.
+
+use super::{
+    Store, StoreError,
+    entity::{applied, entries, policies, purges, repeats, roster},
+    state,
+};
+use crate::{
+    fold::{Effect, Folded, Original, Outcome, State, fold, repeat_name},
+    log::Record,
+};
+use latencify_conf::{
+    change::{Change, Entry, EntryError, Epoch, LeaveReason, Mode, Position, REPEAT_WINDOW_ENTRIES},
+    link::replica::Accepted,
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TransactionTrait, sea_query::Expr,
+};
+use std::sync::Arc;
+use time::format_description::well_known::Rfc3339;
+
+/// Every so many entries, names that have left the window of repeats are deleted.
+const PRUNE_EVERY_ENTRIES: u64 = 1024;
+
+/// An entry with what became of it, once that is committed.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Where it stands.
+    pub epoch: Epoch,
+    /// The entry.
+    pub entry: Arc<Entry>,
+    /// What became of it.
+    pub folded: Arc<Folded>,
+    /// What edges receive; none unless it was accepted.
+    pub accepted: Option<Arc<Accepted>>,
+}
+
+/// A batch that was not folded to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// The database failed; the batch may be folded again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An entry that this version can't read: nothing after it may be folded.
+    #[error("epoch {epoch}: {error}")]
+    NotUnderstood {
+        /// Where it stands.
+        epoch: Epoch,
+        /// What is wrong with it.
+        error: EntryError,
+    },
+}
+
+/// What a batch came to: all that was folded, and why it ended early, if it did.
+#[derive(Debug)]
+pub struct Batch {
+    /// In the order of the log.
+    pub settled: Vec<Settled>,
+    /// The entry that stopped it.
+    pub stopped: Option<FoldError>,
+}
+
+impl Store {
+    /// Folds records that follow each other, and moves `state` with them. What is at or below the applied epoch is
+    /// skipped. On an error of the database nothing is folded and `state` stands still.
+    pub async fn fold(&self, state: &mut State, records: &[Record]) -> Result<Batch, StoreError> {
+        let transaction = self.write.begin().await?;
+        let mut next = lock(&transaction, state).await?;
+        let mut batch = Batch { settled: Vec::with_capacity(records.len()), stopped: None };
+        let applied = next.applied;
+        for record in records.iter().filter(|record| record.epoch > applied) {
+            let entry = match Entry::decode(&record.bytes) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    batch.stopped = Some(FoldError::NotUnderstood { epoch: record.epoch, error });
+                    break;
+                }
+            };
+            batch.settled.push(fold_one(&transaction, &mut next, record, entry).await?);
+        }
+        save_applied(&transaction, &next).await?;
+        prune(&transaction, state.applied, next.applied).await?;
+        transaction.commit().await?;
+        *state = next;
+        Ok(batch)
+    }
+
+    /// What the index of repeats says of a name.
+    pub async fn original(&self, name: &str) -> Result<Option<Original>, StoreError> {
+        original(&self.read, name).await
+    }
+}
+
+/// Takes the lock of the applied row, which every replica that shares the database needs, and says where the store
+/// stands: usually where this replica left it.
+async fn lock(transaction: &impl ConnectionTrait, state: &State) -> Result<State, StoreError> {
+    applied::Entity::update_many()
+        .col_expr(applied::Column::Id, Expr::col(applied::Column::Id))
+        .filter(applied::Column::Id.eq(state::ONLY))
+        .exec(transaction)
+        .await?;
+    let row = applied::Entity::find_by_id(state::ONLY).one(transaction).await?;
+    if row.is_some_and(|row| row.epoch as u64 == state.applied.0) {
+        return Ok(state.clone());
+    }
+    state::load(transaction).await
+}
+
+async fn fold_one(
+    transaction: &impl ConnectionTrait,
+    state: &mut State,
+    record: &Record,
+    entry: Entry,
+) -> Result<Settled, StoreError> {
+    let original = match repeat_name(&entry) {
+        Some(name) => original(transaction, &name).await?,
+        None => None,
+    };
+    let previous = state.position;
+    let folded = fold(state, original, record.epoch, &entry);
+    state.apply(record.epoch, &record.bytes, &folded);
+    let accepted = (folded.outcome == Outcome::Accepted).then(|| {
+        Arc::new(Accepted { previous, position: state.position, entry: record.bytes.clone() })
+    });
+    save_entry(transaction, record, &entry, folded.outcome, accepted.as_deref()).await?;
+    for effect in &folded.effects {
+        save(transaction, record.epoch, &entry, effect).await?;
+    }
+    Ok(Settled { epoch: record.epoch, entry: Arc::new(entry), folded: Arc::new(folded), accepted })
+}
+
+async fn original(connection: &impl ConnectionTrait, name: &str) -> Result<Option<Original>, StoreError> {
+    let Some(row) = repeats::Entity::find_by_id(name.to_owned()).one(connection).await? else {
+        return Ok(None);
+    };
+    let request = row.request.as_deref().map(state::digest).transpose()?;
+    Ok(Some(Original { id: row.id, epoch: Epoch(row.epoch as u64), request }))
+}
+
+async fn save_entry(
+    transaction: &impl ConnectionTrait,
+    record: &Record,
+    entry: &Entry,
+    outcome: Outcome,
+    accepted: Option<&Accepted>,
+) -> Result<(), StoreError> {
+    let hash = |position: &Position| position.hash.0.to_vec();
+    let row = entries::ActiveModel {
+        epoch: Set(record.epoch.0 as i64),
+        id: Set(entry.id),
+        outcome: Set(outcome.as_str().to_owned()),
+        previous: Set(accepted.map(|accepted| accepted.previous.epoch.0 as i64)),
+        previous_hash: Set(accepted.map(|accepted| hash(&accepted.previous))),
+        hash: Set(accepted.map(|accepted| hash(&accepted.position))),
+        bytes: Set(record.bytes.to_vec()),
+    };
+    entries::Entity::insert(row).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+async fn save(
+    transaction: &impl ConnectionTrait,
+    epoch: Epoch,
+    entry: &Entry,
+    effect: &Effect,
+) -> Result<(), StoreError> {
+    match (effect, &entry.change) {
+        (Effect::Policy(head), Change::Policy { message, .. }) => {
+            let row = policies::ActiveModel {
+                revision: Set(head.revision.0 as i64),
+                epoch: Set(epoch.0 as i64),
+                digest: Set(head.digest.to_string()),
+                by: Set(entry.by.clone()),
+                at: Set(entry.at.format(&Rfc3339).unwrap_or_default()),
+                message: Set(message.clone()),
+                sites: Set(serde_json::to_string(&head.sites).unwrap_or_default()),
+            };
+            policies::Entity::insert(row).exec_without_returning(transaction).await?;
+        }
+        (Effect::Purge, Change::Purge { mode, .. }) => {
+            let mode = match mode {
+                Mode::Hard => "hard",
+                Mode::Soft => "soft",
+            };
+            let row = purges::ActiveModel {
+                id: Set(entry.id),
+                epoch: Set(epoch.0 as i64),
+                mode: Set(mode.to_owned()),
+            };
+            purges::Entity::insert(row).exec_without_returning(transaction).await?;
+        }
+        (Effect::Joined { process, edge, about }, _) => {
+            let row = roster::ActiveModel {
+                joined: Set(epoch.0 as i64),
+                process: Set(process.0),
+                edge: Set(edge.clone()),
+                about: Set(serde_json::to_string(about).unwrap_or_else(|_| "{}".to_owned())),
+                left: Set(None),
+                why: Set(None),
+            };
+            roster::Entity::insert(row).exec_without_returning(transaction).await?;
+        }
+        (Effect::Left { process, why }, _) => {
+            let why = match why {
+                LeaveReason::Stopped => "stopped",
+                LeaveReason::Removed => "removed",
+            };
+            roster::Entity::update_many()
+                .col_expr(roster::Column::Left, Expr::value(epoch.0 as i64))
+                .col_expr(roster::Column::Why, Expr::value(why))
+                .filter(roster::Column::Process.eq(process.0))
+                .filter(roster::Column::Left.is_null())
+                .exec(transaction)
+                .await?;
+        }
+        (Effect::Remember { name }, _) => {
+            // The name may stand for an entry that has left the window.
+            repeats::Entity::delete_by_id(name.clone()).exec(transaction).await?;
+            let row = repeats::ActiveModel {
+                name: Set(name.clone()),
+                epoch: Set(epoch.0 as i64),
+                id: Set(entry.id),
+                request: Set(entry.request.map(|digest| digest.to_string())),
+            };
+            repeats::Entity::insert(row).exec_without_returning(transaction).await?;
+        }
+        (Effect::Policy(_) | Effect::Purge, _) => {
+            return Err(StoreError::damaged("an entry", "its effect is of another kind than its change"));
+        }
+    }
+    Ok(())
+}
+
+async fn save_applied(transaction: &impl ConnectionTrait, state: &State) -> Result<(), StoreError> {
+    applied::Entity::update_many()
+        .col_expr(applied::Column::Epoch, Expr::value(state.applied.0 as i64))
+        .col_expr(applied::Column::Position, Expr::value(state.position.epoch.0 as i64))
+        .col_expr(applied::Column::Hash, Expr::value(state.position.hash.0.to_vec()))
+        .col_expr(applied::Column::LastSite, Expr::value(state.last_site.0 as i64))
+        .filter(applied::Column::Id.eq(state::ONLY))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Whether a name still counts is decided by its epoch; when its row goes is only a matter of room.
+async fn prune(transaction: &impl ConnectionTrait, before: Epoch, after: Epoch) -> Result<(), StoreError> {
+    let is_due = before.0 / PRUNE_EVERY_ENTRIES != after.0 / PRUNE_EVERY_ENTRIES;
+    let Some(oldest) = after.0.checked_sub(REPEAT_WINDOW_ENTRIES).filter(|_| is_due) else {
+        return Ok(());
+    };
+    repeats::Entity::delete_many().filter(repeats::Column::Epoch.lt(oldest as i64)).exec(transaction).await?;
+    Ok(())
+}

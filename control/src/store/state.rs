@@ -1,0 +1,78 @@
+//! The fold's state, read back from the tables.
+
+use super::{
+    Store, StoreError,
+    entity::{applied, policies, roster},
+};
+use crate::fold::{Member, State};
+use latencify_conf::{
+    change::{Epoch, LogId, Position, ProcessId, SiteId},
+    digest::Digest,
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, TransactionTrait,
+};
+
+/// The key of the only row of `applied`.
+pub const ONLY: i32 = 1;
+
+impl Store {
+    /// Binds the store to a log, which must be the one it was folded from, and reads the state.
+    pub async fn bind(&self, log: LogId) -> Result<State, StoreError> {
+        let transaction = self.write.begin().await?;
+        if applied::Entity::find_by_id(ONLY).one(&transaction).await?.is_none() {
+            let before = State::before(log);
+            let row = applied::ActiveModel {
+                id: Set(ONLY),
+                log: Set(log.0),
+                epoch: Set(0),
+                position: Set(0),
+                hash: Set(before.position.hash.0.to_vec()),
+                last_site: Set(0),
+            };
+            applied::Entity::insert(row).exec_without_returning(&transaction).await?;
+        }
+        let state = load(&transaction).await?;
+        transaction.commit().await?;
+        if state.position.log != log {
+            return Err(StoreError::OtherLog { store: state.position.log, log });
+        }
+        Ok(state)
+    }
+}
+
+/// Reads the whole state.
+pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError> {
+    let applied = applied::Entity::find_by_id(ONLY)
+        .one(connection)
+        .await?
+        .ok_or_else(|| StoreError::damaged("the applied epoch", "its row is missing"))?;
+    let head = policies::Entity::find().order_by_desc(policies::Column::Revision).one(connection).await?;
+    let members = roster::Entity::find().filter(roster::Column::Left.is_null()).all(connection).await?;
+    Ok(State {
+        applied: Epoch(applied.epoch as u64),
+        position: Position {
+            log: LogId(applied.log),
+            epoch: Epoch(applied.position as u64),
+            hash: hash(&applied.hash)?,
+        },
+        head: head.map(|row| row.head()).transpose()?,
+        last_site: SiteId(applied.last_site as u64),
+        roster: members.into_iter().map(member).collect::<Result<_, _>>()?,
+    })
+}
+
+/// A hash of the chain as it is stored.
+pub fn hash(bytes: &[u8]) -> Result<Digest, StoreError> {
+    bytes.try_into().map(Digest).map_err(|_| StoreError::damaged("a hash", "it is not 32 bytes"))
+}
+
+/// A digest as it is stored.
+pub fn digest(text: &str) -> Result<Digest, StoreError> {
+    text.parse().map_err(|error| StoreError::damaged("a digest", error))
+}
+
+fn member(row: roster::Model) -> Result<(ProcessId, Member), StoreError> {
+    let about = serde_json::from_str(&row.about).map_err(|error| StoreError::damaged("an edge", error))?;
+    Ok((ProcessId(row.process), Member { edge: row.edge, joined: Epoch(row.joined as u64), about }))
+}

@@ -1,0 +1,85 @@
+//! The roster, as people see it.
+
+use super::{Control, Refused};
+use latencify_conf::{
+    api::{Edge, EdgeState, PolicyOnEdge},
+    change::{Change, LeaveReason, ProcessId},
+};
+use uuid::Uuid;
+
+/// Processes that were taken out of the roster.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    /// As they were.
+    pub edges: Vec<Edge>,
+}
+
+impl Control {
+    /// Every edge process of the roster, by name.
+    pub fn edges(&self) -> Vec<Edge> {
+        let state = self.fleet.fold.state();
+        let mut edges: Vec<_> = state
+            .roster
+            .iter()
+            .map(|(process, member)| {
+                let said = self.fleet.said.get(*process);
+                let connected = self.fleet.connections.is_open(*process);
+                let report = said.report;
+                Edge {
+                    edge: member.edge.clone(),
+                    process: *process,
+                    state: if connected { EdgeState::Connected } else { EdgeState::Disconnected },
+                    acked: said.acked,
+                    joined: member.joined,
+                    about: member.about.clone(),
+                    version: said.version,
+                    policy: PolicyOnEdge {
+                        revision: report.running.map(|(revision, _)| revision),
+                        digest: report.running.map(|(_, digest)| digest.to_string()),
+                        failed: report.failed.map(|(revision, _)| revision),
+                        reason: report.failed.map(|_| report.reason),
+                    },
+                }
+            })
+            .collect();
+        edges.sort_by(|a, b| (&a.edge, a.joined).cmp(&(&b.edge, b.joined)));
+        edges
+    }
+
+    /// Takes processes out of the roster: one by its id, or those of a name that are not connected.
+    pub async fn remove_edge(&self, by: &str, name_or_process: &str) -> Result<Removed, Refused> {
+        let edges = self.edges();
+        let chosen = choose(&edges, name_or_process)?;
+        for edge in &chosen {
+            let change = Change::EdgeLeft { process: edge.process, why: LeaveReason::Removed };
+            match self.write(by, None, change).await {
+                // Somebody else was quicker; it is out all the same.
+                Ok(_) | Err(Refused::NotFound(_)) => self.fleet.connections.close(edge.process),
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok(Removed { edges: chosen })
+    }
+}
+
+fn choose(edges: &[Edge], name_or_process: &str) -> Result<Vec<Edge>, Refused> {
+    if let Ok(process) = Uuid::parse_str(name_or_process) {
+        let found = edges.iter().find(|edge| edge.process == ProcessId(process));
+        return found.map(|edge| vec![edge.clone()]).ok_or_else(|| {
+            Refused::NotFound(format!("no process {process} is in the fleet: `latencify edge list` shows who is"))
+        });
+    }
+    let named: Vec<_> = edges.iter().filter(|edge| edge.edge == name_or_process).collect();
+    if named.is_empty() {
+        let nearest = super::resolve::nearest(name_or_process, edges.iter().map(|edge| edge.edge.as_str()));
+        let hint = nearest.map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+        return Err(Refused::NotFound(format!("no edge {name_or_process:?} is in the fleet{hint}")));
+    }
+    let gone: Vec<_> = named.into_iter().filter(|edge| edge.state == EdgeState::Disconnected).cloned().collect();
+    if gone.is_empty() {
+        return Err(Refused::Conflict(format!(
+            "the edge {name_or_process:?} is connected: stop it, and it leaves by itself, or remove it by its process id"
+        )));
+    }
+    Ok(gone)
+}

@@ -1,0 +1,128 @@
+//! What can be done, as verbs that know no HTTP: the API, the fleet link and the event consumer all call these.
+
+mod edges;
+mod events;
+mod policies;
+mod purges;
+mod reading;
+pub mod resolve;
+
+pub use edges::Removed;
+pub use policies::{Submission, Submitted};
+pub use purges::Purged;
+pub use reading::Policies;
+
+use crate::{
+    fleet::Fleet,
+    fold::{Conflict, Outcome},
+    store::{StoreError, folding::Settled},
+    writer::{Key, WriteError, Writer},
+};
+use latencify_conf::{
+    api::PolicyError,
+    change::{Change, Epoch, Revision},
+};
+use uuid::Uuid;
+
+/// Everything that the verbs work on.
+#[derive(Clone)]
+pub struct Control {
+    /// The edges, the store and the fold.
+    pub fleet: Fleet,
+    /// Policies as obeyed, for resolving purges.
+    pub policies: Policies,
+}
+
+/// Why a verb did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log failed, or nothing is folded.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// There is no such thing; the text says which.
+    #[error("{0}")]
+    NotFound(String),
+    /// The policy has errors.
+    #[error("the policy has {} errors", .0.len())]
+    PolicyInvalid(Vec<PolicyError>),
+    /// The request can't be meant; the text says what to change.
+    #[error("{0}")]
+    Invalid(String),
+    /// A purge or an event names what no policy knows.
+    #[error(transparent)]
+    Unresolved(#[from] resolve::Unresolved),
+    /// Another policy is the head than the writer saw.
+    #[error("revision {head} is the head, not the one that this change was made from: look at it, then submit again")]
+    HeadMoved {
+        /// The head.
+        head: Revision,
+    },
+    /// The idempotency key belongs to another request.
+    #[error("the idempotency key was used for another request: use a new one")]
+    KeyReused,
+    /// It stands in the way; the text says what.
+    #[error("{0}")]
+    Conflict(String),
+    /// A policy in the store can't be read by this version, so nothing can be resolved by it.
+    #[error("revision {revision} can't be read by this version of control: {why}")]
+    PolicyUnreadable {
+        /// Which.
+        revision: Revision,
+        /// Its first error.
+        why: String,
+    },
+}
+
+/// Which entry answers a write: its own, or the original that it repeats.
+#[derive(Debug, Clone)]
+struct Answer {
+    id: Uuid,
+    epoch: Epoch,
+    repeat: bool,
+}
+
+impl Control {
+    fn writer(&self) -> &Writer {
+        &self.fleet.writer
+    }
+
+    /// The answer to an earlier request with this key, before anything is resolved or validated anew: what the names in
+    /// it mean may have changed since, what was done has not.
+    async fn earlier(&self, key: Option<&Key>) -> Result<Option<Answer>, Refused> {
+        let Some(key) = key else { return Ok(None) };
+        let Some(original) = self.fleet.store.original(&format!("key:{}", key.name)).await? else {
+            return Ok(None);
+        };
+        if !crate::fold::within_window(&original, self.fleet.fold.state().applied) {
+            return Ok(None);
+        }
+        if original.request != Some(key.request) {
+            return Err(Refused::KeyReused);
+        }
+        Ok(Some(Answer { id: original.id, epoch: original.epoch, repeat: true }))
+    }
+
+    /// Appends a change and says which entry answers it.
+    async fn write(&self, by: &str, key: Option<Key>, change: Change) -> Result<Answer, Refused> {
+        let settled = self.writer().write(by, key, change).await?;
+        answer(&settled)
+    }
+}
+
+fn answer(settled: &Settled) -> Result<Answer, Refused> {
+    match settled.folded.outcome {
+        Outcome::Accepted => Ok(Answer { id: settled.entry.id, epoch: settled.epoch, repeat: false }),
+        Outcome::Repeat(original) => Ok(Answer { id: original.id, epoch: original.epoch, repeat: true }),
+        Outcome::Conflict(Conflict::HeadMoved { head }) => Err(Refused::HeadMoved { head }),
+        Outcome::Conflict(Conflict::KeyReused(_)) => Err(Refused::KeyReused),
+        Outcome::Conflict(Conflict::NotInRoster) => {
+            Err(Refused::NotFound("the process is not in the fleet (any more): `latencify edge list` shows who is".into()))
+        }
+        Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst) => {
+            Err(Refused::Conflict("this is so already; nothing changed".into()))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The way into the log: append, wait for the fold, answer from its outcome.
+
+use crate::{
+    fold::driver::{Fold, Health},
+    log::{AppendError, ChangeLog},
+    observe::metrics::Metrics,
+    store::folding::Settled,
+};
+use bytes::Bytes;
+use latencify_conf::{
+    change::{Change, Entry, EntryError, Epoch},
+    digest::Digest,
+};
+use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// How long a writer waits for the fold of what it appended.
+const FOLD_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// An idempotency key as it stands in the log, and the digest of the request that it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// With its scope in front (`api/…`, `edge/…`), so that two kinds of writers can't meet.
+    pub name: String,
+    /// Over the request's body.
+    pub request: Digest,
+}
+
+/// A write that has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The entry is too large for the log.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// The log did not take it, or did not say whether it did.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// Nothing is folded, so nothing is written.
+    #[error("this replica has stopped folding the log: {0}")]
+    Stopped(String),
+    /// It is in the log, but not folded in time.
+    #[error("the entry is in the log at epoch {0}, but was not folded in time")]
+    FoldSlow(Epoch),
+    /// Too many writers wait.
+    #[error("too many writes are under way")]
+    Busy,
+}
+
+/// Appends entries for whoever has a change to make.
+#[derive(Clone)]
+pub struct Writer {
+    log: Arc<dyn ChangeLog>,
+    fold: Fold,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// A writer to this log, whose fold this is.
+    pub fn new(log: Arc<dyn ChangeLog>, fold: Fold, metrics: Metrics) -> Self {
+        Self { log, fold, metrics }
+    }
+
+    /// Appends a change and waits until it is folded.
+    pub async fn write(&self, by: &str, key: Option<Key>, change: Change) -> Result<Settled, WriteError> {
+        let (key, request) = key.map(|key| (key.name, key.request)).unzip();
+        let entry =
+            Entry { id: Uuid::now_v7(), key, request, by: by.to_owned(), at: OffsetDateTime::now_utc(), change };
+        let bytes = Bytes::from(entry.encode()?);
+        if let Health::Stopped(why) = self.fold.health() {
+            return Err(WriteError::Stopped(why));
+        }
+        let waiter = self.fold.expect(entry.id).ok_or(WriteError::Busy)?;
+        let timer = self.metrics.append_timer();
+        let epoch = self.log.append(bytes).await?;
+        timer.observe_duration();
+        waiter.settled(FOLD_WAIT_MAX).await.ok_or(WriteError::FoldSlow(epoch))
+    }
+}
