@@ -22,14 +22,10 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Whether a broker is installed here that keeps its records when it is killed: Apache Kafka.
+    /// Whether a broker is installed here that keeps its records when it is killed: Apache Kafka. The substitute that
+    /// set-up falls back to does not, and Debian's kcat can't speak with it: tests with Kafka are skipped then.
     pub fn durable() -> bool {
         cache_folder().join("kafka/lib").exists()
-    }
-
-    /// Whether any broker is installed here.
-    pub fn available() -> bool {
-        Self::durable() || cache_folder().join("kafka/tansu").exists()
     }
 
     /// The broker that the running tests of this program share: use topics of your own, and do not kill it.
