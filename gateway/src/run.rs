@@ -103,7 +103,7 @@ async fn live(settings: Settings) -> Result<()> {
         certificate_folder: settings.cert_dir.clone(),
         places: GeoIp::open(&settings.geoip).context("GeoIP")?,
         place_files: settings.geoip.clone(),
-        network: Network::new(None),
+        network: Network::new(settings.dns),
         metrics,
         access_log,
         drain: drain.clone(),

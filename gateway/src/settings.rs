@@ -68,6 +68,9 @@ pub struct Arguments {
         value_delimiter = ','
     )]
     geoip: Vec<PathBuf>,
+    /// DNS server for names of origins, like 127.0.0.53:53; as /etc/resolv.conf says otherwise. /etc/hosts comes first.
+    #[arg(long, env = "LATENCIFY_DNS", value_name = "ADDR")]
+    dns: Option<SocketAddr>,
     /// Folder that relative certificate paths of the policy start at; the working folder otherwise.
     #[arg(
         long,
@@ -125,6 +128,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// GeoIP databases.
     pub geoip: Vec<PathBuf>,
+    /// DNS server for names of origins; none: the system's.
+    pub dns: Option<SocketAddr>,
     /// Where relative certificate paths start.
     pub cert_dir: PathBuf,
     /// Where access records go; none: nowhere.
@@ -196,6 +201,7 @@ impl Settings {
             https: typed.https,
             admin: typed.admin,
             geoip: typed.geoip,
+            dns: typed.dns,
             cert_dir: typed.cert_dir,
             access_log: typed.access_log,
             cache_memory_bytes: typed.cache_memory,

@@ -28,14 +28,19 @@ pub struct Addresses {
 impl Addresses {
     /// These addresses. Returns whether they differ from the former ones; order does not count.
     pub fn set(&self, found: impl IntoIterator<Item = IpAddr>, port: u16) -> bool {
-        let mut list: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        let mut list: Vec<_> = found
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, port))
+            .collect();
         list.sort_unstable();
         list.dedup();
         list.truncate(ADDRESSES_MAX);
         if *self.list.load_full() == list {
             return false;
         }
-        self.resting.lock().retain(|(address, _)| list.contains(address));
+        self.resting
+            .lock()
+            .retain(|(address, _)| list.contains(address));
         self.list.store(Arc::new(list));
         true
     }
@@ -60,7 +65,11 @@ impl Addresses {
     /// How many do not rest.
     pub fn usable(&self, now: Instant) -> usize {
         let resting = self.resting.lock();
-        self.list.load().iter().filter(|address| !rests(**address, &resting, now)).count()
+        self.list
+            .load()
+            .iter()
+            .filter(|address| !rests(**address, &resting, now))
+            .count()
     }
 
     /// Leaves an address out for [`ADDRESS_REST`].
@@ -83,16 +92,30 @@ impl Addresses {
 }
 
 /// The address whose turn it is: the next that does not rest; if all rest, the one that has rested longest.
-fn choose(list: &[SocketAddr], turn: usize, resting: &[(SocketAddr, Instant)], now: Instant) -> Option<SocketAddr> {
+fn choose(
+    list: &[SocketAddr],
+    turn: usize,
+    resting: &[(SocketAddr, Instant)],
+    now: Instant,
+) -> Option<SocketAddr> {
     let start = turn % list.len().max(1);
     let in_turn = || list.iter().cycle().skip(start).take(list.len()).copied();
-    in_turn().find(|address| !rests(*address, resting, now)).or_else(|| {
-        in_turn().min_by_key(|address| resting.iter().find(|(other, _)| other == address).map(|(_, until)| *until))
-    })
+    in_turn()
+        .find(|address| !rests(*address, resting, now))
+        .or_else(|| {
+            in_turn().min_by_key(|address| {
+                resting
+                    .iter()
+                    .find(|(other, _)| other == address)
+                    .map(|(_, until)| *until)
+            })
+        })
 }
 
 fn rests(address: SocketAddr, resting: &[(SocketAddr, Instant)], now: Instant) -> bool {
-    resting.iter().any(|(other, until)| *other == address && *until > now)
+    resting
+        .iter()
+        .any(|(other, until)| *other == address && *until > now)
 }
 
 #[cfg(test)]
@@ -118,9 +141,13 @@ mod tests {
         let now = Instant::now();
         for (list, resting, expected) in cases {
             let list: Vec<_> = list.iter().map(|last| address(*last)).collect();
-            let resting: Vec<_> =
-                resting.iter().map(|(last, left)| (address(*last), now + Duration::from_secs(*left))).collect();
-            let chosen: Vec<_> = (0..expected.len()).map(|turn| choose(&list, turn, &resting, now)).collect();
+            let resting: Vec<_> = resting
+                .iter()
+                .map(|(last, left)| (address(*last), now + Duration::from_secs(*left)))
+                .collect();
+            let chosen: Vec<_> = (0..expected.len())
+                .map(|turn| choose(&list, turn, &resting, now))
+                .collect();
             let expected: Vec<_> = expected.iter().map(|last| last.map(address)).collect();
             assert_eq!(chosen, expected, "{list:?} {resting:?}");
         }
@@ -132,7 +159,10 @@ mod tests {
         let addresses = Addresses::default();
         let ip = |last| IpAddr::from([127, 0, 0, last]);
         assert!(addresses.set([ip(2), ip(1), ip(2)], 80));
-        assert!(!addresses.set([ip(1), ip(2)], 80), "another order is no change");
+        assert!(
+            !addresses.set([ip(1), ip(2)], 80),
+            "another order is no change"
+        );
         addresses.rest(address(1), now);
         addresses.rest(address(9), now);
         assert_eq!(addresses.usable(now), 1);

@@ -30,5 +30,8 @@ pub fn load(path: &Path) -> Result<Ca, String> {
     if certificates.is_empty() {
         return Err(cannot(&"no certificate in it; PEM is expected"));
     }
-    Ok(Ca { certificates: Arc::new(certificates.into()), digest: Digest::of_parts([pem.as_slice()]) })
+    Ok(Ca {
+        certificates: Arc::new(certificates.into()),
+        digest: Digest::of_parts([pem.as_slice()]),
+    })
 }

@@ -3,9 +3,7 @@
 use super::peer;
 use latencify_conf::policy::{HealthCheck, Origin, Scheme};
 use pingora::{
-    connectors::http::Connector,
-    http::RequestHeader,
-    protocols::http::client::HttpSession,
+    connectors::http::Connector, http::RequestHeader, protocols::http::client::HttpSession,
     upstreams::peer::HttpPeer,
 };
 use std::time::Duration;
@@ -67,19 +65,36 @@ async fn exchange(
     rule: &HealthCheck,
 ) -> Result<(), CheckFailure> {
     // A connection is not used twice: a check also tells whether new ones are accepted.
-    let (mut session, _) =
-        connector.get_http_session(peer).await.map_err(|error| CheckFailure::Connect(error.to_string()))?;
-    let status = ask(&mut session, origin, rule).await.map_err(|error| CheckFailure::NoAnswer(error.to_string()))?;
+    let (mut session, _) = connector
+        .get_http_session(peer)
+        .await
+        .map_err(|error| CheckFailure::Connect(error.to_string()))?;
+    let status = ask(&mut session, origin, rule)
+        .await
+        .map_err(|error| CheckFailure::NoAnswer(error.to_string()))?;
     session.shutdown().await;
-    if rule.expect.contains(status) { Ok(()) } else { Err(CheckFailure::Status(status)) }
+    if rule.expect.contains(status) {
+        Ok(())
+    } else {
+        Err(CheckFailure::Status(status))
+    }
 }
 
-async fn ask(session: &mut HttpSession, origin: &Origin, rule: &HealthCheck) -> pingora::Result<u16> {
-    session.write_request_header(Box::new(request(session, origin, rule)?)).await?;
+async fn ask(
+    session: &mut HttpSession,
+    origin: &Origin,
+    rule: &HealthCheck,
+) -> pingora::Result<u16> {
+    session
+        .write_request_header(Box::new(request(session, origin, rule)?))
+        .await?;
     session.finish_request_body().await?;
     let status = loop {
         session.read_response_header().await?;
-        match session.response_header().map_or(0, |head| head.status.as_u16()) {
+        match session
+            .response_header()
+            .map_or(0, |head| head.status.as_u16())
+        {
             100..=199 => {}
             status => break status,
         }
@@ -94,12 +109,24 @@ async fn ask(session: &mut HttpSession, origin: &Origin, rule: &HealthCheck) -> 
     Ok(status)
 }
 
-fn request(session: &HttpSession, origin: &Origin, rule: &HealthCheck) -> pingora::Result<RequestHeader> {
+fn request(
+    session: &HttpSession,
+    origin: &Origin,
+    rule: &HealthCheck,
+) -> pingora::Result<RequestHeader> {
     let host = peer::own_host_header(origin);
     let mut request = RequestHeader::build("GET", rule.path.as_bytes(), Some(4))?;
     if session.as_http2().is_some() {
-        let scheme = if origin.scheme == Scheme::Https { "https" } else { "http" };
-        let uri = http::Uri::builder().scheme(scheme).authority(host).path_and_query(rule.path.as_str()).build();
+        let scheme = if origin.scheme == Scheme::Https {
+            "https"
+        } else {
+            "http"
+        };
+        let uri = http::Uri::builder()
+            .scheme(scheme)
+            .authority(host)
+            .path_and_query(rule.path.as_str())
+            .build();
         request.set_uri(uri.map_err(|error| {
             pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "health check", error)
         })?);

@@ -47,7 +47,10 @@ impl Ejection {
     /// Counts a good request. It forgives earlier rests once the origin has been back for as long as the last one took.
     pub fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
-        if self.until.is_some_and(|until| now >= until + rest_length(self.rests)) {
+        if self
+            .until
+            .is_some_and(|until| now >= until + rest_length(self.rests))
+        {
             *self = Self::default();
         }
     }
@@ -70,8 +73,17 @@ mod tests {
 
     #[test]
     fn rests_double_up_to_the_longest() {
-        for (nth, seconds) in [(0, 5), (1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 120), (7, 120), (u32::MAX, 120)]
-        {
+        for (nth, seconds) in [
+            (0, 5),
+            (1, 5),
+            (2, 10),
+            (3, 20),
+            (4, 40),
+            (5, 80),
+            (6, 120),
+            (7, 120),
+            (u32::MAX, 120),
+        ] {
             assert_eq!(rest_length(nth), Duration::from_secs(seconds), "rest {nth}");
         }
     }
@@ -81,20 +93,44 @@ mod tests {
         // (second, request: good or failed, ejected afterwards)
         type Step = (u64, bool, bool);
         let failures = |at: u64, count: u32| (0..count).map(move |_| (at, false, false));
-        let until_ejected = |at| failures(at, EJECT_AFTER_FAILURES - 1).chain([(at, false, true)]).collect::<Vec<Step>>();
+        let until_ejected = |at| {
+            failures(at, EJECT_AFTER_FAILURES - 1)
+                .chain([(at, false, true)])
+                .collect::<Vec<Step>>()
+        };
         let cases: Vec<(&str, Vec<Step>)> = vec![
             ("too few", failures(0, EJECT_AFTER_FAILURES - 1).collect()),
             (
                 "a good one between",
-                failures(0, 4).chain([(0, true, false)]).chain(failures(0, 4)).collect(),
+                failures(0, 4)
+                    .chain([(0, true, false)])
+                    .chain(failures(0, 4))
+                    .collect(),
             ),
             ("enough", until_ejected(0)),
-            ("a rest ends by itself", [until_ejected(0), vec![(5, true, false)]].concat()),
-            ("failures in a rest do not prolong it", [until_ejected(0), vec![(4, false, true), (5, true, false)]].concat()),
-            ("one failure after a rest ejects again", [until_ejected(0), vec![(5, false, true), (14, true, true), (15, true, false)]].concat()),
+            (
+                "a rest ends by itself",
+                [until_ejected(0), vec![(5, true, false)]].concat(),
+            ),
+            (
+                "failures in a rest do not prolong it",
+                [until_ejected(0), vec![(4, false, true), (5, true, false)]].concat(),
+            ),
+            (
+                "one failure after a rest ejects again",
+                [
+                    until_ejected(0),
+                    vec![(5, false, true), (14, true, true), (15, true, false)],
+                ]
+                .concat(),
+            ),
             (
                 "a good time as long as the rest forgives",
-                [until_ejected(0), vec![(10, true, false), (10, false, false)]].concat(),
+                [
+                    until_ejected(0),
+                    vec![(10, true, false), (10, false, false)],
+                ]
+                .concat(),
             ),
             (
                 "a shorter one does not",

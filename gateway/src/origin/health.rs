@@ -61,12 +61,23 @@ impl Checked {
             return Turn::Stays;
         }
         self.against = self.against.saturating_add(1);
-        let needed = if self.unhealthy { rule.healthy_after } else { rule.unhealthy_after };
+        let needed = if self.unhealthy {
+            rule.healthy_after
+        } else {
+            rule.unhealthy_after
+        };
         if self.against < needed {
             return Turn::Stays;
         }
-        *self = Self { unhealthy: !self.unhealthy, against: 0 };
-        if self.unhealthy { Turn::Fell } else { Turn::Rose }
+        *self = Self {
+            unhealthy: !self.unhealthy,
+            against: 0,
+        };
+        if self.unhealthy {
+            Turn::Fell
+        } else {
+            Turn::Rose
+        }
     }
 }
 
@@ -113,7 +124,10 @@ mod tests {
                     if checked.unhealthy { 'u' } else { 'h' }
                 })
                 .collect();
-            assert_eq!(seen, verdicts, "{checks} with {healthy_after}/{unhealthy_after}");
+            assert_eq!(
+                seen, verdicts,
+                "{checks} with {healthy_after}/{unhealthy_after}"
+            );
         }
     }
 }

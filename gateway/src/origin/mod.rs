@@ -33,7 +33,10 @@ pub struct Network {
 impl Network {
     /// Names are asked of this DNS server, or as the system's `resolv.conf` says; `/etc/hosts` comes first either way.
     pub fn new(dns: Option<SocketAddr>) -> Arc<Self> {
-        Arc::new(Self { resolver: resolve::Resolver::new(dns), connector: Connector::new(None) })
+        Arc::new(Self {
+            resolver: resolve::Resolver::new(dns),
+            connector: Connector::new(None),
+        })
     }
 }
 
@@ -110,7 +113,11 @@ pub struct OriginState {
 impl Origins {
     /// The origins of a policy, with all errors at once. Reads CA files (relative paths start at `folder`) and starts
     /// nothing: see [`start`](Self::start).
-    pub fn build(policy: &Policy, folder: &Path, previous: Option<&Self>) -> Result<Self, Vec<BuildError>> {
+    pub fn build(
+        policy: &Policy,
+        folder: &Path,
+        previous: Option<&Self>,
+    ) -> Result<Self, Vec<BuildError>> {
         let former: HashMap<_, _> = previous
             .into_iter()
             .flat_map(|previous| &previous.upstreams)
@@ -124,7 +131,11 @@ impl Origins {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(Self { upstreams }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { upstreams })
+        } else {
+            Err(errors)
+        }
     }
 
     /// Starts following names and checking health, on this runtime. What the previous policy already does goes on.
@@ -137,18 +148,25 @@ impl Origins {
 
     /// Whether an origin is worth a try.
     pub fn health(&self, id: OriginId) -> Health {
-        self.get(id).map_or(Health::Unresolved, |upstream| upstream.health(Instant::now()))
+        self.get(id).map_or(Health::Unresolved, |upstream| {
+            upstream.health(Instant::now())
+        })
     }
 
     /// How many addresses of an origin do not rest: with more than one, another attempt at the same origin makes sense
     /// after a failed connection.
     pub fn usable_addresses(&self, id: OriginId) -> usize {
-        self.get(id).map_or(0, |upstream| upstream.usable_addresses(Instant::now()))
+        self.get(id)
+            .map_or(0, |upstream| upstream.usable_addresses(Instant::now()))
     }
 
     /// The peer for one request to an origin, at its next address. Never asks DNS itself; for a name that was never
     /// answered yet it waits as long as a connection may take.
-    pub async fn peer(&self, id: OriginId, timeouts: &Timeouts) -> Result<Box<HttpPeer>, OriginError> {
+    pub async fn peer(
+        &self,
+        id: OriginId,
+        timeouts: &Timeouts,
+    ) -> Result<Box<HttpPeer>, OriginError> {
         match self.get(id) {
             Some(upstream) => upstream.peer(timeouts).await,
             None => Err(OriginError::Unknown(id)),
@@ -165,7 +183,10 @@ impl Origins {
     /// All origins, for `/metrics`.
     pub fn snapshot(&self) -> Vec<OriginState> {
         let now = Instant::now();
-        self.upstreams.iter().map(|upstream| upstream.state(now)).collect()
+        self.upstreams
+            .iter()
+            .map(|upstream| upstream.state(now))
+            .collect()
     }
 
     fn get(&self, id: OriginId) -> Option<&Arc<Upstream>> {

@@ -22,10 +22,23 @@ const KEEPALIVE_PROBES: usize = 3;
 /// The peer for one request. All time limits are set.
 ///
 /// Pingora knows one read timeout for head and body, so it is the longer of `first_byte` and `between_bytes`.
-pub fn peer(origin: &Origin, ca: Option<&Ca>, address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
+pub fn peer(
+    origin: &Origin,
+    ca: Option<&Ca>,
+    address: SocketAddr,
+    timeouts: &Timeouts,
+) -> HttpPeer {
     let tls = origin.scheme == Scheme::Https;
     // `HttpPeer::new` resolves names; a socket address it takes as it is.
-    let mut peer = HttpPeer::new(address, tls, if tls { server_name(origin) } else { String::new() });
+    let mut peer = HttpPeer::new(
+        address,
+        tls,
+        if tls {
+            server_name(origin)
+        } else {
+            String::new()
+        },
+    );
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect);
@@ -72,7 +85,11 @@ fn server_name(origin: &Origin) -> String {
 pub fn unverifiable(origin: &Origin) -> Option<String> {
     let unnamed = origin.scheme == Scheme::Https
         && origin.tls.verify
-        && origin.tls.sni.as_ref().map_or_else(|| is_address(origin), String::is_empty);
+        && origin
+            .tls
+            .sni
+            .as_ref()
+            .map_or_else(|| is_address(origin), String::is_empty);
     unnamed.then(|| {
         format!(
             "its certificate can't be verified against the address {}: say the name in it as tls.sni",
@@ -90,7 +107,11 @@ pub fn own_host_header(origin: &Origin) -> String {
     if let Some(host) = &origin.host_header {
         return host.clone();
     }
-    let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.clone() };
+    let host = if origin.host.contains(':') {
+        format!("[{}]", origin.host)
+    } else {
+        origin.host.clone()
+    };
     match (origin.scheme, origin.port) {
         (Scheme::Http | Scheme::H2c, 80) | (Scheme::Https, 443) => host,
         (_, port) => format!("{host}:{port}"),
@@ -104,14 +125,29 @@ mod tests {
 
     #[test]
     fn every_time_limit_is_set_and_tls_is_verified_by_name() {
-        let timeouts = Timeouts { connect: Duration::from_secs(1), ..Timeouts::default() };
+        let timeouts = Timeouts {
+            connect: Duration::from_secs(1),
+            ..Timeouts::default()
+        };
         let address = SocketAddr::from(([127, 0, 0, 1], 8443));
         // (url, sni, verify, sni sent, verified)
         let cases = [
             ("http://a.example:80", None, true, "", true),
             ("https://a.example:443", None, true, "a.example", true),
-            ("https://a.example:443", Some("b.example"), true, "b.example", true),
-            ("https://127.0.0.1:443", Some("b.example"), true, "b.example", true),
+            (
+                "https://a.example:443",
+                Some("b.example"),
+                true,
+                "b.example",
+                true,
+            ),
+            (
+                "https://127.0.0.1:443",
+                Some("b.example"),
+                true,
+                "b.example",
+                true,
+            ),
             ("https://a.example:443", None, false, "a.example", false),
             ("https://127.0.0.1:443", None, false, "", false),
         ];
@@ -121,10 +157,17 @@ mod tests {
             origin.tls.verify = verify;
             assert_eq!(unverifiable(&origin), None, "{url}");
             let peer = peer(&origin, None, address, &timeouts);
-            assert_eq!((peer.sni(), peer.verify_cert(), peer.verify_hostname()), (sent, verified, verified), "{url}");
+            assert_eq!(
+                (peer.sni(), peer.verify_cert(), peer.verify_hostname()),
+                (sent, verified, verified),
+                "{url}"
+            );
             let options = &peer.options;
             assert_eq!(options.connection_timeout, Some(Duration::from_secs(1)));
-            assert_eq!(options.total_connection_timeout, Some(Duration::from_secs(1)));
+            assert_eq!(
+                options.total_connection_timeout,
+                Some(Duration::from_secs(1))
+            );
             assert_eq!(options.read_timeout, Some(Duration::from_secs(60)));
             assert_eq!(options.write_timeout, Some(Duration::from_secs(60)));
             assert_eq!(options.idle_timeout, Some(Duration::from_secs(60)));
@@ -154,7 +197,12 @@ mod tests {
             ("h2c://a:80", ALPN::H2),
         ];
         for (url, alpn) in cases {
-            let peer = peer(&origin("app", url), None, SocketAddr::from(([127, 0, 0, 1], 1)), &Timeouts::default());
+            let peer = peer(
+                &origin("app", url),
+                None,
+                SocketAddr::from(([127, 0, 0, 1], 1)),
+                &Timeouts::default(),
+            );
             assert_eq!(peer.options.alpn, alpn, "{url}");
             assert!(peer.options.max_h2_streams > 1);
         }
@@ -168,7 +216,11 @@ mod tests {
             ("https://a.example:443", None, "a.example"),
             ("https://a.example:80", None, "a.example:80"),
             ("http://::1:9000", None, "[::1]:9000"),
-            ("http://a.example:8080", Some("shop.internal"), "shop.internal"),
+            (
+                "http://a.example:8080",
+                Some("shop.internal"),
+                "shop.internal",
+            ),
         ];
         for (url, host_header, expected) in cases {
             let mut origin = origin("app", url);

@@ -67,7 +67,10 @@ struct Current {
 impl Resolver {
     /// A resolver by the system's settings, or by this DNS server. The hosts file counts in both cases.
     pub fn new(server: Option<SocketAddr>) -> Self {
-        Self { server, current: ArcSwapOption::empty() }
+        Self {
+            server,
+            current: ArcSwapOption::empty(),
+        }
     }
 
     /// The addresses of a name.
@@ -76,13 +79,26 @@ impl Resolver {
         if let Some(answer) = current.in_hosts(name) {
             return Ok(answer);
         }
-        let found = current.dns.lookup_ip(name).await.map_err(|error| ResolveError::Lookup(error.to_string()))?;
+        let found = current
+            .dns
+            .lookup_ip(name)
+            .await
+            .map_err(|error| ResolveError::Lookup(error.to_string()))?;
         let addresses: Vec<_> = found.iter().collect();
         if addresses.is_empty() {
             return Err(ResolveError::Empty);
         }
-        let ttl = found.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or(0);
-        Ok(Answer { addresses, ttl: Duration::from_secs(ttl.into()) })
+        let ttl = found
+            .as_lookup()
+            .answers()
+            .iter()
+            .map(|record| record.ttl)
+            .min()
+            .unwrap_or(0);
+        Ok(Answer {
+            addresses,
+            ttl: Duration::from_secs(ttl.into()),
+        })
     }
 
     /// What the system's files say; read again when one of them has changed.
@@ -91,13 +107,19 @@ impl Resolver {
             let metadata = fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
         });
-        if let Some(current) = self.current.load_full().filter(|current| current.files == files) {
+        if let Some(current) = self
+            .current
+            .load_full()
+            .filter(|current| current.files == files)
+        {
             return Ok(current);
         }
         let current = Arc::new(Current {
             files,
             hosts: Hosts::from_system().unwrap_or_default(),
-            dns: self.dns().map_err(|error| ResolveError::Settings(error.to_string()))?,
+            dns: self
+                .dns()
+                .map_err(|error| ResolveError::Settings(error.to_string()))?,
         });
         self.current.store(Some(current.clone()));
         Ok(current)
@@ -107,10 +129,11 @@ impl Resolver {
         let mut builder = match self.server {
             None => TokioResolver::builder_tokio()?,
             Some(server) => {
-                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-                    connection.port = server.port();
-                    connection
-                });
+                let connections =
+                    [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                        connection.port = server.port();
+                        connection
+                    });
                 let server = NameServerConfig::new(server.ip(), true, connections.into());
                 TokioResolver::builder_with_config(
                     ResolverConfig::from_parts(None, Vec::new(), vec![server]),
@@ -133,10 +156,22 @@ impl Current {
         let name = Name::from_utf8(name).ok()?.to_lowercase();
         let addresses: Vec<_> = [RecordType::A, RecordType::AAAA]
             .into_iter()
-            .filter_map(|kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind)))
-            .flat_map(|lookup| lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>())
+            .filter_map(|kind| {
+                self.hosts
+                    .lookup_static_host(&Query::query(name.clone(), kind))
+            })
+            .flat_map(|lookup| {
+                lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| record.data.ip_addr())
+                    .collect::<Vec<_>>()
+            })
             .collect();
-        (!addresses.is_empty()).then_some(Answer { addresses, ttl: TTL_MIN * 10 })
+        (!addresses.is_empty()).then_some(Answer {
+            addresses,
+            ttl: TTL_MIN * 10,
+        })
     }
 }
 
@@ -147,7 +182,9 @@ pub fn clamp_ttl(ttl: Duration) -> Duration {
 
 /// When to ask again after so many failures in a row (from 1).
 pub fn retry_after(failures: u32) -> Duration {
-    RETRY_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(TTL_MAX)
+    RETRY_FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(TTL_MAX)
 }
 
 #[cfg(test)]
@@ -157,10 +194,26 @@ mod tests {
     #[test]
     fn ttls_are_clamped_and_retries_back_off() {
         for (ttl, expected) in [(0, 1), (1, 1), (30, 30), (300, 300), (86_400, 300)] {
-            assert_eq!(clamp_ttl(Duration::from_secs(ttl)), Duration::from_secs(expected), "TTL {ttl}");
+            assert_eq!(
+                clamp_ttl(Duration::from_secs(ttl)),
+                Duration::from_secs(expected),
+                "TTL {ttl}"
+            );
         }
-        for (failures, expected) in [(0, 1), (1, 1), (2, 2), (3, 4), (9, 256), (10, 300), (u32::MAX, 300)] {
-            assert_eq!(retry_after(failures), Duration::from_secs(expected), "{failures} failures");
+        for (failures, expected) in [
+            (0, 1),
+            (1, 1),
+            (2, 2),
+            (3, 4),
+            (9, 256),
+            (10, 300),
+            (u32::MAX, 300),
+        ] {
+            assert_eq!(
+                retry_after(failures),
+                Duration::from_secs(expected),
+                "{failures} failures"
+            );
         }
     }
 }

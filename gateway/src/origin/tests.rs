@@ -31,7 +31,11 @@ pub(super) fn origin(name: &str, url: &str) -> Origin {
         place: None,
         weight: 1,
         host_header: None,
-        tls: TlsToOrigin { sni: None, ca: None, verify: true },
+        tls: TlsToOrigin {
+            sni: None,
+            ca: None,
+            verify: true,
+        },
         health: None,
     }
 }
@@ -67,23 +71,49 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(DEADLINE, poll).await.is_ok(), "in vain: {what}");
+    assert!(
+        tokio::time::timeout(DEADLINE, poll).await.is_ok(),
+        "in vain: {what}"
+    );
 }
 
 const FIRST: OriginId = OriginId(0);
 
 #[test]
 fn what_did_not_change_is_the_same_object_and_the_rest_keeps_what_still_holds() {
-    let old = build([origin("a", "http://127.0.0.1:1"), origin("b", "http://127.0.0.1:2")], None);
+    let old = build(
+        [
+            origin("a", "http://127.0.0.1:1"),
+            origin("b", "http://127.0.0.1:2"),
+        ],
+        None,
+    );
     for _ in 0..EJECT_AFTER_FAILURES {
         old.report(FIRST, Outcome::NoResponse);
         old.report(OriginId(1), Outcome::NoResponse);
     }
-    let heavier = Origin { weight: 7, ..origin("a", "http://127.0.0.1:1") };
+    let heavier = Origin {
+        weight: 7,
+        ..origin("a", "http://127.0.0.1:1")
+    };
     let moved = origin("b", "http://127.0.0.1:3");
-    let new = build([moved, heavier, origin("c", "http://127.0.0.1:1")], Some(&old));
-    let seen: Vec<_> = new.snapshot().into_iter().map(|state| (state.health, state.ejections)).collect();
-    assert_eq!(seen, [(Health::Healthy, 1), (Health::Ejected, 1), (Health::Healthy, 0)]);
+    let new = build(
+        [moved, heavier, origin("c", "http://127.0.0.1:1")],
+        Some(&old),
+    );
+    let seen: Vec<_> = new
+        .snapshot()
+        .into_iter()
+        .map(|state| (state.health, state.ejections))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Health::Healthy, 1),
+            (Health::Ejected, 1),
+            (Health::Healthy, 0)
+        ]
+    );
     let newer = build([origin("c", "http://127.0.0.1:1")], Some(&new));
     assert!(Arc::ptr_eq(&newer.upstreams[0], &new.upstreams[2]));
 }
@@ -124,11 +154,21 @@ async fn failed_requests_eject_an_origin_and_failed_addresses_rest() {
     assert_eq!(address, Some("127.0.0.1:1".parse().unwrap()));
     for failures in 1..=EJECT_AFTER_FAILURES {
         assert_eq!(origins.health(FIRST), Health::Healthy);
-        origins.report(FIRST, if failures % 2 == 0 { Outcome::Responded(503) } else { Outcome::ConnectFailed(address) });
+        origins.report(
+            FIRST,
+            if failures % 2 == 0 {
+                Outcome::Responded(503)
+            } else {
+                Outcome::ConnectFailed(address)
+            },
+        );
     }
     assert_eq!(origins.health(FIRST), Health::Ejected);
     assert_eq!(origins.usable_addresses(FIRST), 0);
-    assert!(origins.peer(FIRST, &Timeouts::default()).await.is_ok(), "what is ejected can still be asked");
+    assert!(
+        origins.peer(FIRST, &Timeouts::default()).await.is_ok(),
+        "what is ejected can still be asked"
+    );
     origins.report(FIRST, Outcome::Connected(address.unwrap()));
     assert_eq!(origins.usable_addresses(FIRST), 1);
 
@@ -139,11 +179,21 @@ async fn failed_requests_eject_an_origin_and_failed_addresses_rest() {
 #[test]
 fn statuses_that_are_the_origins_own_do_not_eject() {
     let origins = build([origin("a", "http://127.0.0.1:1")], None);
-    for (status, ejected) in [(200, false), (404, false), (500, false), (501, false), (502, true)] {
+    for (status, ejected) in [
+        (200, false),
+        (404, false),
+        (500, false),
+        (501, false),
+        (502, true),
+    ] {
         for _ in 0..EJECT_AFTER_FAILURES {
             origins.report(FIRST, Outcome::Responded(status));
         }
-        assert_eq!(origins.health(FIRST) == Health::Ejected, ejected, "{status}");
+        assert_eq!(
+            origins.health(FIRST) == Health::Ejected,
+            ejected,
+            "{status}"
+        );
     }
 }
 
@@ -166,9 +216,26 @@ async fn dns_server(zone: Arc<Mutex<Option<Vec<Ipv4Addr>>>>) -> SocketAddr {
 fn dns_answer(query: &[u8], zone: Option<&[Ipv4Addr]>) -> Vec<u8> {
     let name_end = 12 + query[12..].iter().position(|&byte| byte == 0).unwrap() + 1;
     let question = &query[12..name_end + 4];
-    let addresses = if question[question.len() - 3] == 1 { zone.unwrap_or_default() } else { &[] };
+    let addresses = if question[question.len() - 3] == 1 {
+        zone.unwrap_or_default()
+    } else {
+        &[]
+    };
     let code = if zone.is_some() { 0 } else { 2 };
-    let mut answer = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, addresses.len() as u8, 0, 0, 0, 0];
+    let mut answer = vec![
+        query[0],
+        query[1],
+        0x81,
+        0x80 | code,
+        0,
+        1,
+        0,
+        addresses.len() as u8,
+        0,
+        0,
+        0,
+        0,
+    ];
     answer.extend_from_slice(question);
     for address in addresses {
         answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
@@ -179,30 +246,56 @@ fn dns_answer(query: &[u8], zone: Option<&[Ipv4Addr]>) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_name_that_changes_its_address_is_followed_and_failures_keep_the_last_good_one() {
-    let zone = Arc::new(Mutex::new(Some(vec![Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)])));
+    let zone = Arc::new(Mutex::new(Some(vec![
+        Ipv4Addr::new(127, 0, 0, 1),
+        Ipv4Addr::new(127, 0, 0, 2),
+    ])));
     let network = Network::new(Some(dns_server(zone.clone()).await));
-    let origins = build([origin("a", "http://origin.test:8080"), origin("b", "http://127.0.0.9:80")], None);
+    let origins = build(
+        [
+            origin("a", "http://origin.test:8080"),
+            origin("b", "http://127.0.0.9:80"),
+        ],
+        None,
+    );
     origins.start(&network, &Handle::current());
-    let next = async || address_of(&origins.peer(FIRST, &Timeouts::default()).await.unwrap()).unwrap().to_string();
+    let next = async || {
+        address_of(&origins.peer(FIRST, &Timeouts::default()).await.unwrap())
+            .unwrap()
+            .to_string()
+    };
     let mut turns = [next().await, next().await];
     turns.sort();
-    assert_eq!(turns, ["127.0.0.1:8080", "127.0.0.2:8080"], "the first request waits for the answer; then turns");
+    assert_eq!(
+        turns,
+        ["127.0.0.1:8080", "127.0.0.2:8080"],
+        "the first request waits for the answer; then turns"
+    );
 
     *zone.lock() = Some(vec![Ipv4Addr::new(127, 0, 0, 3)]);
     until("the new address", || origins.snapshot()[0].addresses == 1).await;
     assert_eq!(next().await, "127.0.0.3:8080");
 
     *zone.lock() = None;
-    until("a failure is counted", || origins.snapshot()[0].resolve_failures > 0).await;
+    until("a failure is counted", || {
+        origins.snapshot()[0].resolve_failures > 0
+    })
+    .await;
     assert_eq!(next().await, "127.0.0.3:8080");
     assert_eq!(origins.health(FIRST), Health::Healthy);
 }
 
 #[tokio::test]
 async fn a_name_without_any_address_is_unresolved() {
-    let network = Network::new(Some(dns_server(Arc::new(Mutex::new(Some(Vec::new())))).await));
+    let network = Network::new(Some(
+        dns_server(Arc::new(Mutex::new(Some(Vec::new())))).await,
+    ));
     let origins = build([origin("a", "http://origin.test:8080")], None);
-    assert_eq!(origins.health(FIRST), Health::Healthy, "nobody has asked yet");
+    assert_eq!(
+        origins.health(FIRST),
+        Health::Healthy,
+        "nobody has asked yet"
+    );
     origins.start(&network, &Handle::current());
     let peer = origins.peer(FIRST, &Timeouts::default()).await;
     assert!(matches!(peer, Err(OriginError::Unresolved { .. })));
@@ -221,7 +314,10 @@ async fn localhost_needs_no_dns_server() {
 }
 
 /// An HTTP server that gives every request this answer; what was asked is kept.
-async fn http_server(answer: Arc<Mutex<&'static str>>, asked: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+async fn http_server(
+    answer: Arc<Mutex<&'static str>>,
+    asked: Arc<Mutex<Vec<String>>>,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -231,7 +327,9 @@ async fn http_server(answer: Arc<Mutex<&'static str>>, asked: Arc<Mutex<Vec<Stri
             tokio::spawn(async move {
                 let mut request = vec![0; 4096];
                 let length = stream.read(&mut request).await.unwrap_or(0);
-                asked.lock().push(String::from_utf8_lossy(&request[..length]).into_owned());
+                asked
+                    .lock()
+                    .push(String::from_utf8_lossy(&request[..length]).into_owned());
                 let _ = stream.write_all(answer.as_bytes()).await;
             });
         }
@@ -245,31 +343,56 @@ async fn active_checks_take_an_origin_out_and_bring_it_back() {
     let answer = Arc::new(Mutex::new(GOOD));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let address = http_server(answer.clone(), asked.clone()).await;
-    let checked = Origin { health: Some(rule()), ..origin("a", &format!("http://{address}")) };
+    let checked = Origin {
+        health: Some(rule()),
+        ..origin("a", &format!("http://{address}"))
+    };
     let network = Network::new(None);
     let origins = build([checked], None);
     origins.start(&network, &Handle::current());
     origins.start(&network, &Handle::current());
     until("good checks", || origins.snapshot()[0].checks_good > 0).await;
     let request = asked.lock()[0].clone();
-    assert!(request.starts_with("GET /healthz?deep=1 HTTP/1.1\r\n"), "{request}");
-    assert!(request.to_ascii_lowercase().contains(&format!("host: {address}\r\n")), "{request}");
+    assert!(
+        request.starts_with("GET /healthz?deep=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request
+            .to_ascii_lowercase()
+            .contains(&format!("host: {address}\r\n")),
+        "{request}"
+    );
 
-    for bad in ["HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 301 Away\r\ncontent-length: 0\r\n\r\n", "nonsense\r\n\r\n", ""] {
+    for bad in [
+        "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 301 Away\r\ncontent-length: 0\r\n\r\n",
+        "nonsense\r\n\r\n",
+        "",
+    ] {
         *answer.lock() = bad;
         until(bad, || origins.health(FIRST) == Health::Unhealthy).await;
         *answer.lock() = GOOD;
         until("healthy again", || origins.health(FIRST) == Health::Healthy).await;
     }
     drop(origins);
-    until("the checks end with the policy", || Arc::strong_count(&network) == 1).await;
+    until("the checks end with the policy", || {
+        Arc::strong_count(&network) == 1
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn coming_back_by_checks_forgives_failed_requests() {
     let answer = Arc::new(Mutex::new(""));
     let address = http_server(answer.clone(), Arc::default()).await;
-    let origins = build([Origin { health: Some(rule()), ..origin("a", &format!("http://{address}")) }], None);
+    let origins = build(
+        [Origin {
+            health: Some(rule()),
+            ..origin("a", &format!("http://{address}"))
+        }],
+        None,
+    );
     origins.start(&Network::new(None), &Handle::current());
     for _ in 0..EJECT_AFTER_FAILURES {
         origins.report(FIRST, Outcome::NoResponse);
@@ -283,12 +406,18 @@ async fn coming_back_by_checks_forgives_failed_requests() {
 async fn certificates_are_verified_by_name_and_ca() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
-    let (cert, key, ca) = (folder.path().join("cert.pem"), folder.path().join("key.pem"), folder.path().join("ca.pem"));
+    let (cert, key, ca) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+        folder.path().join("ca.pem"),
+    );
     fs::write(&cert, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     fs::write(&ca, made.cert.pem()).unwrap();
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
-    acceptor.set_private_key_file(key, SslFiletype::PEM).unwrap();
+    acceptor
+        .set_private_key_file(key, SslFiletype::PEM)
+        .unwrap();
     acceptor.set_certificate_chain_file(cert).unwrap();
     let acceptor = acceptor.build();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -313,7 +442,10 @@ async fn certificates_are_verified_by_name_and_ca() {
     ];
     let network = Network::new(None);
     for (sni, with_ca, verify, good) in cases {
-        let mut origin = Origin { health: Some(rule()), ..origin("a", &format!("https://127.0.0.1:{port}")) };
+        let mut origin = Origin {
+            health: Some(rule()),
+            ..origin("a", &format!("https://127.0.0.1:{port}"))
+        };
         origin.tls = TlsToOrigin {
             sni: sni.map(str::to_owned),
             ca: with_ca.then(|| "ca.pem".into()),
@@ -337,14 +469,24 @@ async fn http2_without_tls_is_checked_over_http2() {
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     // A gRPC server speaks nothing but HTTP/2, and answers 200 to whatever it does not know.
     let routes = tonic::service::Routes::default();
-    tokio::spawn(tonic::transport::Server::builder().add_routes(routes).serve_with_incoming(incoming));
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_routes(routes)
+            .serve_with_incoming(incoming),
+    );
     let network = Network::new(None);
     for (scheme, good) in [("h2c", true), ("http", false)] {
-        let origin = Origin { health: Some(rule()), ..origin("a", &format!("{scheme}://{address}")) };
+        let origin = Origin {
+            health: Some(rule()),
+            ..origin("a", &format!("{scheme}://{address}"))
+        };
         let origins = build([origin], None);
         origins.start(&network, &Handle::current());
         let state = || origins.snapshot().remove(0);
-        until("a check", || state().checks_good + state().checks_failed > 0).await;
+        until("a check", || {
+            state().checks_good + state().checks_failed > 0
+        })
+        .await;
         assert_eq!(state().checks_good > 0, good, "{scheme}");
     }
 }

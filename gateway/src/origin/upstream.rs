@@ -75,11 +75,20 @@ impl Upstream {
         folder: &Path,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, BuildError> {
-        let refuse = |reason| BuildError { origin: origin.name.clone(), reason };
+        let refuse = |reason| BuildError {
+            origin: origin.name.clone(),
+            reason,
+        };
         if let Some(reason) = peer::unverifiable(origin) {
             return Err(refuse(reason));
         }
-        let ca = origin.tls.ca.as_ref().map(|path| ca::load(&folder.join(path))).transpose().map_err(refuse)?;
+        let ca = origin
+            .tls
+            .ca
+            .as_ref()
+            .map(|path| ca::load(&folder.join(path)))
+            .transpose()
+            .map_err(refuse)?;
         if let Some(previous) = previous.filter(|previous| {
             previous.origin == *origin
                 && previous.ca.as_ref().map(|ca| ca.digest) == ca.as_ref().map(|ca| ca.digest)
@@ -120,7 +129,13 @@ impl Upstream {
             runtime.spawn(self.stop.clone().run_until_cancelled_owned(task));
         }
         if let Some(rule) = self.origin.health.clone() {
-            let task = check_health(self.origin.clone(), rule, self.ca.clone(), self.live.clone(), network.clone());
+            let task = check_health(
+                self.origin.clone(),
+                rule,
+                self.ca.clone(),
+                self.live.clone(),
+                network.clone(),
+            );
             runtime.spawn(self.stop.clone().run_until_cancelled_owned(task));
         }
     }
@@ -156,7 +171,12 @@ impl Upstream {
             origin: self.origin.name.clone(),
             host: self.origin.host.clone(),
         })?;
-        Ok(Box::new(peer::peer(&self.origin, self.ca.as_ref(), address, timeouts)))
+        Ok(Box::new(peer::peer(
+            &self.origin,
+            self.ca.as_ref(),
+            address,
+            timeouts,
+        )))
     }
 
     /// Learns what became of a request.
@@ -189,11 +209,18 @@ impl Live {
             counter.store(former.load(Relaxed), Relaxed);
         }
         if (&origin.host, origin.port, origin.scheme)
-            != (&former_origin.host, former_origin.port, former_origin.scheme)
+            != (
+                &former_origin.host,
+                former_origin.port,
+                former_origin.scheme,
+            )
         {
             return;
         }
-        self.addresses.set(former.addresses.all().iter().map(SocketAddr::ip), origin.port);
+        self.addresses.set(
+            former.addresses.all().iter().map(SocketAddr::ip),
+            origin.port,
+        );
         self.asked.send_replace(*former.asked.borrow());
         *self.ejection.lock() = *former.ejection.lock();
         self.doubted.store(former.doubted.load(Relaxed), Relaxed);
@@ -225,7 +252,8 @@ impl Live {
                 if self.doubted.load(Relaxed) {
                     let mut ejection = self.ejection.lock();
                     ejection.succeeded(now);
-                    self.doubted.store(*ejection != Ejection::default(), Relaxed);
+                    self.doubted
+                        .store(*ejection != Ejection::default(), Relaxed);
                 }
                 return;
             }
@@ -240,7 +268,11 @@ impl Live {
 
     fn record_check(&self, origin: &Origin, rule: &HealthCheck, result: Result<(), CheckFailure>) {
         let counters = &self.counters;
-        let counter = if result.is_ok() { &counters.checks_good } else { &counters.checks_failed };
+        let counter = if result.is_ok() {
+            &counters.checks_good
+        } else {
+            &counters.checks_failed
+        };
         counter.fetch_add(1, Relaxed);
         let (turn, unhealthy) = {
             let mut checked = self.checked.lock();
@@ -264,9 +296,22 @@ impl Live {
 
 impl Counters {
     fn all(&self) -> [&AtomicU64; 6] {
-        let Self { resolve_failures, connect_failures, response_failures, ejections, checks_good, checks_failed } =
-            self;
-        [resolve_failures, connect_failures, response_failures, ejections, checks_good, checks_failed]
+        let Self {
+            resolve_failures,
+            connect_failures,
+            response_failures,
+            ejections,
+            checks_good,
+            checks_failed,
+        } = self;
+        [
+            resolve_failures,
+            connect_failures,
+            response_failures,
+            ejections,
+            checks_good,
+            checks_failed,
+        ]
     }
 }
 
@@ -317,7 +362,10 @@ async fn check_health(
         idle: rule.timeout,
     };
     // The first check comes soon: until it does, a dead origin counts as healthy.
-    let mut pause = rule.interval.min(FIRST_CHECK_WITHIN).mul_f64(rand::random());
+    let mut pause = rule
+        .interval
+        .min(FIRST_CHECK_WITHIN)
+        .mul_f64(rand::random());
     loop {
         tokio::time::sleep(pause).await;
         let result = match live.addresses.next(Instant::now()) {
@@ -336,7 +384,9 @@ async fn check_health(
             }
         };
         live.record_check(&origin, &rule, result);
-        pause = rule.interval.mul_f64(rand::random_range(1.0 - CHECK_JITTER..=1.0 + CHECK_JITTER));
+        pause = rule
+            .interval
+            .mul_f64(rand::random_range(1.0 - CHECK_JITTER..=1.0 + CHECK_JITTER));
     }
 }
 

@@ -104,9 +104,10 @@ pub fn could_not_connect(
     ctx: &mut Context,
     mut error: Box<Error>,
 ) -> Box<Error> {
+    // Asked before the report: after it, the address that failed is not among the usable ones.
+    let retry = may_try_another(ctx) && !session.as_ref().retry_buffer_truncated();
     report(ctx, Outcome::ConnectFailed(address_of(peer)));
     count(edge, ctx, "connect_failed");
-    let retry = may_try_another(ctx) && !session.as_ref().retry_buffer_truncated();
     error.set_retry(retry);
     error
 }
