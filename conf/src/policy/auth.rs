@@ -18,7 +18,7 @@ pub struct Jwt {
     pub audiences: Vec<String>,
     /// Claims that must be there with this value.
     pub claims: BTreeMap<String, serde_json::Value>,
-    /// Where the token stands; the first place that holds one counts.
+    /// Where the token stands; the first place that holds one counts. Two different tokens are refused.
     pub sources: Vec<TokenSource>,
     /// Tolerance for `exp` and `nbf`. Default 30 s.
     pub leeway: Duration,

@@ -23,6 +23,41 @@ pub(crate) fn split(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> 
     }
 }
 
+/// The members of a list from its end, trimmed, empty ones left out. Quotes pair up from the end too, so that one left
+/// open at the start can't swallow what was appended after it.
+pub(crate) fn members_from_end(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let (member, before) = match last_unquoted_comma(line) {
+            Some(at) => (line.get(at + 1..).unwrap_or_default(), line.get(..at)),
+            None => (line, None),
+        };
+        rest = before;
+        Some(member.trim_ascii())
+    })
+    .filter(|member| !member.is_empty())
+}
+
+fn last_unquoted_comma(line: &[u8]) -> Option<usize> {
+    let mut quoted = false;
+    line.iter().enumerate().rev().find_map(|(at, &byte)| {
+        let escapes = || {
+            line.iter()
+                .take(at)
+                .rev()
+                .take_while(|&&byte| byte == b'\\')
+                .count()
+        };
+        match byte {
+            b'"' if !quoted || escapes() % 2 == 0 => quoted = !quoted,
+            b',' if !quoted => return Some(at),
+            _ => {}
+        }
+        None
+    })
+}
+
 struct Members<'a> {
     rest: &'a [u8],
     separator: u8,
@@ -164,6 +199,30 @@ mod tests {
         check(&[r#"a="x\",y", b"#], &[r#"a="x\",y""#, "b"]);
         check(&[r#"a="open, b"#], &[r#"a="open, b"#]);
         check(&["", " , "], &[]);
+    }
+
+    #[test]
+    fn lists_split_from_their_end() {
+        let check = |line: &str, expected: &[&str]| {
+            let found: Vec<_> = members_from_end(line.as_bytes()).collect();
+            assert_eq!(
+                found,
+                expected
+                    .iter()
+                    .map(|text| text.as_bytes())
+                    .collect::<Vec<_>>(),
+                "{line}"
+            );
+        };
+        check("a, b,,c", &["c", "b", "a"]);
+        check("", &[]);
+        check(r#"a, b="x,y""#, &[r#"b="x,y""#, "a"]);
+        check(r#"a, b="x\",y""#, &[r#"b="x\",y""#, "a"]);
+        check(r#""open, b"#, &["b", "\"open"]);
+        check(
+            r#"x="a, b, for=c;d="e,f""#,
+            &[r#"for=c;d="e,f""#, "b", r#"x="a"#],
+        );
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
+/// Longer windows are this: a hundred years, which every clock can count.
+const WINDOW_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What is kept beside a stored response to decide its reuse. Every window is counted from `born`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifetime {
@@ -41,11 +44,19 @@ pub enum LifetimeSource {
     PolicyTtl,
     /// The policy's `default_ttl`.
     PolicyDefault,
-    /// Nothing says how long: stored only to be validated.
+    /// Nothing: `no-cache` alone, stored only to be validated.
     Nothing,
 }
 
 impl LifetimeSource {
+    /// Whether the policy says it, not the response.
+    pub fn is_policy(self) -> bool {
+        matches!(
+            self,
+            Self::PolicyStatus | Self::PolicyTtl | Self::PolicyDefault
+        )
+    }
+
     /// The stable name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,15 +102,15 @@ impl Lifetime {
         !self.always_revalidate && !self.fresh_for(now).is_zero()
     }
 
-    /// The time after which it can't be served without validation under any rule: what stores may drop it by.
+    /// The time after which it is not served without validation, unless a client asks for `max-stale`: what stores may drop
+    /// it by.
     pub fn useless_at(&self) -> SystemTime {
         let stale = if self.must_revalidate || self.always_revalidate {
             Duration::ZERO
         } else {
             self.stale_while_revalidate.max(self.stale_if_error)
         };
-        self.born
-            .checked_add(self.fresh.saturating_add(stale))
-            .unwrap_or(self.born)
+        let window = self.fresh.saturating_add(stale).min(WINDOW_MAX);
+        self.born.checked_add(window).unwrap_or(self.born)
     }
 }

@@ -7,6 +7,7 @@
 //! - [`on_error`]: the origin failed → whether the stored response may be served.
 
 mod control;
+mod dates;
 mod lifetime;
 mod request;
 mod reuse;

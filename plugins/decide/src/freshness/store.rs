@@ -2,9 +2,10 @@
 
 use super::{
     Lifetime, LifetimeSource, RequestDirectives,
-    control::{ResponseControl, delta_seconds},
+    control::ResponseControl,
+    dates::{expires, initial_age},
 };
-use crate::{facts::Response, fields, vary::Vary};
+use crate::{facts::Response, vary::Vary};
 use http::{HeaderMap, HeaderName, Method, header};
 use latencify_conf::policy::{CacheRule, TtlRules};
 use serde::Serialize;
@@ -16,7 +17,7 @@ const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control
 /// One question to an origin and when it was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Exchange<'a> {
-    /// The method that the client sent.
+    /// The method. GET also when the client sent HEAD and the origin was asked by GET, as a cache does to have a body to store.
     pub method: &'a Method,
     /// Whether the origin was sent an `Authorization` (one that the edge took out does not count).
     pub authorized: bool,
@@ -46,9 +47,9 @@ pub enum Storable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotStored {
-    /// Only answers to GET (and HEAD, without a body) are.
+    /// Only answers to GET and HEAD are.
     Method,
-    /// 1xx, 206, 304, or a status that `must-understand` demands to be understood.
+    /// 1xx, 206, 304, 412, 416, or a status that `must-understand` demands to be understood.
     Status,
     /// The client said `no-store`.
     RequestNoStore,
@@ -64,7 +65,7 @@ pub enum NotStored {
     SetCookie,
     /// It varies on more than a request shows.
     VaryStar,
-    /// Neither the response nor the policy says for how long, and there is nothing to validate by.
+    /// Neither the response nor the policy says for how long; or not at all, and there is nothing to validate it by.
     NoLifetime,
     /// It is larger than the policy stores.
     TooLarge,
@@ -137,8 +138,10 @@ fn refusal(
     if !matches!(*exchange.method, Method::GET | Method::HEAD) {
         return Some(NotStored::Method);
     }
-    // 206 is not stored as such; a 304 updates what is stored.
-    if matches!(status, ..200 | 206 | 304) || (said.must_understand && !is_understood(status)) {
+    // 206 is not stored as such, a 304 updates what is stored, and 412 and 416 answer fields that are no part of the key.
+    if matches!(status, ..200 | 206 | 304 | 412 | 416)
+        || (said.must_understand && !is_understood(status))
+    {
         return Some(NotStored::Status);
     }
     if exchange.asked.no_store {
@@ -188,11 +191,12 @@ fn lifetime(
     if said.no_cache && !has_validator {
         return Err(NotStored::NoCache);
     }
-    if fresh.is_zero() && !has_validator && !(windows && source != LifetimeSource::Nothing) {
+    // A policy that says zero means "not at all"; an origin that does may still be asked whether it changed.
+    if fresh.is_zero() && (source.is_policy() || (!has_validator && !windows)) {
         return Err(NotStored::NoLifetime);
     }
-    // A status that says nothing of its freshness and is no content of its own is not worth a validation.
-    if source == LifetimeSource::Nothing && !is_heuristically_cacheable(response.status) {
+    // `no-cache` says that it may be stored; a response that says nothing at all is not (the policy gives no default).
+    if source == LifetimeSource::Nothing && !said.no_cache {
         return Err(NotStored::NoLifetime);
     }
     Ok(Lifetime {
@@ -250,41 +254,6 @@ fn freshness_lifetime(
     }
 }
 
-/// `Expires` less `Date` (RFC 9111 §5.3): the earliest of several; what is no date, like `0`, is in the past.
-fn expires(exchange: &Exchange<'_>, headers: &HeaderMap) -> Option<Duration> {
-    let base = date(headers).unwrap_or(exchange.received);
-    let ttl = |line: &http::HeaderValue| {
-        let at = line
-            .to_str()
-            .ok()
-            .and_then(|text| httpdate::parse_http_date(text.trim()).ok());
-        at.and_then(|at| at.duration_since(base).ok())
-            .unwrap_or_default()
-    };
-    headers.get_all(header::EXPIRES).iter().map(ttl).min()
-}
-
-/// `corrected_initial_age` (RFC 9111 §4.2.3).
-fn initial_age(exchange: &Exchange<'_>, headers: &HeaderMap) -> Duration {
-    let apparent = date(headers)
-        .and_then(|date| exchange.received.duration_since(date).ok())
-        .unwrap_or_default();
-    let delay = exchange
-        .received
-        .duration_since(exchange.sent)
-        .unwrap_or_default();
-    // The first value counts; what is no number is ignored (§5.1).
-    let said = fields::list(headers, &header::AGE)
-        .next()
-        .and_then(delta_seconds)
-        .unwrap_or_default();
-    apparent.max(said.saturating_add(delay))
-}
-
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()
-}
-
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(header::CONTENT_LENGTH)?
@@ -306,5 +275,5 @@ fn is_heuristically_cacheable(status: u16) -> bool {
 /// Statuses whose caching rules are obeyed here, for `must-understand` (RFC 9111 §5.2.2.3).
 fn is_understood(status: u16) -> bool {
     is_heuristically_cacheable(status)
-        || matches!(status, 302 | 303 | 307 | 400 | 401 | 403 | 406 | 409 | 411..=418 | 421..=429 | 431 | 451 | 500 | 502..=505)
+        || matches!(status, 302 | 303 | 307 | 400 | 401 | 403 | 406 | 409 | 411 | 413..=415 | 417 | 418 | 421..=429 | 431 | 451 | 500 | 502..=505)
 }

@@ -31,22 +31,26 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, rules: &EdgeRules) -> I
     client
 }
 
-/// The hops that the header names, the nearest first; none for what is no address.
-fn nearest_first(headers: &HeaderMap, header: ClientAddressHeader) -> Vec<Option<IpAddr>> {
+/// The hops that the header names, the nearest first; none for what is no address. Read from the end, because only the
+/// end is written by hops that are trusted.
+fn nearest_first(
+    headers: &HeaderMap,
+    header: ClientAddressHeader,
+) -> impl Iterator<Item = Option<IpAddr>> {
     let name = match header {
         ClientAddressHeader::XForwardedFor => X_FORWARDED_FOR,
         ClientAddressHeader::Forwarded => http::header::FORWARDED,
     };
-    let members: Vec<&[u8]> = fields::list(headers, &name).collect();
-    members
-        .into_iter()
+    headers
+        .get_all(name)
+        .iter()
         .rev()
+        .flat_map(|line| fields::members_from_end(line.as_bytes()))
         .take(HOPS_MAX)
-        .map(|member| match header {
+        .map(move |member| match header {
             ClientAddressHeader::XForwardedFor => address(std::str::from_utf8(member).ok()?),
             ClientAddressHeader::Forwarded => forwarded::for_address(member),
         })
-        .collect()
 }
 
 /// An address, also with a port or in brackets.
@@ -134,8 +138,13 @@ mod tests {
         check(&["for=192.0.2.43, for=_hidden"], "10.0.0.1");
         check(&["for=192.0.2.43, proto=http"], "10.0.0.1");
         check(&["for=192.0.2.43;for=192.0.2.44"], "10.0.0.1");
+        check(
+            &["for=192.0.2.1;host=\"a,b\", for=198.51.100.7;host=\"a,\\\"b\""],
+            "198.51.100.7",
+        );
         // A client can't hide what a hop appended inside a quoted string that never ends.
         check(&["for=\"192.0.2.1", "for=198.51.100.7"], "198.51.100.7");
+        check(&["for=\"192.0.2.1, for=198.51.100.7"], "198.51.100.7");
     }
 
     proptest! {
@@ -146,12 +155,12 @@ mod tests {
             } else {
                 (X_FORWARDED_FOR, ClientAddressHeader::XForwardedFor, "198.51.100.7")
             };
-            let found = client_address(
-                "10.0.0.1".parse().unwrap(),
-                &headers(&name, &[garbage.as_str(), trusted]),
-                &rules(header),
-            );
-            prop_assert_eq!(found, "198.51.100.7".parse::<IpAddr>().unwrap());
+            for lines in [vec![garbage.clone(), trusted.to_owned()], vec![format!("{garbage},{trusted}")]] {
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                let found =
+                    client_address("10.0.0.1".parse().unwrap(), &headers(&name, &lines), &rules(header));
+                prop_assert_eq!(found, "198.51.100.7".parse::<IpAddr>().unwrap());
+            }
         }
 
         #[test]

@@ -63,23 +63,16 @@ pub fn cdn_loop(edge: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(token(edge)).ok()
 }
 
-/// Whether a request has passed this edge before: `CDN-Loop` or, should something on the way have taken that out, `Via` names
-/// it.
+/// Whether a request has passed this edge before: `CDN-Loop` names it. Members are split at every comma, quoted or not, so
+/// that a quote that a client leaves open hides nothing. `Via` is not asked: its names are nobody's own.
 pub fn has_looped(headers: &HeaderMap, edge: &str) -> bool {
     let edge = token(edge);
-    let is_edge = |name: &[u8]| name.eq_ignore_ascii_case(edge.as_bytes());
-    let in_loop = fields::list(headers, &CDN_LOOP)
-        .filter_map(|member| fields::split(member, b';').next())
-        .any(is_edge);
-    in_loop
-        || fields::list(headers, &header::VIA)
-            .filter_map(|member| {
-                member
-                    .split(u8::is_ascii_whitespace)
-                    .filter(|part| !part.is_empty())
-                    .nth(1)
-            })
-            .any(is_edge)
+    headers
+        .get_all(CDN_LOOP)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|member| member.split(|&byte| byte == b';').next())
+        .any(|id| id.trim_ascii().eq_ignore_ascii_case(edge.as_bytes()))
 }
 
 /// A name as a token (RFC 9110 §5.6.2): other octets become `-`.
@@ -142,14 +135,13 @@ mod tests {
         check(&[], false);
         check(&[("cdn-loop", "other")], false);
         check(&[("cdn-loop", "other, paris-1")], true);
-        check(&[("cdn-loop", "other; v=\"a, paris-1\"")], false);
         check(
             &[("cdn-loop", "other"), ("cdn-loop", "Paris-1; id=3")],
             true,
         );
         check(&[("cdn-loop", "paris-10")], false);
-        check(&[("via", "1.1 a, 2 paris-1 (latencify)")], true);
-        check(&[("via", "1.1 a (paris-1)")], false);
+        check(&[("cdn-loop", "\"open, paris-1")], true);
+        check(&[("via", "1.1 paris-1")], false);
         // What this edge writes, it recognises.
         let mut own = HeaderMap::new();
         own.insert(CDN_LOOP, cdn_loop("néw york").unwrap());

@@ -3,12 +3,16 @@
 
 mod admit;
 mod explain;
-mod freshness;
 mod house;
 mod key;
 mod limit;
 mod redirect;
+#[rustfmt::skip] // one case a line
+mod reusing;
 mod route;
 mod steer;
+#[rustfmt::skip] // one case a line
+mod storing;
+#[rustfmt::skip] // one case a line
 mod token;
 mod vary;
