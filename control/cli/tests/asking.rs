@@ -234,11 +234,13 @@ fn the_roster_is_a_table_or_json() {
 
 #[test]
 fn removing_an_edge_asks_for_it_by_name() {
-    let control = Scripted::new([Answer::json(204, &Value::Null)]);
+    let edge = json!({"edge": "tokyo", "process": PROCESS, "state": "disconnected", "acked": 7, "joined": 2, "about": {}, "version": "",
+                      "policy": {"revision": null, "digest": null, "failed": null, "reason": null}});
+    let control = Scripted::new([Answer::json(200, &json!({"edges": [edge], "head": 9}))]);
     control
         .run(&["edge", "remove", "tokyo"])
         .expect(0)
-        .says(&["tokyo is no longer in the roster"]);
+        .says(&["tokyo (0192f0c4", "no longer in the roster"]);
     let arrived = &control.arrived()[0];
     assert_eq!(
         (arrived.method.as_str(), arrived.uri.path()),

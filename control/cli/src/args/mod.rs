@@ -172,7 +172,7 @@ pub enum LogVerb {
         #[arg(long, value_name = "EPOCH", default_value_t = 0)]
         after: u64,
         /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         limit: u32,
     },
 }

@@ -14,10 +14,18 @@ pub async fn run(verb: EdgeVerb, server: &Server, output: &Output) -> Result<(),
             roster(edges, output)
         }),
         EdgeVerb::Remove { edge } => {
-            let answer = server
+            let removed: Edges = server
                 .delete(&format!("v1/edges/{}", path_segment(&edge)?))
                 .await?;
-            output.answer(&answer, |_| format!("{edge} is no longer in the roster"))
+            output.answer(&removed, |removed| {
+                let line = |edge: &Edge| {
+                    format!(
+                        "{} ({}) is no longer in the roster\n",
+                        edge.edge, edge.process
+                    )
+                };
+                removed.edges.iter().map(line).collect()
+            })
         }
     }
 }

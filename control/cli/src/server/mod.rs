@@ -119,20 +119,17 @@ impl Server {
         .await
     }
 
-    /// `DELETE`, safe to repeat by its key. An answer without a body is null.
-    pub async fn delete(&self, path: &str) -> Result<serde_json::Value, Failure> {
-        let (url, key) = (self.url(path)?, Some(write_key(None)?));
-        self.ask(
-            Request {
-                method: Method::DELETE,
-                url,
-                key,
-                content_type: JSON,
-                body: None,
-            },
-            None,
-        )
-        .await
+    /// `DELETE`, which may be repeated as it is (RFC 9110 §9.2.2).
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let url = self.url(path)?;
+        let request = Request {
+            method: Method::DELETE,
+            url,
+            key: None,
+            content_type: JSON,
+            body: None,
+        };
+        self.ask(request, None).await
     }
 
     fn url(&self, path: &str) -> Result<Url, Failure> {
@@ -213,7 +210,6 @@ fn write_key(given: Option<String>) -> Result<String, Failure> {
 }
 
 fn decode<T: DeserializeOwned>(url: &Url, bytes: &[u8]) -> Result<T, Failure> {
-    let bytes = if bytes.is_empty() { b"null" } else { bytes };
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::failed(format!("what {url} answered is not understood: {error}"))
             .with_help("is it a latencify control service, and of this version? see --server")
