@@ -1,6 +1,5 @@
 //! Edits of header fields, and the path on its way to the origin.
 
-use crate::hops;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use latencify_conf::{
     path,
@@ -31,10 +30,22 @@ impl Fields for HeaderMap {
     }
 }
 
-/// Whether a policy may edit a field: never one of the connection or of the message's framing, whose change would let
-/// one message be read as two.
+/// Fields of the connection or of the message's framing (RFC 9110 §7.6.1), whose change would let one message be read as
+/// two. A valid policy edits none of them.
+const UNTOUCHABLE: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Whether a policy may edit a field.
 pub fn may_edit(name: &HeaderName) -> bool {
-    !hops::is_always_hop_by_hop(name) && *name != header::CONTENT_LENGTH && *name != header::HOST
+    !UNTOUCHABLE.contains(name)
 }
 
 /// Applies edits: first removed, then set, then added. Fields that [must not be edited](may_edit) stay as they are.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 /// Longer windows are this: a hundred years, which every clock can count.
-const WINDOW_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const WINDOW_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// What is kept beside a stored response to decide its reuse. Every window is counted from `born`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
