@@ -5,8 +5,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={PROTO}");
     let descriptors = protox::compile([PROTO], ["../conf/src/link"])?;
     tonic_prost_build::configure()
-        .build_client(false)
-        .bytes(".")
+        // Only the tests of the fleet play the edge.
+        .build_client(true)
+        .client_mod_attribute("latencify.link.v1", "#[cfg(test)]")
         .extern_path(".latencify.link.v1", "::latencify_conf::link::message")
         .compile_fds(descriptors)?;
     Ok(())

@@ -6,6 +6,7 @@ use latencify_control::{
     run,
     settings::{LogForm, Settings},
 };
+use std::io::IsTerminal as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -39,7 +40,8 @@ async fn interrupted(terminate: &mut tokio::signal::unix::Signal) {
 
 fn tell(form: LogForm) {
     let filter = EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new("info,librdkafka=warn,rdkafka=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
     match form {
         LogForm::Text => log.init(),
         LogForm::Json => log.json().init(),

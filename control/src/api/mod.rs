@@ -90,11 +90,11 @@ pub fn routes(control: Control, token: Token) -> Router {
     description.merge(described);
     let description = Arc::new(description);
     guarded
+        .route_layer(middleware::from_fn_with_state(api.clone(), finish::epochs))
         .route_layer(middleware::from_fn_with_state(api.clone(), finish::authorise))
         .merge(open)
         .layer(axum::Extension(description))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(api.clone(), finish::epochs))
         .layer(middleware::from_fn_with_state(metrics, finish::finish))
         .with_state(api)
 }

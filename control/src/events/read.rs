@@ -32,7 +32,7 @@ mod tests {
 
     fn message(payload: &str, headers: &[(&str, &str)]) -> OwnedMessage {
         let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
+            headers.insert(Header { key, value: Some(*value) })
         });
         let payload = Some(payload.as_bytes().to_vec());
         OwnedMessage::new(payload, None, "events".into(), Timestamp::NotAvailable, 0, 0, Some(headers))

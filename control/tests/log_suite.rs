@@ -1,0 +1,75 @@
+//! One behaviour suite for every change log. SQLite runs always; Kafka runs on the broker named by
+//! `LATENCIFY_TEST_KAFKA` (`host:port`), else on one that is started from `deploy/kafka/run` if its jars are there, and
+//! is reported as skipped otherwise.
+
+#[path = "log_suite/broker.rs"]
+mod broker;
+#[path = "log_suite/suite.rs"]
+mod suite;
+
+use broker::Broker;
+use latencify_control::{
+    kafka::Cluster,
+    log::{ChangeLog, LogError, kafka::KafkaLog, sqlite::SqliteLog},
+};
+use std::{path::Path, sync::Arc};
+
+async fn sqlite(folder: &Path) -> Arc<dyn ChangeLog> {
+    Arc::new(SqliteLog::open(folder).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_keeps_what_a_log_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_path_buf();
+    suite::run(async || sqlite(&path).await).await;
+}
+
+#[tokio::test]
+async fn a_sqlite_file_that_begins_with_something_else_is_not_a_log() {
+    use sea_orm::ConnectionTrait as _;
+    let folder = tempfile::tempdir().unwrap();
+    drop(sqlite(folder.path()).await);
+    let file = folder.path().join(latencify_control::log::sqlite::FILE);
+    let database = latencify_control::store::sqlite::writer(&file).await.unwrap();
+    database.execute_unprepared("update changes set bytes = x'7b7d'").await.unwrap();
+    assert!(matches!(SqliteLog::open(folder.path()).await, Err(LogError::NotALog(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_keeps_what_a_log_promises() {
+    let Some(broker) = Broker::get() else { return };
+    let cluster = broker.cluster("suite");
+    suite::run(async || {
+        let log: Arc<dyn ChangeLog> = Arc::new(KafkaLog::open(cluster.clone()).await.unwrap());
+        log
+    })
+    .await;
+    a_topic_that_forgets_is_refused(&broker).await;
+    two_replicas_that_begin_at_once_agree(&broker).await;
+}
+
+async fn a_topic_that_forgets_is_refused(broker: &Broker) {
+    let cluster = broker.cluster("forgets");
+    let name = cluster.topic("changes");
+    let topic = latencify_control::kafka::topic(&name, 1).set("retention.ms", "1000");
+    cluster.ensure_topic(&topic).await.unwrap();
+    let error = KafkaLog::open(cluster).await.err().unwrap().to_string();
+    assert!(error.contains("retention.ms=-1"), "{error}");
+
+    let cluster = broker.cluster("parted");
+    let name = cluster.topic("changes");
+    let kept = latencify_control::kafka::topic(&name, 2)
+        .set("retention.ms", "-1")
+        .set("retention.bytes", "-1")
+        .set("cleanup.policy", "delete");
+    cluster.ensure_topic(&kept).await.unwrap();
+    let error = KafkaLog::open(cluster).await.err().unwrap().to_string();
+    assert!(error.contains("2 partitions"), "{error}");
+}
+
+async fn two_replicas_that_begin_at_once_agree(broker: &Broker) {
+    let cluster: Cluster = broker.cluster("race");
+    let (one, two) = tokio::join!(KafkaLog::open(cluster.clone()), KafkaLog::open(cluster.clone()));
+    assert_eq!(one.unwrap().identity(), two.unwrap().identity());
+}
