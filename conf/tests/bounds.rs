@@ -144,14 +144,20 @@ fn alias_bombs_are_refused() {
 #[test]
 fn depth_is_bounded_with_and_without_aliases() {
     let flow = format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let block: String = (0..200)
-        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+    let block: Vec<String> = (0..200)
+        .map(|depth| {
+            format!(
+                "{}a:
+",
+                " ".repeat(depth)
+            )
+        })
         .collect();
     let mut chain = "a0: &a0 [x]\n".to_owned();
     for level in 1..200 {
         let _ = writeln!(chain, "a{level}: &a{level} [*a{}]", level - 1);
     }
-    for text in [flow, block, chain] {
+    for text in [flow, block.concat(), chain] {
         let errors = read(&text).unwrap_err();
         let told = render(&errors);
         assert!(
@@ -168,8 +174,8 @@ fn depth_is_bounded_with_and_without_aliases() {
 
 #[test]
 fn a_thousand_errors_are_told_and_the_rest_counted() {
-    let keys: String = (0..1_500).map(|number| format!("k{number}: 1\n")).collect();
-    let errors = read(&keys).unwrap_err();
+    let keys: Vec<String> = (0..1_500).map(|number| format!("k{number}: 1\n")).collect();
+    let errors = read(&keys.concat()).unwrap_err();
     assert_eq!(errors.len(), 1_001);
     assert!(
         errors[1_000].message.contains("and 501 more errors"),

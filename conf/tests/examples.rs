@@ -91,7 +91,7 @@ fn the_schema_uses_only_what_validation_checks() {
             assert!(known.contains(keyword.as_str()), "{keyword} in {schema:?}");
             match keyword.as_str() {
                 "$defs" | "properties" => {
-                    pending.extend(value.as_object().unwrap().values().cloned())
+                    pending.extend(value.as_object().unwrap().values().cloned());
                 }
                 "anyOf" | "oneOf" => pending.extend(value.as_array().unwrap().iter().cloned()),
                 "items" | "additionalProperties" | "propertyNames" => pending.push(value.clone()),

@@ -59,6 +59,7 @@ pub fn validate(bundle: &Bundle, ids: &SiteIds) -> Result<Policy, Vec<PolicyErro
         match tree::read(&mut tree, index, &file.text, &mut report) {
             Read::Root(root) => {
                 check::check(&mut tree, root, &SCHEMA, &mut report);
+                broken |= !tree.is_sound(root);
                 roots.push(root);
             }
             Read::Empty => {}

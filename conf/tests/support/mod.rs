@@ -28,10 +28,11 @@ pub fn with_route(keys: &str) -> String {
 /// A policy with these routes, separated by `;`.
 #[allow(dead_code, reason = "not every test file needs routes")]
 pub fn with_routes(routes: &str) -> String {
-    let list: String = routes
+    let list: Vec<String> = routes
         .split(';')
         .map(|route| format!("      - {}\n", route.trim()))
         .collect();
+    let list = list.concat();
     format!(
         "origins: {{ app: {{ url: \"http://127.0.0.1:9001\" }}, other: {{ url: \"http://127.0.0.1:9002\", weight: 5 }} }}\n\
          sites:\n  main:\n    hosts: [main.example]\n    routes:\n{list}"

@@ -137,7 +137,7 @@ mod tests {
         match (&parsed, expected) {
             (Ok(value), Ok(wanted)) => assert_eq!(value, wanted, "{text:?}"),
             (Err(flaw), Err(fragment)) => {
-                assert!(flaw.to_string().contains(fragment), "{text:?}: {flaw}")
+                assert!(flaw.to_string().contains(fragment), "{text:?}: {flaw}");
             }
             _ => panic!("{text:?}: {parsed:?}, wanted {expected:?}"),
         }

@@ -16,6 +16,7 @@ use super::{
 use crate::document::text::Flaw;
 use serde_json::Value as Json;
 use shape::{format, has_type, is_required, is_type, properties, property, required, words};
+use std::cmp::Reverse;
 use wording::{expected, found, range, unknown_key};
 
 /// Checks a node and all below it against a schema.
@@ -187,19 +188,20 @@ impl<'s> Checker<'s, '_, '_> {
             .copied()
             .filter(|schema| is_type(schema, "object"))
             .collect();
-        // Of several shapes, the author meant the one that knows most of the keys.
+        // Of several shapes, the author meant the one that knows most of the keys and misses the fewest.
+        let has = |key: &str| entries.iter().any(|entry| entry.key == key);
         let known = |shape: &Json| {
             entries
                 .iter()
                 .filter(|entry| property(shape, &entry.key).is_some())
                 .count()
         };
-        let Some(shape) = shapes
+        let missing = |shape: &Json| required(shape).filter(|key| !has(key)).count();
+        let best = shapes
             .iter()
             .copied()
-            .rev()
-            .max_by_key(|shape| known(shape))
-        else {
+            .min_by_key(|shape| (Reverse(known(shape)), missing(shape)));
+        let Some(shape) = best else {
             return self.mismatch(id, alternatives);
         };
         if shapes.len() > 1 && known(shape) == 0 {
@@ -210,7 +212,7 @@ impl<'s> Checker<'s, '_, '_> {
             sound &= self.entry(entry, shape, &shapes) || !is_required(shape, &entry.key);
         }
         for name in required(shape) {
-            if !entries.iter().any(|entry| entry.key == name) {
+            if !has(name) {
                 self.missing(id, name, shape);
                 sound = false;
             }

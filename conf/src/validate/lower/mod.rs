@@ -31,7 +31,7 @@ pub(super) const CERTIFICATES_MAX: usize = 10_000;
 /// The most hosts of all sites together.
 pub(super) const HOSTS_MAX: usize = 100_000;
 /// The most routes of all sites together.
-pub(super) const ROUTES_MAX: usize = 200_000;
+pub(super) const ROUTES_MAX: usize = 100_000;
 
 /// What lowering needs everywhere.
 struct Lowering<'l, 't, 'b> {

@@ -4,6 +4,7 @@
 //! and no depth of nesting can exhaust the stack when a tree is dropped.
 
 mod copy;
+mod open;
 mod read;
 mod scalar;
 
@@ -11,8 +12,9 @@ pub(super) use read::{Read, read};
 
 use std::{collections::HashSet, fmt::Write as _};
 
-/// The most nodes that a bundle may have after aliases are expanded: a policy with 20,000 routes has about 400,000.
-pub(super) const NODES_MAX: usize = 4_000_000;
+/// The most nodes that a bundle may have after aliases are expanded: about 150 MB. A policy with 20,000 routes of the
+/// usual size has 400,000.
+pub(super) const NODES_MAX: usize = 1_000_000;
 /// The deepest nesting, aliases expanded. The deepest thing that a policy can say is 10 deep.
 pub(super) const DEPTH_MAX: usize = 64;
 

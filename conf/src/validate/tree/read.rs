@@ -1,7 +1,12 @@
 //! From YAML text to nodes. Bounded in nodes and depth, aliases expanded, merge keys (`<<`) obeyed; whatever YAML allows
 //! and a policy has no use for is an error at its place.
 
-use super::{DEPTH_MAX, Entry, NodeId, Place, Step, Tree, Value, copy::Bound, scalar};
+use super::{
+    DEPTH_MAX, Entry, NodeId, Place, Step, Tree, Value,
+    copy::Bound,
+    open::{Inside, Key, Open, path_of},
+    scalar,
+};
 use crate::document::text::Flaw;
 use crate::validate::report::Report;
 use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, Tag};
@@ -64,31 +69,6 @@ impl Stop {
     }
 }
 
-/// A list or mapping that has begun and not ended.
-struct Open {
-    id: NodeId,
-    anchor: usize,
-    inside: Inside,
-}
-
-enum Inside {
-    List(Vec<NodeId>),
-    Map {
-        entries: Vec<Entry>,
-        seen: HashMap<String, Place>,
-        key: Option<Key>,
-        merged: Vec<NodeId>,
-    },
-}
-
-/// A key whose value has not come yet.
-enum Key {
-    Named(String, Place),
-    Merge,
-    /// Refused; the value is passed by.
-    Refused,
-}
-
 struct Reader<'r, 'b> {
     tree: &'r mut Tree,
     report: &'r mut Report<'b>,
@@ -116,7 +96,7 @@ impl Reader<'_, '_> {
                 self.scalar(&text, style, anchor, tag.as_deref(), span)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.begin(Inside::List(Vec::new()), anchor, tag.as_deref(), place)
+                self.begin(Inside::List(Vec::new()), anchor, tag.as_deref(), span)
             }
             Event::MappingStart(_, anchor, tag) => {
                 let inside = Inside::Map {
@@ -125,7 +105,7 @@ impl Reader<'_, '_> {
                     key: None,
                     merged: Vec::new(),
                 };
-                self.begin(inside, anchor, tag.as_deref(), place)
+                self.begin(inside, anchor, tag.as_deref(), span)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 self.end();
@@ -155,12 +135,12 @@ impl Reader<'_, '_> {
         span: &Span,
     ) -> Result<(), Stop> {
         let place = self.place(&span.start);
-        let forced_text = self.tag(tag, place);
+        let forced_text = self.tag(tag, span);
         if self.expects_key() {
             self.key(text, style, place);
             return Ok(());
         }
-        if matches!(self.pending_key(), Some("secret")) {
+        if self.pending_key().is_some_and(holds_secret) {
             self.report
                 .hide(self.file, span.start.line()..=span.end.line());
         }
@@ -174,11 +154,12 @@ impl Reader<'_, '_> {
     }
 
     /// Whether the tag makes a text of a plain scalar. Tags of other kinds have no meaning in a policy.
-    fn tag(&mut self, tag: Option<&Tag>, place: Place) -> bool {
+    fn tag(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
         let Some(tag) = tag else { return false };
         if !tag.is_yaml_core_schema() {
             let flaw = Flaw::new(format!("the tag `{}` means nothing here", tag.original()))
                 .help("leave it out");
+            let place = self.place(&span.tag_start().unwrap_or(span.start));
             self.report.add(place, String::new(), flaw);
         }
         tag.is_yaml_core_schema_tag("str")
@@ -189,9 +170,10 @@ impl Reader<'_, '_> {
         inside: Inside,
         anchor: usize,
         tag: Option<&Tag>,
-        place: Place,
+        span: &Span,
     ) -> Result<(), Stop> {
-        self.tag(tag, place);
+        let place = self.place(&span.start);
+        self.tag(tag, span);
         if self.expects_key() {
             return Err(Stop::new(
                 place,
@@ -289,7 +271,6 @@ impl Reader<'_, '_> {
     }
 
     fn key(&mut self, text: &str, style: ScalarStyle, place: Place) {
-        let holder = self.open.last().map(|open| open.id);
         let Some(Open {
             inside: Inside::Map { seen, key, .. },
             ..
@@ -310,7 +291,7 @@ impl Reader<'_, '_> {
             Some(_) => Key::Refused,
         });
         if let Some(first) = first {
-            let mut path = self.open_path(holder);
+            let mut path = path_of(&self.open);
             super::push_key(&mut path, text);
             let flaw = Flaw::new(format!("`{text}` is written twice")).help(format!(
                 "the first one is in line {}; keep one of them",
@@ -318,25 +299,6 @@ impl Reader<'_, '_> {
             ));
             self.report.add(place, path, flaw);
         }
-    }
-
-    /// The path of an open mapping: parents are attached only when they end.
-    fn open_path(&self, id: Option<NodeId>) -> String {
-        use std::fmt::Write as _;
-        let mut path = String::new();
-        for open in self.open.iter().take_while(|open| Some(open.id) != id) {
-            match &open.inside {
-                Inside::List(items) => {
-                    let _ = write!(path, "[{}]", items.len());
-                }
-                Inside::Map {
-                    key: Some(Key::Named(name, _)),
-                    ..
-                } => super::push_key(&mut path, name),
-                Inside::Map { .. } => {}
-            }
-        }
-        path
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Stop> {
@@ -392,10 +354,21 @@ impl Reader<'_, '_> {
     }
 }
 
+/// Keys whose values are never shown.
+fn holds_secret(key: &str) -> bool {
+    key == "secret" || key.eq_ignore_ascii_case("authorization")
+}
+
 fn syntax(info: &str) -> Flaw {
     let flaw = Flaw::new(format!("not YAML: {info}"));
     match info {
         _ if info.contains("tab") => flaw.help("indent with spaces"),
+        _ if info.contains("expected key") => {
+            flaw.help("keys of one mapping start in one column: check the indentation")
+        }
+        _ if info.contains("unknown anchor") => {
+            flaw.help("`&name` stands before `*name`, in the same file")
+        }
         _ => flaw,
     }
 }
