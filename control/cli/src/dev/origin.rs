@@ -14,7 +14,7 @@
 use super::layout;
 use crate::{args::DevOrigin, failure::Failure};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
@@ -180,8 +180,11 @@ async fn events(State(place): State<Place>) -> Sse<impl Stream<Item = Result<Eve
     }))
 }
 
-async fn publish(State(place): State<Place>) -> Json<Value> {
-    Json(json!({"version": place.version.fetch_add(1, Ordering::Relaxed) + 1}))
+async fn publish(State(place): State<Place>) -> String {
+    format!(
+        "version {}\n",
+        place.version.fetch_add(1, Ordering::Relaxed) + 1
+    )
 }
 
 async fn down(State(place): State<Place>) -> String {

@@ -19,6 +19,12 @@ impl Table {
             })
             .set_content_arrangement(ContentArrangement::Disabled)
             .set_header(header.iter().map(|title| title.to_uppercase()));
+        if !terminal {
+            // No space before the first column, two between columns.
+            table.column_iter_mut().for_each(|column| {
+                column.set_padding((0, 2));
+            });
+        }
         Self(table)
     }
 
