@@ -183,3 +183,13 @@ fn a_thousand_errors_are_told_and_the_rest_counted() {
         errors[1_000]
     );
 }
+
+#[test]
+fn errors_quote_little_of_a_huge_value() {
+    let huge = "x".repeat(1_000_000);
+    let text = format!("{huge}: 1\nversion: {huge}\norigins: {{ a: {{ url: {huge} }} }}\n");
+    for error in read(&text).unwrap_err() {
+        let told = render(std::slice::from_ref(&error));
+        assert!(told.len() < 4_000, "{} bytes", told.len());
+    }
+}

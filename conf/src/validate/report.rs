@@ -8,6 +8,8 @@ use std::{collections::HashSet, fmt::Write as _, ops::RangeInclusive};
 pub(super) const ERRORS_MAX: usize = 1_000;
 /// The most characters of a line that an error shows.
 const SNIPPET_CHARS_MAX: usize = 200;
+/// The most characters of a message, a help and a path: they may quote what is written.
+const WORDS_CHARS_MAX: usize = 500;
 
 /// Collects errors until all is checked.
 pub(super) struct Report<'b> {
@@ -39,9 +41,9 @@ impl<'b> Report<'b> {
             file: self.file_name(place.file).to_owned(),
             line: place.line,
             column: place.column,
-            path,
-            message: flaw.message,
-            help: flaw.help,
+            path: shorten(&path, WORDS_CHARS_MAX),
+            message: shorten(&flaw.message, WORDS_CHARS_MAX),
+            help: flaw.help.map(|help| shorten(&help, WORDS_CHARS_MAX)),
             snippet: None,
         };
         self.found.push((place, error));
@@ -93,7 +95,7 @@ impl<'b> Report<'b> {
                 for (_, error) in
                     same.take_while(|(place, _)| (place.file, place.line) == (index, line))
                 {
-                    error.snippet = Some(shorten(text));
+                    error.snippet = Some(shorten(text, SNIPPET_CHARS_MAX));
                 }
             }
         }
@@ -186,9 +188,9 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-fn shorten(line: &str) -> String {
-    match line.char_indices().nth(SNIPPET_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line.to_owned(),
+fn shorten(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
