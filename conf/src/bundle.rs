@@ -33,7 +33,10 @@ impl Bundle {
 
     /// A bundle of one file.
     pub fn single(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(vec![File { name: name.into(), text: text.into() }])
+        Self::new(vec![File {
+            name: name.into(),
+            text: text.into(),
+        }])
     }
 
     /// The files, sorted by name.
@@ -43,6 +46,10 @@ impl Bundle {
 
     /// The name of this policy everywhere: over names and texts of all files.
     pub fn digest(&self) -> Digest {
-        Digest::of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.text.as_bytes()]))
+        Digest::of_parts(
+            self.files
+                .iter()
+                .flat_map(|file| [file.name.as_bytes(), file.text.as_bytes()]),
+        )
     }
 }

@@ -16,14 +16,17 @@ pub fn normalise(path: &str) -> Cow<'_, str> {
 /// The segments that a prefix consists of: a prefix mark on `/a` covers `/a` and `/a/b`, never `/ab`.
 pub fn has_segment_prefix(path: &str, prefix: &str) -> bool {
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Every prefix of a normal path in whole segments, shortest first, ending with the path itself: what a look-up of
 /// prefix marks asks for. `/a/b` gives `""`, `/a`, `/a/b`.
 pub fn segment_prefixes(path: &str) -> impl Iterator<Item = &str> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    path.match_indices('/').map(|(at, _)| &path[..at]).chain(std::iter::once(path))
+    path.match_indices('/')
+        .map(|(at, _)| &path[..at])
+        .chain(std::iter::once(path))
 }
 
 fn is_normal(path: &str) -> bool {
@@ -63,13 +66,21 @@ fn normal_escapes(path: &str) -> String {
 }
 
 fn escaped(bytes: &[u8]) -> Option<u8> {
-    let digit = |at: usize| bytes.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+    let digit = |at: usize| {
+        bytes
+            .get(at)
+            .and_then(|&byte| char::from(byte).to_digit(16))
+    };
     Some((digit(1)? * 16 + digit(2)?) as u8)
 }
 
 fn push_escape(out: &mut String, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
+    out.extend([
+        '%',
+        char::from(HEX[usize::from(byte >> 4)]),
+        char::from(HEX[usize::from(byte & 15)]),
+    ]);
 }
 
 fn remove_dot_segments(path: &str) -> String {
@@ -126,7 +137,11 @@ mod tests {
         ];
         for (written, normal) in cases {
             assert_eq!(normalise(written), normal, "{written}");
-            assert_eq!(normalise(normal), normal, "the normal form of {written} is normal");
+            assert_eq!(
+                normalise(normal),
+                normal,
+                "the normal form of {written} is normal"
+            );
         }
     }
 
@@ -137,7 +152,10 @@ mod tests {
         assert!(has_segment_prefix("/a", "/a"));
         assert!(has_segment_prefix("/ab", "/"));
         assert!(!has_segment_prefix("/ab", "/a"));
-        assert_eq!(segment_prefixes("/a/b").collect::<Vec<_>>(), ["", "/a", "/a/b"]);
+        assert_eq!(
+            segment_prefixes("/a/b").collect::<Vec<_>>(),
+            ["", "/a", "/a/b"]
+        );
         assert_eq!(segment_prefixes("/").collect::<Vec<_>>(), [""]);
     }
 }

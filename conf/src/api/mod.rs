@@ -10,9 +10,13 @@ mod purges;
 pub use edges::{Edge, EdgeState, Edges, PolicyOnEdge};
 pub use events::EventAccepted;
 pub use log::{LogEntries, LogEntry, LogOutcome};
-pub use policies::{Policies, PolicyAccepted, PolicyDetail, PolicyStatus, PolicySubmission, PolicySummary};
+pub use policies::{
+    Policies, PolicyAccepted, PolicyDetail, PolicyStatus, PolicySubmission, PolicySummary,
+};
 pub use problem::{PolicyError, Problem};
-pub use purges::{EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, PurgeTarget, ReceiptState};
+pub use purges::{
+    EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, PurgeTarget, ReceiptState,
+};
 
 /// The header that makes a write safe to repeat; at most [`KEY_BYTES_MAX`](crate::change::KEY_BYTES_MAX) bytes.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -8,7 +8,11 @@ use sha2::{Digest as _, Sha256};
 
 /// The position before the first entry of a log.
 pub fn genesis(log: LogId) -> Position {
-    Position { log, epoch: Epoch(0), hash: Digest::of_parts([b"latencify change log 1".as_slice(), log.0.as_bytes()]) }
+    Position {
+        log,
+        epoch: Epoch(0),
+        hash: Digest::of_parts([b"latencify change log 1".as_slice(), log.0.as_bytes()]),
+    }
 }
 
 /// The position after one more accepted entry: SHA-256 over the previous hash, the epoch and the entry's bytes.
@@ -17,5 +21,9 @@ pub fn extend(previous: &Position, epoch: Epoch, entry: &[u8]) -> Position {
     hasher.update(previous.hash.0);
     hasher.update(epoch.0.to_be_bytes());
     hasher.update(entry);
-    Position { log: previous.log, epoch, hash: Digest(hasher.finalize().into()) }
+    Position {
+        log: previous.log,
+        epoch,
+        hash: Digest(hasher.finalize().into()),
+    }
 }
