@@ -9,7 +9,7 @@
 //! # The workflow
 //! 1. [`connected`](EdgeLink::connected): `Hello` goes out and names the position that the edge obeys.
 //! 2. The `Welcome` either continues exactly there or resets: then floors rise to its start before anything else.
-//! 3. Each delivery must extend the chain that the edge has verified so far ([`chain`]). One that
+//! 3. Each delivery must extend the chain that the edge has verified so far ([`chain`](super::chain)). One that
 //!    does not is a [`Fault`]: nothing of it is applied, the stream ends, and the position stays.
 //! 4. The driver applies entries and says so ([`applied`](EdgeLink::applied)): only then does the position move, and the
 //!    cumulative `Ack` goes out. Applying many and saying so once acks once.
@@ -21,31 +21,26 @@
 //!   to another replica, starts from the verified position.
 
 mod fault;
+mod live;
+mod wire;
 
 pub use fault::Fault;
 
 use super::{
-    PROTOCOL, chain, message,
+    PROTOCOL, message,
     replica::{Report, Target, read_position, write_position},
 };
-use crate::{
-    change::{Entry, Epoch, Position, ProcessId, Revision, SiteId},
-    digest::Digest,
-};
+use crate::change::{Entry, Epoch, Position, ProcessId};
 use bytes::Bytes;
+use live::Live;
 use message::{from_edge::Message as From, to_edge::Message as To};
 use std::{collections::VecDeque, time::Duration};
+use wire::{read_target, send, write_report};
 
 /// A stream whose `Welcome` takes longer is given up.
 pub const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// Entries handed to the driver and not applied yet; a driver that lets more pile up is a defect, and the stream ends.
 pub const UNAPPLIED_MAX: usize = 4096;
-/// Heartbeats under way at once; the oldest is forgotten first.
-const HEARTBEATS_MAX: usize = 64;
-/// Bounds on what a `Welcome` may ask for.
-const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 10..=60_000;
-/// The longest lease that a `Welcome` may give.
-const LEASE_MS_MAX: u32 = 3_600_000;
 
 /// What an edge says of itself in every `Hello`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +88,6 @@ enum Phase {
     Live(Live),
     /// After a fault or a goodbye: whatever still arrives is not read.
     Over,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Live {
-    /// The last position that was verified and handed to the driver.
-    received: Position,
-    lease: Duration,
-    heartbeat: Duration,
-    next_heartbeat: Duration,
-    /// Sequence and time of sending of those not answered yet, oldest first.
-    unanswered: VecDeque<(u64, Duration)>,
 }
 
 /// The edge's end of the link. Times are on a monotonic clock of the driver's.
@@ -160,10 +144,7 @@ impl EdgeLink {
         match &self.phase {
             Phase::Offline | Phase::Over => None,
             Phase::AwaitingWelcome { since } => Some(*since + WELCOME_WITHIN),
-            Phase::Live(live) => Some(
-                live.next_heartbeat
-                    .min(live.silent_at().unwrap_or(Duration::MAX)),
-            ),
+            Phase::Live(live) => Some(live.next_tick()),
         }
     }
 
@@ -210,8 +191,17 @@ impl EdgeLink {
             (Phase::Live(_), Some(To::Welcome(_))) => {
                 Err(Fault::Unexpected("Welcome is said once a stream"))
             }
+            (Phase::Live(_), Some(To::Delivery(_))) if self.unapplied.len() >= UNAPPLIED_MAX => {
+                Err(Fault::Overrun)
+            }
             (Phase::Live(live), Some(To::Delivery(delivery))) => {
-                deliver(live, &mut self.unapplied, &delivery).map(|action| vec![action])
+                live.verify(&delivery).map(|(entry, position)| {
+                    self.unapplied.push_back(position);
+                    vec![Action::Apply {
+                        entry: Box::new(entry),
+                        position,
+                    }]
+                })
             }
             (Phase::Live(_), Some(To::Target(target))) => {
                 read_target(target).map(|target| vec![Action::Target(target)])
@@ -223,11 +213,7 @@ impl EdgeLink {
                     ))
                 } else {
                     self.head = self.head.max(Epoch(answer.head));
-                    if let Some(sent) = live.answered(answer.sequence) {
-                        let until = sent + live.lease;
-                        self.lease_until =
-                            Some(self.lease_until.map_or(until, |lease| lease.max(until)));
-                    }
+                    self.lease_until = self.lease_until.max(live.answered(answer.sequence));
                     Ok(Vec::new())
                 }
             }
@@ -243,10 +229,8 @@ impl EdgeLink {
                 self.give_up(Fault::NoWelcome)
             }
             Phase::AwaitingWelcome { .. } => Vec::new(),
-            Phase::Live(live) if live.silent_at().is_some_and(|at| now >= at) => {
-                self.give_up(Fault::Silent)
-            }
-            Phase::Live(live) if now >= live.next_heartbeat => {
+            Phase::Live(live) if live.is_silent(now) => self.give_up(Fault::Silent),
+            Phase::Live(live) if live.is_due(now) => {
                 self.sequence += 1;
                 vec![live.beat(self.sequence, now)]
             }
@@ -299,26 +283,13 @@ impl EdgeLink {
             .ok_or(Fault::Malformed(
                 "a Welcome needs a start: a log of 16 and a hash of 32 bytes",
             ))?;
-        if !HEARTBEAT_MS.contains(&welcome.heartbeat_ms)
-            || !(welcome.heartbeat_ms..=LEASE_MS_MAX).contains(&welcome.lease_ms)
-        {
-            return Err(Fault::Malformed(
-                "a Welcome asks for heartbeats or a lease that make no sense",
-            ));
-        }
         if !welcome.reset && self.obeyed != Some(start) {
             return Err(Fault::WrongStart {
                 start: start.epoch,
                 obeyed: self.obeyed.map(|obeyed| obeyed.epoch),
             });
         }
-        let mut live = Live {
-            received: start,
-            lease: Duration::from_millis(welcome.lease_ms.into()),
-            heartbeat: Duration::from_millis(welcome.heartbeat_ms.into()),
-            next_heartbeat: now,
-            unanswered: VecDeque::new(),
-        };
+        let mut live = Live::new(start, &welcome, now)?;
         self.head = start.epoch;
         let mut actions = Vec::new();
         if welcome.reset {
@@ -336,116 +307,6 @@ impl EdgeLink {
         self.phase = Phase::Over;
         vec![Action::Disconnect(fault)]
     }
-}
-
-impl Live {
-    fn beat(&mut self, sequence: u64, now: Duration) -> Action {
-        self.next_heartbeat = now + self.heartbeat;
-        if self.unanswered.len() == HEARTBEATS_MAX {
-            self.unanswered.pop_front();
-        }
-        self.unanswered.push_back((sequence, now));
-        send(From::Heartbeat(message::Heartbeat { sequence }))
-    }
-
-    /// When an answered heartbeat was sent. An answer also answers all before it; a second answer tells nothing.
-    fn answered(&mut self, sequence: u64) -> Option<Duration> {
-        let at = self
-            .unanswered
-            .iter()
-            .position(|(unanswered, _)| *unanswered == sequence)?;
-        self.unanswered.drain(..=at).last().map(|(_, sent)| sent)
-    }
-
-    /// From when on the replica has been silent for too long.
-    fn silent_at(&self) -> Option<Duration> {
-        self.unanswered.front().map(|(_, sent)| *sent + self.lease)
-    }
-}
-
-/// Verifies one delivery against the chain so far.
-fn deliver(
-    live: &mut Live,
-    unapplied: &mut VecDeque<Position>,
-    delivery: &message::Delivery,
-) -> Result<Action, Fault> {
-    let at = &live.received;
-    let epoch = Epoch(delivery.epoch);
-    if delivery.previous_epoch != at.epoch.0 {
-        return Err(if epoch <= at.epoch {
-            Fault::Repeated {
-                epoch,
-                at: at.epoch,
-            }
-        } else {
-            Fault::OutOfOrder {
-                previous: Epoch(delivery.previous_epoch),
-                at: at.epoch,
-            }
-        });
-    }
-    if delivery.previous_hash[..] != at.hash.0 {
-        return Err(Fault::OtherHistory { at: at.epoch });
-    }
-    if epoch <= at.epoch {
-        return Err(Fault::Repeated {
-            epoch,
-            at: at.epoch,
-        });
-    }
-    let position = chain::extend(at, epoch, &delivery.entry);
-    if delivery.hash[..] != position.hash.0 {
-        return Err(Fault::Altered { epoch });
-    }
-    let entry = Entry::decode(&delivery.entry).map_err(|error| Fault::NotUnderstood {
-        epoch,
-        reason: error.to_string(),
-    })?;
-    if unapplied.len() >= UNAPPLIED_MAX {
-        return Err(Fault::Overrun);
-    }
-    unapplied.push_back(position);
-    live.received = position;
-    Ok(Action::Apply {
-        entry: Box::new(entry),
-        position,
-    })
-}
-
-fn send(message: From) -> Action {
-    Action::Send(message::FromEdge {
-        message: Some(message),
-    })
-}
-
-fn write_report(report: &Report) -> From {
-    let bytes = |what: &Option<(Revision, Digest)>| {
-        what.map_or_else(Bytes::new, |(_, digest)| Bytes::copy_from_slice(&digest.0))
-    };
-    let revision = |what: &Option<(Revision, Digest)>| what.map_or(0, |(revision, _)| revision.0);
-    From::Policy(message::PolicyReport {
-        running: bytes(&report.running),
-        revision: revision(&report.running),
-        failed: bytes(&report.failed),
-        failed_revision: revision(&report.failed),
-        reason: report.reason.clone(),
-    })
-}
-
-fn read_target(target: message::PolicyTarget) -> Result<Target, Fault> {
-    let digest = target.digest[..]
-        .try_into()
-        .map(Digest)
-        .map_err(|_| Fault::Malformed("a digest is 32 bytes"))?;
-    Ok(Target {
-        revision: Revision(target.revision),
-        digest,
-        sites: target
-            .sites
-            .into_iter()
-            .map(|site| (site.name, SiteId(site.id)))
-            .collect(),
-    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod session;
 mod settings;
 mod state;
 mod status;
+mod stream;
 
 pub use ports::{EdgePorts, MarksPort, PolicyPort};
 pub use settings::{JoinToken, Settings};

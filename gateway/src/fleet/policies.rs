@@ -45,6 +45,8 @@ pub struct Policies {
     wanted: watch::Receiver<Option<Wanted>>,
     report: watch::Sender<Report>,
     reload: Arc<Notify>,
+    /// What was saved by an earlier run: the target until control names one.
+    saved: Option<Wanted>,
     /// What is in force.
     running: Option<Wanted>,
     /// The files fetched last: needed again when their policy could not be built, or comes back as another revision.
@@ -76,6 +78,7 @@ impl Policies {
             wanted,
             report,
             reload,
+            saved: None,
             running: None,
             fetched: None,
             refetch,
@@ -112,16 +115,21 @@ impl Policies {
         self.fetched = Some((digest, Arc::new(bundle)));
         match self.install(&wanted).await {
             Ok(()) => info!(revision = revision.0, %digest, "saved policy in force"),
-            Err(failure) => error!(
-                reason = failure.reason,
-                "the saved policy can't be built: waiting for control"
-            ),
+            Err(failure) => {
+                error!(
+                    reason = failure.reason,
+                    "the saved policy can't be built: waiting for control or for what it misses"
+                );
+                self.tell(Some((&wanted.target, failure.reason)));
+            }
         }
+        self.saved = Some(wanted);
     }
 
     /// Reconciles until the edge ends.
     pub async fn run(mut self) {
-        let mut again = None;
+        let mut again =
+            (self.saved.is_some() && self.running.is_none()).then_some(REBUILD_INTERVAL);
         loop {
             let reload = self.reload.clone();
             let timer = async {
@@ -146,23 +154,28 @@ impl Policies {
 
     /// Brings the newest target in force; returns when to try again.
     async fn reconcile(&mut self) -> Option<Duration> {
-        let wanted = self.wanted.borrow_and_update().clone()?;
+        let wanted = self
+            .wanted
+            .borrow_and_update()
+            .clone()
+            .or_else(|| self.saved.clone())?;
         if self.running.as_ref() == Some(&wanted) {
             self.tell(None);
             return None;
         }
         // A newer target ends what is under way for this one, except a build: what is half installed is nothing.
         let mut newer = self.wanted.clone();
-        let brought = match self.bundle(wanted.target.digest) {
-            Some(_) => Ok(()),
-            None => tokio::select! {
+        let fetched = if self.bundle(wanted.target.digest).is_some() {
+            Ok(())
+        } else {
+            tokio::select! {
                 fetched = self.client.fetch_policy(wanted.target.digest) => fetched.map(|bundle| {
                     self.fetched = Some((wanted.target.digest, Arc::new(bundle)));
                 }),
                 _ = newer.changed() => return Some(Duration::ZERO),
-            },
+            }
         };
-        let outcome = match brought {
+        let outcome = match fetched {
             Ok(()) => self.install(&wanted).await,
             Err(reason) => Err(Failure {
                 reason: format!("can't be fetched: {reason}"),

@@ -6,8 +6,8 @@ use super::{
     policies::Wanted,
     ports::MarksPort,
     status::{Broken, Status},
+    stream::Stream,
 };
-use futures::StreamExt as _;
 use latencify_conf::{
     change::{Change, Position},
     link::{
@@ -18,18 +18,12 @@ use latencify_conf::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{sleep, sleep_until, timeout},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
 use tracing::{debug, error, info, warn};
 
-/// Messages to control that wait to be sent. They are small and coalesced; more means that control does not read.
-const OUTGOING_MAX: usize = 256;
-/// Messages of control that are taken together: one ack answers them all.
-const BATCH_MAX: usize = 64;
 /// The first pause before another attempt …
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// … and the longest: shorter than a lease, so that a short absence of control isolates no edge.
@@ -50,12 +44,6 @@ pub struct Session {
     want: watch::Sender<Option<Wanted>>,
     reports: watch::Receiver<Report>,
     leave: CancellationToken,
-}
-
-/// An open stream.
-struct Stream {
-    outgoing: mpsc::Sender<message::FromEdge>,
-    incoming: Streaming<message::ToEdge>,
 }
 
 impl Session {
@@ -129,25 +117,21 @@ impl Session {
                     self.say_goodbye(stream).await;
                     return Ok(());
                 }
-                batch = next_batch(&mut stream.incoming) => {
+                batch = stream.next_batch() => {
                     let (messages, end) = batch;
                     let actions = self.take(messages);
-                    self.perform(actions, &stream)?;
-                    end.map_or(Ok(()), Err)
+                    self.perform(actions, &stream).and(end.map_or(Ok(()), Err))
                 }
-                changed = self.reports.changed() => {
-                    if changed.is_err() {
-                        return Ok(());
-                    }
+                Ok(()) = self.reports.changed() => {
                     let report = self.reports.borrow_and_update().clone();
                     let actions = self.link.report(report);
                     self.perform(actions, &stream)
                 }
-                () = sleep_until(tick.unwrap_or_else(|| self.status.at(self.status.now() + WELCOME_WITHIN))) => {
-                    let actions = self.link.tick(self.status.now());
-                    self.perform(actions, &stream)
-                }
+                () = sleep_until(tick.unwrap_or_else(|| self.status.at(self.status.now() + WELCOME_WITHIN))) => Ok(()),
             };
+            // After every turn: heartbeats go out however much comes in.
+            let actions = self.link.tick(self.status.now());
+            let told = told.and_then(|()| self.perform(actions, &stream));
             if self.link.is_live() && !std::mem::replace(was_live, true) {
                 info!(obeyed = ?self.link.obeyed().map(|position| position.epoch.0), "joined the fleet");
             }
@@ -157,20 +141,12 @@ impl Session {
     }
 
     async fn open(&mut self) -> Result<Stream, Broken> {
-        let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
-        // The Hello goes first: control may answer nothing at all before it.
-        for action in self.link.connected(self.status.now()) {
-            if let Action::Send(message) = action {
-                send(&outgoing, message)?;
-            }
-        }
-        let incoming = timeout(
-            WELCOME_WITHIN,
-            self.client.attach(ReceiverStream::new(messages)),
-        )
-        .await
-        .map_err(|_| Broken::Unreachable(format!("no answer within {WELCOME_WITHIN:?}")))??;
-        Ok(Stream { outgoing, incoming })
+        let hello = self.link.connected(self.status.now());
+        let hello = hello.into_iter().filter_map(|action| match action {
+            Action::Send(message) => Some(message),
+            _ => None,
+        });
+        Stream::open(&self.client, hello).await
     }
 
     fn take(&mut self, messages: Vec<message::ToEdge>) -> Vec<Action> {
@@ -208,7 +184,7 @@ impl Session {
                         self.want.send_replace(Some(Wanted { log, target }));
                     }
                 }
-                Action::Send(message) => send(&stream.outgoing, message)?,
+                Action::Send(message) => stream.send(message)?,
                 Action::Disconnect(fault) => {
                     self.settle(&mut applied, stream)?;
                     return Err(fault.into());
@@ -231,26 +207,24 @@ impl Session {
         self.status.count_entries(entries);
         for action in self.link.applied(&position) {
             if let Action::Send(message) = action {
-                send(&stream.outgoing, message)?;
+                stream.send(message)?;
             }
         }
         Ok(())
     }
 
-    async fn say_goodbye(&mut self, mut stream: Stream) {
+    async fn say_goodbye(&mut self, stream: Stream) {
         for action in self.link.leave() {
             if let Action::Send(message) = action {
-                let _ = send(&stream.outgoing, message);
+                let _ = stream.send(message);
             }
         }
         self.status.follow(&self.link);
         // Control ends the stream when the edge is out of the roster.
-        let ended = async { while let Some(Ok(_)) = stream.incoming.next().await {} };
-        match timeout(GOODBYE_WITHIN, ended).await {
-            Ok(()) => info!("left the fleet"),
-            Err(_) => warn!(
-                "left without an answer of control; `latencify edge remove` takes this edge out"
-            ),
+        if timeout(GOODBYE_WITHIN, stream.finish()).await.is_ok() {
+            info!("left the fleet");
+        } else {
+            warn!("left without an answer of control; `latencify edge remove` takes this edge out");
         }
     }
 }
@@ -265,38 +239,6 @@ impl Applied {
     fn add(&mut self, position: Position) {
         self.last = Some(position);
         self.entries += 1;
-    }
-}
-
-/// What has come by now, at least one message, and the end if that came too.
-async fn next_batch(
-    incoming: &mut Streaming<message::ToEdge>,
-) -> (Vec<message::ToEdge>, Option<Broken>) {
-    let mut messages = Vec::new();
-    let mut next = Some(incoming.next().await);
-    while let Some(came) = next {
-        match came {
-            Some(Ok(message)) => messages.push(message),
-            Some(Err(status)) => return (messages, Some(status.into())),
-            None => return (messages, Some(Broken::Closed)),
-        }
-        if messages.len() == BATCH_MAX {
-            break;
-        }
-        next = futures::FutureExt::now_or_never(incoming.next());
-    }
-    (messages, None)
-}
-
-fn send(
-    outgoing: &mpsc::Sender<message::FromEdge>,
-    message: message::FromEdge,
-) -> Result<(), Broken> {
-    match outgoing.try_send(message) {
-        Ok(()) => Ok(()),
-        Err(mpsc::error::TrySendError::Full(_)) => Err(Broken::Stalled),
-        // The end of the stream tells why; it is read next.
-        Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
     }
 }
 

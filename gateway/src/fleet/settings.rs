@@ -16,9 +16,9 @@ use url::{Host, Url};
 /// A connection to control that takes longer has failed.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// An idle connection is pinged so often …
-const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// … and a ping that is not answered within this ends it.
-const PING_WITHIN: Duration = Duration::from_secs(10);
+const PING_WITHIN: Duration = Duration::from_secs(5);
 
 /// How a fleet is joined.
 #[derive(Debug, Clone)]

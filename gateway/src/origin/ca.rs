@@ -16,6 +16,14 @@ pub struct Ca {
     pub digest: Digest,
 }
 
+impl Ca {
+    /// The key that keeps apart connections that were verified against different CAs.
+    pub fn group_key(&self) -> u64 {
+        let head = self.digest.0.first_chunk().copied().unwrap_or_default();
+        u64::from_be_bytes(head)
+    }
+}
+
 /// Reads a PEM file of CA certificates.
 pub fn load(path: &Path) -> Result<Ca, String> {
     let cannot = |error: &dyn std::fmt::Display| format!("CA file {}: {error}", path.display());

@@ -64,9 +64,12 @@ async fn exchange(
     origin: &Origin,
     rule: &HealthCheck,
 ) -> Result<(), CheckFailure> {
-    // A connection is not used twice: a check also tells whether new ones are accepted.
+    // A connection is not used twice: a check also tells whether new ones are accepted. Nothing is given back to the
+    // connector, and a connection that takes one stream is never shared.
+    let mut peer = peer.clone();
+    peer.options.max_h2_streams = 1;
     let (mut session, _) = connector
-        .get_http_session(peer)
+        .get_http_session(&peer)
         .await
         .map_err(|error| CheckFailure::Connect(error.to_string()))?;
     let status = ask(&mut session, origin, rule)

@@ -8,7 +8,7 @@ pub const EJECT_AFTER_FAILURES: u32 = 5;
 /// The first rest.
 pub const EJECT_FIRST: Duration = Duration::from_secs(5);
 /// The longest rest.
-pub const EJECT_MAX: Duration = Duration::from_secs(120);
+pub const EJECT_MAX: Duration = Duration::from_mins(2);
 
 /// What requests have found so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,8 +9,10 @@ mod ca;
 mod check;
 mod eject;
 mod health;
+mod live;
 mod peer;
 mod resolve;
+mod tasks;
 mod upstream;
 
 pub use addresses::{ADDRESS_REST, ADDRESSES_MAX};

@@ -13,7 +13,7 @@ pub const H2_STREAMS_MAX: usize = 100;
 /// HTTP/2 connections are pinged so often, so that a dead one is noticed.
 pub const H2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// TCP keepalive: probes begin after so long without traffic …
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 /// … come so often …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// … and so many unanswered ones end the connection.
@@ -65,8 +65,7 @@ pub fn peer(
     if let Some(ca) = ca {
         options.ca = Some(ca.certificates.clone());
         // Pingora's pool does not compare CAs.
-        let [a, b, c, d, e, f, g, h, ..] = ca.digest.0;
-        peer.group_key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        peer.group_key = ca.group_key();
     }
     peer
 }
@@ -168,9 +167,9 @@ mod tests {
                 options.total_connection_timeout,
                 Some(Duration::from_secs(1))
             );
-            assert_eq!(options.read_timeout, Some(Duration::from_secs(60)));
-            assert_eq!(options.write_timeout, Some(Duration::from_secs(60)));
-            assert_eq!(options.idle_timeout, Some(Duration::from_secs(60)));
+            assert_eq!(options.read_timeout, Some(Duration::from_mins(1)));
+            assert_eq!(options.write_timeout, Some(Duration::from_mins(1)));
+            assert_eq!(options.idle_timeout, Some(Duration::from_mins(1)));
         }
     }
 

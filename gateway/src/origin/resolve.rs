@@ -20,7 +20,7 @@ use std::{
 /// A name is not asked for more often than this, whatever its TTL.
 pub const TTL_MIN: Duration = Duration::from_secs(1);
 /// A name is asked for at least this often, whatever its TTL.
-pub const TTL_MAX: Duration = Duration::from_secs(300);
+pub const TTL_MAX: Duration = Duration::from_mins(5);
 /// After a failure, the name is asked for again after this; doubled with each further failure, up to [`TTL_MAX`].
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);
 

@@ -247,7 +247,7 @@ fn dns_answer(query: &[u8], zone: Option<&[Ipv4Addr]>) -> Vec<u8> {
 #[tokio::test]
 async fn a_name_that_changes_its_address_is_followed_and_failures_keep_the_last_good_one() {
     let zone = Arc::new(Mutex::new(Some(vec![
-        Ipv4Addr::new(127, 0, 0, 1),
+        Ipv4Addr::LOCALHOST,
         Ipv4Addr::new(127, 0, 0, 2),
     ])));
     let network = Network::new(Some(dns_server(zone.clone()).await));
