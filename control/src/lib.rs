@@ -19,6 +19,8 @@ pub mod run;
 pub mod serve;
 pub mod settings;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod verbs;
 pub mod writer;

@@ -2,7 +2,6 @@
 //! `LATENCIFY_TEST_KAFKA` (`host:port`), else on one that is started from `deploy/kafka/run` if its jars are there, and
 //! is reported as skipped otherwise.
 
-#[path = "log_suite/broker.rs"]
 mod broker;
 #[path = "log_suite/suite.rs"]
 mod suite;
@@ -38,7 +37,7 @@ async fn a_sqlite_file_that_begins_with_something_else_is_not_a_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_keeps_what_a_log_promises() {
-    let Some(broker) = Broker::get() else { return };
+    let Some(broker) = Broker::get("kafka_keeps_what_a_log_promises") else { return };
     let cluster = broker.cluster("suite");
     suite::run(async || {
         let log: Arc<dyn ChangeLog> = Arc::new(KafkaLog::open(cluster.clone()).await.unwrap());

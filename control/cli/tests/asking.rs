@@ -3,8 +3,9 @@
 
 mod harness;
 
-use harness::{Answer, Scripted};
+use harness::{Answer, Scripted, latencify, ran};
 use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
 
 const PROCESS: &str = "0192f0c4-0000-7000-8000-000000000001";
 
@@ -153,6 +154,38 @@ fn a_write_is_tried_again_with_the_same_key() {
             .iter()
             .all(|request| request.header("idempotency-key") == Some("release-7"))
     );
+}
+
+#[test]
+fn a_connection_that_breaks_off_is_tried_again_with_the_same_key() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let control = std::thread::spawn(move || {
+        let body = accepted().to_string();
+        let answer = format!(
+            "HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // The first connection is closed when the request has come; was it done? Only its key can tell.
+        ["", &answer].map(|answer| {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let length = connection.read(&mut request).unwrap();
+            connection.write_all(answer.as_bytes()).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let key = request
+                .lines()
+                .find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
+            key.unwrap()
+        })
+    });
+    ran(latencify()
+        .args(["purge", "all", "--server", &server])
+        .output()
+        .unwrap())
+    .expect(0);
+    let [first, second] = control.join().unwrap();
+    assert_eq!(first, second);
 }
 
 #[test]

@@ -71,3 +71,6 @@ impl Fleet {
         Terms { lease_ms: LEASE_MS, heartbeat_ms: HEARTBEAT_MS, replica: self.replica.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 /// The stubs, as generated.
 #[allow(missing_docs, clippy::pedantic, clippy::all)]
-mod stub {
+pub(super) mod stub {
     include!(concat!(env!("OUT_DIR"), "/latencify.link.v1.rs"));
 }
 

@@ -28,11 +28,11 @@ pub const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
     max_term_width = 110,
     after_help = "\
 Examples:
-  latencify dev                                              a small CDN on this machine; Ctrl-C ends it
-  latencify policy validate shop.yaml                        every error at once, with its line
+  latencify dev                               a small CDN on this machine; Ctrl-C ends it
+  latencify policy validate shop.yaml         every error at once, with its line
   latencify policy explain --policy shop.yaml GET https://shop.example/cart
-  latencify policy apply shop.yaml --wait                    …and every edge runs it
-  latencify purge tag article-7 --wait                       …and no edge serves the old body any more
+  latencify policy apply shop.yaml --wait     …and every edge runs it
+  latencify purge tag article-7 --wait        …and no edge serves the old body any more
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong use."
 )]

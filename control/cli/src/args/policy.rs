@@ -82,7 +82,7 @@ pub struct Apply {
     /// A policy file, or a folder whose *.yaml and *.yml make one policy together.
     pub path: PathBuf,
     /// Why, for the list of revisions.
-    #[arg(short, long, default_value = "")]
+    #[arg(short, long, default_value = "", hide_default_value = true)]
     pub message: String,
     /// The revision that you saw: if another one is the head by now, nothing changes. 0: no policy yet.
     #[arg(long, value_name = "REVISION")]

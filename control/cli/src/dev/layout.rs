@@ -27,9 +27,6 @@ const CLEARED: [&str; 9] = [
 
 /// Synthetic places of loopback addresses: 127.10.0.0/16 Paris, 127.20.0.0/16 Tokyo, 127.30.0.0/16 New York.
 const LOOPBACK_PLACES: &[u8] = include_bytes!("../../../../geoip/fixtures/loopback.mmdb");
-/// The policy that the demo starts with.
-pub const POLICY: &str = include_str!("policy.yaml");
-
 /// `${LATENCIFY_CACHE:-~/.cache/latencify}`: what set-up installs, and where runs lie.
 pub fn cache_folder() -> PathBuf {
     let named = env::var_os("LATENCIFY_CACHE")

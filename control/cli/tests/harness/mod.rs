@@ -6,6 +6,8 @@
     reason = "tests: each file uses its part"
 )]
 
+pub mod shop;
+
 use axum::{
     Router,
     body::Bytes,

@@ -21,12 +21,12 @@ pub struct Broker {
 
 impl Broker {
     /// The broker that is there, or a new one, or none: then the test says that it is skipped.
-    pub fn get() -> Option<Self> {
+    pub fn get(test: &str) -> Option<Self> {
         if let Ok(address) = std::env::var("LATENCIFY_TEST_KAFKA") {
             return Some(Self { address, own: None });
         }
         let Some(broker) = Self::start() else {
-            println!("SKIPPED kafka_keeps_what_a_log_promises: no broker (LATENCIFY_TEST_KAFKA) and no jars");
+            println!("SKIPPED {test}: no broker (LATENCIFY_TEST_KAFKA) and no jars");
             return None;
         };
         let client: BaseConsumer = broker.cluster("ready").client().create().unwrap();

@@ -1,0 +1,341 @@
+use super::server::stub::fleet_client::FleetClient;
+use crate::testing::{API_TOKEN, JOIN_TOKEN, Replica, WAIT_MAX, answer, until};
+use latencify_conf::{
+    bundle::Bundle,
+    change::{Change, Entry, Epoch, Position, Target},
+    link::{
+        PROTOCOL, chain,
+        message::{
+            Ack, EdgePurge, FromEdge, Heartbeat, Hello, Leave, PolicyReport, PolicyRequest, Refusal, ToEdge, Welcome,
+            from_edge::Message as From, to_edge::Message as To,
+        },
+        replica::{read_position, write_position},
+    },
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Streaming, transport::Channel};
+use uuid::Uuid;
+
+type Client = FleetClient<Channel>;
+
+async fn client(replica: &Replica) -> Client {
+    FleetClient::connect(format!("http://{}", replica.running.fleet)).await.unwrap()
+}
+
+fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+/// An edge process, played by the test.
+struct Edge {
+    process: Uuid,
+    say: mpsc::Sender<FromEdge>,
+    hear: Streaming<ToEdge>,
+    position: Option<Position>,
+}
+
+impl Edge {
+    /// Opens a stream and says hello.
+    async fn attach(replica: &Replica, name: &str, process: Uuid, position: Option<Position>) -> Self {
+        let (say, said) = mpsc::channel(16);
+        let request = with_token(ReceiverStream::new(said), JOIN_TOKEN);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            edge: name.into(),
+            process: bytes::Bytes::copy_from_slice(process.as_bytes()),
+            position: position.as_ref().map(write_position),
+            version: "test".into(),
+            ..Hello::default()
+        };
+        say.send(FromEdge { message: Some(From::Hello(hello)) }).await.unwrap();
+        let hear = client(replica).await.attach(request).await.unwrap().into_inner();
+        Self { process, say, hear, position }
+    }
+
+    /// Attaches and is welcomed.
+    async fn join(replica: &Replica, name: &str) -> Self {
+        let mut edge = Self::attach(replica, name, Uuid::new_v4(), None).await;
+        edge.welcomed().await;
+        edge
+    }
+
+    async fn say(&self, message: From) {
+        self.say.send(FromEdge { message: Some(message) }).await.unwrap();
+    }
+
+    async fn ack(&self) {
+        self.say(From::Ack(Ack { epoch: self.position.unwrap().epoch.0 })).await;
+    }
+
+    async fn hear(&mut self) -> Option<To> {
+        let message = tokio::time::timeout(WAIT_MAX, self.hear.message()).await.expect("nothing was heard in time");
+        message.ok().flatten().and_then(|message| message.message)
+    }
+
+    async fn welcomed(&mut self) -> Welcome {
+        let Some(To::Welcome(welcome)) = self.hear().await else { panic!("no welcome") };
+        self.position = Some(read_position(welcome.start.as_ref().unwrap()).unwrap());
+        welcome
+    }
+
+    /// The next delivery, verified against the chain; what else comes is let by.
+    async fn delivered(&mut self) -> Entry {
+        loop {
+            let message = self.hear().await.expect("the stream ended");
+            let To::Delivery(delivery) = message else { continue };
+            let before = self.position.unwrap();
+            assert_eq!((delivery.previous_epoch, &delivery.previous_hash[..]), (before.epoch.0, &before.hash.0[..]));
+            let after = chain::extend(&before, Epoch(delivery.epoch), &delivery.entry);
+            assert_eq!(delivery.hash[..], after.hash.0);
+            self.position = Some(after);
+            return Entry::decode(&delivery.entry).unwrap();
+        }
+    }
+
+    /// Hears until the stream ends, and what the refusal was, if there was one.
+    async fn ends(&mut self) -> Option<Refusal> {
+        let mut refusal = None;
+        while let Some(message) = self.hear().await {
+            if let To::Refusal(said) = message {
+                refusal = Some(said);
+            }
+        }
+        refusal
+    }
+}
+
+async fn purge(replica: &Replica, target: Value) -> String {
+    let answer = replica.post("/v1/purges", json!({"targets": [target]})).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+    answer.body["id"].as_str().unwrap().to_owned()
+}
+
+async fn receipt(replica: &Replica, id: &str, wait: &str) -> (bool, Vec<(String, String)>) {
+    let receipt = replica.get(&format!("/v1/purges/{id}?wait={wait}")).await.body;
+    let edges = receipt["edges"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let states = edges.map(|edge| (text(&edge["edge"]), text(&edge["state"]))).collect();
+    (receipt["complete"].as_bool().unwrap(), states)
+}
+
+fn states(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(edge, state)| ((*edge).to_owned(), (*state).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_wants_the_join_token() {
+    let replica = Replica::start().await;
+    let mut client = client(&replica).await;
+    for token in ["wrong", "", API_TOKEN] {
+        let attach = client.attach(with_token(tokio_stream::empty::<FromEdge>(), token)).await;
+        assert_eq!(attach.err().unwrap().code(), Code::Unauthenticated);
+        let fetch = client.fetch_policy(with_token(PolicyRequest::default(), token)).await;
+        assert_eq!(fetch.err().unwrap().code(), Code::Unauthenticated);
+        let purge = client.purge(with_token(EdgePurge::default(), token)).await;
+        assert_eq!(purge.err().unwrap().code(), Code::Unauthenticated);
+    }
+    let none = client.fetch_policy(PolicyRequest::default()).await.err().unwrap();
+    assert_eq!(none.code(), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_reaches_every_edge_and_its_receipt_tells_who_obeys() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let (mut paris, mut tokyo) = (Edge::join(&replica, "paris").await, Edge::join(&replica, "tokyo").await);
+    paris.delivered().await; // tokyo's join
+    let id = purge(&replica, json!({"url": "https://shop.example/a"})).await;
+    for edge in [&mut paris, &mut tokyo] {
+        let Change::Purge { targets, .. } = edge.delivered().await.change else { panic!("not the purge") };
+        assert!(matches!(&targets[..], [Target::Url { path, .. }] if path == "/a"));
+    }
+    assert_eq!(receipt(&replica, &id, "0s").await, (false, states(&[("paris", "missing"), ("tokyo", "missing")])));
+    paris.ack().await;
+    until("paris's ack shows", async || {
+        let (complete, now) = receipt(&replica, &id, "0s").await;
+        (!complete && now == states(&[("paris", "acked"), ("tokyo", "missing")])).then_some(())
+    })
+    .await;
+    let (waiting, ()) = tokio::join!(receipt(&replica, &id, "20s"), tokyo.ack());
+    assert_eq!(waiting, (true, states(&[("paris", "acked"), ("tokyo", "acked")])));
+    let whole = replica.get(&format!("/v1/purges/{id}")).await.body;
+    assert!(whole["edges"].as_array().unwrap().iter().all(|edge| edge["latency_us"].as_u64().is_some()), "{whole}");
+    // An edge that joins later is not asked.
+    let _later = Edge::join(&replica, "rome").await;
+    assert_eq!(receipt(&replica, &id, "0s").await.1.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_comes_back_continues_and_its_position_is_an_ack() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let mut edge = Edge::join(&replica, "paris").await;
+    let id = purge(&replica, json!({"all": true})).await;
+    edge.delivered().await;
+    let (process, position) = (edge.process, edge.position);
+    drop(edge);
+    // It obeys the purge, and the ack is lost with the stream and the replica.
+    let replica = replica.restart().await;
+    assert_eq!(receipt(&replica, &id, "0s").await, (false, states(&[("paris", "missing")])));
+    let mut edge = Edge::attach(&replica, "paris", process, position).await;
+    let welcome = edge.welcomed().await;
+    assert!(!welcome.reset);
+    assert_eq!(receipt(&replica, &id, "20s").await, (true, states(&[("paris", "acked")])));
+
+    // Away for a while, it receives what it missed, in order, once.
+    drop(edge);
+    let mut missed = Vec::new();
+    for number in 0..150 {
+        missed.push(purge(&replica, json!({"tag": {"tag": number.to_string()}})).await);
+    }
+    let mut edge = Edge::attach(&replica, "paris", process, position).await;
+    assert!(!edge.welcomed().await.reset);
+    for id in &missed {
+        assert_eq!(edge.delivered().await.id.to_string(), *id);
+    }
+    edge.ack().await;
+    assert!(receipt(&replica, missed.last().unwrap(), "20s").await.0);
+
+    // A position that this log never had starts over, and what was acked before counts no more.
+    let forged = Position { hash: position.unwrap().hash, ..edge.position.unwrap() };
+    let mut edge = Edge::attach(&replica, "paris", process, Some(forged)).await;
+    let head = replica.get("/v1/edges").await.body["head"].as_u64();
+    let welcome = edge.welcomed().await;
+    assert_eq!((welcome.reset, welcome.start.map(|start| start.epoch)), (true, head));
+    assert!(!receipt(&replica, &id, "0s").await.0);
+    edge.ack().await;
+    assert!(receipt(&replica, &id, "20s").await.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joining_leaving_and_being_removed() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let roster = async || {
+        let edges = replica.get("/v1/edges").await.body["edges"].clone();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        edges.as_array().unwrap().iter().map(|edge| (text(&edge["edge"]), text(&edge["state"]))).collect::<Vec<_>>()
+    };
+    let remove = async |edge: &str| {
+        answer(replica.request(Method::DELETE, &format!("/v1/edges/{edge}")).bearer_auth(API_TOKEN)).await
+    };
+    let mut stays = Edge::join(&replica, "stays").await;
+    let mut leaves = Edge::join(&replica, "leaves").await;
+    let dies = Edge::join(&replica, "dies").await;
+    let id = purge(&replica, json!({"all": true})).await;
+
+    leaves.say(From::Leave(Leave {})).await;
+    assert!(leaves.ends().await.is_none(), "a clean stop is no refusal");
+    drop(dies);
+    until("the dead edge shows as disconnected", async || {
+        (roster().await == states(&[("dies", "disconnected"), ("stays", "connected")])).then_some(())
+    })
+    .await;
+    let expected = states(&[("dies", "missing"), ("leaves", "left"), ("stays", "missing")]);
+    assert_eq!(receipt(&replica, &id, "0s").await, (false, expected));
+
+    assert_eq!(remove("stays").await.status, StatusCode::CONFLICT, "a name does not remove who is connected");
+    assert_eq!(remove("dise").await.body["detail"].as_str().unwrap().contains("\"dies\""), true);
+    assert_eq!(remove("dies").await.status, StatusCode::OK);
+    assert_eq!(roster().await, states(&[("stays", "connected")]));
+    while stays.delivered().await.id.to_string() != id {}
+    stays.ack().await;
+    let expected = states(&[("dies", "left"), ("leaves", "left"), ("stays", "acked")]);
+    assert_eq!(receipt(&replica, &id, "20s").await, (true, expected));
+
+    assert_eq!(remove(&stays.process.to_string()).await.status, StatusCode::OK);
+    let refusal = stays.ends().await.unwrap();
+    assert!(refusal.r#final && refusal.reason.contains("restart it"), "{refusal:?}");
+    assert_eq!(roster().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_stream_of_a_process_replaces_the_older() {
+    let replica = Replica::start().await;
+    let mut older = Edge::join(&replica, "paris").await;
+    let mut newer = Edge::attach(&replica, "paris", older.process, older.position).await;
+    assert!(!newer.welcomed().await.reset);
+    assert!(older.ends().await.is_none());
+    newer.say(From::Heartbeat(Heartbeat { sequence: 9 })).await;
+    assert!(matches!(newer.hear().await, Some(To::Heartbeat(answer)) if answer.sequence == 9));
+    assert_eq!(replica.get("/v1/edges").await.body["edges"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_are_named_fetched_and_reported() {
+    let replica = Replica::start().await;
+    let mut edge = Edge::join(&replica, "paris").await;
+    replica.apply(&["shop"]).await;
+    let target = loop {
+        if let Some(To::Target(target)) = edge.hear().await {
+            break target;
+        }
+    };
+    assert_eq!((target.revision, target.sites.len(), target.sites[0].id), (1, 1, 1));
+    let mut client = client(&replica).await;
+    let fetch = PolicyRequest { digest: target.digest.clone() };
+    let mut chunks = client.fetch_policy(with_token(fetch, JOIN_TOKEN)).await.unwrap().into_inner();
+    let mut json = Vec::new();
+    while let Some(chunk) = chunks.message().await.unwrap() {
+        json.extend_from_slice(&chunk.bytes);
+    }
+    let bundle: Bundle = serde_json::from_slice(&json).unwrap();
+    assert_eq!(bundle.digest().0[..], target.digest[..]);
+    let unknown = PolicyRequest { digest: bytes::Bytes::from_static(&[7; 32]) };
+    assert_eq!(client.fetch_policy(with_token(unknown, JOIN_TOKEN)).await.err().unwrap().code(), Code::NotFound);
+
+    let status = async |counts: [u64; 3]| {
+        until("the status shows what was reported", async || {
+            let status = replica.get("/v1/policies/head/status").await.body;
+            let now = ["running", "failed", "pending"].map(|name| status[name].as_u64().unwrap());
+            (now == counts).then_some(status)
+        })
+        .await
+    };
+    status([0, 0, 1]).await;
+    let failed = PolicyReport { failed: target.digest.clone(), failed_revision: 1, reason: "no file".into(), ..PolicyReport::default() };
+    edge.say(From::Policy(failed)).await;
+    assert_eq!(status([0, 1, 0]).await["edges"][0]["policy"]["reason"], "no file");
+    edge.say(From::Policy(PolicyReport { running: target.digest, revision: 1, ..PolicyReport::default() })).await;
+    status([1, 0, 0]).await;
+
+    // A host that only the edge's revision knows is still found, and its site's id is that revision's.
+    replica.apply(&["other"]).await;
+    let id = purge(&replica, json!({"url": "https://shop.example/x"})).await;
+    let log = replica.get("/v1/log?after=0").await.body;
+    let entry = log["entries"].as_array().unwrap().iter().find(|entry| entry["entry"]["id"] == *id).unwrap();
+    assert_eq!(entry["entry"]["change"]["targets"], json!([{"on": "url", "site": 1, "path": "/x"}]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_appends_the_purges_of_its_clients() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let mut edge = Edge::join(&replica, "paris").await;
+    let mut client = client(&replica).await;
+    let purge = EdgePurge {
+        key: "k".into(),
+        soft: true,
+        process: bytes::Bytes::copy_from_slice(edge.process.as_bytes()),
+        site: 1,
+        path: "/a".into(),
+    };
+    let first = client.purge(with_token(purge.clone(), JOIN_TOKEN)).await.unwrap().into_inner();
+    let again = client.purge(with_token(purge.clone(), JOIN_TOKEN)).await.unwrap().into_inner();
+    assert_eq!(first, again, "the key makes a repeat safe");
+    let delivered = edge.delivered().await;
+    assert_eq!((delivered.id.to_string(), delivered.by.as_str()), (first.id, "edge:paris"));
+    let refused = [
+        EdgePurge { site: 9, ..purge.clone() },
+        EdgePurge { process: bytes::Bytes::from_static(&[1; 3]), ..purge.clone() },
+        EdgePurge { process: bytes::Bytes::from_static(&[1; 16]), ..purge },
+    ];
+    for (purge, code) in refused.into_iter().zip([Code::InvalidArgument, Code::InvalidArgument, Code::NotFound]) {
+        assert_eq!(client.purge(with_token(purge, JOIN_TOKEN)).await.err().unwrap().code(), code);
+    }
+}
