@@ -5,7 +5,7 @@ use crate::{
     budget::{Budget, Charge},
     count::{CacheCount, Counters},
     hit_for_miss::HitForMiss,
-    index::{Index, Offer},
+    index::Index,
     key::{Key, KeyRef},
     liveness::Liveness,
     marks::Marks,
@@ -84,24 +84,37 @@ impl<M: Metadata> Cache<M> {
         self.marks.begin()
     }
 
-    /// The newest that the key has, complete or arriving, if it is live. A dead object is taken out.
+    /// The newest live object that the key has, complete or arriving. A dead one is taken out.
     pub fn find(&self, key: KeyRef<'_>) -> Option<Found<M>> {
         let offer = self.index.offer(key)?;
-        let record = Arc::clone(offer.record());
-        let liveness = record.liveness(&self.marks);
+        for fill in offer.fills {
+            let liveness = fill.record.liveness(&self.marks);
+            // It may have stopped being open since it was offered.
+            let follower = if liveness.is_dead() {
+                None
+            } else {
+                fill.stream.follow()
+            };
+            if let Some(follower) = follower {
+                let record = Arc::clone(&fill.record);
+                return Some(Found {
+                    record,
+                    liveness,
+                    reader: Reader::Following(follower),
+                });
+            }
+        }
+        let object = offer.stored?;
+        let liveness = object.record.liveness(&self.marks);
         if liveness.is_dead() {
-            if self.index.remove(key, &record) {
+            if self.index.remove(key, &object.record) {
                 Counters::add(&self.counters.dead);
             }
             return None;
         }
-        let reader = match offer {
-            Offer::Stored(object) => Reader::Stored(BodyReader::new(Arc::clone(&object.body))),
-            // It may have stopped being open since; then the key has nothing to offer just now.
-            Offer::Filling(fill) => Reader::Following(fill.stream.follow()?),
-        };
+        let reader = Reader::Stored(BodyReader::new(Arc::clone(&object.body)));
         Some(Found {
-            record,
+            record: Arc::clone(&object.record),
             liveness,
             reader,
         })

@@ -60,3 +60,6 @@ pub use record::{Metadata, Record};
 pub use refusal::Refusal;
 pub use stamp::{Fetch, Newest, Stamp};
 pub use writer::{Abandoned, Writer};
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,17 @@ impl StoredMeta {
             .ok()
     }
 
+    /// Takes the length over from the header that this one renews: a 304 speaks of a body that it does not change, and
+    /// some origins announce the length of the 304 itself.
+    pub(super) fn keep_length(&mut self, base: &Self) {
+        let kept = base.header.headers.get(header::CONTENT_LENGTH).cloned();
+        self.header.remove_header(&header::CONTENT_LENGTH);
+        if let Some(kept) = kept {
+            // The value was a header's before, so it is one now.
+            let _ = self.header.insert_header(header::CONTENT_LENGTH, kept);
+        }
+    }
+
     fn to_meta(&self) -> CacheMeta {
         let mut meta = CacheMeta::new(
             self.fresh_until,

@@ -170,9 +170,12 @@ impl Storage for MemoryStorage {
         meta: &CacheMeta,
         _trace: &SpanHandle,
     ) -> Result<bool> {
-        let (identity, fetched) = Self::identify(key, meta)?;
+        let (mut identity, fetched) = Self::identify(key, meta)?;
         let base = hit(meta).ok_or_else(|| unprepared("a look-up"))?;
-        let stored = StoredMeta::of(meta, fetched.notes);
+        // A 304 that does not repeat the tags takes none away: purging too much is better than too little.
+        identity.tags = union(&base.record.identity.tags, &identity.tags);
+        let mut stored = StoredMeta::of(meta, fetched.notes);
+        stored.keep_length(&base.record.meta);
         let record = Record::of_validation(&base.record, identity, fetched.fetch, stored);
         let renewed = self.cache.revalidate(key_ref(key), record);
         if let Err(refusal) = renewed {
@@ -192,6 +195,16 @@ impl Storage for MemoryStorage {
 
 fn handlers(found: Found<StoredMeta>) -> (CacheMeta, HitHandler) {
     (meta_of(&found), Box::new(HitReader::new(found.reader)))
+}
+
+fn union(old: &Arc<[Box<str>]>, new: &Arc<[Box<str>]>) -> Arc<[Box<str>]> {
+    if new.iter().all(|tag| old.contains(tag)) {
+        return Arc::clone(old);
+    }
+    old.iter()
+        .chain(new.iter().filter(|tag| !old.contains(tag)))
+        .cloned()
+        .collect()
 }
 
 fn unprepared(what: &str) -> Box<Error> {

@@ -25,7 +25,7 @@ use std::sync::{
 /// How many locks the index is spread over.
 pub const SHARDS: usize = 32;
 
-pub(crate) use shard::Offer;
+use shard::Offer;
 
 pub(crate) struct Index<M> {
     shards: [RwLock<Shard<M>>; SHARDS],

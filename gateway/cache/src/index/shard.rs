@@ -43,18 +43,10 @@ struct Entry<M> {
 }
 
 /// What a key has to offer, before anyone asks whether it is live.
-pub(crate) enum Offer<M> {
-    Stored(Arc<Object<M>>),
-    Filling(Arc<Fill<M>>),
-}
-
-impl<M> Offer<M> {
-    pub(crate) fn record(&self) -> &Arc<Record<M>> {
-        match self {
-            Self::Stored(object) => &object.record,
-            Self::Filling(fill) => &fill.record,
-        }
-    }
+pub(crate) struct Offer<M> {
+    /// Open bodies under way whose fetches began after that of what is stored, the newest first.
+    pub(crate) fills: Vec<Arc<Fill<M>>>,
+    pub(crate) stored: Option<Arc<Object<M>>>,
 }
 
 impl<M> Shard<M> {
@@ -66,24 +58,26 @@ impl<M> Shard<M> {
         }
     }
 
-    /// The newest that a key has: a body under way if its fetch began after the stored one's.
+    /// What a key has. Nothing is allocated unless a body is under way.
     pub(super) fn offer(&self, key: KeyRef<'_>, gone: u64) -> Option<Offer<M>> {
         let slot = self.slots.get(&key as &dyn AsKey)?;
         let stored = slot.stored.as_ref();
         let newest = stored.map_or(gone, |entry| gone.max(entry.object.record.fetch.generation));
-        let filling = slot
+        let mut fills: Vec<_> = slot
             .fills
             .iter()
             .filter(|fill| fill.record.fetch.generation > newest && fill.stream.is_open())
-            .max_by_key(|fill| fill.record.fetch.generation);
-        if let Some(fill) = filling {
-            return Some(Offer::Filling(Arc::clone(fill)));
-        }
-        let entry = stored?;
-        if entry.reads.load(Ordering::Relaxed) < READS_MAX {
+            .cloned()
+            .collect();
+        fills.sort_unstable_by_key(|fill| std::cmp::Reverse(fill.record.fetch.generation));
+        if let Some(entry) = stored.filter(|entry| entry.reads.load(Ordering::Relaxed) < READS_MAX)
+        {
             entry.reads.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Offer::Stored(Arc::clone(&entry.object)))
+        Some(Offer {
+            fills,
+            stored: stored.map(|entry| Arc::clone(&entry.object)),
+        })
     }
 
     /// The fill of that number, whatever the marks say.

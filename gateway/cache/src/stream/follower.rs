@@ -56,7 +56,7 @@ impl Follower {
         if let Some(length) = length.filter(|&length| start > length) {
             return Err(OutOfRange { start, length });
         }
-        if start < state.start {
+        if matches!(state.phase, Phase::Passing { .. }) && start < state.start {
             return Err(OutOfRange {
                 start,
                 length: state.length,

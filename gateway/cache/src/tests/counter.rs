@@ -1,0 +1,87 @@
+//! The counter with real threads: once a purge is acknowledged, no look-up that begins later serves what was fetched
+//! before it.
+
+use super::*;
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+const READERS: usize = 4;
+const RUN: Duration = Duration::from_millis(800);
+
+/// The origin: its content is a version number, which grows before each purge.
+#[derive(Default)]
+struct World {
+    version: AtomicU64,
+    acknowledged: AtomicU64,
+    over: AtomicBool,
+    hits: AtomicU64,
+    /// An object that was served although it was older than an acknowledged purge: (served, acknowledged).
+    wrong: parking_lot::Mutex<Option<(u64, u64)>>,
+}
+
+fn served(cache: &Cache<()>, name: &str) -> Option<u64> {
+    let bytes = match cache.find(key(name))?.reader {
+        Reader::Stored(mut reader) => reader.read()?,
+        Reader::Following(_) => return None,
+    };
+    Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?))
+}
+
+fn read(world: &World, cache: &Arc<Cache<()>>, name: &str) {
+    while !world.over.load(Ordering::Relaxed) {
+        let acknowledged = world.acknowledged.load(Ordering::SeqCst);
+        if let Some(version) = served(cache, name) {
+            world.hits.fetch_add(1, Ordering::Relaxed);
+            if version < acknowledged {
+                *world.wrong.lock() = Some((version, acknowledged));
+                world.over.store(true, Ordering::Relaxed);
+            }
+            continue;
+        }
+        let record = Record::of_fetch(identity(name, &["t"]), cache.begin_fetch(), ());
+        let version = world.version.load(Ordering::SeqCst);
+        if let Ok(mut writer) = cache.fill(key(name), record, ANY_SIZE) {
+            let _ = writer.write(&version.to_be_bytes().to_vec().into());
+            let _ = writer.finish();
+        }
+    }
+}
+
+#[test]
+fn no_look_up_after_an_acknowledged_purge_serves_what_is_older() {
+    let (world, cache) = (World::default(), cache(PLENTY));
+    let targets = [
+        url("/a"),
+        tag("t"),
+        prefix("/"),
+        Target::Site { site: SITE },
+        Target::All,
+    ];
+    std::thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| read(&world, &cache, "/a"));
+        }
+        let end = Instant::now() + RUN;
+        let mut targets = targets.iter().cycle();
+        while Instant::now() < end && !world.over.load(Ordering::Relaxed) {
+            let version = world.version.fetch_add(1, Ordering::SeqCst) + 1;
+            cache
+                .marks()
+                .local_purge(targets.next().unwrap(), Mode::Hard);
+            world.acknowledged.store(version, Ordering::SeqCst);
+            // Most rounds leave the readers time to fill and to hit again.
+            if version % 4 != 0 {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        }
+        world.over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(*world.wrong.lock(), None, "(served, acknowledged)");
+    assert!(world.hits.load(Ordering::Relaxed) > 0, "readers did hit");
+    assert!(
+        world.acknowledged.load(Ordering::Relaxed) > 10,
+        "purges did happen"
+    );
+}

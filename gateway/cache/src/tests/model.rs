@@ -1,0 +1,381 @@
+//! Random interleavings of everything that happens to a few keys, against a model that only knows when things began.
+
+use super::*;
+use proptest::prelude::*;
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+const KEYS: [&str; 4] = ["/", "/a", "/a/b", "/c"];
+const TAGS: [&str; 2] = ["red", "blue"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A fetch begins; its header has not come.
+    Fetch {
+        key: usize,
+        tags: u8,
+    },
+    /// The header of a fetch comes.
+    Header {
+        fetch: prop::sample::Index,
+    },
+    /// A fill ends well.
+    Finish {
+        fill: prop::sample::Index,
+    },
+    /// A fill breaks off.
+    Drop {
+        fill: prop::sample::Index,
+    },
+    /// A validation of what is found begins.
+    Validate {
+        key: usize,
+    },
+    /// The 304 of a validation comes.
+    NotModified {
+        validation: prop::sample::Index,
+    },
+    /// A purge entry arrives; it is obeyed later or at once.
+    Purge {
+        target: Target,
+        soft: bool,
+        obeyed: bool,
+    },
+    /// A purge of this edge alone.
+    Local {
+        target: Target,
+        soft: bool,
+    },
+    /// A gap in the log: the floor rises.
+    Reset,
+    Evict,
+    Find {
+        key: usize,
+    },
+    Pass {
+        seconds: u64,
+    },
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        4 => (0..KEYS.len()).prop_map(|key| url(KEYS[key])),
+        2 => (0..KEYS.len()).prop_map(|key| prefix(KEYS[key])),
+        2 => (0..TAGS.len()).prop_map(|name| tag(TAGS[name])),
+        1 => Just(Target::Site { site: SITE }),
+        1 => Just(Target::All),
+        1 => Just(Target::Site { site: SiteId(9) }),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let any = any::<prop::sample::Index>;
+    prop_oneof![
+        6 => (0..KEYS.len(), 0_u8..4).prop_map(|(key, tags)| Step::Fetch { key, tags }),
+        5 => any().prop_map(|fetch| Step::Header { fetch }),
+        5 => any().prop_map(|fill| Step::Finish { fill }),
+        1 => any().prop_map(|fill| Step::Drop { fill }),
+        3 => (0..KEYS.len()).prop_map(|key| Step::Validate { key }),
+        3 => any().prop_map(|validation| Step::NotModified { validation }),
+        2 => (target(), any_bool(), any_bool()).prop_map(|(target, soft, obeyed)| Step::Purge { target, soft, obeyed }),
+        2 => (target(), any_bool()).prop_map(|(target, soft)| Step::Local { target, soft }),
+        1 => Just(Step::Reset),
+        1 => Just(Step::Evict),
+        8 => (0..KEYS.len()).prop_map(|key| Step::Find { key }),
+        2 => (0_u64..100).prop_map(|seconds| Step::Pass { seconds }),
+    ]
+}
+
+fn any_bool() -> impl Strategy<Value = bool> {
+    any::<bool>()
+}
+
+struct Fetching {
+    key: usize,
+    record: Record<()>,
+}
+
+struct Filling {
+    key: usize,
+    writer: Writer<()>,
+}
+
+/// A purge or a reset, as the model remembers it.
+struct Event {
+    at: usize,
+    time: SystemTime,
+    /// None: everything, whatever it is called.
+    target: Option<Target>,
+    soft: bool,
+}
+
+struct World {
+    cache: Arc<Cache<()>>,
+    clock: Arc<ManualClock>,
+    now: usize,
+    log: LogId,
+    head: u64,
+    fetches: Vec<Fetching>,
+    fills: Vec<Filling>,
+    validations: Vec<Fetching>,
+    events: Vec<Event>,
+    /// Generation → the step in which it began.
+    began: HashMap<u64, usize>,
+    /// Per key: the newest generation that was found complete.
+    newest_found: [u64; KEYS.len()],
+    /// Per key: the generation that was stored last, if nothing has happened since that could take it out.
+    must_find: [Option<u64>; KEYS.len()],
+}
+
+fn covers(target: &Target, identity: &Identity) -> bool {
+    match target {
+        Target::Url { site, path } => *site == identity.site && **path == *identity.path,
+        Target::Prefix { site, path } => {
+            *site == identity.site && latencify_conf::path::has_segment_prefix(&identity.path, path)
+        }
+        Target::Tag { site, tag } => {
+            *site == identity.site && identity.tags.iter().any(|own| **own == **tag)
+        }
+        Target::Site { site } => *site == identity.site,
+        Target::All => true,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
+        ));
+        let marks = Marks::with_clock(Arc::clone(&clock));
+        marks.obey(&position(log(1), 0));
+        Self {
+            cache: Cache::new(PLENTY, marks),
+            clock,
+            now: 0,
+            log: log(1),
+            head: 0,
+            fetches: Vec::new(),
+            fills: Vec::new(),
+            validations: Vec::new(),
+            events: Vec::new(),
+            began: HashMap::new(),
+            newest_found: [0; KEYS.len()],
+            must_find: [None; KEYS.len()],
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        self.now += 1;
+        match step {
+            Step::Fetch { key, tags } => self.fetch(key, tags),
+            Step::Header { fetch } => self.header(fetch),
+            Step::Finish { fill } => self.finish(fill),
+            Step::Drop { fill } => {
+                if !self.fills.is_empty() {
+                    self.fills.swap_remove(fill.index(self.fills.len()));
+                }
+            }
+            Step::Validate { key } => self.validate(key),
+            Step::NotModified { validation } => self.not_modified(validation),
+            Step::Purge {
+                target,
+                soft,
+                obeyed,
+            } => {
+                self.head += 1;
+                self.cache
+                    .marks()
+                    .apply(&target, mode(soft), Epoch(self.head));
+                if obeyed {
+                    self.cache.marks().obey(&position(self.log, self.head));
+                }
+                self.happened(Some(target), soft);
+            }
+            Step::Local { target, soft } => {
+                self.cache.marks().local_purge(&target, mode(soft));
+                self.happened(Some(target), soft);
+            }
+            Step::Reset => {
+                self.cache
+                    .marks()
+                    .raise_floor(&position(self.log, self.head));
+                self.happened(None, false);
+            }
+            Step::Evict => {
+                self.cache.index.evict();
+                self.must_find = [None; KEYS.len()];
+            }
+            Step::Find { key } => self.find(key),
+            Step::Pass { seconds } => self.clock.advance(Duration::from_secs(seconds)),
+        }
+        assert!(self.cache.count().bytes <= PLENTY);
+    }
+
+    fn fetch(&mut self, key: usize, tags: u8) {
+        let tags: Vec<&str> = TAGS
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| tags & (1 << bit) != 0)
+            .map(|(_, tag)| *tag)
+            .collect();
+        let fetch = self.cache.begin_fetch();
+        self.began.insert(fetch.generation, self.now);
+        let record = Record::of_fetch(identity(KEYS[key], &tags), fetch, ());
+        self.fetches.push(Fetching { key, record });
+    }
+
+    fn header(&mut self, fetch: prop::sample::Index) {
+        if self.fetches.is_empty() {
+            return;
+        }
+        let Fetching { key: name, record } =
+            self.fetches.swap_remove(fetch.index(self.fetches.len()));
+        let generation = record.fetch.generation;
+        if let Ok(mut writer) = self.cache.fill(key(KEYS[name]), record, ANY_SIZE) {
+            writer
+                .write(&generation.to_be_bytes().to_vec().into())
+                .unwrap();
+            self.fills.push(Filling { key: name, writer });
+        }
+    }
+
+    fn finish(&mut self, fill: prop::sample::Index) {
+        if self.fills.is_empty() {
+            return;
+        }
+        let Filling { key, writer } = self.fills.swap_remove(fill.index(self.fills.len()));
+        let generation = writer.record().fetch.generation;
+        if writer.finish().is_ok() {
+            self.must_find[key] = Some(generation);
+        }
+    }
+
+    fn validate(&mut self, name: usize) {
+        if let Some(base) = self.cache.find(key(KEYS[name])) {
+            let fetch = self.cache.begin_fetch();
+            self.began.insert(fetch.generation, self.now);
+            let record =
+                Record::of_validation(&base.record, base.record.identity.clone(), fetch, ());
+            self.validations.push(Fetching { key: name, record });
+        }
+    }
+
+    fn not_modified(&mut self, validation: prop::sample::Index) {
+        if self.validations.is_empty() {
+            return;
+        }
+        let taken = self
+            .validations
+            .swap_remove(validation.index(self.validations.len()));
+        let generation = taken.record.fetch.generation;
+        if self
+            .cache
+            .revalidate(key(KEYS[taken.key]), taken.record)
+            .is_ok()
+        {
+            self.must_find[taken.key] = Some(generation);
+        }
+    }
+
+    fn happened(&mut self, target: Option<Target>, soft: bool) {
+        let time = self.clock.now();
+        if !soft {
+            for (name, must_find) in self.must_find.iter_mut().enumerate() {
+                // Whatever could match is no longer certain to be there, tags being what they are.
+                let certain = target.as_ref().is_some_and(|target| {
+                    let all_tags = identity(KEYS[name], &TAGS);
+                    !covers(target, &all_tags)
+                });
+                if !certain {
+                    *must_find = None;
+                }
+            }
+        }
+        self.events.push(Event {
+            at: self.now,
+            time,
+            target,
+            soft,
+        });
+    }
+
+    fn find(&mut self, name: usize) {
+        let Some(mut found) = self.cache.find(key(KEYS[name])) else {
+            assert_eq!(
+                self.must_find[name], None,
+                "{} was stored and nothing took it out",
+                KEYS[name]
+            );
+            return;
+        };
+        let record = Arc::clone(&found.record);
+        let generation = record.fetch.generation;
+        if let Reader::Stored(reader) = &mut found.reader {
+            let bytes = reader.read().unwrap();
+            let body = u64::from_be_bytes(bytes.as_ref().try_into().unwrap());
+            assert_eq!(
+                body, record.body_generation,
+                "metadata and body belong together"
+            );
+            assert!(
+                generation >= self.newest_found[name],
+                "{generation} after {}",
+                self.newest_found[name]
+            );
+            self.newest_found[name] = generation;
+        }
+        assert!(
+            generation >= self.newest_found[name],
+            "an older fill was joined"
+        );
+        let began = self.began[&generation];
+        let since = self.events.iter().filter(|event| event.at > began);
+        let matching = since.filter(|event| {
+            event
+                .target
+                .as_ref()
+                .is_none_or(|target| covers(target, &record.identity))
+        });
+        let (soft, hard): (Vec<&Event>, Vec<&Event>) = matching.partition(|event| event.soft);
+        assert!(
+            hard.is_empty(),
+            "{} began in step {began}, purged in step {}",
+            KEYS[name],
+            hard[0].at
+        );
+        match (soft.iter().map(|event| event.time).min(), found.liveness) {
+            (None, Liveness::Live) => {}
+            // A fetch may begin between a mark and the entry's being obeyed: it is then stale too early.
+            (None, Liveness::SoftPurged { .. }) => {
+                assert!(record.fetch.stamp.epoch < Epoch(self.head))
+            }
+            (Some(first), Liveness::SoftPurged { since }) => {
+                assert!(since <= first, "stale too late")
+            }
+            (soft, found) => panic!("soft-purged at {soft:?}, found {found:?}"),
+        }
+    }
+}
+
+fn mode(soft: bool) -> Mode {
+    if soft { Mode::Soft } else { Mode::Hard }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_fetched_before_a_purge_is_found_after_it_and_nothing_older_after_something_newer(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut world = World::new();
+        for step in steps {
+            world.take(step);
+        }
+        for name in 0..KEYS.len() {
+            world.take(Step::Find { key: name });
+        }
+    }
+}
