@@ -1,6 +1,7 @@
 //! What one request carries from phase to phase.
 
-use crate::{drain::UnderWay, errors::Fault, observe::Counted, policy::Compiled};
+use crate::{drain::UnderWay, errors::Fault,
+    first_byte::{Handle, Watch}, observe::Counted, policy::Compiled};
 use http::{HeaderMap, Method, StatusCode, Version};
 use latencify_cache::Fetch;
 use latencify_conf::{
@@ -83,6 +84,8 @@ pub struct Asked {
     pub query: Option<String>,
     /// The version that the client speaks.
     pub version: Version,
+    /// Whether it asks for a WebSocket (RFC 6455 §4.1), and has no body itself.
+    pub upgrade: bool,
     /// What the client demands of stored responses.
     pub directives: RequestDirectives,
 }
@@ -150,6 +153,10 @@ pub struct Steering {
     pub attempts: u32,
     /// The origin of the attempt under way.
     pub current: Option<Attempt>,
+    /// A handle on the connection, until the request has gone out.
+    pub handle: Option<Handle>,
+    /// The time limit on the response's head, until it comes.
+    pub watch: Option<Watch>,
     /// The status of the last response's head from an origin.
     pub status: Option<u16>,
 }

@@ -90,7 +90,7 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         match self.decide(session, ctx).await {
-            Ok(()) => Ok(false),
+            Ok(()) => transform::upgrade(session, ctx).map(|()| false),
             Err(stop) => respond::write(session, ctx, stop).await.map(|()| true),
         }
     }
@@ -175,11 +175,11 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         reused: bool,
         peer: &HttpPeer,
-        _fd: RawFd,
+        socket: RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        steer::connected(peer, reused, ctx);
+        steer::connected(peer, socket, reused, ctx);
         Ok(())
     }
 
@@ -219,6 +219,7 @@ impl ProxyHttp for Gateway {
         transform::towards_origin(session, request, self.edge.name(), ctx)?;
         let authorized = request.headers.contains_key(header::AUTHORIZATION);
         caching::begin_fetch(self.cache, session, authorized, ctx);
+        steer::request_begins(session, request.version, ctx);
         Ok(())
     }
 
@@ -226,9 +227,12 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> Result<()> {
+        if end {
+            steer::request_ends(ctx);
+        }
         admit::body_piece(ctx, body.as_ref().map_or(0, Bytes::len))
     }
 

@@ -2,6 +2,8 @@
 
 mod access_log;
 mod metrics;
+mod pulled;
 
 pub use access_log::{AccessLog, AccessLogWriter};
+pub use pulled::Pulled;
 pub use metrics::{Counted, Metrics, RequestLabels};

@@ -48,6 +48,7 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
         } else {
             request.version
         },
+        upgrade: asks_for_websocket(session) && !has_body(&request.headers),
         directives: RequestDirectives::of(&request.headers),
     };
     let looped = hops::has_looped(&request.headers, edge.name());
@@ -63,6 +64,9 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     if refused {
         return Err(Fault::MethodNotAllowed.into());
     }
+    if is_framed_twice(session) {
+        return Err(Stop::because(Fault::BadRequest, "The request's length is told in two ways."));
+    }
     if host.is_none() {
         return Err(Stop::because(
             Fault::BadRequest,
@@ -70,6 +74,27 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
         ));
     }
     Ok(())
+}
+
+fn asks_for_websocket(session: &Session) -> bool {
+    let protocol = session.req_header().headers.get(header::UPGRADE);
+    session.is_upgrade_req() && protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// `Content-Length` beside `Transfer-Encoding`: a sign of request smuggling (RFC 9112 §6.1). Pingora has dropped the
+/// former by now, so the head is looked at as it came.
+fn is_framed_twice(session: &Session) -> bool {
+    if session.is_http2() || !session.req_header().headers.contains_key(header::TRANSFER_ENCODING) {
+        return false;
+    }
+    const NAME: &[u8] = b"content-length";
+    session.to_h1_raw().split(|byte| *byte == b'\n').any(|line| {
+        line.split(|byte| *byte == b':').next().is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
+    })
 }
 
 fn peer_address(session: &Session) -> IpAddr {

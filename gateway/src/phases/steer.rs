@@ -4,12 +4,14 @@ use crate::{
     context::{Attempt, Context},
     edge::Edge,
     errors::Fault,
+    first_byte::Handle,
     origin::{Outcome, address_of},
 };
+use http::Version;
 use latencify_conf::policy::OriginId;
 use latencify_decide::steer::{self, Health};
 use pingora::{Error, ErrorSource, ErrorType, Result, proxy::Session, upstreams::peer::HttpPeer};
-use std::{sync::Arc, time::Instant};
+use std::{os::fd::RawFd, sync::Arc, time::Instant};
 
 /// The most attempts at origins for one request, whatever the policy says.
 pub const ATTEMPTS_MAX: usize = 16;
@@ -90,9 +92,27 @@ fn order(ctx: &Context) -> Option<Vec<OriginId>> {
 }
 
 /// A connection stands.
-pub fn connected(peer: &HttpPeer, reused: bool, ctx: &Context) {
+pub fn connected(peer: &HttpPeer, socket: RawFd, reused: bool, ctx: &mut Context) {
+    ctx.steering.handle = Handle::of(socket);
     if let (false, Some(address)) = (reused, address_of(peer)) {
         report(ctx, Outcome::Connected(address));
+    }
+}
+
+/// The head of the request is about to go to an origin: without a body, the time of the response's head begins now.
+pub fn request_begins(session: &mut Session, version: Version, ctx: &mut Context) {
+    if version != Version::HTTP_11 {
+        ctx.steering.handle = None;
+    } else if session.is_body_empty() || session.is_upgrade_req() {
+        request_ends(ctx);
+    }
+}
+
+/// The request has gone out whole: the time of the response's head begins.
+pub fn request_ends(ctx: &mut Context) {
+    let Some(first_byte) = ctx.proxying().map(|proxy| proxy.timeouts.first_byte) else { return };
+    if let Some(handle) = ctx.steering.handle.take() {
+        ctx.steering.watch = Some(handle.watch(first_byte));
     }
 }
 
@@ -120,9 +140,14 @@ pub fn failed(
     mut error: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
+    let too_late = ctx.steering.watch.take().is_some_and(|watch| watch.has_fired());
+    if too_late {
+        error.etype = ErrorType::ReadTimedout;
+        error.as_up();
+    }
     let from_origin = error.esource() == &ErrorSource::Upstream;
     // An idle connection that the origin closed while the request was on its way says nothing of the origin.
-    let idle_race = reused && matches!(error.retry, pingora::RetryType::ReusedOnly);
+    let idle_race = !too_late && reused && matches!(error.retry, pingora::RetryType::ReusedOnly);
     if from_origin && !idle_race && !is_reported(ctx) {
         report(ctx, Outcome::NoResponse);
         count(edge, ctx, "no_response");
@@ -151,6 +176,7 @@ pub fn responded(edge: &Edge, status: u16, ctx: &mut Context) {
     if (100..200).contains(&status) && status != 101 {
         return;
     }
+    ctx.steering.watch = None;
     ctx.steering.status = Some(status);
     if !is_reported(ctx) {
         report(ctx, Outcome::Responded(status));

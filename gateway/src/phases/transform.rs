@@ -46,6 +46,16 @@ macro_rules! fields_of_pingora {
 }
 fields_of_pingora!(RequestFields, ResponseFields);
 
+/// Keeps a request for another protocol open: Pingora would send the end of its empty body to the origin, and when that
+/// overtakes the origin's 101, it takes it for the end of the tunnel. As a chunked body that never comes, it does not
+/// end; the 101 turns what follows into the tunnel, and an origin that declines gets to see an empty body.
+pub fn upgrade(session: &mut Session, ctx: &Context) -> Result<()> {
+    if !ctx.asked.as_ref().is_some_and(|asked| asked.upgrade) {
+        return Ok(());
+    }
+    session.req_header_mut().insert_header(header::TRANSFER_ENCODING, "chunked")
+}
+
 /// Makes the request that goes to the origin.
 pub fn towards_origin(
     session: &Session,
@@ -56,6 +66,11 @@ pub fn towards_origin(
     let (Some(asked), Some(route), Some(proxy)) = (&ctx.asked, ctx.route(), ctx.proxying()) else {
         return Error::e_explain(ErrorType::InternalError, "a request for no route");
     };
+    if asked.upgrade {
+        // See `upgrade`.
+        request.remove_header(&header::TRANSFER_ENCODING);
+        request.insert_header(header::CONTENT_LENGTH, 0)?;
+    }
     let mut query = asked.query.clone();
     if let Some(jwt) = route.auth.as_ref().filter(|jwt| jwt.strip) {
         strip_token(&jwt.sources, request, &mut query);
