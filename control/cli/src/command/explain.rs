@@ -17,6 +17,7 @@ use latencify_decide::{
     },
     facts::Request,
     hops,
+    key::PartKind,
     route::{Mismatch, Router},
 };
 use serde::Serialize;
@@ -139,7 +140,10 @@ fn in_words(seen: &Explanation) -> String {
         Some(ActionSeen::Redirect { status, location }) => {
             line(&mut text, "redirect", &format!("{status} to {location}"));
         }
-        Some(ActionSeen::Proxy(seen)) => proxy(&mut text, seen),
+        Some(ActionSeen::Proxy(answer)) => {
+            let site = seen.site.as_ref().map_or("", |site| site.name.as_str());
+            proxy(&mut text, site, answer);
+        }
         None => {}
     }
     line(&mut text, "outcome", outcome(seen.outcome));
@@ -163,7 +167,7 @@ fn admission(text: &mut String, seen: &AdmissionSeen) {
     }
 }
 
-fn proxy(text: &mut String, seen: &ProxySeen) {
+fn proxy(text: &mut String, site: &str, seen: &ProxySeen) {
     match &seen.cache {
         None => line(text, "cache", "none: passes through"),
         Some(cache) if !cache.answers_method => {
@@ -172,11 +176,12 @@ fn proxy(text: &mut String, seen: &ProxySeen) {
         Some(cache) => {
             line(text, "cache", "by this key");
             for part in &cache.key {
-                line(
-                    text,
-                    "",
-                    &format!("{}: {}", name(&part.part), part.values.join(" ")),
-                );
+                // Its id is the fold's; here only its name is known.
+                let values = match part.part {
+                    PartKind::Site => site.to_owned(),
+                    _ => part.values.join(" "),
+                };
+                line(text, "", &format!("{}: {values}", name(&part.part)));
             }
         }
     }
