@@ -1,5 +1,5 @@
 //! `latencify dev`, and the README's five-minute tour as it is written.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use latencify_tests::{Kafka, Process, program, repository, skip, wait_until};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 /// For everything to be up, on a busy machine.
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 /// For everything to be gone.
 const GONE: Duration = Duration::from_secs(20);
 
