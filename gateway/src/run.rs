@@ -8,7 +8,7 @@ use crate::{
     listen::{self, Endpoint, tls::Acceptor},
     membership::Membership,
     observe::{AccessLog, AccessLogWriter, Metrics},
-    origin::Network,
+    origin::{Network, OriginMetrics},
     policy::watch,
     proxy::Gateway,
     settings::{LogForm, Settings},
@@ -38,13 +38,13 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// An HTTP/2 connection without streams is closed after this time.
-const H2_IDLE_MAX: Duration = Duration::from_secs(180);
+const H2_IDLE_MAX: Duration = Duration::from_mins(3);
 /// Requests on one HTTP/1.1 connection, so that connections spread out again after a deploy.
 const KEEPALIVE_REQUESTS_MAX: u32 = 10_000;
 /// Connections to origins that are kept for the next request.
 const IDLE_ORIGIN_CONNECTIONS_MAX: usize = 1_024;
 /// A fetch without a response's head for so long is no longer waited for by others.
-const FILL_LOCK_AGE: Duration = Duration::from_secs(60);
+const FILL_LOCK_AGE: Duration = Duration::from_mins(1);
 /// After a drain that ran out of time, tasks get so long to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
@@ -109,25 +109,21 @@ async fn live(settings: Settings) -> Result<()> {
         drain: drain.clone(),
     });
     let mut membership = Membership::begin(&settings, &edge, &marks).await?;
+    tell_of_origins_and_link(&edge, &membership).context("metrics")?;
     let (nudge, nudges) = mpsc::channel(1);
     tokio::spawn(watch(edge.clone(), membership.take_files(), nudges));
 
     let proxy = Arc::new(proxy(&settings, edge.clone()));
     listen_everywhere(&settings, &edge, &proxy)?;
 
-    loop {
-        match signals.next().await {
-            Told::Reload => {
-                info!("SIGHUP: looking at files again");
-                if let Some(writer) = &writer {
-                    writer.reopen();
-                }
-                // One waiting look is enough.
-                let _ = nudge.try_send(());
-                membership.reload();
-            }
-            Told::Stop => break,
+    while let Told::Reload = signals.next().await {
+        info!("SIGHUP: looking at files again");
+        if let Some(writer) = &writer {
+            writer.reopen();
         }
+        // One waiting look is enough.
+        let _ = nudge.try_send(());
+        membership.reload();
     }
     info!(time_max = ?settings.drain_timeout, "draining");
     drain.begin();
@@ -141,6 +137,21 @@ async fn live(settings: Settings) -> Result<()> {
         writer.finish();
     }
     Ok(())
+}
+
+/// Adds what origins and the link count themselves to the edge's metrics.
+fn tell_of_origins_and_link(edge: &Arc<Edge>, membership: &Membership) -> prometheus::Result<()> {
+    let registry = edge.metrics.registry();
+    // Weak: the registry belongs to the edge.
+    let weak = Arc::downgrade(edge);
+    registry.register(Box::new(OriginMetrics::new(move || {
+        let running = weak.upgrade().and_then(|edge| edge.running());
+        running.map_or_else(Vec::new, |running| running.origins.snapshot())
+    })?))?;
+    match membership.fleet() {
+        Some(fleet) => registry.register(Box::new(fleet.metrics()?)),
+        None => Ok(()),
+    }
 }
 
 fn open_access_log(
