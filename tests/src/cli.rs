@@ -24,7 +24,7 @@ pub async fn latencify(arguments: &[&str]) -> Said {
 pub async fn latencify_at(control: &Control, arguments: &[&str]) -> Said {
     let mut command = Command::new(program("latencify"));
     command
-        .env("LATENCIFY_API", control.api_url())
+        .env("LATENCIFY_SERVER", control.api_url())
         .env("LATENCIFY_API_TOKEN", control.api_token());
     run(command, arguments).await
 }

@@ -8,6 +8,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 const CACHED: &str = "cache: true";
 
@@ -342,32 +343,53 @@ async fn stale_is_served_while_the_origin_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stale_is_served_while_it_is_refreshed() {
-    let origin = Origin::serve(|call| async move {
-        let control = "max-age=1, stale-while-revalidate=600";
-        reply::text(format!("{}", call.number))
-            .header("cache-control", control)
-            .done()
+    let may_answer = Arc::new(Semaphore::new(1));
+    let wait = Arc::clone(&may_answer);
+    let origin = Origin::serve(move |call| {
+        let wait = Arc::clone(&wait);
+        async move {
+            wait.acquire().await.unwrap().forget();
+            let control = "max-age=1, stale-while-revalidate=600";
+            reply::text(call.number.to_string())
+                .header("cache-control", control)
+                .done()
+        }
     })
     .await;
     let edge = edge(&origin, CACHED).await;
     edge.get("shop.example", "/a").await;
-    let began = Instant::now();
-    let seen = wait_until(
-        "the refreshed answer is served",
+    // From here on the origin hangs until it may answer: nobody may wait for it.
+    wait_until(
+        "a refresh is under way",
         Duration::from_secs(10),
         async || {
-            let reply = edge.get("shop.example", "/a").await;
-            // Nobody waits for the origin: what is served meanwhile comes from the store.
-            assert!(reply.age().is_some(), "{reply:?}");
-            if reply.text() == "0" {
-                Err(format!("{reply:?}"))
+            assert_eq!(edge.get("shop.example", "/a").await.text(), "0");
+            if origin.requests() == 2 {
+                Ok(())
             } else {
-                Ok(reply)
+                Err("no refresh")
             }
         },
     )
     .await;
-    assert!(began.elapsed() >= Duration::from_secs(1), "{seen:?}");
+    for _ in 0..10 {
+        assert_eq!(edge.get("shop.example", "/a").await.text(), "0");
+    }
+    assert_eq!(origin.requests(), 2, "one refresh is enough");
+    may_answer.add_permits(100);
+    wait_until(
+        "the refreshed answer is served",
+        Duration::from_secs(10),
+        async || {
+            let reply = edge.get("shop.example", "/a").await;
+            if reply.text() == "0" {
+                Err(format!("{reply:?}"))
+            } else {
+                Ok(())
+            }
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,7 +43,9 @@ async fn websockets() {
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     for text in ["one", "two", &"three ".repeat(50_000)] {
         socket.send(Message::text(text)).await.unwrap();
-        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(text));
+        let echo = socket.next().await.unwrap();
+        let echo = echo.unwrap_or_else(|error| panic!("after {} octets: {error}", text.len()));
+        assert_eq!(echo, Message::text(text));
     }
     socket.close(None).await.unwrap();
 }
