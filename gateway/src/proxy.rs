@@ -26,7 +26,7 @@ use pingora::{
 use std::{any::Any, os::fd::RawFd, sync::Arc, time::Duration};
 
 /// A client that takes nothing of its response for so long is given up, and one that sends nothing of its body.
-const CLIENT_STALL_MAX: Duration = Duration::from_secs(60);
+const CLIENT_STALL_MAX: Duration = Duration::from_mins(1);
 
 /// The edge as Pingora sees it.
 pub struct Gateway {

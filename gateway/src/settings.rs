@@ -287,7 +287,7 @@ mod tests {
         assert!(size("many").is_err());
         assert!(size("99999999999TiB").is_err());
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert!(duration("5").is_err());
     }
 

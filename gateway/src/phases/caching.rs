@@ -35,7 +35,7 @@ use std::{
 /// How often a request that waited for another's fetch looks again before it fetches itself.
 const LOCK_RETRIES_MAX: usize = 3;
 /// Far beyond any lifetime: Pingora never finds an object stale by itself.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 const FOREVER_SECONDS: u32 = u32::MAX;
 
 /// What is kept with a stored response, beside its head.

@@ -35,10 +35,8 @@ pub fn compile(
     let certificates = Certificates::load(&policy, folder).map_err(|error| format!("{error:#}"))?;
     let origins = Origins::build(&policy, folder, previous.map(|previous| &previous.origins))
         .map_err(|errors| {
-            errors
-                .iter()
-                .map(|error| format!("{error}\n"))
-                .collect::<String>()
+            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            lines.join("\n")
         })?;
     let policy = Arc::new(policy);
     let router = Router::new(policy.clone()).map_err(|error| error.to_string())?;
