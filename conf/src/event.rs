@@ -84,7 +84,9 @@ pub enum EventError {
     #[error("not a CloudEvents 1.0 event in JSON: {0}")]
     NotAnEvent(#[source] serde_json::Error),
     /// A required attribute is missing or empty.
-    #[error("the attribute {0:?} is missing: CloudEvents 1.0 requires specversion, id, source and type")]
+    #[error(
+        "the attribute {0:?} is missing: CloudEvents 1.0 requires specversion, id, source and type"
+    )]
     Missing(&'static str),
     /// An attribute is longer than [`EVENT_ID_BYTES_MAX`].
     #[error("the attribute {0:?} is longer than {EVENT_ID_BYTES_MAX} bytes")]
@@ -93,7 +95,9 @@ pub enum EventError {
     #[error("specversion {0:?} is not known; this version reads 1.0")]
     Version(String),
     /// A type that is not a content event.
-    #[error("type {0:?} is not known; known are com.latencify.content.published, .updated and .deleted")]
+    #[error(
+        "type {0:?} is not known; known are com.latencify.content.published, .updated and .deleted"
+    )]
     Type(String),
     /// Data in another media type than JSON.
     #[error("data of type {0:?} can't be read; send application/json")]
@@ -105,7 +109,9 @@ pub enum EventError {
     #[error("the event names no URL, prefix, tag or site")]
     NamesNothing,
     /// Data that names too much.
-    #[error("the event names {0} things, more than {PURGE_TARGETS_MAX}: split it, or name a prefix or a site")]
+    #[error(
+        "the event names {0} things, more than {PURGE_TARGETS_MAX}: split it, or name a prefix or a site"
+    )]
     NamesTooMuch(usize),
 }
 
@@ -146,7 +152,8 @@ impl ContentEvent {
     /// Reads an event in structured mode (CloudEvents JSON format §3).
     pub fn from_structured(bytes: &[u8]) -> Result<Self, EventError> {
         within_bounds(bytes)?;
-        let event: Structured<'_> = serde_json::from_slice(bytes).map_err(EventError::NotAnEvent)?;
+        let event: Structured<'_> =
+            serde_json::from_slice(bytes).map_err(EventError::NotAnEvent)?;
         let attributes = Attributes {
             specversion: event.specversion.as_deref(),
             id: event.id.as_deref(),
@@ -154,7 +161,10 @@ impl ContentEvent {
             kind: event.kind.as_deref(),
             datacontenttype: event.datacontenttype.as_deref(),
         };
-        Self::from_parts(&attributes, event.data.map_or("null", RawValue::get).as_bytes())
+        Self::from_parts(
+            &attributes,
+            event.data.map_or("null", RawValue::get).as_bytes(),
+        )
     }
 
     /// Reads an event in binary mode: attributes in headers, data as the body.
@@ -177,13 +187,19 @@ impl ContentEvent {
             .ok_or_else(|| EventError::Type(written.to_owned()))?;
         let media_type = attributes.datacontenttype.unwrap_or("application/json");
         if !is_json(media_type) {
-            return Err(EventError::DataType(media_type.chars().take(EVENT_ID_BYTES_MAX).collect()));
+            return Err(EventError::DataType(
+                media_type.chars().take(EVENT_ID_BYTES_MAX).collect(),
+            ));
         }
         let content: Content = serde_json::from_slice(data).map_err(EventError::Data)?;
         match content.named() {
             0 => Err(EventError::NamesNothing),
             named if named > PURGE_TARGETS_MAX => Err(EventError::NamesTooMuch(named)),
-            _ => Ok(Self { id: EventId { source, id }, kind, content }),
+            _ => Ok(Self {
+                id: EventId { source, id },
+                kind,
+                content,
+            }),
         }
     }
 }
@@ -210,7 +226,11 @@ struct Structured<'a> {
 }
 
 fn within_bounds(bytes: &[u8]) -> Result<(), EventError> {
-    if bytes.len() > EVENT_BYTES_MAX { Err(EventError::TooLarge(bytes.len())) } else { Ok(()) }
+    if bytes.len() > EVENT_BYTES_MAX {
+        Err(EventError::TooLarge(bytes.len()))
+    } else {
+        Ok(())
+    }
 }
 
 fn attribute<'a>(name: &'static str, value: Option<&'a str>) -> Result<&'a str, EventError> {
@@ -223,8 +243,15 @@ fn attribute<'a>(name: &'static str, value: Option<&'a str>) -> Result<&'a str, 
 
 /// `application/json`, `text/json` or any `+json`, whatever its parameters.
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence
+        .split_once('/')
+        .is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
 }
 
 #[cfg(test)]
@@ -250,9 +277,16 @@ mod tests {
     #[test]
     fn every_kind_is_read_and_extensions_are_let_through() {
         for kind in Kind::ALL {
-            let read = ContentEvent::from_structured(&event(json!({"type": kind.as_str()}))).unwrap();
+            let read =
+                ContentEvent::from_structured(&event(json!({"type": kind.as_str()}))).unwrap();
             assert_eq!(read.kind, kind);
-            assert_eq!(read.id, EventId { source: "/cms".into(), id: "7".into() });
+            assert_eq!(
+                read.id,
+                EventId {
+                    source: "/cms".into(),
+                    id: "7".into()
+                }
+            );
             assert_eq!(read.content.tags, ["a"]);
         }
     }
@@ -268,7 +302,10 @@ mod tests {
             (json!({"id": "x".repeat(501)}), "attribute_too_long"),
             (json!({"specversion": "0.3"}), "version_unknown"),
             (json!({"type": "com.example.other"}), "type_unknown"),
-            (json!({"datacontenttype": "text/plain"}), "data_type_unknown"),
+            (
+                json!({"datacontenttype": "text/plain"}),
+                "data_type_unknown",
+            ),
             (json!({"data": null}), "data_unreadable"),
             (json!({"data": {"urls": "x"}}), "data_unreadable"),
             (json!({"data": {"tag": ["x"]}}), "data_unreadable"),
@@ -280,10 +317,16 @@ mod tests {
             let error = ContentEvent::from_structured(&event(changes.clone())).unwrap_err();
             assert_eq!(error.as_str(), expected, "{changes}: {error}");
         }
-        let garbage: [(&[u8], &str); 3] =
-            [(b"", "not_an_event"), (b"\xff\xfe", "not_an_event"), (&[b' '; EVENT_BYTES_MAX + 1], "too_large")];
+        let garbage: [(&[u8], &str); 3] = [
+            (b"", "not_an_event"),
+            (b"\xff\xfe", "not_an_event"),
+            (&[b' '; EVENT_BYTES_MAX + 1], "too_large"),
+        ];
         for (bytes, expected) in garbage {
-            assert_eq!(ContentEvent::from_structured(bytes).unwrap_err().as_str(), expected);
+            assert_eq!(
+                ContentEvent::from_structured(bytes).unwrap_err().as_str(),
+                expected
+            );
         }
     }
 
@@ -296,9 +339,21 @@ mod tests {
             kind: Some(Kind::Deleted.as_str()),
             datacontenttype: Some("application/vnd.shop+json; charset=utf-8"),
         };
-        let read = ContentEvent::from_binary(&attributes, br#"{"site": "shop", "soft": true}"#).unwrap();
-        assert_eq!((read.content.site.as_deref(), read.content.soft), (Some("shop"), true));
-        let missing = Attributes { id: None, ..attributes };
-        assert_eq!(ContentEvent::from_binary(&missing, b"{}").unwrap_err().as_str(), "attribute_missing");
+        let read =
+            ContentEvent::from_binary(&attributes, br#"{"site": "shop", "soft": true}"#).unwrap();
+        assert_eq!(
+            (read.content.site.as_deref(), read.content.soft),
+            (Some("shop"), true)
+        );
+        let missing = Attributes {
+            id: None,
+            ..attributes
+        };
+        assert_eq!(
+            ContentEvent::from_binary(&missing, b"{}")
+                .unwrap_err()
+                .as_str(),
+            "attribute_missing"
+        );
     }
 }

@@ -42,7 +42,9 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The operator's choice is too short.
-    #[error("the {0} token is shorter than {PRESET_CHARS_MIN} characters: choose a longer one, or none and one is made")]
+    #[error(
+        "the {0} token is shorter than {PRESET_CHARS_MIN} characters: choose a longer one, or none and one is made"
+    )]
     TooShort(&'static str),
     /// It can't be read or kept.
     #[error(transparent)]
@@ -52,7 +54,9 @@ pub enum TokenError {
 impl Token {
     /// The token of this text.
     pub fn of(text: &str) -> Self {
-        Self { hash: Sha256::digest(text.as_bytes()).into() }
+        Self {
+            hash: Sha256::digest(text.as_bytes()).into(),
+        }
     }
 
     /// Whether this is the token, in a time that does not tell how near it is.
@@ -77,7 +81,10 @@ impl Token {
             return Ok((token, None));
         }
         if let Some(hash) = store.token_hash(name).await? {
-            let hash = hash.try_into().map_err(|_| StoreError::Damaged { what: "a token", why: "not 32 bytes".into() })?;
+            let hash = hash.try_into().map_err(|_| StoreError::Damaged {
+                what: "a token",
+                why: "not 32 bytes".into(),
+            })?;
             return Ok((Self { hash }, None));
         }
         let text = format!("lat_{name}_{}", random_hex());
@@ -90,16 +97,21 @@ impl Token {
 /// The token of an `Authorization: Bearer …` header (RFC 6750 §2.1); the scheme's case does not matter.
 pub fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim())
+        .filter(|token| !token.is_empty())
 }
 
 fn random_hex() -> String {
     use std::fmt::Write as _;
-    rand::random::<[u8; 32]>().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    rand::random::<[u8; 32]>()
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String can't fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -117,9 +129,15 @@ mod tests {
         assert_eq!((again, text_again), (token, None), "made once, told once");
         let (join, _) = Token::establish(&store, Purpose::Join, None).await.unwrap();
         assert!(!join.is(&text), "purposes are apart");
-        let (preset, none) = Token::establish(&store, Purpose::Api, Some("chosen-by-the-operator")).await.unwrap();
+        let (preset, none) = Token::establish(&store, Purpose::Api, Some("chosen-by-the-operator"))
+            .await
+            .unwrap();
         assert!(none.is_none() && preset.is("chosen-by-the-operator") && !preset.is(&text));
-        assert!(Token::establish(&store, Purpose::Api, Some("short")).await.is_err());
+        assert!(
+            Token::establish(&store, Purpose::Api, Some("short"))
+                .await
+                .is_err()
+        );
     }
 
     #[test]

@@ -66,7 +66,9 @@ impl Cluster {
 
     /// Makes a topic unless it is there.
     pub async fn ensure_topic(&self, topic: &NewTopic<'_>) -> Result<(), KafkaError> {
-        let options = AdminOptions::new().operation_timeout(Some(ASK_MAX)).request_timeout(Some(ASK_MAX));
+        let options = AdminOptions::new()
+            .operation_timeout(Some(ASK_MAX))
+            .request_timeout(Some(ASK_MAX));
         for result in self.admin()?.create_topics([topic], &options).await? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -77,11 +79,18 @@ impl Cluster {
     }
 
     /// A topic's settings, by name.
-    pub async fn topic_settings(&self, topic: &str) -> Result<Vec<(String, Option<String>)>, KafkaError> {
+    pub async fn topic_settings(
+        &self,
+        topic: &str,
+    ) -> Result<Vec<(String, Option<String>)>, KafkaError> {
         let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
         let resource = ResourceSpecifier::Topic(topic);
         let mut settings = Vec::new();
-        for described in self.admin()?.describe_configs([&resource], &options).await? {
+        for described in self
+            .admin()?
+            .describe_configs([&resource], &options)
+            .await?
+        {
             let entries = described.map_err(KafkaError::AdminOp)?.entries;
             settings.extend(entries.into_iter().map(|entry| (entry.name, entry.value)));
         }

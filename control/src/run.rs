@@ -65,12 +65,28 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     settings.check()?;
     let bound = bind(settings).await?;
     let lock = lock_folder(&settings.data)?;
-    let store = Store::open(&settings.data).await.context("opening the store")?;
-    let (api_token, made_api) = Token::establish(&store, Purpose::Api, settings.api_token.as_deref()).await?;
-    let (join_token, made_join) = Token::establish(&store, Purpose::Join, settings.join_token.as_deref()).await?;
-    let cluster = settings.kafka.clone().map(|brokers| Cluster { brokers, prefix: settings.kafka_prefix.clone() });
+    let store = Store::open(&settings.data)
+        .await
+        .context("opening the store")?;
+    let (api_token, made_api) =
+        Token::establish(&store, Purpose::Api, settings.api_token.as_deref()).await?;
+    let (join_token, made_join) =
+        Token::establish(&store, Purpose::Join, settings.join_token.as_deref()).await?;
+    let cluster = settings.kafka.clone().map(|brokers| Cluster {
+        brokers,
+        prefix: settings.kafka_prefix.clone(),
+    });
     let log = open_log(&settings.data, cluster.clone()).await?;
     let state = store.bind(log.identity()).await?;
+    let head = log.head().await?;
+    if head < state.applied {
+        // New entries would get epochs that the store takes for past.
+        bail!(
+            "the store has folded the log to epoch {}, but the log ends at {head}: it lost entries, or an older copy was \
+             restored; put the log back, or start with an empty data folder, which is folded anew",
+            state.applied
+        );
+    }
     let metrics = Metrics::new()?;
     let said = SaidByEdges::load(&store, state.roster.keys().copied()).await?;
     let tail = Tail::default();
@@ -90,29 +106,61 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         replica: format!("control-{}", std::process::id()),
         sessions: sessions.clone(),
     };
-    let control = Control { fleet, policies: Policies::default() };
+    let control = Control {
+        fleet,
+        policies: Policies::default(),
+    };
     let consumer = cluster.map(events::Consumer::new);
-    let admin = Admin { metrics: metrics.clone(), fold: fold.clone(), log: log.clone(), events: consumer.clone() };
+    let admin = Admin {
+        metrics: metrics.clone(),
+        fold: fold.clone(),
+        log: log.clone(),
+        events: consumer.clone(),
+    };
 
     let mut workers = vec![
         tokio::spawn(fold.run(log, store.clone(), metrics, stop_working.clone())),
         tokio::spawn(said.keep_saving(store, stop_working.clone())),
     ];
-    workers.extend(consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))));
-    let addresses = (bound.api.local_addr()?, bound.fleet.local_addr()?, bound.admin.local_addr()?);
+    workers.extend(
+        consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))),
+    );
+    let addresses = (
+        bound.api.local_addr()?,
+        bound.fleet.local_addr()?,
+        bound.admin.local_addr()?,
+    );
     let api_routes = api::routes(control.clone(), api_token);
     let fleet_routes = fleet::server::routes(control, join_token);
     let servers = vec![
-        tokio::spawn(serve(bound.api, bound.tls.clone(), api_routes, stop_serving.clone())),
-        tokio::spawn(serve(bound.fleet, bound.tls, fleet_routes, stop_serving.clone())),
-        tokio::spawn(serve(bound.admin, None, admin::routes(admin), stop_working.clone())),
+        tokio::spawn(serve(
+            bound.api,
+            bound.tls.clone(),
+            api_routes,
+            stop_serving.clone(),
+        )),
+        tokio::spawn(serve(
+            bound.fleet,
+            bound.tls,
+            fleet_routes,
+            stop_serving.clone(),
+        )),
+        tokio::spawn(serve(
+            bound.admin,
+            None,
+            admin::routes(admin),
+            stop_working.clone(),
+        )),
     ];
     let made = [(Purpose::Api, made_api), (Purpose::Join, made_join)];
     let running = Running {
         api: addresses.0,
         fleet: addresses.1,
         admin: addresses.2,
-        made: made.into_iter().filter_map(|(purpose, text)| Some((purpose, text?))).collect(),
+        made: made
+            .into_iter()
+            .filter_map(|(purpose, text)| Some((purpose, text?)))
+            .collect(),
         stop_serving,
         stop_working,
         servers,
@@ -121,7 +169,9 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         _lock: lock,
     };
     if let Some(file) = &settings.ports_file {
-        running.tell_ports(file).with_context(|| format!("writing {}", file.display()))?;
+        running
+            .tell_ports(file)
+            .with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(running)
 }
@@ -130,7 +180,8 @@ impl Running {
     /// Prints the tokens that were made now.
     pub fn tell_tokens(&self) -> anyhow::Result<()> {
         for (purpose, text) in &self.made {
-            output::token(purpose.as_str(), text).context("telling the tokens on standard output")?;
+            output::token(purpose.as_str(), text)
+                .context("telling the tokens on standard output")?;
         }
         Ok(())
     }
@@ -154,13 +205,17 @@ impl Running {
             }
         });
         if drained.await.is_err() {
-            tracing::warn!(after_s = DRAIN_MAX.as_secs(), "not everything under way was finished");
+            tracing::warn!(
+                after_s = DRAIN_MAX.as_secs(),
+                "not everything under way was finished"
+            );
         }
     }
 
     /// Writes the bound addresses, all at once.
     fn tell_ports(&self, file: &Path) -> std::io::Result<()> {
-        let addresses = serde_json::json!({"api": self.api, "fleet": self.fleet, "admin": self.admin});
+        let addresses =
+            serde_json::json!({"api": self.api, "fleet": self.fleet, "admin": self.admin});
         let fresh = file.with_extension("new");
         fs::write(&fresh, addresses.to_string())?;
         fs::rename(fresh, file)
@@ -173,7 +228,9 @@ async fn bind(settings: &Settings) -> anyhow::Result<Bound> {
         _ => None,
     };
     let listen = async |flag: &str, address: SocketAddr| {
-        TcpListener::bind(address).await.with_context(|| format!("{flag} {address} can't be listened on"))
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("{flag} {address} can't be listened on"))
     };
     Ok(Bound {
         api: listen("--api", settings.api).await?,
@@ -191,9 +248,14 @@ fn lock_folder(folder: &Path) -> anyhow::Result<fs::File> {
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(fs::TryLockError::WouldBlock) => {
-            bail!("--data {} is in use by another latencify-control: stop that one first", folder.display())
+            bail!(
+                "--data {} is in use by another latencify-control: stop that one first",
+                folder.display()
+            )
         }
-        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", file.display())),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", file.display()))
+        }
     }
 }
 
@@ -209,7 +271,9 @@ async fn open_log(folder: &Path, cluster: Option<Cluster>) -> anyhow::Result<Arc
                 tracing::warn!(brokers = cluster.brokers, %error, "waiting for Kafka");
                 tokio::time::sleep(START_PAUSE).await;
             }
-            Err(error) => return Err(error).with_context(|| format!("--kafka {}", cluster.brokers)),
+            Err(error) => {
+                return Err(error).with_context(|| format!("--kafka {}", cluster.brokers));
+            }
         }
     }
 }

@@ -11,13 +11,28 @@ pub struct Settings {
     #[arg(long, env = "LATENCIFY_DATA", value_name = "DIR")]
     pub data: PathBuf,
     /// Address of the API. Port 0: the system chooses.
-    #[arg(long, env = "LATENCIFY_API", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "LATENCIFY_API",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDR"
+    )]
     pub api: SocketAddr,
     /// Address that edges attach to.
-    #[arg(long, env = "LATENCIFY_FLEET", default_value = "127.0.0.1:8081", value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "LATENCIFY_FLEET",
+        default_value = "127.0.0.1:8081",
+        value_name = "ADDR"
+    )]
     pub fleet: SocketAddr,
     /// Address of /metrics, /healthz and /readyz. It has no token: never make it public.
-    #[arg(long, env = "LATENCIFY_ADMIN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "LATENCIFY_ADMIN",
+        default_value = "127.0.0.1:8082",
+        value_name = "ADDR"
+    )]
     pub admin: SocketAddr,
     /// Kafka brokers: then the change log is a topic, and content events are consumed.
     #[arg(long, env = "LATENCIFY_KAFKA", value_name = "HOST:PORT,…")]
@@ -26,22 +41,47 @@ pub struct Settings {
     #[arg(long, env = "LATENCIFY_KAFKA_PREFIX", default_value = "latencify", value_name = "NAME", value_parser = prefix)]
     pub kafka_prefix: String,
     /// PEM file of the certificate chain of the API and the fleet address. Needed for addresses other than loopback.
-    #[arg(long, env = "LATENCIFY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        env = "LATENCIFY_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
     pub tls_cert: Option<PathBuf>,
     /// PEM file of the certificate's private key.
-    #[arg(long, env = "LATENCIFY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(
+        long,
+        env = "LATENCIFY_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
     pub tls_key: Option<PathBuf>,
     /// The API token, instead of one that is made at the first start; at least 16 characters.
-    #[arg(long = "api-token", env = "LATENCIFY_API_TOKEN", hide_env_values = true, hide = true)]
+    #[arg(
+        long = "api-token",
+        env = "LATENCIFY_API_TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
     pub api_token: Option<String>,
     /// The join token, instead of one that is made at the first start; at least 16 characters.
-    #[arg(long = "join-token", env = "LATENCIFY_JOIN_TOKEN", hide_env_values = true, hide = true)]
+    #[arg(
+        long = "join-token",
+        env = "LATENCIFY_JOIN_TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
     pub join_token: Option<String>,
     /// File that tells the bound addresses as JSON, once all listen.
     #[arg(long, env = "LATENCIFY_PORTS_FILE", value_name = "FILE")]
     pub ports_file: Option<PathBuf>,
     /// Form of the log on standard error.
-    #[arg(long, env = "LATENCIFY_LOG", default_value = "text", value_name = "FORM")]
+    #[arg(
+        long,
+        env = "LATENCIFY_LOG",
+        default_value = "text",
+        value_name = "FORM"
+    )]
     pub log: LogForm,
 }
 
@@ -67,7 +107,9 @@ pub struct Exposed {
 impl Settings {
     /// Refuses addresses that others can reach, unless there is TLS.
     pub fn check(&self) -> Result<(), Exposed> {
-        let exposed = [("--api", self.api), ("--fleet", self.fleet)].into_iter().find(|(_, address)| !address.ip().is_loopback());
+        let exposed = [("--api", self.api), ("--fleet", self.fleet)]
+            .into_iter()
+            .find(|(_, address)| !address.ip().is_loopback());
         match exposed {
             Some((flag, address)) if self.tls_cert.is_none() => Err(Exposed { flag, address }),
             _ => Ok(()),
@@ -94,7 +136,17 @@ mod tests {
             (&["--api", "[::1]:0", "--fleet", "127.9.9.9:0"], true),
             (&["--api", "0.0.0.0:8080"], false),
             (&["--fleet", "[::]:8081"], false),
-            (&["--fleet", "192.0.2.1:8081", "--tls-cert", "c.pem", "--tls-key", "k.pem"], true),
+            (
+                &[
+                    "--fleet",
+                    "192.0.2.1:8081",
+                    "--tls-cert",
+                    "c.pem",
+                    "--tls-key",
+                    "k.pem",
+                ],
+                true,
+            ),
             (&["--admin", "0.0.0.0:8082"], true),
         ];
         for (flags, allowed) in cases {
@@ -103,7 +155,10 @@ mod tests {
             assert_eq!(settings.check().is_ok(), allowed, "{flags:?}");
         }
         let lone = ["latencify-control", "--data", "d", "--tls-cert", "c.pem"];
-        assert!(Settings::try_parse_from(lone).is_err(), "a certificate needs its key");
+        assert!(
+            Settings::try_parse_from(lone).is_err(),
+            "a certificate needs its key"
+        );
         let odd = ["latencify-control", "--data", "d", "--kafka-prefix", "a/b"];
         assert!(Settings::try_parse_from(odd).is_err());
     }

@@ -43,16 +43,29 @@ impl Replica {
 
     async fn on(folder: TempDir, settings: Settings) -> Self {
         let running = run::start(&settings).await.unwrap();
-        Self { running, settings, folder, client: reqwest::Client::new() }
+        Self {
+            running,
+            settings,
+            folder,
+            client: reqwest::Client::new(),
+        }
     }
 
     pub async fn restart(self) -> Self {
+        self.restart_after(async |_| ()).await
+    }
+
+    /// Restarts it after something happened to its data folder.
+    pub async fn restart_after(self, happens: impl AsyncFnOnce(PathBuf)) -> Self {
         self.running.stop().await;
+        happens(self.settings.data.clone()).await;
         Self::on(self.folder, self.settings).await
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.running.api)).timeout(WAIT_MAX)
+        self.client
+            .request(method, format!("http://{}{path}", self.running.api))
+            .timeout(WAIT_MAX)
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -60,11 +73,21 @@ impl Replica {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        answer(self.request(Method::POST, path).bearer_auth(API_TOKEN).json(&body)).await
+        answer(
+            self.request(Method::POST, path)
+                .bearer_auth(API_TOKEN)
+                .json(&body),
+        )
+        .await
     }
 
     pub async fn admin(&self, path: &str) -> (StatusCode, String) {
-        let answer = self.client.get(format!("http://{}{path}", self.running.admin)).send().await.unwrap();
+        let answer = self
+            .client
+            .get(format!("http://{}{path}", self.running.admin))
+            .send()
+            .await
+            .unwrap();
         (answer.status(), answer.text().await.unwrap())
     }
 
@@ -81,13 +104,32 @@ pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.unwrap();
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    Answer {
+        status,
+        headers,
+        body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    }
 }
 
 pub fn settings(data: &std::path::Path, more: &[&str]) -> Settings {
     let data = data.to_str().unwrap();
-    let flags = ["latencify-control", "--data", data, "--api-token", API_TOKEN, "--join-token", JOIN_TOKEN];
-    let ports = ["--api", "127.0.0.1:0", "--fleet", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let flags = [
+        "latencify-control",
+        "--data",
+        data,
+        "--api-token",
+        API_TOKEN,
+        "--join-token",
+        JOIN_TOKEN,
+    ];
+    let ports = [
+        "--api",
+        "127.0.0.1:0",
+        "--fleet",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ];
     Settings::try_parse_from(flags.iter().chain(&ports).chain(more)).unwrap()
 }
 
@@ -113,7 +155,8 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 
 /// A self-signed certificate for `localhost` and 127.0.0.1, and its key, as files.
 pub fn certificate(folder: &std::path::Path) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .unwrap();
     let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
     std::fs::write(&chain, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();

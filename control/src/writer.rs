@@ -62,10 +62,21 @@ impl Writer {
     }
 
     /// Appends a change and waits until it is folded.
-    pub async fn write(&self, by: &str, key: Option<Key>, change: Change) -> Result<Settled, WriteError> {
+    pub async fn write(
+        &self,
+        by: &str,
+        key: Option<Key>,
+        change: Change,
+    ) -> Result<Settled, WriteError> {
         let (key, request) = key.map(|key| (key.name, key.request)).unzip();
-        let entry =
-            Entry { id: Uuid::now_v7(), key, request, by: by.to_owned(), at: OffsetDateTime::now_utc(), change };
+        let entry = Entry {
+            id: Uuid::now_v7(),
+            key,
+            request,
+            by: by.to_owned(),
+            at: OffsetDateTime::now_utc(),
+            change,
+        };
         let bytes = Bytes::from(entry.encode()?);
         if let Health::Stopped(why) = self.fold.health() {
             return Err(WriteError::Stopped(why));
@@ -74,6 +85,9 @@ impl Writer {
         let timer = self.metrics.append_timer();
         let epoch = self.log.append(bytes).await?;
         timer.observe_duration();
-        waiter.settled(FOLD_WAIT_MAX).await.ok_or(WriteError::FoldSlow(epoch))
+        waiter
+            .settled(FOLD_WAIT_MAX)
+            .await
+            .ok_or(WriteError::FoldSlow(epoch))
     }
 }

@@ -30,14 +30,24 @@ async fn a_sqlite_file_that_begins_with_something_else_is_not_a_log() {
     let folder = tempfile::tempdir().unwrap();
     drop(sqlite(folder.path()).await);
     let file = folder.path().join(latencify_control::log::sqlite::FILE);
-    let database = latencify_control::store::sqlite::writer(&file).await.unwrap();
-    database.execute_unprepared("update changes set bytes = x'7b7d'").await.unwrap();
-    assert!(matches!(SqliteLog::open(folder.path()).await, Err(LogError::NotALog(_))));
+    let database = latencify_control::store::sqlite::writer(&file)
+        .await
+        .unwrap();
+    database
+        .execute_unprepared("update changes set bytes = x'7b7d'")
+        .await
+        .unwrap();
+    assert!(matches!(
+        SqliteLog::open(folder.path()).await,
+        Err(LogError::NotALog(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_keeps_what_a_log_promises() {
-    let Some(broker) = Broker::get("kafka_keeps_what_a_log_promises") else { return };
+    let Some(broker) = Broker::get("kafka_keeps_what_a_log_promises") else {
+        return;
+    };
     let cluster = broker.cluster("suite");
     suite::run(async || {
         let log: Arc<dyn ChangeLog> = Arc::new(KafkaLog::open(cluster.clone()).await.unwrap());
@@ -69,6 +79,9 @@ async fn a_topic_that_forgets_is_refused(broker: &Broker) {
 
 async fn two_replicas_that_begin_at_once_agree(broker: &Broker) {
     let cluster: Cluster = broker.cluster("race");
-    let (one, two) = tokio::join!(KafkaLog::open(cluster.clone()), KafkaLog::open(cluster.clone()));
+    let (one, two) = tokio::join!(
+        KafkaLog::open(cluster.clone()),
+        KafkaLog::open(cluster.clone())
+    );
     assert_eq!(one.unwrap().identity(), two.unwrap().identity());
 }

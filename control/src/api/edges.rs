@@ -11,7 +11,10 @@ use latencify_conf::api::{Edges, Problem};
 )]
 pub async fn list(State(api): State<Api>) -> Json<Edges> {
     let head = api.control.fleet.fold.state().position.epoch;
-    Json(Edges { edges: api.control.edges(), head })
+    Json(Edges {
+        edges: api.control.edges(),
+        head,
+    })
 }
 
 /// Take a dead edge out of the roster
@@ -26,8 +29,14 @@ pub async fn list(State(api): State<Api>) -> Json<Edges> {
         (status = 409, body = Problem, description = "It is connected"),
     )
 )]
-pub async fn remove(State(api): State<Api>, Path(edge): Path<String>) -> Result<Json<Edges>, ApiError> {
+pub async fn remove(
+    State(api): State<Api>,
+    Path(edge): Path<String>,
+) -> Result<Json<Edges>, ApiError> {
     let removed = api.control.remove_edge(super::BY, &edge).await?;
     let head = api.control.fleet.fold.state().position.epoch;
-    Ok(Json(Edges { edges: removed.edges, head }))
+    Ok(Json(Edges {
+        edges: removed.edges,
+        head,
+    }))
 }

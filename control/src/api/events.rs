@@ -25,7 +25,10 @@ use percent_encoding::percent_decode_str;
         (status = 503, description = "The log is out of reach; send it again", body = Problem),
     )
 )]
-pub async fn accept(State(api): State<Api>, request: Request) -> Result<(StatusCode, Json<EventAccepted>), ApiError> {
+pub async fn accept(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<(StatusCode, Json<EventAccepted>), ApiError> {
     let metrics = &api.control.fleet.metrics;
     let headers = request.headers().clone();
     let body = extract::body(request, &()).await?;
@@ -35,7 +38,11 @@ pub async fn accept(State(api): State<Api>, request: Request) -> Result<(StatusC
     })?;
     let taken = api.control.take_event(event).await?;
     metrics.event(if taken.repeat { "repeat" } else { "accepted" });
-    let accepted = EventAccepted { purge: taken.id.to_string(), epoch: taken.epoch, repeat: taken.repeat };
+    let accepted = EventAccepted {
+        purge: taken.id.to_string(),
+        epoch: taken.epoch,
+        repeat: taken.repeat,
+    };
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
@@ -44,20 +51,32 @@ type Read = Result<ContentEvent, latencify_conf::event::EventError>;
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Read, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let media_type = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if essence == STRUCTURED {
         return Ok(ContentEvent::from_structured(body));
     }
     if essence == "application/cloudevents-batch+json" {
-        return Err(ApiError::new(Kind::MediaType, "batches are not read: send events one by one"));
+        return Err(ApiError::new(
+            Kind::MediaType,
+            "batches are not read: send events one by one",
+        ));
     }
     if !headers.keys().any(|name| name.as_str().starts_with("ce-")) {
-        let detail = format!("send {STRUCTURED}, or application/json with ce-* headers, not {media_type:?}");
+        let detail =
+            format!("send {STRUCTURED}, or application/json with ce-* headers, not {media_type:?}");
         return Err(ApiError::new(Kind::MediaType, detail));
     }
     // Values are percent-encoded (HTTP protocol binding §3.1.3.2).
-    let decoded = |name: &str| text(name).map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned());
-    let [specversion, id, source, kind] = ["ce-specversion", "ce-id", "ce-source", "ce-type"].map(decoded);
+    let decoded = |name: &str| {
+        text(name).map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned())
+    };
+    let [specversion, id, source, kind] =
+        ["ce-specversion", "ce-id", "ce-source", "ce-type"].map(decoded);
     let attributes = Attributes {
         specversion: specversion.as_deref(),
         id: id.as_deref(),

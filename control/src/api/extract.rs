@@ -31,7 +31,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Write<T> {
         expect_json(&headers)?;
         let bytes = body(request, state).await?;
         let key = key(&headers, &path, &bytes)?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| ApiError::new(Kind::BadBody, error.to_string()))?;
+        let body = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::new(Kind::BadBody, error.to_string()))?;
         Ok(Self { body, key })
     }
 }
@@ -44,7 +45,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query.map(|query| Self(query.0)).map_err(|error| ApiError::new(Kind::BadRequest, error.body_text()))
+        query
+            .map(|query| Self(query.0))
+            .map_err(|error| ApiError::new(Kind::BadRequest, error.body_text()))
     }
 }
 
@@ -56,22 +59,34 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0)).map_err(|error| ApiError::new(Kind::BadRequest, error.body_text()))
+        path.map(|path| Self(path.0))
+            .map_err(|error| ApiError::new(Kind::BadRequest, error.body_text()))
     }
 }
 
 /// The whole body, within the limit of its route.
 pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|error: BytesRejection| {
-        let kind = Kind::of_status(error.status());
-        let kind = if kind == Kind::TooLarge { kind } else { Kind::BadBody };
-        ApiError::new(kind, error.body_text())
-    })
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|error: BytesRejection| {
+            let kind = Kind::of_status(error.status());
+            let kind = if kind == Kind::TooLarge {
+                kind
+            } else {
+                Kind::BadBody
+            };
+            ApiError::new(kind, error.body_text())
+        })
 }
 
 /// Whether a media type is JSON, whatever its parameters.
 pub fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
 }
 
@@ -81,14 +96,19 @@ pub fn revision(text: &str) -> Result<Option<Revision>, ApiError> {
         return Ok(None);
     }
     let number = text.parse().map_err(|_| {
-        ApiError::new(Kind::BadRequest, format!("a revision is a number or `head`, not {text:?}"))
+        ApiError::new(
+            Kind::BadRequest,
+            format!("a revision is a number or `head`, not {text:?}"),
+        )
     })?;
     Ok(Some(Revision(number)))
 }
 
 /// A duration in a query: `500ms`, `5s`, `1m`, or seconds as a number.
 pub fn duration(text: &str) -> Result<Duration, ApiError> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {
         "ms" => Some(0.001),
@@ -96,22 +116,39 @@ pub fn duration(text: &str) -> Result<Duration, ApiError> {
         "m" => Some(60.0),
         _ => None,
     };
-    let duration = number.parse::<f64>().ok().zip(seconds).map(|(number, seconds)| number * seconds);
-    duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
-        ApiError::new(Kind::BadRequest, format!("a duration is written 500ms, 5s or 1m, not {text:?}"))
-    })
+    let duration = number
+        .parse::<f64>()
+        .ok()
+        .zip(seconds)
+        .map(|(number, seconds)| number * seconds);
+    duration
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            ApiError::new(
+                Kind::BadRequest,
+                format!("a duration is written 500ms, 5s or 1m, not {text:?}"),
+            )
+        })
 }
 
 fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if is_json(media_type) {
         return Ok(());
     }
-    Err(ApiError::new(Kind::MediaType, format!("send Content-Type: application/json, not {media_type:?}")))
+    Err(ApiError::new(
+        Kind::MediaType,
+        format!("send Content-Type: application/json, not {media_type:?}"),
+    ))
 }
 
 fn key(headers: &HeaderMap, path: &str, body: &[u8]) -> Result<Option<Key>, ApiError> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
     let bad = || {
         let detail = format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters");
         ApiError::new(Kind::BadRequest, detail)
@@ -120,7 +157,10 @@ fn key(headers: &HeaderMap, path: &str, body: &[u8]) -> Result<Option<Key>, ApiE
     if !(1..=KEY_BYTES_MAX).contains(&text.len()) {
         return Err(bad());
     }
-    Ok(Some(Key { name: format!("api/{text}"), request: Digest::of_parts([path.as_bytes(), body]) }))
+    Ok(Some(Key {
+        name: format!("api/{text}"),
+        request: Digest::of_parts([path.as_bytes(), body]),
+    }))
 }
 
 #[cfg(test)]

@@ -28,10 +28,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn finish(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = tokio::time::timeout(REQUEST_MAX, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let answer = tokio::time::timeout(
+        REQUEST_MAX,
+        AssertUnwindSafe(next.run(request)).catch_unwind(),
+    )
+    .await;
     let response = match answer {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => ApiError::new(Kind::Internal, "the request made control panic; the log has the place").into_response(),
+        Ok(Err(_)) => ApiError::new(
+            Kind::Internal,
+            "the request made control panic; the log has the place",
+        )
+        .into_response(),
         Err(_) => {
             let detail = format!("not done within {} s", REQUEST_MAX.as_secs());
             ApiError::new(Kind::TimedOut, detail).into_response()
@@ -53,15 +61,22 @@ pub async fn finish(State(metrics): State<Metrics>, request: Request, next: Next
 
 /// Lets in who has the token.
 pub async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let detail = match header.map(bearer) {
         Some(Some(token)) if api.token.is(token) => return next.run(request).await,
         Some(Some(_)) => "the token is not this control's",
         Some(None) => "the Authorization header is not of the form: Bearer TOKEN",
-        None => "send Authorization: Bearer TOKEN; the token was printed when control started for the first time",
+        None => {
+            "send Authorization: Bearer TOKEN; the token was printed when control started for the first time"
+        }
     };
     let mut response = ApiError::new(Kind::Unauthorised, detail).into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
 
@@ -69,17 +84,27 @@ pub async fn authorise(State(api): State<Api>, request: Request, next: Next) -> 
 pub async fn epochs(State(api): State<Api>, request: Request, next: Next) -> Response {
     let fold = &api.control.fleet.fold;
     if let Some(wanted) = request.headers().get(EPOCH) {
-        let Some(wanted) = wanted.to_str().ok().and_then(|text| text.parse().ok()).map(Epoch) else {
-            return ApiError::new(Kind::BadRequest, "Latencify-Epoch must be a number").into_response();
+        let Some(wanted) = wanted
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map(Epoch)
+        else {
+            return ApiError::new(Kind::BadRequest, "Latencify-Epoch must be a number")
+                .into_response();
         };
         if !fold.reaches(wanted, EPOCH_WAIT_MAX).await {
             let applied = fold.state().applied;
-            let detail = format!("this replica has folded the log to epoch {applied}, not to {wanted}");
+            let detail =
+                format!("this replica has folded the log to epoch {applied}, not to {wanted}");
             return ApiError::new(Kind::Unavailable, detail).into_response();
         }
     }
     let mut response = next.run(request).await;
-    response.headers_mut().insert(HeaderName::from_static(EPOCH), HeaderValue::from(fold.state().applied.0));
+    response.headers_mut().insert(
+        HeaderName::from_static(EPOCH),
+        HeaderValue::from(fold.state().applied.0),
+    );
     response
 }
 
@@ -88,7 +113,10 @@ fn request_id(request: &Request) -> String {
         .headers()
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
-        .filter(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .filter(|id| {
+            (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_graphic())
+        })
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
@@ -104,7 +132,10 @@ fn with_problem(response: Response, request_id: &str) -> Response {
     parts.status = StatusCode::from_u16(problem.status).unwrap_or(status);
     parts.headers.remove(header::CONTENT_LENGTH);
     let body = Json(problem).into_response().into_body();
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     Response::from_parts(parts, Body::new(body))
 }
 

@@ -31,17 +31,35 @@ pub struct Part {
     get, path = "/v1/log", tag = "log", params(Part),
     responses((status = 200, body = LogEntries, description = "In order"))
 )]
-pub async fn entries(State(api): State<Api>, Query(part): Query<Part>) -> Result<Json<LogEntries>, ApiError> {
+pub async fn entries(
+    State(api): State<Api>,
+    Query(part): Query<Part>,
+) -> Result<Json<LogEntries>, ApiError> {
     let fleet = &api.control.fleet;
     let state = fleet.fold.state();
     let limit = part.limit.unwrap_or(100).clamp(1, LIMIT_MAX);
-    let rows = fleet.store.entries_after(Epoch(part.after.unwrap_or(0)), limit).await.map_err(refused)?;
-    let entries = rows.into_iter().map(entry).collect::<Result<_, _>>().map_err(refused)?;
-    Ok(Json(LogEntries { log: state.position.log.to_string(), entries, applied: state.applied }))
+    let rows = fleet
+        .store
+        .entries_after(Epoch(part.after.unwrap_or(0)), limit)
+        .await
+        .map_err(refused)?;
+    let entries = rows
+        .into_iter()
+        .map(entry)
+        .collect::<Result<_, _>>()
+        .map_err(refused)?;
+    Ok(Json(LogEntries {
+        log: state.position.log.to_string(),
+        entries,
+        applied: state.applied,
+    }))
 }
 
 fn entry(row: entries::Model) -> Result<LogEntry, StoreError> {
-    let damaged = |why: String| StoreError::Damaged { what: "an entry", why };
+    let damaged = |why: String| StoreError::Damaged {
+        what: "an entry",
+        why,
+    };
     let outcome = match row.outcome.as_str() {
         "accepted" => LogOutcome::Accepted,
         "repeat" => LogOutcome::Repeat,
@@ -51,7 +69,12 @@ fn entry(row: entries::Model) -> Result<LogEntry, StoreError> {
     Ok(LogEntry {
         epoch: Epoch(row.epoch as u64),
         outcome,
-        hash: row.hash.as_deref().map(state::hash).transpose()?.map(|hash| hash.to_string()),
+        hash: row
+            .hash
+            .as_deref()
+            .map(state::hash)
+            .transpose()?
+            .map(|hash| hash.to_string()),
         entry: serde_json::from_slice(&row.bytes).map_err(|error| damaged(error.to_string()))?,
     })
 }

@@ -65,8 +65,12 @@ struct BearerToken;
 
 impl Modify for BearerToken {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        description.components.get_or_insert_default().add_security_scheme("token", scheme);
+        let scheme =
+            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        description
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
     }
 }
 
@@ -86,12 +90,17 @@ pub fn routes(control: Control, token: Token) -> Router {
         .routes(routes!(events::accept))
         .routes(routes!(log::entries))
         .split_for_parts();
-    let (open, described) = OpenApiRouter::<Api>::new().routes(routes!(openapi)).split_for_parts();
+    let (open, described) = OpenApiRouter::<Api>::new()
+        .routes(routes!(openapi))
+        .split_for_parts();
     description.merge(described);
     let description = Arc::new(description);
     guarded
         .route_layer(middleware::from_fn_with_state(api.clone(), finish::epochs))
-        .route_layer(middleware::from_fn_with_state(api.clone(), finish::authorise))
+        .route_layer(middleware::from_fn_with_state(
+            api.clone(),
+            finish::authorise,
+        ))
         .merge(open)
         .layer(axum::Extension(description))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -42,12 +42,36 @@ pub async fn submit(
     State(api): State<Api>,
     Write { body, key }: Write<PolicySubmission>,
 ) -> Result<(StatusCode, Json<PolicyAccepted>), ApiError> {
-    let PolicySubmission { files, message, base, dry_run } = body;
-    let submission = Submission { files, message, base, dry_run };
-    let submitted = api.control.submit_policy(super::BY, key, submission).await?;
-    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    let PolicySubmission {
+        files,
+        message,
+        base,
+        dry_run,
+    } = body;
+    let submission = Submission {
+        files,
+        message,
+        base,
+        dry_run,
+    };
+    let submitted = api
+        .control
+        .submit_policy(super::BY, key, submission)
+        .await?;
+    let status = if dry_run {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     let digest = submitted.digest.to_string();
-    Ok((status, Json(PolicyAccepted { revision: submitted.revision, epoch: submitted.epoch, digest })))
+    Ok((
+        status,
+        Json(PolicyAccepted {
+            revision: submitted.revision,
+            epoch: submitted.epoch,
+            digest,
+        }),
+    ))
 }
 
 /// List revisions, newest first
@@ -55,9 +79,16 @@ pub async fn submit(
     get, path = "/v1/policies", tag = "policies", params(Page),
     responses((status = 200, body = Policies, description = "Newest first"))
 )]
-pub async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Policies>, ApiError> {
+pub async fn list(
+    State(api): State<Api>,
+    Query(page): Query<Page>,
+) -> Result<Json<Policies>, ApiError> {
     let before = page.before.map(Revision);
-    Ok(Json(api.control.list_policies(before, page.limit.unwrap_or(20)).await?))
+    Ok(Json(
+        api.control
+            .list_policies(before, page.limit.unwrap_or(20))
+            .await?,
+    ))
 }
 
 /// Show a revision with its files
@@ -69,7 +100,10 @@ pub async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Js
         (status = 404, body = Problem, description = "There is none"),
     )
 )]
-pub async fn show(State(api): State<Api>, Path(text): Path<String>) -> Result<Json<PolicyDetail>, ApiError> {
+pub async fn show(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+) -> Result<Json<PolicyDetail>, ApiError> {
     Ok(Json(api.control.show_policy(revision(&text)?).await?))
 }
 
@@ -82,6 +116,9 @@ pub async fn show(State(api): State<Api>, Path(text): Path<String>) -> Result<Js
         (status = 404, body = Problem, description = "There is none"),
     )
 )]
-pub async fn status(State(api): State<Api>, Path(text): Path<String>) -> Result<Json<PolicyStatus>, ApiError> {
+pub async fn status(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+) -> Result<Json<PolicyStatus>, ApiError> {
     Ok(Json(api.control.policy_status(revision(&text)?).await?))
 }

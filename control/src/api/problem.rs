@@ -50,29 +50,87 @@ pub enum Kind {
 impl Kind {
     fn parts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
-            Self::Unauthorised => ("unauthorised", "A valid token is needed", StatusCode::UNAUTHORIZED),
+            Self::Unauthorised => (
+                "unauthorised",
+                "A valid token is needed",
+                StatusCode::UNAUTHORIZED,
+            ),
             Self::NotFound => ("not-found", "There is no such thing", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", "The path does not take this method", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::TooLarge => ("too-large", "The request is too large", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::MediaType => {
-                ("media-type", "The body is of a media type that is not read here", StatusCode::UNSUPPORTED_MEDIA_TYPE)
-            }
-            Self::BadBody => ("bad-body", "The body can't be read", StatusCode::BAD_REQUEST),
-            Self::BadRequest => ("bad-request", "The request can't be read", StatusCode::BAD_REQUEST),
-            Self::PolicyInvalid => ("policy-invalid", "The policy has errors", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::Unprocessable => ("unprocessable", "The request can't be meant", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::UnknownName => ("unknown-name", "A name is not known", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::EventInvalid => ("event-invalid", "The event can't be read", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::KeyReused => {
-                ("key-reused", "The idempotency key belongs to another request", StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            Self::HeadMoved => ("head-moved", "Another revision is the head", StatusCode::CONFLICT),
-            Self::Conflict => ("conflict", "Something stands in the way", StatusCode::CONFLICT),
-            Self::Unavailable => ("unavailable", "It can't be done now", StatusCode::SERVICE_UNAVAILABLE),
-            Self::TimedOut => ("timed-out", "It took too long", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Internal => ("internal", "Control made a mistake", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                "The path does not take this method",
+                StatusCode::METHOD_NOT_ALLOWED,
+            ),
+            Self::TooLarge => (
+                "too-large",
+                "The request is too large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ),
+            Self::MediaType => (
+                "media-type",
+                "The body is of a media type that is not read here",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            Self::BadBody => (
+                "bad-body",
+                "The body can't be read",
+                StatusCode::BAD_REQUEST,
+            ),
+            Self::BadRequest => (
+                "bad-request",
+                "The request can't be read",
+                StatusCode::BAD_REQUEST,
+            ),
+            Self::PolicyInvalid => (
+                "policy-invalid",
+                "The policy has errors",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::Unprocessable => (
+                "unprocessable",
+                "The request can't be meant",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::UnknownName => (
+                "unknown-name",
+                "A name is not known",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::EventInvalid => (
+                "event-invalid",
+                "The event can't be read",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::KeyReused => (
+                "key-reused",
+                "The idempotency key belongs to another request",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::HeadMoved => (
+                "head-moved",
+                "Another revision is the head",
+                StatusCode::CONFLICT,
+            ),
+            Self::Conflict => (
+                "conflict",
+                "Something stands in the way",
+                StatusCode::CONFLICT,
+            ),
+            Self::Unavailable => (
+                "unavailable",
+                "It can't be done now",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Self::TimedOut => (
+                "timed-out",
+                "It took too long",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Self::Internal => (
+                "internal",
+                "Control made a mistake",
+                StatusCode::INTERNAL_SERVER_ERROR,
+            ),
         }
     }
 
@@ -108,7 +166,11 @@ pub struct ApiError {
 impl ApiError {
     /// A problem of a kind, here.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
     }
 
     /// Its body.
@@ -141,11 +203,20 @@ impl From<Refused> for ApiError {
             Refused::Store(_) | Refused::PolicyUnreadable { .. } => Kind::Unavailable,
             Refused::Write(WriteError::Entry(_)) => Kind::TooLarge,
             Refused::Write(WriteError::Append(AppendError::Unknown(_))) => {
-                return Self::new(Kind::Unavailable, format!("{detail}: repeat it with the same Idempotency-Key"));
+                return Self::new(
+                    Kind::Unavailable,
+                    format!("{detail}: repeat it with the same Idempotency-Key"),
+                );
             }
             Refused::Write(_) => Kind::Unavailable,
             Refused::NotFound(_) => Kind::NotFound,
-            Refused::PolicyInvalid(errors) => return Self { kind: Kind::PolicyInvalid, detail, errors },
+            Refused::PolicyInvalid(errors) => {
+                return Self {
+                    kind: Kind::PolicyInvalid,
+                    detail,
+                    errors,
+                };
+            }
             Refused::Invalid(_) => Kind::Unprocessable,
             Refused::Unresolved(_) => Kind::UnknownName,
             Refused::HeadMoved { .. } => Kind::HeadMoved,

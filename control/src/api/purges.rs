@@ -36,10 +36,21 @@ pub async fn purge(
     State(api): State<Api>,
     Write { body, key }: Write<PurgeRequest>,
 ) -> Result<(StatusCode, Json<PurgeAccepted>), ApiError> {
-    let purged = api.control.purge(super::BY, key, &body.targets, body.mode).await?;
+    let purged = api
+        .control
+        .purge(super::BY, key, &body.targets, body.mode)
+        .await?;
     let id = purged.id.to_string();
     let status_url = format!("/v1/purges/{id}");
-    Ok((StatusCode::ACCEPTED, Json(PurgeAccepted { id, epoch: purged.epoch, status_url, repeat: purged.repeat })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(PurgeAccepted {
+            id,
+            epoch: purged.epoch,
+            status_url,
+            repeat: purged.repeat,
+        }),
+    ))
 }
 
 /// Show a purge's receipt
@@ -59,7 +70,11 @@ pub async fn receipt(
     Query(query): Query<Wait>,
 ) -> Result<Json<PurgeReceipt>, ApiError> {
     let wait = query.wait.as_deref().map_or(Ok(Duration::ZERO), duration)?;
-    let id = Uuid::parse_str(&id)
-        .map_err(|_| ApiError::new(Kind::NotFound, format!("there is no purge {id:?}: ids are UUIDs")))?;
+    let id = Uuid::parse_str(&id).map_err(|_| {
+        ApiError::new(
+            Kind::NotFound,
+            format!("there is no purge {id:?}: ids are UUIDs"),
+        )
+    })?;
     Ok(Json(api.control.receipt(id, wait).await?))
 }

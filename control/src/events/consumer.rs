@@ -1,6 +1,9 @@
 //! The consumer group on `PREFIX.events`.
 
-use super::{dead_letters::{self, DeadLetters}, read::read};
+use super::{
+    dead_letters::{self, DeadLetters},
+    read::read,
+};
 use crate::{
     kafka::{ASK_MAX, Cluster, topic},
     verbs::{Control, Refused},
@@ -53,7 +56,10 @@ struct Done {
 impl Consumer {
     /// A consumer of this cluster that has not been started.
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, health: Arc::new(watch::Sender::new(Health::Starting)) }
+        Self {
+            cluster,
+            health: Arc::new(watch::Sender::new(Health::Starting)),
+        }
     }
 
     /// How it fares.
@@ -72,7 +78,8 @@ impl Consumer {
             let Err(error) = error else { return };
             control.fleet.metrics.consumer_error();
             tracing::warn!(%error, retry_in_ms = backoff.as_millis() as u64, "the event consumer lost its broker");
-            self.health.send_replace(Health::Retrying(error.to_string()));
+            self.health
+                .send_replace(Health::Retrying(error.to_string()));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF.1),
@@ -86,19 +93,23 @@ impl Consumer {
         stop: &CancellationToken,
         backoff: &mut Duration,
     ) -> Result<(), KafkaError> {
-        let (events, letters) = (self.cluster.topic(TOPIC), self.cluster.topic(dead_letters::TOPIC));
+        let (events, letters) = (
+            self.cluster.topic(TOPIC),
+            self.cluster.topic(dead_letters::TOPIC),
+        );
         for name in [&events, &letters] {
             self.cluster.ensure_topic(&topic(name, -1)).await?;
         }
         let letters = DeadLetters::new(&self.cluster)?;
-        let consumer: Arc<StreamConsumer> = Arc::new(self
-            .cluster
-            .consumer()
-            .set("group.id", self.cluster.topic(GROUP))
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "true")
-            .set("auto.commit.interval.ms", "1000")
-            .create()?);
+        let consumer: Arc<StreamConsumer> = Arc::new(
+            self.cluster
+                .consumer()
+                .set("group.id", self.cluster.topic(GROUP))
+                .set("auto.offset.reset", "earliest")
+                .set("enable.auto.commit", "true")
+                .set("auto.commit.interval.ms", "1000")
+                .create()?,
+        );
         consumer.subscribe(&[&events])?;
         self.health.send_replace(Health::Following);
         *backoff = BACKOFF.0;
@@ -129,7 +140,9 @@ impl Consumer {
     async fn ask(&self, consumer: Arc<StreamConsumer>) -> Result<(), KafkaError> {
         let topic = self.cluster.topic(TOPIC);
         let ask = move || consumer.fetch_metadata(Some(&topic), ASK_MAX).map(|_| ());
-        tokio::task::spawn_blocking(ask).await.unwrap_or(Err(KafkaError::Canceled))?;
+        tokio::task::spawn_blocking(ask)
+            .await
+            .unwrap_or(Err(KafkaError::Canceled))?;
         self.health.send_replace(Health::Following);
         Ok(())
     }
@@ -159,7 +172,12 @@ async fn handle(
                 return Some(Done { message });
             }
             Err(error) => {
-                tracing::warn!(partition = place.0, offset = place.1, error, "an event waits for the log or the broker");
+                tracing::warn!(
+                    partition = place.0,
+                    offset = place.1,
+                    error,
+                    "an event waits for the log or the broker"
+                );
             }
         }
         tokio::select! {
@@ -170,7 +188,11 @@ async fn handle(
 }
 
 /// One attempt; its error says that another may do.
-async fn attempt(control: &Control, letters: &DeadLetters, message: &OwnedMessage) -> Result<&'static str, String> {
+async fn attempt(
+    control: &Control,
+    letters: &DeadLetters,
+    message: &OwnedMessage,
+) -> Result<&'static str, String> {
     let (reason, detail) = match read(message) {
         Err(error) => (error.as_str(), error.to_string()),
         Ok(event) => match control.take_event(event).await {
@@ -181,8 +203,17 @@ async fn attempt(control: &Control, letters: &DeadLetters, message: &OwnedMessag
             },
         },
     };
-    tracing::warn!(partition = message.partition(), offset = message.offset(), reason, detail, "an event is a dead letter");
-    letters.write(message, reason, &detail).await.map_err(|error| error.to_string())?;
+    tracing::warn!(
+        partition = message.partition(),
+        offset = message.offset(),
+        reason,
+        detail,
+        "an event is a dead letter"
+    );
+    letters
+        .write(message, reason, &detail)
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(reason)
 }
 

@@ -21,21 +21,39 @@ pub fn read(message: &OwnedMessage) -> Result<ContentEvent, EventError> {
 
 fn header<'a>(message: &'a OwnedMessage, name: &str) -> Option<&'a str> {
     let headers = message.headers()?;
-    let found = headers.iter().find(|header| header.key.eq_ignore_ascii_case(name))?;
+    let found = headers
+        .iter()
+        .find(|header| header.key.eq_ignore_ascii_case(name))?;
     std::str::from_utf8(found.value?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rdkafka::{Timestamp, message::{Header, OwnedHeaders}};
+    use rdkafka::{
+        Timestamp,
+        message::{Header, OwnedHeaders},
+    };
 
     fn message(payload: &str, headers: &[(&str, &str)]) -> OwnedMessage {
-        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(*value) })
-        });
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                })
+            });
         let payload = Some(payload.as_bytes().to_vec());
-        OwnedMessage::new(payload, None, "events".into(), Timestamp::NotAvailable, 0, 0, Some(headers))
+        OwnedMessage::new(
+            payload,
+            None,
+            "events".into(),
+            Timestamp::NotAvailable,
+            0,
+            0,
+            Some(headers),
+        )
     }
 
     #[test]
@@ -49,8 +67,17 @@ mod tests {
             ("content-type", "application/json"),
         ];
         let expected = read(&message(structured, &[])).unwrap();
-        assert_eq!(read(&message(r#"{"tags":["x"]}"#, &binary)).unwrap(), expected);
-        assert_eq!(read(&message("poison", &[])).unwrap_err().as_str(), "not_an_event");
-        assert_eq!(read(&message("{}", &binary[..1])).unwrap_err().as_str(), "attribute_missing");
+        assert_eq!(
+            read(&message(r#"{"tags":["x"]}"#, &binary)).unwrap(),
+            expected
+        );
+        assert_eq!(
+            read(&message("poison", &[])).unwrap_err().as_str(),
+            "not_an_event"
+        );
+        assert_eq!(
+            read(&message("{}", &binary[..1])).unwrap_err().as_str(),
+            "attribute_missing"
+        );
     }
 }

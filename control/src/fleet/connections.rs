@@ -36,7 +36,13 @@ pub struct Connection {
 impl Connections {
     /// No stream yet.
     pub fn new(metrics: Metrics) -> Self {
-        Self { inner: Arc::new(Inner { open: Mutex::default(), next: AtomicU64::new(0), metrics }) }
+        Self {
+            inner: Arc::new(Inner {
+                open: Mutex::default(),
+                next: AtomicU64::new(0),
+                metrics,
+            }),
+        }
     }
 
     /// Notes a stream. An older one of the same process ends: the edge has given it up, whether we noticed or not.
@@ -49,7 +55,12 @@ impl Connections {
         }
         self.inner.metrics.connected(open.len());
         drop(open);
-        Connection { connections: self.clone(), process, number, replaced }
+        Connection {
+            connections: self.clone(),
+            process,
+            number,
+            replaced,
+        }
     }
 
     /// Whether a process has a stream here.
@@ -68,7 +79,10 @@ impl Connections {
 impl Drop for Connection {
     fn drop(&mut self) {
         let mut open = self.connections.inner.open.lock();
-        if open.get(&self.process).is_some_and(|(number, _)| *number == self.number) {
+        if open
+            .get(&self.process)
+            .is_some_and(|(number, _)| *number == self.number)
+        {
             open.remove(&self.process);
         }
         self.connections.inner.metrics.connected(open.len());

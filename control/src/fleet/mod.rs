@@ -68,7 +68,11 @@ pub struct Fleet {
 
 impl Fleet {
     fn terms(&self) -> Terms {
-        Terms { lease_ms: LEASE_MS, heartbeat_ms: HEARTBEAT_MS, replica: self.replica.clone() }
+        Terms {
+            lease_ms: LEASE_MS,
+            heartbeat_ms: HEARTBEAT_MS,
+            replica: self.replica.clone(),
+        }
     }
 }
 

@@ -21,7 +21,11 @@ struct Member {
 impl Fleet {
     /// The receipt of a purge; none when there is no such purge. With `wait`, as soon as it is complete, or when the
     /// time is over.
-    pub async fn receipt(&self, id: Uuid, wait: Duration) -> Result<Option<PurgeReceipt>, StoreError> {
+    pub async fn receipt(
+        &self,
+        id: Uuid,
+        wait: Duration,
+    ) -> Result<Option<PurgeReceipt>, StoreError> {
         let Some(purge) = self.store.purge(id).await? else {
             return Ok(None);
         };
@@ -36,8 +40,12 @@ impl Fleet {
                 joined: Epoch(stay.joined as u64),
             })
             .collect();
-        let stored: std::collections::HashMap<_, _> =
-            self.store.said(members.iter().map(|member| member.process)).await?.into_iter().collect();
+        let stored: std::collections::HashMap<_, _> = self
+            .store
+            .said(members.iter().map(|member| member.process))
+            .await?
+            .into_iter()
+            .collect();
         let stored = |process: &ProcessId| stored.get(process).map_or(Epoch(0), |said| said.acked);
 
         let mut said = self.said.subscribe();
@@ -60,7 +68,13 @@ impl Fleet {
                 })
                 .collect();
             let complete = edges.iter().all(|edge| edge.state != ReceiptState::Missing);
-            let receipt = PurgeReceipt { id: id.to_string(), epoch: purge.epoch, mode: purge.mode, complete, edges };
+            let receipt = PurgeReceipt {
+                id: id.to_string(),
+                epoch: purge.epoch,
+                mode: purge.mode,
+                complete,
+                edges,
+            };
             if receipt.complete {
                 return Ok(Some(receipt));
             }
@@ -73,10 +87,20 @@ impl Fleet {
         }
     }
 
-    fn edge_receipt(&self, purge: &Purge, member: &Member, has_left: bool, stored: Epoch) -> EdgeReceipt {
+    fn edge_receipt(
+        &self,
+        purge: &Purge,
+        member: &Member,
+        has_left: bool,
+        stored: Epoch,
+    ) -> EdgeReceipt {
         let process = member.process;
         // Who has left says nothing any more; then what the store remembers is the last word.
-        let acked = if has_left { self.said.acked_by(process).max(stored) } else { self.said.acked_by(process) };
+        let acked = if has_left {
+            self.said.acked_by(process).max(stored)
+        } else {
+            self.said.acked_by(process)
+        };
         let state = match (acked >= purge.epoch, has_left) {
             (true, _) => ReceiptState::Acked,
             (false, true) => ReceiptState::Left,
@@ -87,7 +111,16 @@ impl Fleet {
             let acked = self.said.acked_at(process, purge.epoch)?;
             Some(acked.saturating_duration_since(accepted).as_micros() as u64)
         };
-        let latency_us = if state == ReceiptState::Acked { latency() } else { None };
-        EdgeReceipt { edge: member.edge.clone(), process, state, latency_us }
+        let latency_us = if state == ReceiptState::Acked {
+            latency()
+        } else {
+            None
+        };
+        EdgeReceipt {
+            edge: member.edge.clone(),
+            process,
+            state,
+            latency_us,
+        }
     }
 }

@@ -39,11 +39,31 @@ struct Process {
 
 impl SaidByEdges {
     /// What the store remembers of these processes.
-    pub async fn load(store: &Store, of: impl IntoIterator<Item = ProcessId>) -> Result<Self, StoreError> {
+    pub async fn load(
+        store: &Store,
+        of: impl IntoIterator<Item = ProcessId>,
+    ) -> Result<Self, StoreError> {
         let said = store.said(of).await?;
-        let processes = said.into_iter().map(|(id, said)| (id, Process { said, times: VecDeque::new() })).collect();
-        let inner = Inner { processes: Mutex::new(processes), unsaved: Mutex::default(), changed: watch::Sender::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+        let processes = said
+            .into_iter()
+            .map(|(id, said)| {
+                (
+                    id,
+                    Process {
+                        said,
+                        times: VecDeque::new(),
+                    },
+                )
+            })
+            .collect();
+        let inner = Inner {
+            processes: Mutex::new(processes),
+            unsaved: Mutex::default(),
+            changed: watch::Sender::new(0),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// A process is back, or new, with this version.
@@ -82,12 +102,21 @@ impl SaidByEdges {
 
     /// What a process said last.
     pub fn get(&self, process: ProcessId) -> Said {
-        self.inner.processes.lock().get(&process).map(|known| known.said.clone()).unwrap_or_default()
+        self.inner
+            .processes
+            .lock()
+            .get(&process)
+            .map(|known| known.said.clone())
+            .unwrap_or_default()
     }
 
     /// The newest epoch that a process has acked.
     pub fn acked_by(&self, process: ProcessId) -> Epoch {
-        self.inner.processes.lock().get(&process).map_or(Epoch(0), |known| known.said.acked)
+        self.inner
+            .processes
+            .lock()
+            .get(&process)
+            .map_or(Epoch(0), |known| known.said.acked)
     }
 
     /// When a process acked an epoch, on this replica's clock; none when it has not, or not to this run of the replica.
@@ -122,7 +151,10 @@ impl SaidByEdges {
         if unsaved.is_empty() {
             return Ok(());
         }
-        let said: Vec<_> = unsaved.iter().map(|process| (*process, self.get(*process))).collect();
+        let said: Vec<_> = unsaved
+            .iter()
+            .map(|process| (*process, self.get(*process)))
+            .collect();
         let saved = store.save_said(&said).await;
         if saved.is_err() {
             self.inner.unsaved.lock().extend(unsaved);
@@ -133,6 +165,8 @@ impl SaidByEdges {
     fn change(&self, process: ProcessId, change: impl FnOnce(&mut Process)) {
         change(self.inner.processes.lock().entry(process).or_default());
         self.inner.unsaved.lock().insert(process);
-        self.inner.changed.send_modify(|count| *count = count.wrapping_add(1));
+        self.inner
+            .changed
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -45,11 +45,18 @@ pub fn routes(control: Control, token: Token) -> axum::Router {
 
 impl FleetService {
     fn authorise<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let header = request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
         match header.and_then(bearer) {
             Some(token) if self.token.is(token) => Ok(()),
-            Some(_) => Err(Status::unauthenticated("the join token is not this fleet's")),
-            None => Err(Status::unauthenticated("send the join token: authorization: Bearer TOKEN")),
+            Some(_) => Err(Status::unauthenticated(
+                "the join token is not this fleet's",
+            )),
+            None => Err(Status::unauthenticated(
+                "send the join token: authorization: Bearer TOKEN",
+            )),
         }
     }
 
@@ -65,37 +72,70 @@ impl stub::fleet_server::Fleet for FleetService {
     type AttachStream = ReceiverStream<Result<ToEdge, Status>>;
     type FetchPolicyStream = Chunks;
 
-    async fn attach(&self, request: Request<Streaming<FromEdge>>) -> Result<Response<Self::AttachStream>, Status> {
+    async fn attach(
+        &self,
+        request: Request<Streaming<FromEdge>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
         self.authorise(&request)?;
         let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
         let fleet = self.fleet().clone();
-        fleet.sessions.spawn(session::run(fleet.clone(), request.into_inner(), outbound));
+        fleet
+            .sessions
+            .spawn(session::run(fleet.clone(), request.into_inner(), outbound));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 
-    async fn fetch_policy(&self, request: Request<PolicyRequest>) -> Result<Response<Chunks>, Status> {
+    async fn fetch_policy(
+        &self,
+        request: Request<PolicyRequest>,
+    ) -> Result<Response<Chunks>, Status> {
         self.authorise(&request)?;
         let digest: [u8; 32] = request.into_inner().digest[..]
             .try_into()
             .map_err(|_| Status::invalid_argument("a digest is 32 bytes"))?;
         let digest = Digest(digest);
-        let blob = self.fleet().store.blob(digest).await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let blob = blob.ok_or_else(|| Status::not_found(format!("no policy {digest} in this replica's store")))?;
+        let blob = self
+            .fleet()
+            .store
+            .blob(digest)
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let blob = blob.ok_or_else(|| {
+            Status::not_found(format!("no policy {digest} in this replica's store"))
+        })?;
         let blob = bytes::Bytes::from(blob);
         let chunks = (0..blob.len()).step_by(CHUNK_BYTES).map(move |start| {
-            Ok(PolicyChunk { bytes: blob.slice(start..blob.len().min(start + CHUNK_BYTES)) })
+            Ok(PolicyChunk {
+                bytes: blob.slice(start..blob.len().min(start + CHUNK_BYTES)),
+            })
         });
         Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
     }
 
-    async fn purge(&self, request: Request<EdgePurge>) -> Result<Response<EdgePurgeAnswer>, Status> {
+    async fn purge(
+        &self,
+        request: Request<EdgePurge>,
+    ) -> Result<Response<EdgePurgeAnswer>, Status> {
         self.authorise(&request)?;
-        let EdgePurge { key, soft, process, site, path } = request.into_inner();
-        let process = Uuid::from_slice(&process).map_err(|_| Status::invalid_argument("a process is 16 bytes"))?;
+        let EdgePurge {
+            key,
+            soft,
+            process,
+            site,
+            path,
+        } = request.into_inner();
+        let process = Uuid::from_slice(&process)
+            .map_err(|_| Status::invalid_argument("a process is 16 bytes"))?;
         let mode = if soft { Mode::Soft } else { Mode::Hard };
-        let purged = self.control.purge_from_edge(ProcessId(process), SiteId(site), &path, mode, &key).await;
+        let purged = self
+            .control
+            .purge_from_edge(ProcessId(process), SiteId(site), &path, mode, &key)
+            .await;
         let purged = purged.map_err(|refused| status(&refused))?;
-        Ok(Response::new(EdgePurgeAnswer { id: purged.id.to_string(), epoch: purged.epoch.0 }))
+        Ok(Response::new(EdgePurgeAnswer {
+            id: purged.id.to_string(),
+            epoch: purged.epoch.0,
+        }))
     }
 }
 

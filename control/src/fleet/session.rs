@@ -48,7 +48,9 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
     session.fleet.metrics.stream_ended(session.ended);
     if let Some(member) = &session.member {
         let end = session.ended.map_or("broken", End::as_str);
-        let detail = broke.map(|status| status.message().to_owned()).unwrap_or_default();
+        let detail = broke
+            .map(|status| status.message().to_owned())
+            .unwrap_or_default();
         tracing::info!(edge = member.edge, process = %member.process, end, detail, "an edge's stream has ended");
     }
 }
@@ -107,8 +109,14 @@ impl Session {
                     }
                 }
                 Woken::StateChanged => self.state_changed(),
-                Woken::Replaced => return Some(Status::aborted("a newer stream of this process took over")),
-                Woken::Silent => return Some(Status::deadline_exceeded("the edge was silent for longer than its lease")),
+                Woken::Replaced => {
+                    return Some(Status::aborted("a newer stream of this process took over"));
+                }
+                Woken::Silent => {
+                    return Some(Status::deadline_exceeded(
+                        "the edge was silent for longer than its lease",
+                    ));
+                }
                 Woken::Stopping => return Some(Status::unavailable("this replica stops")),
             }
         }
@@ -116,7 +124,10 @@ impl Session {
     }
 
     async fn wake(&mut self, inbound: &mut Streaming<FromEdge>, heard: Instant) -> Woken {
-        let replaced = self.member.as_ref().map(|member| member.connection.replaced.clone());
+        let replaced = self
+            .member
+            .as_ref()
+            .map(|member| member.connection.replaced.clone());
         let replaced = async {
             match replaced {
                 Some(replaced) => replaced.cancelled().await,
@@ -155,7 +166,12 @@ impl Session {
     async fn next_entries(&self, sent: &Position) -> Result<Vec<Arc<Accepted>>, StoreError> {
         match self.fleet.tail.after(sent) {
             Some(entries) => Ok(entries),
-            None => self.fleet.store.accepted_after(sent.log, sent.epoch, READ_MAX).await,
+            None => {
+                self.fleet
+                    .store
+                    .accepted_after(sent.log, sent.epoch, READ_MAX)
+                    .await
+            }
         }
     }
 
@@ -165,7 +181,9 @@ impl Session {
                 Action::Admit(peer) => self.admit(peer).await,
                 Action::Acked(epoch) => self.acked(epoch),
                 Action::Reset => self.for_member(|fleet, process| fleet.said.reset(process)),
-                Action::Reported(report) => self.for_member(|fleet, process| fleet.said.reported(process, report)),
+                Action::Reported(report) => {
+                    self.for_member(|fleet, process| fleet.said.reported(process, report))
+                }
                 Action::Left => self.leave().await,
                 said @ (Action::Send(_) | Action::End(_)) => self.queue_messages(vec![said]),
             }
@@ -200,7 +218,10 @@ impl Session {
     /// Sees that a peer is in the roster and welcomes it. Nothing of what it says is believed before that.
     async fn admit(&mut self, peer: Peer) {
         let admitted = match self.join(&peer).await {
-            Ok(()) => self.admission(&peer).await.map_err(|error| error.to_string()),
+            Ok(()) => self
+                .admission(&peer)
+                .await
+                .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let admission = match admitted {
@@ -210,7 +231,11 @@ impl Session {
         self.fleet.said.greeted(peer.process, &peer.version);
         let connection = self.fleet.connections.open(peer.process);
         tracing::info!(edge = peer.edge, process = %peer.process, version = peer.version, "an edge is connected");
-        self.member = Some(Member { edge: peer.edge, process: peer.process, connection });
+        self.member = Some(Member {
+            edge: peer.edge,
+            process: peer.process,
+            connection,
+        });
         self.target = admission.target.as_ref().map(|target| target.revision);
         let actions = self.machine.admit(admission);
         Box::pin(self.carry_out(actions)).await;
@@ -220,22 +245,38 @@ impl Session {
         if self.fleet.fold.state().roster.contains_key(&peer.process) {
             return Ok(());
         }
-        let change =
-            Change::EdgeJoined { process: peer.process, edge: peer.edge.clone(), about: peer.about.clone() };
+        let change = Change::EdgeJoined {
+            process: peer.process,
+            edge: peer.edge.clone(),
+            about: peer.about.clone(),
+        };
         // A conflict says that it is in the roster already: two streams of one process raced.
-        let _: Settled = self.fleet.writer.write(&format!("edge:{}", peer.edge), None, change).await?;
+        let _: Settled = self
+            .fleet
+            .writer
+            .write(&format!("edge:{}", peer.edge), None, change)
+            .await?;
         Ok(())
     }
 
     async fn admission(&mut self, peer: &Peer) -> Result<Admission, StoreError> {
         let state = self.state.borrow_and_update().clone();
         let known = match peer.position {
-            Some(position) if position.log == state.position.log && position.epoch <= state.position.epoch => {
-                self.fleet.store.position_at(position.log, position.epoch).await?
+            Some(position)
+                if position.log == state.position.log && position.epoch <= state.position.epoch =>
+            {
+                self.fleet
+                    .store
+                    .position_at(position.log, position.epoch)
+                    .await?
             }
             _ => None,
         };
-        Ok(Admission { head: state.position, known, target: target(&state) })
+        Ok(Admission {
+            head: state.position,
+            known,
+            target: target(&state),
+        })
     }
 
     /// Tells a live edge of a new head policy, and ends the stream of one that was taken out of the roster.
@@ -243,7 +284,9 @@ impl Session {
         let state = self.state.borrow_and_update().clone();
         let Some(member) = &self.member else { return };
         if !state.roster.contains_key(&member.process) {
-            let reason = "the operator took this process out of the fleet: restart it to join again".to_owned();
+            let reason =
+                "the operator took this process out of the fleet: restart it to join again"
+                    .to_owned();
             let actions = self.machine.end(End::Removed, reason, true);
             return self.queue_messages(actions);
         }
@@ -257,15 +300,27 @@ impl Session {
     async fn leave(&mut self) {
         let Some(member) = &self.member else { return };
         let (edge, process) = (member.edge.clone(), member.process);
-        let change = Change::EdgeLeft { process, why: LeaveReason::Stopped };
-        if let Err(error) = self.fleet.writer.write(&format!("edge:{edge}"), None, change).await {
+        let change = Change::EdgeLeft {
+            process,
+            why: LeaveReason::Stopped,
+        };
+        if let Err(error) = self
+            .fleet
+            .writer
+            .write(&format!("edge:{edge}"), None, change)
+            .await
+        {
             tracing::warn!(edge, %process, %error, "an edge stopped, but could not be taken out of the roster: `latencify edge remove` does it");
         }
     }
 
     fn give_up(&mut self, error: &dyn std::fmt::Display) {
         tracing::warn!(%error, "an edge's stream can't go on");
-        let actions = self.machine.end(End::ReplicaFailed, format!("this replica can't serve the stream: {error}"), false);
+        let actions = self.machine.end(
+            End::ReplicaFailed,
+            format!("this replica can't serve the stream: {error}"),
+            false,
+        );
         self.queue_messages(actions);
     }
 
@@ -286,5 +341,9 @@ impl Session {
 /// The policy that the fleet should run.
 fn target(state: &State) -> Option<Target> {
     let head = state.head.as_ref()?;
-    Some(Target { revision: head.revision, digest: head.digest, sites: head.sites.clone() })
+    Some(Target {
+        revision: head.revision,
+        digest: head.digest,
+        sites: head.sites.clone(),
+    })
 }

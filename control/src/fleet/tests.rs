@@ -6,8 +6,8 @@ use latencify_conf::{
     link::{
         PROTOCOL, chain,
         message::{
-            Ack, EdgePurge, FromEdge, Heartbeat, Hello, Leave, PolicyReport, PolicyRequest, Refusal, ToEdge, Welcome,
-            from_edge::Message as From, to_edge::Message as To,
+            Ack, EdgePurge, FromEdge, Heartbeat, Hello, Leave, PolicyReport, PolicyRequest,
+            Refusal, ToEdge, Welcome, from_edge::Message as From, to_edge::Message as To,
         },
         replica::{read_position, write_position},
     },
@@ -22,12 +22,16 @@ use uuid::Uuid;
 type Client = FleetClient<Channel>;
 
 async fn client(replica: &Replica) -> Client {
-    FleetClient::connect(format!("http://{}", replica.running.fleet)).await.unwrap()
+    FleetClient::connect(format!("http://{}", replica.running.fleet))
+        .await
+        .unwrap()
 }
 
 fn with_token<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
     request
 }
 
@@ -41,7 +45,12 @@ struct Edge {
 
 impl Edge {
     /// Opens a stream and says hello.
-    async fn attach(replica: &Replica, name: &str, process: Uuid, position: Option<Position>) -> Self {
+    async fn attach(
+        replica: &Replica,
+        name: &str,
+        process: Uuid,
+        position: Option<Position>,
+    ) -> Self {
         let (say, said) = mpsc::channel(16);
         let request = with_token(ReceiverStream::new(said), JOIN_TOKEN);
         let hello = Hello {
@@ -52,9 +61,23 @@ impl Edge {
             version: "test".into(),
             ..Hello::default()
         };
-        say.send(FromEdge { message: Some(From::Hello(hello)) }).await.unwrap();
-        let hear = client(replica).await.attach(request).await.unwrap().into_inner();
-        Self { process, say, hear, position }
+        say.send(FromEdge {
+            message: Some(From::Hello(hello)),
+        })
+        .await
+        .unwrap();
+        let hear = client(replica)
+            .await
+            .attach(request)
+            .await
+            .unwrap()
+            .into_inner();
+        Self {
+            process,
+            say,
+            hear,
+            position,
+        }
     }
 
     /// Attaches and is welcomed.
@@ -65,20 +88,32 @@ impl Edge {
     }
 
     async fn say(&self, message: From) {
-        self.say.send(FromEdge { message: Some(message) }).await.unwrap();
+        self.say
+            .send(FromEdge {
+                message: Some(message),
+            })
+            .await
+            .unwrap();
     }
 
     async fn ack(&self) {
-        self.say(From::Ack(Ack { epoch: self.position.unwrap().epoch.0 })).await;
+        self.say(From::Ack(Ack {
+            epoch: self.position.unwrap().epoch.0,
+        }))
+        .await;
     }
 
     async fn hear(&mut self) -> Option<To> {
-        let message = tokio::time::timeout(WAIT_MAX, self.hear.message()).await.expect("nothing was heard in time");
+        let message = tokio::time::timeout(WAIT_MAX, self.hear.message())
+            .await
+            .expect("nothing was heard in time");
         message.ok().flatten().and_then(|message| message.message)
     }
 
     async fn welcomed(&mut self) -> Welcome {
-        let Some(To::Welcome(welcome)) = self.hear().await else { panic!("no welcome") };
+        let Some(To::Welcome(welcome)) = self.hear().await else {
+            panic!("no welcome")
+        };
         self.position = Some(read_position(welcome.start.as_ref().unwrap()).unwrap());
         welcome
     }
@@ -87,9 +122,14 @@ impl Edge {
     async fn delivered(&mut self) -> Entry {
         loop {
             let message = self.hear().await.expect("the stream ended");
-            let To::Delivery(delivery) = message else { continue };
+            let To::Delivery(delivery) = message else {
+                continue;
+            };
             let before = self.position.unwrap();
-            assert_eq!((delivery.previous_epoch, &delivery.previous_hash[..]), (before.epoch.0, &before.hash.0[..]));
+            assert_eq!(
+                (delivery.previous_epoch, &delivery.previous_hash[..]),
+                (before.epoch.0, &before.hash.0[..])
+            );
             let after = chain::extend(&before, Epoch(delivery.epoch), &delivery.entry);
             assert_eq!(delivery.hash[..], after.hash.0);
             self.position = Some(after);
@@ -110,21 +150,31 @@ impl Edge {
 }
 
 async fn purge(replica: &Replica, target: Value) -> String {
-    let answer = replica.post("/v1/purges", json!({"targets": [target]})).await;
+    let answer = replica
+        .post("/v1/purges", json!({"targets": [target]}))
+        .await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
     answer.body["id"].as_str().unwrap().to_owned()
 }
 
 async fn receipt(replica: &Replica, id: &str, wait: &str) -> (bool, Vec<(String, String)>) {
-    let receipt = replica.get(&format!("/v1/purges/{id}?wait={wait}")).await.body;
+    let receipt = replica
+        .get(&format!("/v1/purges/{id}?wait={wait}"))
+        .await
+        .body;
     let edges = receipt["edges"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let states = edges.map(|edge| (text(&edge["edge"]), text(&edge["state"]))).collect();
+    let states = edges
+        .map(|edge| (text(&edge["edge"]), text(&edge["state"])))
+        .collect();
     (receipt["complete"].as_bool().unwrap(), states)
 }
 
 fn states(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(edge, state)| ((*edge).to_owned(), (*state).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(edge, state)| ((*edge).to_owned(), (*state).to_owned()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,14 +182,22 @@ async fn every_call_wants_the_join_token() {
     let replica = Replica::start().await;
     let mut client = client(&replica).await;
     for token in ["wrong", "", API_TOKEN] {
-        let attach = client.attach(with_token(tokio_stream::empty::<FromEdge>(), token)).await;
+        let attach = client
+            .attach(with_token(tokio_stream::empty::<FromEdge>(), token))
+            .await;
         assert_eq!(attach.err().unwrap().code(), Code::Unauthenticated);
-        let fetch = client.fetch_policy(with_token(PolicyRequest::default(), token)).await;
+        let fetch = client
+            .fetch_policy(with_token(PolicyRequest::default(), token))
+            .await;
         assert_eq!(fetch.err().unwrap().code(), Code::Unauthenticated);
         let purge = client.purge(with_token(EdgePurge::default(), token)).await;
         assert_eq!(purge.err().unwrap().code(), Code::Unauthenticated);
     }
-    let none = client.fetch_policy(PolicyRequest::default()).await.err().unwrap();
+    let none = client
+        .fetch_policy(PolicyRequest::default())
+        .await
+        .err()
+        .unwrap();
     assert_eq!(none.code(), Code::Unauthenticated);
 }
 
@@ -147,14 +205,22 @@ async fn every_call_wants_the_join_token() {
 async fn a_purge_reaches_every_edge_and_its_receipt_tells_who_obeys() {
     let replica = Replica::start().await;
     replica.apply(&["shop"]).await;
-    let (mut paris, mut tokyo) = (Edge::join(&replica, "paris").await, Edge::join(&replica, "tokyo").await);
+    let (mut paris, mut tokyo) = (
+        Edge::join(&replica, "paris").await,
+        Edge::join(&replica, "tokyo").await,
+    );
     paris.delivered().await; // tokyo's join
     let id = purge(&replica, json!({"url": "https://shop.example/a"})).await;
     for edge in [&mut paris, &mut tokyo] {
-        let Change::Purge { targets, .. } = edge.delivered().await.change else { panic!("not the purge") };
+        let Change::Purge { targets, .. } = edge.delivered().await.change else {
+            panic!("not the purge")
+        };
         assert!(matches!(&targets[..], [Target::Url { path, .. }] if path == "/a"));
     }
-    assert_eq!(receipt(&replica, &id, "0s").await, (false, states(&[("paris", "missing"), ("tokyo", "missing")])));
+    assert_eq!(
+        receipt(&replica, &id, "0s").await,
+        (false, states(&[("paris", "missing"), ("tokyo", "missing")]))
+    );
     paris.ack().await;
     until("paris's ack shows", async || {
         let (complete, now) = receipt(&replica, &id, "0s").await;
@@ -162,9 +228,19 @@ async fn a_purge_reaches_every_edge_and_its_receipt_tells_who_obeys() {
     })
     .await;
     let (waiting, ()) = tokio::join!(receipt(&replica, &id, "20s"), tokyo.ack());
-    assert_eq!(waiting, (true, states(&[("paris", "acked"), ("tokyo", "acked")])));
+    assert_eq!(
+        waiting,
+        (true, states(&[("paris", "acked"), ("tokyo", "acked")]))
+    );
     let whole = replica.get(&format!("/v1/purges/{id}")).await.body;
-    assert!(whole["edges"].as_array().unwrap().iter().all(|edge| edge["latency_us"].as_u64().is_some()), "{whole}");
+    assert!(
+        whole["edges"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|edge| edge["latency_us"].as_u64().is_some()),
+        "{whole}"
+    );
     // An edge that joins later is not asked.
     let _later = Edge::join(&replica, "rome").await;
     assert_eq!(receipt(&replica, &id, "0s").await.1.len(), 2);
@@ -181,11 +257,17 @@ async fn an_edge_that_comes_back_continues_and_its_position_is_an_ack() {
     drop(edge);
     // It obeys the purge, and the ack is lost with the stream and the replica.
     let replica = replica.restart().await;
-    assert_eq!(receipt(&replica, &id, "0s").await, (false, states(&[("paris", "missing")])));
+    assert_eq!(
+        receipt(&replica, &id, "0s").await,
+        (false, states(&[("paris", "missing")]))
+    );
     let mut edge = Edge::attach(&replica, "paris", process, position).await;
     let welcome = edge.welcomed().await;
     assert!(!welcome.reset);
-    assert_eq!(receipt(&replica, &id, "20s").await, (true, states(&[("paris", "acked")])));
+    assert_eq!(
+        receipt(&replica, &id, "20s").await,
+        (true, states(&[("paris", "acked")]))
+    );
 
     // Away for a while, it receives what it missed, in order, once.
     drop(edge);
@@ -202,11 +284,17 @@ async fn an_edge_that_comes_back_continues_and_its_position_is_an_ack() {
     assert!(receipt(&replica, missed.last().unwrap(), "20s").await.0);
 
     // A position that this log never had starts over, and what was acked before counts no more.
-    let forged = Position { hash: position.unwrap().hash, ..edge.position.unwrap() };
+    let forged = Position {
+        hash: position.unwrap().hash,
+        ..edge.position.unwrap()
+    };
     let mut edge = Edge::attach(&replica, "paris", process, Some(forged)).await;
     let head = replica.get("/v1/edges").await.body["head"].as_u64();
     let welcome = edge.welcomed().await;
-    assert_eq!((welcome.reset, welcome.start.map(|start| start.epoch)), (true, head));
+    assert_eq!(
+        (welcome.reset, welcome.start.map(|start| start.epoch)),
+        (true, head)
+    );
     assert!(!receipt(&replica, &id, "0s").await.0);
     edge.ack().await;
     assert!(receipt(&replica, &id, "20s").await.0);
@@ -219,10 +307,20 @@ async fn joining_leaving_and_being_removed() {
     let roster = async || {
         let edges = replica.get("/v1/edges").await.body["edges"].clone();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        edges.as_array().unwrap().iter().map(|edge| (text(&edge["edge"]), text(&edge["state"]))).collect::<Vec<_>>()
+        edges
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|edge| (text(&edge["edge"]), text(&edge["state"])))
+            .collect::<Vec<_>>()
     };
     let remove = async |edge: &str| {
-        answer(replica.request(Method::DELETE, &format!("/v1/edges/{edge}")).bearer_auth(API_TOKEN)).await
+        answer(
+            replica
+                .request(Method::DELETE, &format!("/v1/edges/{edge}"))
+                .bearer_auth(API_TOKEN),
+        )
+        .await
     };
     let mut stays = Edge::join(&replica, "stays").await;
     let mut leaves = Edge::join(&replica, "leaves").await;
@@ -233,14 +331,29 @@ async fn joining_leaving_and_being_removed() {
     assert!(leaves.ends().await.is_none(), "a clean stop is no refusal");
     drop(dies);
     until("the dead edge shows as disconnected", async || {
-        (roster().await == states(&[("dies", "disconnected"), ("stays", "connected")])).then_some(())
+        (roster().await == states(&[("dies", "disconnected"), ("stays", "connected")]))
+            .then_some(())
     })
     .await;
-    let expected = states(&[("dies", "missing"), ("leaves", "left"), ("stays", "missing")]);
+    let expected = states(&[
+        ("dies", "missing"),
+        ("leaves", "left"),
+        ("stays", "missing"),
+    ]);
     assert_eq!(receipt(&replica, &id, "0s").await, (false, expected));
 
-    assert_eq!(remove("stays").await.status, StatusCode::CONFLICT, "a name does not remove who is connected");
-    assert_eq!(remove("dise").await.body["detail"].as_str().unwrap().contains("\"dies\""), true);
+    assert_eq!(
+        remove("stays").await.status,
+        StatusCode::CONFLICT,
+        "a name does not remove who is connected"
+    );
+    assert_eq!(
+        remove("dise").await.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("\"dies\""),
+        true
+    );
     assert_eq!(remove("dies").await.status, StatusCode::OK);
     assert_eq!(roster().await, states(&[("stays", "connected")]));
     while stays.delivered().await.id.to_string() != id {}
@@ -248,9 +361,15 @@ async fn joining_leaving_and_being_removed() {
     let expected = states(&[("dies", "left"), ("leaves", "left"), ("stays", "acked")]);
     assert_eq!(receipt(&replica, &id, "20s").await, (true, expected));
 
-    assert_eq!(remove(&stays.process.to_string()).await.status, StatusCode::OK);
+    assert_eq!(
+        remove(&stays.process.to_string()).await.status,
+        StatusCode::OK
+    );
     let refusal = stays.ends().await.unwrap();
-    assert!(refusal.r#final && refusal.reason.contains("restart it"), "{refusal:?}");
+    assert!(
+        refusal.r#final && refusal.reason.contains("restart it"),
+        "{refusal:?}"
+    );
     assert_eq!(roster().await, []);
 }
 
@@ -263,7 +382,13 @@ async fn a_newer_stream_of_a_process_replaces_the_older() {
     assert!(older.ends().await.is_none());
     newer.say(From::Heartbeat(Heartbeat { sequence: 9 })).await;
     assert!(matches!(newer.hear().await, Some(To::Heartbeat(answer)) if answer.sequence == 9));
-    assert_eq!(replica.get("/v1/edges").await.body["edges"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        replica.get("/v1/edges").await.body["edges"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -276,18 +401,37 @@ async fn policies_are_named_fetched_and_reported() {
             break target;
         }
     };
-    assert_eq!((target.revision, target.sites.len(), target.sites[0].id), (1, 1, 1));
+    assert_eq!(
+        (target.revision, target.sites.len(), target.sites[0].id),
+        (1, 1, 1)
+    );
     let mut client = client(&replica).await;
-    let fetch = PolicyRequest { digest: target.digest.clone() };
-    let mut chunks = client.fetch_policy(with_token(fetch, JOIN_TOKEN)).await.unwrap().into_inner();
+    let fetch = PolicyRequest {
+        digest: target.digest.clone(),
+    };
+    let mut chunks = client
+        .fetch_policy(with_token(fetch, JOIN_TOKEN))
+        .await
+        .unwrap()
+        .into_inner();
     let mut json = Vec::new();
     while let Some(chunk) = chunks.message().await.unwrap() {
         json.extend_from_slice(&chunk.bytes);
     }
     let bundle: Bundle = serde_json::from_slice(&json).unwrap();
     assert_eq!(bundle.digest().0[..], target.digest[..]);
-    let unknown = PolicyRequest { digest: bytes::Bytes::from_static(&[7; 32]) };
-    assert_eq!(client.fetch_policy(with_token(unknown, JOIN_TOKEN)).await.err().unwrap().code(), Code::NotFound);
+    let unknown = PolicyRequest {
+        digest: bytes::Bytes::from_static(&[7; 32]),
+    };
+    assert_eq!(
+        client
+            .fetch_policy(with_token(unknown, JOIN_TOKEN))
+            .await
+            .err()
+            .unwrap()
+            .code(),
+        Code::NotFound
+    );
 
     let status = async |counts: [u64; 3]| {
         until("the status shows what was reported", async || {
@@ -298,18 +442,39 @@ async fn policies_are_named_fetched_and_reported() {
         .await
     };
     status([0, 0, 1]).await;
-    let failed = PolicyReport { failed: target.digest.clone(), failed_revision: 1, reason: "no file".into(), ..PolicyReport::default() };
+    let failed = PolicyReport {
+        failed: target.digest.clone(),
+        failed_revision: 1,
+        reason: "no file".into(),
+        ..PolicyReport::default()
+    };
     edge.say(From::Policy(failed)).await;
-    assert_eq!(status([0, 1, 0]).await["edges"][0]["policy"]["reason"], "no file");
-    edge.say(From::Policy(PolicyReport { running: target.digest, revision: 1, ..PolicyReport::default() })).await;
+    assert_eq!(
+        status([0, 1, 0]).await["edges"][0]["policy"]["reason"],
+        "no file"
+    );
+    edge.say(From::Policy(PolicyReport {
+        running: target.digest,
+        revision: 1,
+        ..PolicyReport::default()
+    }))
+    .await;
     status([1, 0, 0]).await;
 
     // A host that only the edge's revision knows is still found, and its site's id is that revision's.
     replica.apply(&["other"]).await;
     let id = purge(&replica, json!({"url": "https://shop.example/x"})).await;
     let log = replica.get("/v1/log?after=0").await.body;
-    let entry = log["entries"].as_array().unwrap().iter().find(|entry| entry["entry"]["id"] == *id).unwrap();
-    assert_eq!(entry["entry"]["change"]["targets"], json!([{"on": "url", "site": 1, "path": "/x"}]));
+    let entry = log["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["entry"]["id"] == *id)
+        .unwrap();
+    assert_eq!(
+        entry["entry"]["change"]["targets"],
+        json!([{"on": "url", "site": 1, "path": "/x"}])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -325,17 +490,49 @@ async fn an_edge_appends_the_purges_of_its_clients() {
         site: 1,
         path: "/a".into(),
     };
-    let first = client.purge(with_token(purge.clone(), JOIN_TOKEN)).await.unwrap().into_inner();
-    let again = client.purge(with_token(purge.clone(), JOIN_TOKEN)).await.unwrap().into_inner();
+    let first = client
+        .purge(with_token(purge.clone(), JOIN_TOKEN))
+        .await
+        .unwrap()
+        .into_inner();
+    let again = client
+        .purge(with_token(purge.clone(), JOIN_TOKEN))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(first, again, "the key makes a repeat safe");
     let delivered = edge.delivered().await;
-    assert_eq!((delivered.id.to_string(), delivered.by.as_str()), (first.id, "edge:paris"));
+    assert_eq!(
+        (delivered.id.to_string(), delivered.by.as_str()),
+        (first.id, "edge:paris")
+    );
     let refused = [
-        EdgePurge { site: 9, ..purge.clone() },
-        EdgePurge { process: bytes::Bytes::from_static(&[1; 3]), ..purge.clone() },
-        EdgePurge { process: bytes::Bytes::from_static(&[1; 16]), ..purge },
+        EdgePurge {
+            site: 9,
+            ..purge.clone()
+        },
+        EdgePurge {
+            process: bytes::Bytes::from_static(&[1; 3]),
+            ..purge.clone()
+        },
+        EdgePurge {
+            process: bytes::Bytes::from_static(&[1; 16]),
+            ..purge
+        },
     ];
-    for (purge, code) in refused.into_iter().zip([Code::InvalidArgument, Code::InvalidArgument, Code::NotFound]) {
-        assert_eq!(client.purge(with_token(purge, JOIN_TOKEN)).await.err().unwrap().code(), code);
+    for (purge, code) in
+        refused
+            .into_iter()
+            .zip([Code::InvalidArgument, Code::InvalidArgument, Code::NotFound])
+    {
+        assert_eq!(
+            client
+                .purge(with_token(purge, JOIN_TOKEN))
+                .await
+                .err()
+                .unwrap()
+                .code(),
+            code
+        );
     }
 }

@@ -64,7 +64,9 @@ impl Fold {
             waiters: Mutex::default(),
             tail,
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The state after the newest folded entry.
@@ -98,11 +100,21 @@ impl Fold {
         }
         waiters.insert(id, sender);
         drop(waiters);
-        Some(Waiter { shared: self.shared.clone(), id, settled })
+        Some(Waiter {
+            shared: self.shared.clone(),
+            id,
+            settled,
+        })
     }
 
     /// Follows the log until `stop`, or until an entry can't be understood.
-    pub async fn run(self, log: Arc<dyn ChangeLog>, store: Store, metrics: Metrics, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        log: Arc<dyn ChangeLog>,
+        store: Store,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) {
         let mut state = State::clone(&self.state());
         let mut backoff = BACKOFF.0;
         loop {
@@ -161,8 +173,16 @@ impl Fold {
         records: &[Record],
     ) -> Result<(), Ended> {
         let batch = store.fold(state, records).await.map_err(Ended::Store)?;
-        metrics.folded(state.applied, batch.settled.iter().map(|settled| settled.folded.outcome));
-        self.shared.tail.extend(batch.settled.iter().filter_map(|settled| settled.accepted.clone()));
+        metrics.folded(
+            state.applied,
+            batch.settled.iter().map(|settled| settled.folded.outcome),
+        );
+        self.shared.tail.extend(
+            batch
+                .settled
+                .iter()
+                .filter_map(|settled| settled.accepted.clone()),
+        );
         self.shared.state.send_replace(Arc::new(state.clone()));
         let mut waiters = self.shared.waiters.lock();
         for settled in batch.settled {
@@ -172,7 +192,9 @@ impl Fold {
             }
         }
         drop(waiters);
-        batch.stopped.map_or(Ok(()), |error| Err(Ended::NotUnderstood(error)))
+        batch
+            .stopped
+            .map_or(Ok(()), |error| Err(Ended::NotUnderstood(error)))
     }
 
     fn set_health(&self, health: Health) {
@@ -187,7 +209,10 @@ impl Fold {
 impl Waiter {
     /// Waits for the fold, at most `wait`; none when it is not folded by then.
     pub async fn settled(mut self, wait: Duration) -> Option<Settled> {
-        tokio::time::timeout(wait, &mut self.settled).await.ok()?.ok()
+        tokio::time::timeout(wait, &mut self.settled)
+            .await
+            .ok()?
+            .ok()
     }
 }
 

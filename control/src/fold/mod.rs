@@ -27,7 +27,10 @@ mod state;
 pub use state::{Head, Member, State};
 
 use latencify_conf::{
-    change::{Change, Entry, Epoch, EventId, LeaveReason, LogId, ProcessId, REPEAT_WINDOW_ENTRIES, Revision, SiteId},
+    change::{
+        Change, Entry, Epoch, EventId, LeaveReason, LogId, ProcessId, REPEAT_WINDOW_ENTRIES,
+        Revision, SiteId,
+    },
     digest::Digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +130,12 @@ pub struct Folded {
 pub fn repeat_name(entry: &Entry) -> Option<String> {
     match (&entry.key, &entry.change) {
         (Some(key), _) => Some(format!("key:{key}")),
-        (None, Change::Purge { event: Some(event), .. }) => Some(event_name(event)),
+        (
+            None,
+            Change::Purge {
+                event: Some(event), ..
+            },
+        ) => Some(event_name(event)),
         (None, _) => None,
     }
 }
@@ -155,33 +163,66 @@ pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Ent
         Err(conflict) => return refused(Outcome::Conflict(conflict)),
     };
     effects.extend(repeat_name(entry).map(|name| Effect::Remember { name }));
-    Folded { outcome: Outcome::Accepted, effects }
+    Folded {
+        outcome: Outcome::Accepted,
+        effects,
+    }
 }
 
 fn judge(state: &State, change: &Change) -> Result<Vec<Effect>, Conflict> {
     match change {
         Change::LogCreated { log } => created(state, *log),
-        Change::Policy { digest, sites, base, .. } => policy(state, *digest, sites, *base),
+        Change::Policy {
+            digest,
+            sites,
+            base,
+            ..
+        } => policy(state, *digest, sites, *base),
         Change::Purge { .. } => Ok(vec![Effect::Purge]),
-        Change::EdgeJoined { process, .. } if state.roster.contains_key(process) => Err(Conflict::AlreadyJoined),
-        Change::EdgeJoined { process, edge, about } => {
-            Ok(vec![Effect::Joined { process: *process, edge: edge.clone(), about: about.clone() }])
+        Change::EdgeJoined { process, .. } if state.roster.contains_key(process) => {
+            Err(Conflict::AlreadyJoined)
         }
-        Change::EdgeLeft { process, .. } if !state.roster.contains_key(process) => Err(Conflict::NotInRoster),
-        Change::EdgeLeft { process, why } => Ok(vec![Effect::Left { process: *process, why: *why }]),
+        Change::EdgeJoined {
+            process,
+            edge,
+            about,
+        } => Ok(vec![Effect::Joined {
+            process: *process,
+            edge: edge.clone(),
+            about: about.clone(),
+        }]),
+        Change::EdgeLeft { process, .. } if !state.roster.contains_key(process) => {
+            Err(Conflict::NotInRoster)
+        }
+        Change::EdgeLeft { process, why } => Ok(vec![Effect::Left {
+            process: *process,
+            why: *why,
+        }]),
     }
 }
 
 /// The first entry is accepted; two replicas that began one log at a time leave a second, which says nothing.
 fn created(state: &State, log: LogId) -> Result<Vec<Effect>, Conflict> {
     let first = state.applied == Epoch(0) && state.position.log == log;
-    if first { Ok(Vec::new()) } else { Err(Conflict::NotFirst) }
+    if first {
+        Ok(Vec::new())
+    } else {
+        Err(Conflict::NotFirst)
+    }
 }
 
 /// A site keeps its id from one head to the next. One that was away gets a new id when it comes back, so that nothing
 /// stored or marked before can meet it.
-fn policy(state: &State, digest: Digest, sites: &[String], base: Option<Revision>) -> Result<Vec<Effect>, Conflict> {
-    let head = state.head.as_ref().map_or(Revision(0), |head| head.revision);
+fn policy(
+    state: &State,
+    digest: Digest,
+    sites: &[String],
+    base: Option<Revision>,
+) -> Result<Vec<Effect>, Conflict> {
+    let head = state
+        .head
+        .as_ref()
+        .map_or(Revision(0), |head| head.revision);
     if base.is_some_and(|base| base != head) {
         return Err(Conflict::HeadMoved { head });
     }
@@ -189,17 +230,29 @@ fn policy(state: &State, digest: Digest, sites: &[String], base: Option<Revision
     let names: BTreeSet<&String> = sites.iter().collect();
     let mut last = state.last_site;
     let mut id = |name: &String| {
-        known.and_then(|sites| sites.get(name).copied()).unwrap_or_else(|| {
-            last = SiteId(last.0 + 1);
-            last
-        })
+        known
+            .and_then(|sites| sites.get(name).copied())
+            .unwrap_or_else(|| {
+                last = SiteId(last.0 + 1);
+                last
+            })
     };
-    let sites = names.into_iter().map(|name| (name.clone(), id(name))).collect();
-    Ok(vec![Effect::Policy(Head { revision: Revision(head.0 + 1), digest, sites })])
+    let sites = names
+        .into_iter()
+        .map(|name| (name.clone(), id(name)))
+        .collect();
+    Ok(vec![Effect::Policy(Head {
+        revision: Revision(head.0 + 1),
+        digest,
+        sites,
+    })])
 }
 
 fn refused(outcome: Outcome) -> Folded {
-    Folded { outcome, effects: Vec::new() }
+    Folded {
+        outcome,
+        effects: Vec::new(),
+    }
 }
 
 #[cfg(test)]

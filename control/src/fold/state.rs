@@ -71,11 +71,23 @@ impl State {
     fn take(&mut self, epoch: Epoch, effect: &Effect) {
         match effect {
             Effect::Policy(head) => {
-                self.last_site = head.sites.values().copied().fold(self.last_site, SiteId::max);
+                self.last_site = head
+                    .sites
+                    .values()
+                    .copied()
+                    .fold(self.last_site, SiteId::max);
                 self.head = Some(head.clone());
             }
-            Effect::Joined { process, edge, about } => {
-                let member = Member { edge: edge.clone(), joined: epoch, about: about.clone() };
+            Effect::Joined {
+                process,
+                edge,
+                about,
+            } => {
+                let member = Member {
+                    edge: edge.clone(),
+                    joined: epoch,
+                    about: about.clone(),
+                };
                 self.roster.insert(*process, member);
             }
             Effect::Left { process, .. } => {

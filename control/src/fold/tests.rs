@@ -27,7 +27,11 @@ fn entry(id: u128, change: Change) -> Entry {
 
 fn keyed(id: u128, key: &str, request: &str, change: Change) -> Entry {
     let request = Some(Digest::of_parts([request.as_bytes()]));
-    Entry { key: Some(key.into()), request, ..entry(id, change) }
+    Entry {
+        key: Some(key.into()),
+        request,
+        ..entry(id, change)
+    }
 }
 
 fn created() -> Change {
@@ -44,16 +48,30 @@ fn policy(sites: &[&str], base: Option<u64>) -> Change {
 }
 
 fn purge(event: Option<(&str, &str)>) -> Change {
-    let event = event.map(|(source, id)| EventId { source: source.into(), id: id.into() });
-    Change::Purge { mode: Mode::Hard, targets: vec![Target::All], event }
+    let event = event.map(|(source, id)| EventId {
+        source: source.into(),
+        id: id.into(),
+    });
+    Change::Purge {
+        mode: Mode::Hard,
+        targets: vec![Target::All],
+        event,
+    }
 }
 
 fn joined(number: u128) -> Change {
-    Change::EdgeJoined { process: process(number), edge: "paris".into(), about: BTreeMap::new() }
+    Change::EdgeJoined {
+        process: process(number),
+        edge: "paris".into(),
+        about: BTreeMap::new(),
+    }
 }
 
 fn left(number: u128) -> Change {
-    Change::EdgeLeft { process: process(number), why: LeaveReason::Stopped }
+    Change::EdgeLeft {
+        process: process(number),
+        why: LeaveReason::Stopped,
+    }
 }
 
 /// The fold over a list of entries with an index of repeats in memory: the store's job, in its simplest form.
@@ -65,7 +83,11 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        Self { state: State::before(LOG), repeats: HashMap::new(), outcomes: Vec::new() }
+        Self {
+            state: State::before(LOG),
+            repeats: HashMap::new(),
+            outcomes: Vec::new(),
+        }
     }
 
     fn take(&mut self, epoch: Epoch, entry: &Entry) {
@@ -74,7 +96,14 @@ impl Model {
         self.state.apply(epoch, &entry.encode().unwrap(), &folded);
         for effect in &folded.effects {
             if let Effect::Remember { name } = effect {
-                self.repeats.insert(name.clone(), Original { id: entry.id, epoch, request: entry.request });
+                self.repeats.insert(
+                    name.clone(),
+                    Original {
+                        id: entry.id,
+                        epoch,
+                        request: entry.request,
+                    },
+                );
             }
         }
         self.outcomes.push(folded.outcome);
@@ -105,52 +134,106 @@ fn what_becomes_of_entries() {
         epoch: Epoch(epoch),
         request: request.map(|text| Digest::of_parts([text.as_bytes()])),
     };
-    let head_is = |head| conflict(Conflict::HeadMoved { head: Revision(head) });
+    let head_is = |head| {
+        conflict(Conflict::HeadMoved {
+            head: Revision(head),
+        })
+    };
     let cases: Vec<(&str, Vec<Entry>, Outcome)> = vec![
         ("the identity", vec![], Outcome::Accepted),
-        ("a second identity", vec![entry(2, created())], conflict(Conflict::NotFirst)),
-        ("a policy", vec![entry(2, policy(&["a"], None))], Outcome::Accepted),
-        ("the first policy, seen as such", vec![entry(2, policy(&["a"], Some(0)))], Outcome::Accepted),
-        ("a base that never was", vec![entry(2, policy(&["a"], Some(1)))], head_is(0)),
+        (
+            "a second identity",
+            vec![entry(2, created())],
+            conflict(Conflict::NotFirst),
+        ),
+        (
+            "a policy",
+            vec![entry(2, policy(&["a"], None))],
+            Outcome::Accepted,
+        ),
+        (
+            "the first policy, seen as such",
+            vec![entry(2, policy(&["a"], Some(0)))],
+            Outcome::Accepted,
+        ),
+        (
+            "a base that never was",
+            vec![entry(2, policy(&["a"], Some(1)))],
+            head_is(0),
+        ),
         (
             "a base that was overtaken",
-            vec![entry(2, policy(&["a"], None)), entry(3, policy(&["b"], None)), entry(4, policy(&["c"], Some(1)))],
+            vec![
+                entry(2, policy(&["a"], None)),
+                entry(3, policy(&["b"], None)),
+                entry(4, policy(&["c"], Some(1))),
+            ],
             head_is(2),
         ),
         (
             "a base that holds",
-            vec![entry(2, policy(&["a"], None)), entry(3, policy(&["b"], Some(1)))],
+            vec![
+                entry(2, policy(&["a"], None)),
+                entry(3, policy(&["b"], Some(1))),
+            ],
             Outcome::Accepted,
         ),
         (
             "a key again",
-            vec![keyed(2, "k", "r", purge(None)), keyed(3, "k", "r", purge(None))],
+            vec![
+                keyed(2, "k", "r", purge(None)),
+                keyed(3, "k", "r", purge(None)),
+            ],
             Outcome::Repeat(original(2, 2, Some("r"))),
         ),
         (
             "a key with another request",
-            vec![keyed(2, "k", "r", purge(None)), keyed(3, "k", "s", purge(None))],
+            vec![
+                keyed(2, "k", "r", purge(None)),
+                keyed(3, "k", "s", purge(None)),
+            ],
             conflict(Conflict::KeyReused(original(2, 2, Some("r")))),
         ),
         (
             "a key whose first use was refused",
-            vec![keyed(2, "k", "r", policy(&[], Some(7))), keyed(3, "k", "r", policy(&[], Some(0)))],
+            vec![
+                keyed(2, "k", "r", policy(&[], Some(7))),
+                keyed(3, "k", "r", policy(&[], Some(0))),
+            ],
             Outcome::Accepted,
         ),
         (
             "an event again",
-            vec![entry(2, purge(Some(("s", "1")))), entry(3, purge(Some(("s", "1"))))],
+            vec![
+                entry(2, purge(Some(("s", "1")))),
+                entry(3, purge(Some(("s", "1")))),
+            ],
             Outcome::Repeat(original(2, 2, None)),
         ),
         (
             "the same id from another source",
-            vec![entry(2, purge(Some(("s1", "1")))), entry(3, purge(Some(("s", "11"))))],
+            vec![
+                entry(2, purge(Some(("s1", "1")))),
+                entry(3, purge(Some(("s", "11")))),
+            ],
             Outcome::Accepted,
         ),
         ("a join", vec![entry(2, joined(7))], Outcome::Accepted),
-        ("a join twice", vec![entry(2, joined(7)), entry(3, joined(7))], conflict(Conflict::AlreadyJoined)),
-        ("a leave", vec![entry(2, joined(7)), entry(3, left(7))], Outcome::Accepted),
-        ("a leave of nobody", vec![entry(2, left(7))], conflict(Conflict::NotInRoster)),
+        (
+            "a join twice",
+            vec![entry(2, joined(7)), entry(3, joined(7))],
+            conflict(Conflict::AlreadyJoined),
+        ),
+        (
+            "a leave",
+            vec![entry(2, joined(7)), entry(3, left(7))],
+            Outcome::Accepted,
+        ),
+        (
+            "a leave of nobody",
+            vec![entry(2, left(7))],
+            conflict(Conflict::NotInRoster),
+        ),
         (
             "a join after a leave",
             vec![entry(2, joined(7)), entry(3, left(7)), entry(4, joined(7))],
@@ -161,30 +244,64 @@ fn what_becomes_of_entries() {
         let entries: Vec<_> = std::iter::once(first.clone()).chain(rest).collect();
         check(name, &entries, expected);
     }
-    check("another log's identity", &[entry(1, Change::LogCreated { log: LogId(Uuid::nil()) })], conflict(Conflict::NotFirst));
+    check(
+        "another log's identity",
+        &[entry(
+            1,
+            Change::LogCreated {
+                log: LogId(Uuid::nil()),
+            },
+        )],
+        conflict(Conflict::NotFirst),
+    );
 }
 
 #[test]
 fn a_name_counts_as_a_repeat_within_the_window_only() {
     let state = State::before(LOG);
-    let original = Original { id: Uuid::nil(), epoch: Epoch(5), request: None };
+    let original = Original {
+        id: Uuid::nil(),
+        epoch: Epoch(5),
+        request: None,
+    };
     let again = entry(9, purge(Some(("s", "1"))));
     let outcome = |epoch| fold(&state, Some(original), Epoch(epoch), &again).outcome;
-    assert_eq!(outcome(5 + REPEAT_WINDOW_ENTRIES), Outcome::Repeat(original));
+    assert_eq!(
+        outcome(5 + REPEAT_WINDOW_ENTRIES),
+        Outcome::Repeat(original)
+    );
     assert_eq!(outcome(6 + REPEAT_WINDOW_ENTRIES), Outcome::Accepted);
 }
 
 #[test]
 fn a_site_keeps_its_id_while_it_stays_and_never_gets_an_old_one() {
     let ids = |sites: &[&[&str]]| {
-        let entries: Vec<_> = (1..).zip(sites).map(|(id, sites)| entry(id, policy(sites, None))).collect();
+        let entries: Vec<_> = (1..)
+            .zip(sites)
+            .map(|(id, sites)| entry(id, policy(sites, None)))
+            .collect();
         let head = Model::of(&entries).state.head.unwrap();
-        head.sites.into_iter().map(|(name, id)| (name, id.0)).collect::<Vec<_>>()
+        head.sites
+            .into_iter()
+            .map(|(name, id)| (name, id.0))
+            .collect::<Vec<_>>()
     };
-    let named = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect::<Vec<_>>();
+    let named = |pairs: &[(&str, u64)]| {
+        pairs
+            .iter()
+            .map(|(name, id)| ((*name).to_owned(), *id))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(&[&["b", "a", "a"]]), named(&[("a", 1), ("b", 2)]));
-    assert_eq!(ids(&[&["a", "b"], &["b", "c"]]), named(&[("b", 2), ("c", 3)]));
-    assert_eq!(ids(&[&["a"], &["b"], &["a"]]), named(&[("a", 3)]), "back again is not the same site");
+    assert_eq!(
+        ids(&[&["a", "b"], &["b", "c"]]),
+        named(&[("b", 2), ("c", 3)])
+    );
+    assert_eq!(
+        ids(&[&["a"], &["b"], &["a"]]),
+        named(&[("a", 3)]),
+        "back again is not the same site"
+    );
 }
 
 #[test]
@@ -200,13 +317,20 @@ fn changes() -> impl Strategy<Value = Vec<Entry>> {
     let site = prop::sample::select(vec!["a", "b", "c"]);
     let name = prop::sample::select(vec!["1", "2"]);
     let change = prop_oneof![
-        (prop::collection::vec(site, 0..3), prop::option::of(0..4_u64)).prop_map(|(sites, base)| policy(&sites, base)),
+        (
+            prop::collection::vec(site, 0..3),
+            prop::option::of(0..4_u64)
+        )
+            .prop_map(|(sites, base)| policy(&sites, base)),
         prop::option::of((name.clone(), name)).prop_map(purge),
         (0..3_u128).prop_map(joined),
         (0..3_u128).prop_map(left),
         Just(created()),
     ];
-    let key = prop::option::of((prop::sample::select(vec!["k", "l"]), prop::sample::select(vec!["r", "s"])));
+    let key = prop::option::of((
+        prop::sample::select(vec!["k", "l"]),
+        prop::sample::select(vec!["r", "s"]),
+    ));
     prop::collection::vec((key, change), 0..30).prop_map(|changes| {
         let numbered = (1..).zip(changes);
         numbered
@@ -231,7 +355,11 @@ async fn through_the_store(records: &[Record], cuts: &[usize]) -> (State, Vec<en
         assert!(again.settled.is_empty(), "what is past is skipped");
         start = end;
     }
-    assert_eq!(store.bind(LOG).await.unwrap(), state, "what is read back is what was in memory");
+    assert_eq!(
+        store.bind(LOG).await.unwrap(),
+        state,
+        "what is read back is what was in memory"
+    );
     let entries = store.entries_after(Epoch(0), 1000).await.unwrap();
     (state, entries)
 }
@@ -261,13 +389,28 @@ async fn an_entry_that_is_not_understood_stops_the_fold_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     let mut state = store.bind(LOG).await.unwrap();
-    let record = |epoch, bytes: Vec<u8>| Record { epoch: Epoch(epoch), bytes: bytes.into() };
+    let record = |epoch, bytes: Vec<u8>| Record {
+        epoch: Epoch(epoch),
+        bytes: bytes.into(),
+    };
     let good = entry(1, created()).encode().unwrap();
-    let newer = String::from_utf8(good.clone()).unwrap().replace("log_created", "log_painted").into_bytes();
-    let batch = store.fold(&mut state, &[record(1, good.clone()), record(2, newer), record(3, good)]).await.unwrap();
+    let newer = String::from_utf8(good.clone())
+        .unwrap()
+        .replace("log_created", "log_painted")
+        .into_bytes();
+    let batch = store
+        .fold(
+            &mut state,
+            &[record(1, good.clone()), record(2, newer), record(3, good)],
+        )
+        .await
+        .unwrap();
     assert_eq!((batch.settled.len(), state.applied), (1, Epoch(1)));
     let error = batch.stopped.unwrap().to_string();
-    assert!(error.contains("epoch 2") && error.contains("upgrade"), "{error}");
+    assert!(
+        error.contains("epoch 2") && error.contains("upgrade"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -276,5 +419,10 @@ async fn a_store_of_another_log_is_refused() {
     let store = Store::open(folder.path()).await.unwrap();
     store.bind(LOG).await.unwrap();
     let error = store.bind(LogId(Uuid::from_u128(2))).await.unwrap_err();
-    assert!(error.to_string().contains("start with the data folder that belongs to this log"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("start with the data folder that belongs to this log"),
+        "{error}"
+    );
 }

@@ -24,7 +24,11 @@ const PARTITION: i32 = 0;
 /// How long the first entry of a log may take to be read.
 const FIRST_WAIT: Duration = Duration::from_secs(20);
 /// What the topic must say, because an entry that is deleted or compacted away is a truth that a new replica lacks.
-const MUST_BE: [(&str, &str); 3] = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+const MUST_BE: [(&str, &str); 3] = [
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+];
 
 /// A log in Kafka.
 pub struct KafkaLog {
@@ -38,24 +42,45 @@ impl KafkaLog {
     /// Opens the log of a cluster, or begins one.
     pub async fn open(cluster: Cluster) -> Result<Self, LogError> {
         let name = cluster.topic(TOPIC);
-        let new = MUST_BE.iter().fold(topic(&name, 1), |topic, (key, value)| topic.set(key, value));
-        cluster.ensure_topic(&new).await.map_err(|error| unreachable(&error))?;
+        let new = MUST_BE
+            .iter()
+            .fold(topic(&name, 1), |topic, (key, value)| topic.set(key, value));
+        cluster
+            .ensure_topic(&new)
+            .await
+            .map_err(|error| unreachable(&error))?;
         check(&cluster, &name).await?;
-        let producer: FutureProducer = cluster.producer().create().map_err(|error| unreachable(&error))?;
+        let producer: FutureProducer = cluster
+            .producer()
+            .create()
+            .map_err(|error| unreachable(&error))?;
         let (first, next) = watermarks(&cluster, &name).await?;
         if first > 0 {
-            return Err(LogError::Gone { wanted: Epoch(1), first: epoch_of(first) });
+            return Err(LogError::Gone {
+                wanted: Epoch(1),
+                first: epoch_of(first),
+            });
         }
         if next == 0 {
-            let entry = first_entry(LogId(Uuid::new_v4())).map_err(|error| LogError::NotALog(error.to_string()))?;
+            let entry = first_entry(LogId(Uuid::new_v4()))
+                .map_err(|error| LogError::NotALog(error.to_string()))?;
             // Another replica may begin the log at the same time: whichever entry stands first counts, for both.
-            send(&producer, &name, &entry).await.map_err(|(error, _)| unreachable(&error))?;
+            send(&producer, &name, &entry)
+                .await
+                .map_err(|(error, _)| unreachable(&error))?;
         }
         let mut reader = KafkaReader::open(&cluster, &name, Epoch(0))?;
         let records = reader.next(FIRST_WAIT).await?;
-        let first = records.first().ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
+        let first = records
+            .first()
+            .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
         let identity = identity_of(&first.bytes)?;
-        Ok(Self { cluster, topic: name, identity, producer: RwLock::new(producer) })
+        Ok(Self {
+            cluster,
+            topic: name,
+            identity,
+            producer: RwLock::new(producer),
+        })
     }
 
     /// A producer that met a fatal error does nothing any more; the next one starts afresh.
@@ -93,9 +118,16 @@ impl ChangeLog for KafkaLog {
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
         let (first, _) = watermarks(&self.cluster, &self.topic).await?;
         if first > after.0 as i64 {
-            return Err(LogError::Gone { wanted: Epoch(after.0 + 1), first: epoch_of(first) });
+            return Err(LogError::Gone {
+                wanted: Epoch(after.0 + 1),
+                first: epoch_of(first),
+            });
         }
-        Ok(Box::new(KafkaReader::open(&self.cluster, &self.topic, after)?))
+        Ok(Box::new(KafkaReader::open(
+            &self.cluster,
+            &self.topic,
+            after,
+        )?))
     }
 
     async fn head(&self) -> Result<Epoch, LogError> {
@@ -111,8 +143,14 @@ enum Taken {
     NotKnown,
 }
 
-async fn send(producer: &FutureProducer, topic: &str, entry: &[u8]) -> Result<i64, (KafkaError, Taken)> {
-    let record = FutureRecord::<(), [u8]>::to(topic).partition(PARTITION).payload(entry);
+async fn send(
+    producer: &FutureProducer,
+    topic: &str,
+    entry: &[u8],
+) -> Result<i64, (KafkaError, Taken)> {
+    let record = FutureRecord::<(), [u8]>::to(topic)
+        .partition(PARTITION)
+        .payload(entry);
     match producer.send(record, Timeout::After(DELIVERY_MAX)).await {
         Ok(delivery) => Ok(delivery.offset),
         Err((error, _)) => {
@@ -120,7 +158,14 @@ async fn send(producer: &FutureProducer, topic: &str, entry: &[u8]) -> Result<i6
                 error.rdkafka_error_code(),
                 Some(RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::MessageSizeTooLarge)
             );
-            Err((error, if never_sent { Taken::No } else { Taken::NotKnown }))
+            Err((
+                error,
+                if never_sent {
+                    Taken::No
+                } else {
+                    Taken::NotKnown
+                },
+            ))
         }
     }
 }
@@ -141,18 +186,30 @@ impl KafkaReader {
             .create()
             .map_err(|error| unreachable(&error))?;
         let mut from = TopicPartitionList::new();
-        from.add_partition_offset(topic, PARTITION, Offset::Offset(after.0 as i64)).map_err(|error| unreachable(&error))?;
-        consumer.assign(&from).map_err(|error| unreachable(&error))?;
-        Ok(Self { consumer, next: Epoch(after.0 + 1) })
+        from.add_partition_offset(topic, PARTITION, Offset::Offset(after.0 as i64))
+            .map_err(|error| unreachable(&error))?;
+        consumer
+            .assign(&from)
+            .map_err(|error| unreachable(&error))?;
+        Ok(Self {
+            consumer,
+            next: Epoch(after.0 + 1),
+        })
     }
 
     fn take(&mut self, message: &impl Message) -> Result<Record, LogError> {
         let epoch = epoch_of(message.offset());
         if epoch < self.next {
-            return Err(LogError::Unfit(format!("the topic gave epoch {epoch} after {}", self.next)));
+            return Err(LogError::Unfit(format!(
+                "the topic gave epoch {epoch} after {}",
+                self.next
+            )));
         }
         self.next = Epoch(epoch.0 + 1);
-        Ok(Record { epoch, bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()) })
+        Ok(Record {
+            epoch,
+            bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        })
     }
 }
 
@@ -187,7 +244,10 @@ async fn check(cluster: &Cluster, topic: &str) -> Result<(), LogError> {
         }
     };
     for (name, wanted) in MUST_BE {
-        let value = settings.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_deref());
+        let value = settings
+            .iter()
+            .find(|(key, _)| key == name)
+            .and_then(|(_, value)| value.as_deref());
         if value.is_some_and(|value| value != wanted) {
             return Err(LogError::Unfit(format!(
                 "the topic {topic} has {name}={}, but the change log must keep every entry: set {name}={wanted}",
@@ -204,8 +264,13 @@ async fn watermarks(cluster: &Cluster, topic: &str) -> Result<(i64, i64), LogErr
     let asked = tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = config.create()?;
         let partitions = client.fetch_metadata(Some(&name), ASK_MAX)?;
-        let partitions = partitions.topics().first().map_or(0, |topic| topic.partitions().len());
-        client.fetch_watermarks(&name, PARTITION, ASK_MAX).map(|marks| (marks, partitions))
+        let partitions = partitions
+            .topics()
+            .first()
+            .map_or(0, |topic| topic.partitions().len());
+        client
+            .fetch_watermarks(&name, PARTITION, ASK_MAX)
+            .map(|marks| (marks, partitions))
     });
     let (marks, partitions) = asked
         .await

@@ -63,7 +63,9 @@ pub enum LogError {
     #[error("{0}")]
     Unfit(String),
     /// An entry is no longer there, so nothing after it can be folded.
-    #[error("the change log starts at {first}, but {wanted} is needed: entries were deleted; see its retention settings")]
+    #[error(
+        "the change log starts at {first}, but {wanted} is needed: entries were deleted; see its retention settings"
+    )]
     Gone {
         /// The entry that was asked for.
         wanted: Epoch,
@@ -114,7 +116,10 @@ pub fn first_entry(log: LogId) -> Result<Bytes, EntryError> {
 /// The identity that a log's first entry gives it.
 pub fn identity_of(first: &[u8]) -> Result<LogId, LogError> {
     match Entry::decode(first) {
-        Ok(Entry { change: Change::LogCreated { log }, .. }) => Ok(log),
+        Ok(Entry {
+            change: Change::LogCreated { log },
+            ..
+        }) => Ok(log),
         Ok(other) => Err(LogError::NotALog(format!("it is entry {}", other.id))),
         Err(error) => Err(LogError::NotALog(error.to_string())),
     }

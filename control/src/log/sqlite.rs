@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use latencify_conf::change::{Epoch, LogId};
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Schema, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Schema, TransactionTrait,
 };
 use std::{path::Path, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -57,8 +57,12 @@ impl SqliteLog {
     pub async fn open(folder: &Path) -> Result<Self, LogError> {
         let file = folder.join(FILE);
         let write = sqlite::writer(&file).await.map_err(unreachable)?;
-        let table = Schema::new(write.get_database_backend()).create_table_from_entity(entity::Entity);
-        write.execute(table.clone().if_not_exists()).await.map_err(unreachable)?;
+        let table =
+            Schema::new(write.get_database_backend()).create_table_from_entity(entity::Entity);
+        write
+            .execute(table.clone().if_not_exists())
+            .await
+            .map_err(unreachable)?;
         let identity = match first(&write).await.map_err(unreachable)? {
             Some(bytes) => identity_of(&bytes)?,
             None => begin(&write).await?,
@@ -67,7 +71,12 @@ impl SqliteLog {
         let read = sqlite::reader(&file).await.map_err(unreachable)?;
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
         tokio::spawn(keep_writing(write, waiting, publish));
-        Ok(Self { identity, read, appends, head })
+        Ok(Self {
+            identity,
+            read,
+            appends,
+            head,
+        })
     }
 }
 
@@ -80,12 +89,26 @@ impl ChangeLog for SqliteLog {
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError> {
         let (answer, answered) = oneshot::channel();
         let stopped = || AppendError::Refused("its writer has stopped".to_owned());
-        self.appends.send(Append { bytes: entry, answer }).await.map_err(|_| stopped())?;
-        answered.await.unwrap_or_else(|_| Err(AppendError::Unknown("its writer stopped meanwhile".to_owned())))
+        self.appends
+            .send(Append {
+                bytes: entry,
+                answer,
+            })
+            .await
+            .map_err(|_| stopped())?;
+        answered.await.unwrap_or_else(|_| {
+            Err(AppendError::Unknown(
+                "its writer stopped meanwhile".to_owned(),
+            ))
+        })
     }
 
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
-        Ok(Box::new(SqliteReader { read: self.read.clone(), head: self.head.clone(), after }))
+        Ok(Box::new(SqliteReader {
+            read: self.read.clone(),
+            head: self.head.clone(),
+            after,
+        }))
     }
 
     async fn head(&self) -> Result<Epoch, LogError> {
@@ -115,15 +138,24 @@ impl Reader for SqliteReader {
             .all(&self.read)
             .await
             .map_err(unreachable)?;
-        let records: Vec<_> =
-            rows.into_iter().map(|row| Record { epoch: Epoch(row.epoch as u64), bytes: row.bytes.into() }).collect();
+        let records: Vec<_> = rows
+            .into_iter()
+            .map(|row| Record {
+                epoch: Epoch(row.epoch as u64),
+                bytes: row.bytes.into(),
+            })
+            .collect();
         self.after = records.last().map_or(after, |record| record.epoch);
         Ok(records)
     }
 }
 
 /// Takes every append that waits, commits them together, publishes the new head, then answers.
-async fn keep_writing(write: DatabaseConnection, mut waiting: mpsc::Receiver<Append>, publish: watch::Sender<Epoch>) {
+async fn keep_writing(
+    write: DatabaseConnection,
+    mut waiting: mpsc::Receiver<Append>,
+    publish: watch::Sender<Epoch>,
+) {
     let mut batch = Vec::with_capacity(APPENDS_A_COMMIT_MAX);
     while waiting.recv_many(&mut batch, APPENDS_A_COMMIT_MAX).await > 0 {
         match commit(&write, &batch).await {
@@ -138,7 +170,9 @@ async fn keep_writing(write: DatabaseConnection, mut waiting: mpsc::Receiver<App
                 tracing::error!(%error, "the change log did not commit");
                 for append in batch.drain(..) {
                     // A failed COMMIT may still have reached the disk.
-                    let _ = append.answer.send(Err(AppendError::Unknown(error.to_string())));
+                    let _ = append
+                        .answer
+                        .send(Err(AppendError::Unknown(error.to_string())));
                 }
             }
         }
@@ -156,8 +190,16 @@ async fn commit(write: &DatabaseConnection, batch: &[Append]) -> Result<Vec<Epoc
 }
 
 async fn insert(connection: &impl ConnectionTrait, bytes: &[u8]) -> Result<Epoch, DbErr> {
-    let row = entity::ActiveModel { epoch: ActiveValue::NotSet, bytes: ActiveValue::Set(bytes.to_vec()) };
-    Ok(Epoch(entity::Entity::insert(row).exec(connection).await?.last_insert_id as u64))
+    let row = entity::ActiveModel {
+        epoch: ActiveValue::NotSet,
+        bytes: ActiveValue::Set(bytes.to_vec()),
+    };
+    Ok(Epoch(
+        entity::Entity::insert(row)
+            .exec(connection)
+            .await?
+            .last_insert_id as u64,
+    ))
 }
 
 async fn begin(write: &DatabaseConnection) -> Result<LogId, LogError> {
@@ -168,13 +210,20 @@ async fn begin(write: &DatabaseConnection) -> Result<LogId, LogError> {
 }
 
 async fn first(connection: &impl ConnectionTrait) -> Result<Option<Vec<u8>>, DbErr> {
-    let row = entity::Entity::find().order_by_asc(entity::Column::Epoch).one(connection).await?;
+    let row = entity::Entity::find()
+        .order_by_asc(entity::Column::Epoch)
+        .one(connection)
+        .await?;
     Ok(row.map(|row| row.bytes))
 }
 
 async fn newest(connection: &impl ConnectionTrait) -> Result<Epoch, DbErr> {
-    let epoch: Option<Option<i64>> =
-        entity::Entity::find().select_only().column_as(entity::Column::Epoch.max(), "newest").into_tuple().one(connection).await?;
+    let epoch: Option<Option<i64>> = entity::Entity::find()
+        .select_only()
+        .column_as(entity::Column::Epoch.max(), "newest")
+        .into_tuple()
+        .one(connection)
+        .await?;
     Ok(Epoch(epoch.flatten().unwrap_or_default() as u64))
 }
 

@@ -66,11 +66,16 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let (head, head_error) = match head {
         Ok(Ok(head)) => (Some(head), None),
         Ok(Err(error)) => (None, Some(error.to_string())),
-        Err(_) => (None, Some("the change log does not say where its head is".to_owned())),
+        Err(_) => (
+            None,
+            Some("the change log does not say where its head is".to_owned()),
+        ),
     };
     let log = match (admin.fold.health(), head_error, head) {
         (Health::Stopped(why), _, _) => format!("stopped: {why}"),
-        (Health::Retrying(why), _, _) | (Health::Following, Some(why), _) => format!("retrying: {why}"),
+        (Health::Retrying(why), _, _) | (Health::Following, Some(why), _) => {
+            format!("retrying: {why}")
+        }
         (Health::Following, None, Some(head)) if applied < head => "catching up".to_owned(),
         (Health::Following, None, _) => "following".to_owned(),
     };
@@ -81,7 +86,21 @@ async fn ready(State(admin): State<Admin>) -> Response {
         Some(events::Health::Retrying(why)) => format!("retrying: {why}"),
     };
     let ready = log == "following";
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let head = head.map(|head| head.0);
-    (status, Json(Readiness { ready, log, applied: applied.0, head, events })).into_response()
+    (
+        status,
+        Json(Readiness {
+            ready,
+            log,
+            applied: applied.0,
+            head,
+            events,
+        }),
+    )
+        .into_response()
 }

@@ -3,14 +3,19 @@
 use crate::fold::Outcome;
 use latencify_conf::{change::Epoch, link::replica::End};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 use std::sync::Arc;
 
 /// Seconds: from a local commit to a broker far away.
-const APPEND_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
+const APPEND_BUCKETS: [f64; 10] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0,
+];
 /// Seconds: from acceptance to an edge's ack.
-const ACK_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
+const ACK_BUCKETS: [f64; 10] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0,
+];
 
 /// Every metric of this program. A clone counts the same.
 #[derive(Clone)]
@@ -44,32 +49,70 @@ impl Metrics {
             registry.register(Box::new(metric.clone())).map(|()| metric)
         };
         let seconds = |name: &str, help: &str, buckets: &[f64]| {
-            let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+            let metric =
+                Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
             registry.register(Box::new(metric.clone())).map(|()| metric)
         };
-        let consumer_errors =
-            IntCounter::new("latencify_control_event_consumer_errors_total", "Times that the event consumer lost its broker.")?;
+        let consumer_errors = IntCounter::new(
+            "latencify_control_event_consumer_errors_total",
+            "Times that the event consumer lost its broker.",
+        )?;
         registry.register(Box::new(consumer_errors.clone()))?;
         let inner = Inner {
-            applied: gauge("latencify_control_log_applied_epoch", "The newest folded entry.")?,
-            entries: counters("latencify_control_log_entries_total", "Folded entries by outcome.", "outcome")?,
-            append: seconds("latencify_control_log_append_seconds", "From handing an entry to the log until it is kept.", &APPEND_BUCKETS)?,
-            ack: seconds("latencify_control_edge_ack_seconds", "From an entry's acceptance to an edge's ack.", &ACK_BUCKETS)?,
-            connected: gauge("latencify_control_edges_connected", "Edge processes with an open stream to this replica.")?,
-            streams_ended: counters("latencify_control_edge_streams_ended_total", "Ended edge streams by reason.", "reason")?,
-            requests: counters("latencify_control_api_requests_total", "Answered API requests by class of status.", "class")?,
-            events: counters("latencify_control_events_total", "Content events by outcome.", "outcome")?,
+            applied: gauge(
+                "latencify_control_log_applied_epoch",
+                "The newest folded entry.",
+            )?,
+            entries: counters(
+                "latencify_control_log_entries_total",
+                "Folded entries by outcome.",
+                "outcome",
+            )?,
+            append: seconds(
+                "latencify_control_log_append_seconds",
+                "From handing an entry to the log until it is kept.",
+                &APPEND_BUCKETS,
+            )?,
+            ack: seconds(
+                "latencify_control_edge_ack_seconds",
+                "From an entry's acceptance to an edge's ack.",
+                &ACK_BUCKETS,
+            )?,
+            connected: gauge(
+                "latencify_control_edges_connected",
+                "Edge processes with an open stream to this replica.",
+            )?,
+            streams_ended: counters(
+                "latencify_control_edge_streams_ended_total",
+                "Ended edge streams by reason.",
+                "reason",
+            )?,
+            requests: counters(
+                "latencify_control_api_requests_total",
+                "Answered API requests by class of status.",
+                "class",
+            )?,
+            events: counters(
+                "latencify_control_events_total",
+                "Content events by outcome.",
+                "outcome",
+            )?,
             consumer_errors,
             registry,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// A batch was folded.
     pub fn folded(&self, applied: Epoch, outcomes: impl Iterator<Item = Outcome>) {
         self.inner.applied.set(applied.0 as i64);
         for outcome in outcomes {
-            self.inner.entries.with_label_values(&[outcome.as_str()]).inc();
+            self.inner
+                .entries
+                .with_label_values(&[outcome.as_str()])
+                .inc();
         }
     }
 
@@ -90,7 +133,10 @@ impl Metrics {
 
     /// An edge's stream ended; none: it broke.
     pub fn stream_ended(&self, end: Option<End>) {
-        self.inner.streams_ended.with_label_values(&[end.map_or("broken", End::as_str)]).inc();
+        self.inner
+            .streams_ended
+            .with_label_values(&[end.map_or("broken", End::as_str)])
+            .inc();
     }
 
     /// An API request was answered.

@@ -7,14 +7,25 @@ use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 impl Store {
     /// Keeps a blob. One that is there already is left alone: a digest names one content.
     pub async fn put_blob(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let row = blobs::ActiveModel { digest: Set(digest.to_string()), bytes: Set(bytes) };
-        let keep = OnConflict::column(blobs::Column::Digest).do_nothing().to_owned();
-        blobs::Entity::insert(row).on_conflict(keep).exec_without_returning(&self.write).await?;
+        let row = blobs::ActiveModel {
+            digest: Set(digest.to_string()),
+            bytes: Set(bytes),
+        };
+        let keep = OnConflict::column(blobs::Column::Digest)
+            .do_nothing()
+            .to_owned();
+        blobs::Entity::insert(row)
+            .on_conflict(keep)
+            .exec_without_returning(&self.write)
+            .await?;
         Ok(())
     }
 
     /// A blob; none when this store does not have it.
     pub async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(blobs::Entity::find_by_id(digest.to_string()).one(&self.read).await?.map(|row| row.bytes))
+        Ok(blobs::Entity::find_by_id(digest.to_string())
+            .one(&self.read)
+            .await?
+            .map(|row| row.bytes))
     }
 }

@@ -10,11 +10,14 @@ use crate::{
     log::Record,
 };
 use latencify_conf::{
-    change::{Change, Entry, EntryError, Epoch, LeaveReason, Mode, Position, REPEAT_WINDOW_ENTRIES},
+    change::{
+        Change, Entry, EntryError, Epoch, LeaveReason, Mode, Position, REPEAT_WINDOW_ENTRIES,
+    },
     link::replica::Accepted,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TransactionTrait, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TransactionTrait,
+    sea_query::Expr,
 };
 use std::sync::Arc;
 use time::format_description::well_known::Rfc3339;
@@ -66,17 +69,25 @@ impl Store {
     pub async fn fold(&self, state: &mut State, records: &[Record]) -> Result<Batch, StoreError> {
         let transaction = self.write.begin().await?;
         let mut next = lock(&transaction, state).await?;
-        let mut batch = Batch { settled: Vec::with_capacity(records.len()), stopped: None };
+        let mut batch = Batch {
+            settled: Vec::with_capacity(records.len()),
+            stopped: None,
+        };
         let applied = next.applied;
         for record in records.iter().filter(|record| record.epoch > applied) {
             let entry = match Entry::decode(&record.bytes) {
                 Ok(entry) => entry,
                 Err(error) => {
-                    batch.stopped = Some(FoldError::NotUnderstood { epoch: record.epoch, error });
+                    batch.stopped = Some(FoldError::NotUnderstood {
+                        epoch: record.epoch,
+                        error,
+                    });
                     break;
                 }
             };
-            batch.settled.push(fold_one(&transaction, &mut next, record, entry).await?);
+            batch
+                .settled
+                .push(fold_one(&transaction, &mut next, record, entry).await?);
         }
         save_applied(&transaction, &next).await?;
         prune(&transaction, state.applied, next.applied).await?;
@@ -99,7 +110,9 @@ async fn lock(transaction: &impl ConnectionTrait, state: &State) -> Result<State
         .filter(applied::Column::Id.eq(state::ONLY))
         .exec(transaction)
         .await?;
-    let row = applied::Entity::find_by_id(state::ONLY).one(transaction).await?;
+    let row = applied::Entity::find_by_id(state::ONLY)
+        .one(transaction)
+        .await?;
     if row.is_some_and(|row| row.epoch as u64 == state.applied.0) {
         return Ok(state.clone());
     }
@@ -120,21 +133,47 @@ async fn fold_one(
     let folded = fold(state, original, record.epoch, &entry);
     state.apply(record.epoch, &record.bytes, &folded);
     let accepted = (folded.outcome == Outcome::Accepted).then(|| {
-        Arc::new(Accepted { previous, position: state.position, entry: record.bytes.clone() })
+        Arc::new(Accepted {
+            previous,
+            position: state.position,
+            entry: record.bytes.clone(),
+        })
     });
-    save_entry(transaction, record, &entry, folded.outcome, accepted.as_deref()).await?;
+    save_entry(
+        transaction,
+        record,
+        &entry,
+        folded.outcome,
+        accepted.as_deref(),
+    )
+    .await?;
     for effect in &folded.effects {
         save(transaction, record.epoch, &entry, effect).await?;
     }
-    Ok(Settled { epoch: record.epoch, entry: Arc::new(entry), folded: Arc::new(folded), accepted })
+    Ok(Settled {
+        epoch: record.epoch,
+        entry: Arc::new(entry),
+        folded: Arc::new(folded),
+        accepted,
+    })
 }
 
-async fn original(connection: &impl ConnectionTrait, name: &str) -> Result<Option<Original>, StoreError> {
-    let Some(row) = repeats::Entity::find_by_id(name.to_owned()).one(connection).await? else {
+async fn original(
+    connection: &impl ConnectionTrait,
+    name: &str,
+) -> Result<Option<Original>, StoreError> {
+    let Some(row) = repeats::Entity::find_by_id(name.to_owned())
+        .one(connection)
+        .await?
+    else {
         return Ok(None);
     };
     let request = row.request.as_deref().map(state::digest).transpose()?;
-    Ok(Some(Original { id: row.id, epoch: Epoch(row.epoch as u64), request }))
+    Ok(Some(Original {
+        id: row.id,
+        epoch: Epoch(row.epoch as u64),
+        request,
+    }))
 }
 
 async fn save_entry(
@@ -154,7 +193,9 @@ async fn save_entry(
         hash: Set(accepted.map(|accepted| hash(&accepted.position))),
         bytes: Set(record.bytes.to_vec()),
     };
-    entries::Entity::insert(row).exec_without_returning(transaction).await?;
+    entries::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
     Ok(())
 }
 
@@ -175,7 +216,9 @@ async fn save(
                 message: Set(message.clone()),
                 sites: Set(serde_json::to_string(&head.sites).unwrap_or_default()),
             };
-            policies::Entity::insert(row).exec_without_returning(transaction).await?;
+            policies::Entity::insert(row)
+                .exec_without_returning(transaction)
+                .await?;
         }
         (Effect::Purge, Change::Purge { mode, .. }) => {
             let mode = match mode {
@@ -187,9 +230,18 @@ async fn save(
                 epoch: Set(epoch.0 as i64),
                 mode: Set(mode.to_owned()),
             };
-            purges::Entity::insert(row).exec_without_returning(transaction).await?;
+            purges::Entity::insert(row)
+                .exec_without_returning(transaction)
+                .await?;
         }
-        (Effect::Joined { process, edge, about }, _) => {
+        (
+            Effect::Joined {
+                process,
+                edge,
+                about,
+            },
+            _,
+        ) => {
             let row = roster::ActiveModel {
                 joined: Set(epoch.0 as i64),
                 process: Set(process.0),
@@ -198,7 +250,9 @@ async fn save(
                 left: Set(None),
                 why: Set(None),
             };
-            roster::Entity::insert(row).exec_without_returning(transaction).await?;
+            roster::Entity::insert(row)
+                .exec_without_returning(transaction)
+                .await?;
         }
         (Effect::Left { process, why }, _) => {
             let why = match why {
@@ -215,17 +269,24 @@ async fn save(
         }
         (Effect::Remember { name }, _) => {
             // The name may stand for an entry that has left the window.
-            repeats::Entity::delete_by_id(name.clone()).exec(transaction).await?;
+            repeats::Entity::delete_by_id(name.clone())
+                .exec(transaction)
+                .await?;
             let row = repeats::ActiveModel {
                 name: Set(name.clone()),
                 epoch: Set(epoch.0 as i64),
                 id: Set(entry.id),
                 request: Set(entry.request.map(|digest| digest.to_string())),
             };
-            repeats::Entity::insert(row).exec_without_returning(transaction).await?;
+            repeats::Entity::insert(row)
+                .exec_without_returning(transaction)
+                .await?;
         }
         (Effect::Policy(_) | Effect::Purge, _) => {
-            return Err(StoreError::damaged("an entry", "its effect is of another kind than its change"));
+            return Err(StoreError::damaged(
+                "an entry",
+                "its effect is of another kind than its change",
+            ));
         }
     }
     Ok(())
@@ -234,9 +295,18 @@ async fn save(
 async fn save_applied(transaction: &impl ConnectionTrait, state: &State) -> Result<(), StoreError> {
     applied::Entity::update_many()
         .col_expr(applied::Column::Epoch, Expr::value(state.applied.0 as i64))
-        .col_expr(applied::Column::Position, Expr::value(state.position.epoch.0 as i64))
-        .col_expr(applied::Column::Hash, Expr::value(state.position.hash.0.to_vec()))
-        .col_expr(applied::Column::LastSite, Expr::value(state.last_site.0 as i64))
+        .col_expr(
+            applied::Column::Position,
+            Expr::value(state.position.epoch.0 as i64),
+        )
+        .col_expr(
+            applied::Column::Hash,
+            Expr::value(state.position.hash.0.to_vec()),
+        )
+        .col_expr(
+            applied::Column::LastSite,
+            Expr::value(state.last_site.0 as i64),
+        )
         .filter(applied::Column::Id.eq(state::ONLY))
         .exec(transaction)
         .await?;
@@ -244,11 +314,22 @@ async fn save_applied(transaction: &impl ConnectionTrait, state: &State) -> Resu
 }
 
 /// Whether a name still counts is decided by its epoch; when its row goes is only a matter of room.
-async fn prune(transaction: &impl ConnectionTrait, before: Epoch, after: Epoch) -> Result<(), StoreError> {
+async fn prune(
+    transaction: &impl ConnectionTrait,
+    before: Epoch,
+    after: Epoch,
+) -> Result<(), StoreError> {
     let is_due = before.0 / PRUNE_EVERY_ENTRIES != after.0 / PRUNE_EVERY_ENTRIES;
-    let Some(oldest) = after.0.checked_sub(REPEAT_WINDOW_ENTRIES).filter(|_| is_due) else {
+    let Some(oldest) = after
+        .0
+        .checked_sub(REPEAT_WINDOW_ENTRIES)
+        .filter(|_| is_due)
+    else {
         return Ok(());
     };
-    repeats::Entity::delete_many().filter(repeats::Column::Epoch.lt(oldest as i64)).exec(transaction).await?;
+    repeats::Entity::delete_many()
+        .filter(repeats::Column::Epoch.lt(oldest as i64))
+        .exec(transaction)
+        .await?;
     Ok(())
 }

@@ -31,7 +31,11 @@ struct Step {
     indexes: fn() -> Vec<IndexCreateStatement>,
 }
 
-const STEPS: &[Step] = &[Step { name: "first", tables: first_tables, indexes: first_indexes }];
+const STEPS: &[Step] = &[Step {
+    name: "first",
+    tables: first_tables,
+    indexes: first_indexes,
+}];
 
 /// Brings a database to this version's schema.
 pub async fn migrate(database: &DatabaseConnection) -> Result<(), DbErr> {
@@ -42,7 +46,10 @@ pub async fn migrate(database: &DatabaseConnection) -> Result<(), DbErr> {
         .col(ColumnDef::new("name").string().not_null())
         .to_owned();
     database.execute(&table).await?;
-    let newest = entity::Entity::find().order_by_desc(entity::Column::Step).one(database).await?;
+    let newest = entity::Entity::find()
+        .order_by_desc(entity::Column::Step)
+        .one(database)
+        .await?;
     let done = newest.map_or(0, |row| row.step as usize);
     if done > STEPS.len() {
         return Err(DbErr::Custom(format!(
@@ -58,8 +65,13 @@ pub async fn migrate(database: &DatabaseConnection) -> Result<(), DbErr> {
         for index in (step.indexes)() {
             transaction.execute(&index).await?;
         }
-        let row = entity::ActiveModel { step: Set(number as i32 + 1), name: Set(step.name.to_owned()) };
-        entity::Entity::insert(row).exec_without_returning(&transaction).await?;
+        let row = entity::ActiveModel {
+            step: Set(number as i32 + 1),
+            name: Set(step.name.to_owned()),
+        };
+        entity::Entity::insert(row)
+            .exec_without_returning(&transaction)
+            .await?;
         transaction.commit().await?;
     }
     Ok(())
@@ -80,12 +92,26 @@ fn first_tables() -> Vec<TableCreateStatement> {
         let mut table = Table::create().table(name).take();
         for (number, mut column) in columns.into_iter().enumerate() {
             // The first column is the key.
-            table.col(if number == 0 { column.primary_key().take() } else { column });
+            table.col(if number == 0 {
+                column.primary_key().take()
+            } else {
+                column
+            });
         }
         table
     };
     vec![
-        table("applied", vec![number("id"), id("log"), number("epoch"), number("position"), blob("hash"), number("last_site")]),
+        table(
+            "applied",
+            vec![
+                number("id"),
+                id("log"),
+                number("epoch"),
+                number("position"),
+                blob("hash"),
+                number("last_site"),
+            ],
+        ),
         table(
             "entries",
             vec![
@@ -113,10 +139,25 @@ fn first_tables() -> Vec<TableCreateStatement> {
         ),
         table(
             "roster",
-            vec![number("joined"), id("process"), text("edge"), text("about"), maybe_number("left"), maybe_text("why")],
+            vec![
+                number("joined"),
+                id("process"),
+                text("edge"),
+                text("about"),
+                maybe_number("left"),
+                maybe_text("why"),
+            ],
         ),
         table("purges", vec![id("id"), number("epoch"), text("mode")]),
-        table("repeats", vec![long_name("name"), number("epoch"), id("id"), maybe_text("request")]),
+        table(
+            "repeats",
+            vec![
+                long_name("name"),
+                number("epoch"),
+                id("id"),
+                maybe_text("request"),
+            ],
+        ),
         table(
             "processes",
             vec![
@@ -140,7 +181,9 @@ fn first_indexes() -> Vec<IndexCreateStatement> {
     };
     vec![
         index("policies_by_digest", "policies", "digest"),
-        index("policies_by_epoch", "policies", "epoch").unique().take(),
+        index("policies_by_epoch", "policies", "epoch")
+            .unique()
+            .take(),
         index("roster_by_process", "roster", "process"),
         index("repeats_by_epoch", "repeats", "epoch"),
         index("purges_by_epoch", "purges", "epoch"),

@@ -28,7 +28,9 @@ pub enum StoreError {
     #[error("the store (database) failed: {0}")]
     Database(String),
     /// What stands in it can't be read back.
-    #[error("the store holds {what} that can't be read: {why}; restore the data folder from a backup")]
+    #[error(
+        "the store holds {what} that can't be read: {why}; restore the data folder from a backup"
+    )]
     Damaged {
         /// Which thing.
         what: &'static str,
@@ -56,7 +58,10 @@ impl From<DbErr> for StoreError {
 
 impl StoreError {
     fn damaged(what: &'static str, why: impl ToString) -> Self {
-        Self::Damaged { what, why: why.to_string() }
+        Self::Damaged {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use latencify_conf::{
     change::{Epoch, ProcessId, Revision},
     link::replica::Report,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, TransactionTrait, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, TransactionTrait,
+    sea_query::OnConflict,
+};
 
 /// What a process last said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,8 +24,12 @@ pub struct Said {
 
 impl Store {
     /// What these processes last said.
-    pub async fn said(&self, of: impl IntoIterator<Item = ProcessId>) -> Result<Vec<(ProcessId, Said)>, StoreError> {
-        let query = processes::Entity::find().filter(processes::Column::Process.is_in(of.into_iter().map(|id| id.0)));
+    pub async fn said(
+        &self,
+        of: impl IntoIterator<Item = ProcessId>,
+    ) -> Result<Vec<(ProcessId, Said)>, StoreError> {
+        let query = processes::Entity::find()
+            .filter(processes::Column::Process.is_in(of.into_iter().map(|id| id.0)));
         query.all(&self.read).await?.into_iter().map(read).collect()
     }
 
@@ -41,7 +48,10 @@ impl Store {
                     processes::Column::Reason,
                 ])
                 .to_owned();
-            processes::Entity::insert(row(*process, said)).on_conflict(replace).exec_without_returning(&transaction).await?;
+            processes::Entity::insert(row(*process, said))
+                .on_conflict(replace)
+                .exec_without_returning(&transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -49,7 +59,11 @@ impl Store {
 }
 
 fn row(process: ProcessId, said: &Said) -> processes::ActiveModel {
-    let Report { running, failed, reason } = &said.report;
+    let Report {
+        running,
+        failed,
+        reason,
+    } = &said.report;
     processes::ActiveModel {
         process: Set(process.0),
         acked: Set(said.acked.0 as i64),
@@ -64,7 +78,9 @@ fn row(process: ProcessId, said: &Said) -> processes::ActiveModel {
 
 fn read(row: processes::Model) -> Result<(ProcessId, Said), StoreError> {
     let pair = |revision: Option<i64>, digest: Option<String>| match (revision, digest) {
-        (Some(revision), Some(digest)) => Ok(Some((Revision(revision as u64), state::digest(&digest)?))),
+        (Some(revision), Some(digest)) => {
+            Ok(Some((Revision(revision as u64), state::digest(&digest)?)))
+        }
         _ => Ok::<_, StoreError>(None),
     };
     let report = Report {
@@ -72,5 +88,12 @@ fn read(row: processes::Model) -> Result<(ProcessId, Said), StoreError> {
         failed: pair(row.failed_revision, row.failed)?,
         reason: row.reason,
     };
-    Ok((ProcessId(row.process), Said { acked: Epoch(row.acked as u64), version: row.version, report }))
+    Ok((
+        ProcessId(row.process),
+        Said {
+            acked: Epoch(row.acked as u64),
+            version: row.version,
+            report,
+        },
+    ))
 }

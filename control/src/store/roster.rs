@@ -23,7 +23,9 @@ impl Store {
     /// The stays of processes that had joined and not left at an epoch, by edge.
     pub async fn roster_at(&self, epoch: Epoch) -> Result<Vec<roster::Model>, StoreError> {
         let epoch = epoch.0 as i64;
-        let not_left = Condition::any().add(roster::Column::Left.is_null()).add(roster::Column::Left.gt(epoch));
+        let not_left = Condition::any()
+            .add(roster::Column::Left.is_null())
+            .add(roster::Column::Left.gt(epoch));
         let query = roster::Entity::find()
             .filter(roster::Column::Joined.lte(epoch))
             .filter(not_left)
@@ -42,6 +44,10 @@ impl Store {
             "soft" => Mode::Soft,
             other => return Err(StoreError::damaged("a purge", format!("mode {other:?}"))),
         };
-        Ok(Some(Purge { id: row.id, epoch: Epoch(row.epoch as u64), mode }))
+        Ok(Some(Purge {
+            id: row.id,
+            epoch: Epoch(row.epoch as u64),
+            mode,
+        }))
     }
 }

@@ -21,7 +21,11 @@ pub async fn reader(file: &Path) -> Result<DatabaseConnection, DbErr> {
     connect(file, READERS_MAX, true).await
 }
 
-async fn connect(file: &Path, connections: u32, read_only: bool) -> Result<DatabaseConnection, DbErr> {
+async fn connect(
+    file: &Path,
+    connections: u32,
+    read_only: bool,
+) -> Result<DatabaseConnection, DbErr> {
     let path = file.to_path_buf();
     // The path goes in by `filename`, as it is (no escaping of `?` or `%`); the URL only names the backend.
     let mut options = ConnectOptions::new("sqlite:file");

@@ -10,7 +10,8 @@ use latencify_conf::{
     digest::Digest,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    TransactionTrait,
 };
 
 /// The key of the only row of `applied`.
@@ -20,7 +21,11 @@ impl Store {
     /// Binds the store to a log, which must be the one it was folded from, and reads the state.
     pub async fn bind(&self, log: LogId) -> Result<State, StoreError> {
         let transaction = self.write.begin().await?;
-        if applied::Entity::find_by_id(ONLY).one(&transaction).await?.is_none() {
+        if applied::Entity::find_by_id(ONLY)
+            .one(&transaction)
+            .await?
+            .is_none()
+        {
             let before = State::before(log);
             let row = applied::ActiveModel {
                 id: Set(ONLY),
@@ -30,12 +35,17 @@ impl Store {
                 hash: Set(before.position.hash.0.to_vec()),
                 last_site: Set(0),
             };
-            applied::Entity::insert(row).exec_without_returning(&transaction).await?;
+            applied::Entity::insert(row)
+                .exec_without_returning(&transaction)
+                .await?;
         }
         let state = load(&transaction).await?;
         transaction.commit().await?;
         if state.position.log != log {
-            return Err(StoreError::OtherLog { store: state.position.log, log });
+            return Err(StoreError::OtherLog {
+                store: state.position.log,
+                log,
+            });
         }
         Ok(state)
     }
@@ -47,8 +57,14 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
         .one(connection)
         .await?
         .ok_or_else(|| StoreError::damaged("the applied epoch", "its row is missing"))?;
-    let head = policies::Entity::find().order_by_desc(policies::Column::Revision).one(connection).await?;
-    let members = roster::Entity::find().filter(roster::Column::Left.is_null()).all(connection).await?;
+    let head = policies::Entity::find()
+        .order_by_desc(policies::Column::Revision)
+        .one(connection)
+        .await?;
+    let members = roster::Entity::find()
+        .filter(roster::Column::Left.is_null())
+        .all(connection)
+        .await?;
     Ok(State {
         applied: Epoch(applied.epoch as u64),
         position: Position {
@@ -64,15 +80,27 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
 
 /// A hash of the chain as it is stored.
 pub fn hash(bytes: &[u8]) -> Result<Digest, StoreError> {
-    bytes.try_into().map(Digest).map_err(|_| StoreError::damaged("a hash", "it is not 32 bytes"))
+    bytes
+        .try_into()
+        .map(Digest)
+        .map_err(|_| StoreError::damaged("a hash", "it is not 32 bytes"))
 }
 
 /// A digest as it is stored.
 pub fn digest(text: &str) -> Result<Digest, StoreError> {
-    text.parse().map_err(|error| StoreError::damaged("a digest", error))
+    text.parse()
+        .map_err(|error| StoreError::damaged("a digest", error))
 }
 
 fn member(row: roster::Model) -> Result<(ProcessId, Member), StoreError> {
-    let about = serde_json::from_str(&row.about).map_err(|error| StoreError::damaged("an edge", error))?;
-    Ok((ProcessId(row.process), Member { edge: row.edge, joined: Epoch(row.joined as u64), about }))
+    let about =
+        serde_json::from_str(&row.about).map_err(|error| StoreError::damaged("an edge", error))?;
+    Ok((
+        ProcessId(row.process),
+        Member {
+            edge: row.edge,
+            joined: Epoch(row.joined as u64),
+            about,
+        },
+    ))
 }

@@ -6,14 +6,25 @@ use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 impl Store {
     /// The hash of the token for a purpose.
     pub async fn token_hash(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(tokens::Entity::find_by_id(name.to_owned()).one(&self.read).await?.map(|row| row.hash))
+        Ok(tokens::Entity::find_by_id(name.to_owned())
+            .one(&self.read)
+            .await?
+            .map(|row| row.hash))
     }
 
     /// Sets the hash of the token for a purpose.
     pub async fn set_token_hash(&self, name: &str, hash: &[u8]) -> Result<(), StoreError> {
-        let row = tokens::ActiveModel { name: Set(name.to_owned()), hash: Set(hash.to_vec()) };
-        let replace = OnConflict::column(tokens::Column::Name).update_column(tokens::Column::Hash).to_owned();
-        tokens::Entity::insert(row).on_conflict(replace).exec_without_returning(&self.write).await?;
+        let row = tokens::ActiveModel {
+            name: Set(name.to_owned()),
+            hash: Set(hash.to_vec()),
+        };
+        let replace = OnConflict::column(tokens::Column::Name)
+            .update_column(tokens::Column::Hash)
+            .to_owned();
+        tokens::Entity::insert(row)
+            .on_conflict(replace)
+            .exec_without_returning(&self.write)
+            .await?;
         Ok(())
     }
 }

@@ -28,7 +28,11 @@ impl Control {
                 Edge {
                     edge: member.edge.clone(),
                     process: *process,
-                    state: if connected { EdgeState::Connected } else { EdgeState::Disconnected },
+                    state: if connected {
+                        EdgeState::Connected
+                    } else {
+                        EdgeState::Disconnected
+                    },
                     acked: said.acked,
                     joined: member.joined,
                     about: member.about.clone(),
@@ -51,7 +55,10 @@ impl Control {
         let edges = self.edges();
         let chosen = choose(&edges, name_or_process)?;
         for edge in &chosen {
-            let change = Change::EdgeLeft { process: edge.process, why: LeaveReason::Removed };
+            let change = Change::EdgeLeft {
+                process: edge.process,
+                why: LeaveReason::Removed,
+            };
             match self.write(by, None, change).await {
                 // Somebody else was quicker; it is out all the same.
                 Ok(_) | Err(Refused::NotFound(_)) => self.fleet.connections.close(edge.process),
@@ -66,16 +73,28 @@ fn choose(edges: &[Edge], name_or_process: &str) -> Result<Vec<Edge>, Refused> {
     if let Ok(process) = Uuid::parse_str(name_or_process) {
         let found = edges.iter().find(|edge| edge.process == ProcessId(process));
         return found.map(|edge| vec![edge.clone()]).ok_or_else(|| {
-            Refused::NotFound(format!("no process {process} is in the fleet: `latencify edge list` shows who is"))
+            Refused::NotFound(format!(
+                "no process {process} is in the fleet: `latencify edge list` shows who is"
+            ))
         });
     }
-    let named: Vec<_> = edges.iter().filter(|edge| edge.edge == name_or_process).collect();
+    let named: Vec<_> = edges
+        .iter()
+        .filter(|edge| edge.edge == name_or_process)
+        .collect();
     if named.is_empty() {
-        let nearest = super::resolve::nearest(name_or_process, edges.iter().map(|edge| edge.edge.as_str()));
+        let nearest =
+            super::resolve::nearest(name_or_process, edges.iter().map(|edge| edge.edge.as_str()));
         let hint = nearest.map_or(String::new(), |name| format!("; did you mean {name:?}?"));
-        return Err(Refused::NotFound(format!("no edge {name_or_process:?} is in the fleet{hint}")));
+        return Err(Refused::NotFound(format!(
+            "no edge {name_or_process:?} is in the fleet{hint}"
+        )));
     }
-    let gone: Vec<_> = named.into_iter().filter(|edge| edge.state == EdgeState::Disconnected).cloned().collect();
+    let gone: Vec<_> = named
+        .into_iter()
+        .filter(|edge| edge.state == EdgeState::Disconnected)
+        .cloned()
+        .collect();
     if gone.is_empty() {
         return Err(Refused::Conflict(format!(
             "the edge {name_or_process:?} is connected: stop it, and it leaves by itself, or remove it by its process id"

@@ -17,25 +17,53 @@ impl Control {
         let earlier = self.fleet.store.original(&event_name(&event.id)).await?;
         let applied = self.fleet.fold.state().applied;
         if let Some(original) = earlier.filter(|original| within_window(original, applied)) {
-            return Ok(Purged { id: original.id, epoch: original.epoch, repeat: true });
+            return Ok(Purged {
+                id: original.id,
+                epoch: original.epoch,
+                repeat: true,
+            });
         }
-        let mode = if event.content.soft { Mode::Soft } else { Mode::Hard };
+        let mode = if event.content.soft {
+            Mode::Soft
+        } else {
+            Mode::Hard
+        };
         let by = format!("event:{}", cut(&event.id.source));
         let targets = targets(event.content);
-        self.purge_named(&by, None, &targets, mode, Some(event.id)).await
+        self.purge_named(&by, None, &targets, mode, Some(event.id))
+            .await
     }
 }
 
 fn targets(content: Content) -> Vec<PurgeTarget> {
-    let Content { urls, prefixes, tags, site, .. } = content;
-    if let (true, Some(site)) = (urls.is_empty() && prefixes.is_empty() && tags.is_empty(), &site) {
+    let Content {
+        urls,
+        prefixes,
+        tags,
+        site,
+        ..
+    } = content;
+    if let (true, Some(site)) = (
+        urls.is_empty() && prefixes.is_empty() && tags.is_empty(),
+        &site,
+    ) {
         return vec![PurgeTarget::Site(site.clone())];
     }
-    let tags = tags.into_iter().map(|tag| PurgeTarget::Tag { tag, site: site.clone() });
-    urls.into_iter().map(PurgeTarget::Url).chain(prefixes.into_iter().map(PurgeTarget::Prefix)).chain(tags).collect()
+    let tags = tags.into_iter().map(|tag| PurgeTarget::Tag {
+        tag,
+        site: site.clone(),
+    });
+    urls.into_iter()
+        .map(PurgeTarget::Url)
+        .chain(prefixes.into_iter().map(PurgeTarget::Prefix))
+        .chain(tags)
+        .collect()
 }
 
 fn cut(text: &str) -> &str {
-    let end = (0..=BY_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let end = (0..=BY_BYTES_MAX.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
     text.get(..end).unwrap_or_default()
 }

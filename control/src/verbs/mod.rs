@@ -55,7 +55,9 @@ pub enum Refused {
     #[error(transparent)]
     Unresolved(#[from] resolve::Unresolved),
     /// Another policy is the head than the writer saw.
-    #[error("revision {head} is the head, not the one that this change was made from: look at it, then submit again")]
+    #[error(
+        "revision {head} is the head, not the one that this change was made from: look at it, then submit again"
+    )]
     HeadMoved {
         /// The head.
         head: Revision,
@@ -93,7 +95,12 @@ impl Control {
     /// it mean may have changed since, what was done has not.
     async fn earlier(&self, key: Option<&Key>) -> Result<Option<Answer>, Refused> {
         let Some(key) = key else { return Ok(None) };
-        let Some(original) = self.fleet.store.original(&format!("key:{}", key.name)).await? else {
+        let Some(original) = self
+            .fleet
+            .store
+            .original(&format!("key:{}", key.name))
+            .await?
+        else {
             return Ok(None);
         };
         if !crate::fold::within_window(&original, self.fleet.fold.state().applied) {
@@ -102,7 +109,11 @@ impl Control {
         if original.request != Some(key.request) {
             return Err(Refused::KeyReused);
         }
-        Ok(Some(Answer { id: original.id, epoch: original.epoch, repeat: true }))
+        Ok(Some(Answer {
+            id: original.id,
+            epoch: original.epoch,
+            repeat: true,
+        }))
     }
 
     /// Appends a change and says which entry answers it.
@@ -114,15 +125,23 @@ impl Control {
 
 fn answer(settled: &Settled) -> Result<Answer, Refused> {
     match settled.folded.outcome {
-        Outcome::Accepted => Ok(Answer { id: settled.entry.id, epoch: settled.epoch, repeat: false }),
-        Outcome::Repeat(original) => Ok(Answer { id: original.id, epoch: original.epoch, repeat: true }),
+        Outcome::Accepted => Ok(Answer {
+            id: settled.entry.id,
+            epoch: settled.epoch,
+            repeat: false,
+        }),
+        Outcome::Repeat(original) => Ok(Answer {
+            id: original.id,
+            epoch: original.epoch,
+            repeat: true,
+        }),
         Outcome::Conflict(Conflict::HeadMoved { head }) => Err(Refused::HeadMoved { head }),
         Outcome::Conflict(Conflict::KeyReused(_)) => Err(Refused::KeyReused),
-        Outcome::Conflict(Conflict::NotInRoster) => {
-            Err(Refused::NotFound("the process is not in the fleet (any more): `latencify edge list` shows who is".into()))
-        }
-        Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst) => {
-            Err(Refused::Conflict("this is so already; nothing changed".into()))
-        }
+        Outcome::Conflict(Conflict::NotInRoster) => Err(Refused::NotFound(
+            "the process is not in the fleet (any more): `latencify edge list` shows who is".into(),
+        )),
+        Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst) => Err(Refused::Conflict(
+            "this is so already; nothing changed".into(),
+        )),
     }
 }

@@ -62,17 +62,28 @@ impl Control {
             let policy = validate(&bundle, &SiteIds::standalone());
             (bundle, policy)
         });
-        let (bundle, policy) = checked.await.map_err(|error| Refused::Invalid(format!("validation failed: {error}")))?;
+        let (bundle, policy) = checked
+            .await
+            .map_err(|error| Refused::Invalid(format!("validation failed: {error}")))?;
         let policy = policy.map_err(Refused::PolicyInvalid)?;
         let digest = bundle.digest();
         if submission.dry_run {
-            return Ok(Submitted { revision: Revision(0), epoch: Epoch(0), digest });
+            return Ok(Submitted {
+                revision: Revision(0),
+                epoch: Epoch(0),
+                digest,
+            });
         }
-        let blob = serde_json::to_vec(&bundle).map_err(|error| Refused::Invalid(error.to_string()))?;
+        let blob =
+            serde_json::to_vec(&bundle).map_err(|error| Refused::Invalid(error.to_string()))?;
         self.fleet.store.put_blob(digest, blob).await?;
         let change = Change::Policy {
             digest,
-            sites: policy.sites.iter().map(|site| site.name.to_string()).collect(),
+            sites: policy
+                .sites
+                .iter()
+                .map(|site| site.name.to_string())
+                .collect(),
             base: submission.base,
             message: submission.message,
         };
@@ -81,10 +92,21 @@ impl Control {
     }
 
     /// Revisions before a number (none: from the newest), newest first.
-    pub async fn list_policies(&self, before: Option<Revision>, limit: u64) -> Result<Policies, Refused> {
+    pub async fn list_policies(
+        &self,
+        before: Option<Revision>,
+        limit: u64,
+    ) -> Result<Policies, Refused> {
         let head = self.head();
-        let rows = self.fleet.store.policies(before, limit.clamp(1, LIST_MAX)).await?;
-        let policies = rows.iter().map(|row| summary(row, head)).collect::<Result<_, _>>()?;
+        let rows = self
+            .fleet
+            .store
+            .policies(before, limit.clamp(1, LIST_MAX))
+            .await?;
+        let policies = rows
+            .iter()
+            .map(|row| summary(row, head))
+            .collect::<Result<_, _>>()?;
         Ok(Policies { policies })
     }
 
@@ -92,7 +114,10 @@ impl Control {
     pub async fn show_policy(&self, revision: Option<Revision>) -> Result<PolicyDetail, Refused> {
         let row = self.revision(revision).await?;
         let bundle = reading::stored_bundle(&self.fleet.store, row.head()?.digest).await?;
-        Ok(PolicyDetail { summary: summary(&row, self.head())?, files: bundle.files().to_vec() })
+        Ok(PolicyDetail {
+            summary: summary(&row, self.head())?,
+            files: bundle.files().to_vec(),
+        })
     }
 
     /// Who runs a revision; none: the head.
@@ -100,32 +125,61 @@ impl Control {
         let row = self.revision(revision).await?;
         let revision = Revision(row.revision as u64);
         let edges = self.edges();
-        let running = edges.iter().filter(|edge| edge.policy.revision == Some(revision)).count();
-        let failed = edges.iter().filter(|edge| edge.policy.failed == Some(revision)).count();
+        let running = edges
+            .iter()
+            .filter(|edge| edge.policy.revision == Some(revision))
+            .count();
+        let failed = edges
+            .iter()
+            .filter(|edge| edge.policy.failed == Some(revision))
+            .count();
         let pending = edges.len().saturating_sub(running + failed);
-        Ok(PolicyStatus { revision, digest: row.digest, edges, running, failed, pending })
+        Ok(PolicyStatus {
+            revision,
+            digest: row.digest,
+            edges,
+            running,
+            failed,
+            pending,
+        })
     }
 
     fn head(&self) -> Option<Revision> {
-        self.fleet.fold.state().head.as_ref().map(|head| head.revision)
+        self.fleet
+            .fold
+            .state()
+            .head
+            .as_ref()
+            .map(|head| head.revision)
     }
 
     async fn revision(&self, revision: Option<Revision>) -> Result<policies::Model, Refused> {
         let Some(revision) = revision.or_else(|| self.head()) else {
-            return Err(Refused::NotFound("there is no policy yet: submit one".into()));
+            return Err(Refused::NotFound(
+                "there is no policy yet: submit one".into(),
+            ));
         };
         let row = self.fleet.store.policy(revision).await?;
         row.ok_or_else(|| match self.head() {
-            Some(head) => Refused::NotFound(format!("there is no revision {revision}; the newest is {head}")),
-            None => Refused::NotFound(format!("there is no revision {revision}, and no policy yet: submit one")),
+            Some(head) => Refused::NotFound(format!(
+                "there is no revision {revision}; the newest is {head}"
+            )),
+            None => Refused::NotFound(format!(
+                "there is no revision {revision}, and no policy yet: submit one"
+            )),
         })
     }
 
     async fn submitted(&self, epoch: Epoch) -> Result<Submitted, Refused> {
         let row = self.fleet.store.policy_at(epoch).await?;
-        let row = row.ok_or_else(|| Refused::NotFound(format!("no policy stands at epoch {epoch}")))?;
+        let row =
+            row.ok_or_else(|| Refused::NotFound(format!("no policy stands at epoch {epoch}")))?;
         let head = row.head()?;
-        Ok(Submitted { revision: head.revision, epoch, digest: head.digest })
+        Ok(Submitted {
+            revision: head.revision,
+            epoch,
+            digest: head.digest,
+        })
     }
 }
 
@@ -145,21 +199,34 @@ fn summary(row: &policies::Model, head: Option<Revision>) -> Result<PolicySummar
 
 fn check_bounds(submission: &Submission) -> Result<(), Refused> {
     let invalid = |text: String| Err(Refused::Invalid(text));
-    let bytes: usize = submission.files.iter().map(|file| file.name.len() + file.text.len()).sum();
+    let bytes: usize = submission
+        .files
+        .iter()
+        .map(|file| file.name.len() + file.text.len())
+        .sum();
     if submission.files.is_empty() || submission.files.len() > FILES_MAX {
-        return invalid(format!("a policy is 1 to {FILES_MAX} files, not {}", submission.files.len()));
+        return invalid(format!(
+            "a policy is 1 to {FILES_MAX} files, not {}",
+            submission.files.len()
+        ));
     }
     if bytes > BUNDLE_BYTES_MAX {
-        return invalid(format!("the files hold {bytes} bytes, more than {BUNDLE_BYTES_MAX}: split the policy"));
+        return invalid(format!(
+            "the files hold {bytes} bytes, more than {BUNDLE_BYTES_MAX}: split the policy"
+        ));
     }
     if submission.message.len() > MESSAGE_BYTES_MAX {
-        return invalid(format!("the message is longer than {MESSAGE_BYTES_MAX} bytes"));
+        return invalid(format!(
+            "the message is longer than {MESSAGE_BYTES_MAX} bytes"
+        ));
     }
     let mut names = BTreeSet::new();
     for File { name, .. } in &submission.files {
         let parts_are_plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if name.len() > FILE_NAME_BYTES_MAX || !parts_are_plain || name.contains(['\\', '\0']) {
-            return invalid(format!("the file name {name:?} is not a plain relative path"));
+            return invalid(format!(
+                "the file name {name:?} is not a plain relative path"
+            ));
         }
         if !names.insert(name) {
             return invalid(format!("the file name {name:?} is there twice"));

@@ -4,7 +4,9 @@ use super::{Control, Refused, resolve};
 use crate::writer::Key;
 use latencify_conf::{
     api::{PurgeReceipt, PurgeTarget},
-    change::{Change, Epoch, EventId, KEY_BYTES_MAX, Mode, PURGE_TARGETS_MAX, ProcessId, SiteId, Target},
+    change::{
+        Change, Epoch, EventId, KEY_BYTES_MAX, Mode, PURGE_TARGETS_MAX, ProcessId, SiteId, Target,
+    },
     digest::Digest,
     path,
 };
@@ -36,10 +38,16 @@ impl Control {
     ) -> Result<Purged, Refused> {
         if targets.is_empty() || targets.len() > PURGE_TARGETS_MAX {
             let count = targets.len();
-            return Err(Refused::Invalid(format!("a purge names 1 to {PURGE_TARGETS_MAX} targets, not {count}")));
+            return Err(Refused::Invalid(format!(
+                "a purge names 1 to {PURGE_TARGETS_MAX} targets, not {count}"
+            )));
         }
         if let Some(earlier) = self.earlier(key.as_ref()).await? {
-            return Ok(Purged { id: earlier.id, epoch: earlier.epoch, repeat: true });
+            return Ok(Purged {
+                id: earlier.id,
+                epoch: earlier.epoch,
+                repeat: true,
+            });
         }
         self.purge_named(by, key, targets, mode, None).await
     }
@@ -55,7 +63,9 @@ impl Control {
     ) -> Result<Purged, Refused> {
         let state = self.fleet.fold.state();
         let member = state.roster.get(&process).ok_or_else(|| {
-            Refused::NotFound(format!("process {process} is not in the fleet: attach first"))
+            Refused::NotFound(format!(
+                "process {process} is not in the fleet: attach first"
+            ))
         })?;
         if site.0 == 0 || site > state.last_site {
             return Err(Refused::Invalid(format!("no site has the id {site}")));
@@ -64,9 +74,19 @@ impl Control {
             return Err(Refused::Invalid("the path or the key is too long".into()));
         }
         let by = format!("edge:{}", member.edge);
-        let target = Target::Url { site, path: path::normalise(path).into_owned() };
-        let request = Digest::of_parts([&site.0.to_be_bytes()[..], path.as_bytes(), &[u8::from(mode == Mode::Soft)]]);
-        let key = (!key.is_empty()).then(|| Key { name: format!("edge/{process}/{key}"), request });
+        let target = Target::Url {
+            site,
+            path: path::normalise(path).into_owned(),
+        };
+        let request = Digest::of_parts([
+            &site.0.to_be_bytes()[..],
+            path.as_bytes(),
+            &[u8::from(mode == Mode::Soft)],
+        ]);
+        let key = (!key.is_empty()).then(|| Key {
+            name: format!("edge/{process}/{key}"),
+            request,
+        });
         self.append_purge(&by, key, vec![target], mode, None).await
     }
 
@@ -86,7 +106,10 @@ impl Control {
         event: Option<EventId>,
     ) -> Result<Purged, Refused> {
         let state = self.fleet.fold.state();
-        let policies = self.policies.in_use(&self.fleet.store, &state, &self.fleet.said).await?;
+        let policies = self
+            .policies
+            .in_use(&self.fleet.store, &state, &self.fleet.said)
+            .await?;
         let targets = resolve::resolve(targets, &policies)?;
         self.append_purge(by, key, targets, mode, event).await
     }
@@ -99,7 +122,21 @@ impl Control {
         mode: Mode,
         event: Option<EventId>,
     ) -> Result<Purged, Refused> {
-        let answer = self.write(by, key, Change::Purge { mode, targets, event }).await?;
-        Ok(Purged { id: answer.id, epoch: answer.epoch, repeat: answer.repeat })
+        let answer = self
+            .write(
+                by,
+                key,
+                Change::Purge {
+                    mode,
+                    targets,
+                    event,
+                },
+            )
+            .await?;
+        Ok(Purged {
+            id: answer.id,
+            epoch: answer.epoch,
+            repeat: answer.repeat,
+        })
     }
 }

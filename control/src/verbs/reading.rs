@@ -33,11 +33,26 @@ pub struct Policies {
 
 impl Policies {
     /// The policies that a URL may mean: the head, what edges run, and what they may be changing to between the two.
-    pub async fn in_use(&self, store: &Store, state: &State, said: &SaidByEdges) -> Result<Vec<Arc<Policy>>, Refused> {
-        let Some(head) = &state.head else { return Ok(Vec::new()) };
-        let running: BTreeSet<Revision> =
-            state.roster.keys().filter_map(|process| said.get(*process).report.running).map(|(revision, _)| revision).collect();
-        let oldest = running.first().copied().unwrap_or(head.revision).min(head.revision);
+    pub async fn in_use(
+        &self,
+        store: &Store,
+        state: &State,
+        said: &SaidByEdges,
+    ) -> Result<Vec<Arc<Policy>>, Refused> {
+        let Some(head) = &state.head else {
+            return Ok(Vec::new());
+        };
+        let running: BTreeSet<Revision> = state
+            .roster
+            .keys()
+            .filter_map(|process| said.get(*process).report.running)
+            .map(|(revision, _)| revision)
+            .collect();
+        let oldest = running
+            .first()
+            .copied()
+            .unwrap_or(head.revision)
+            .min(head.revision);
         let changing = oldest.0.max(head.revision.0.saturating_sub(CHANGING_MAX))..=head.revision.0;
         let revisions: BTreeSet<Revision> = changing.map(Revision).chain(running).collect();
         let mut policies = Vec::with_capacity(revisions.len());
@@ -52,14 +67,25 @@ impl Policies {
         if let Some(policy) = self.kept(revision) {
             return Ok(Some(policy));
         }
-        let Some(row) = store.policy(revision).await? else { return Ok(None) };
+        let Some(row) = store.policy(revision).await? else {
+            return Ok(None);
+        };
         let head = row.head()?;
         let bundle = stored_bundle(store, head.digest).await?;
-        let read = tokio::task::spawn_blocking(move || validate(&bundle, &SiteIds::from_map(head.sites))).await;
+        let read =
+            tokio::task::spawn_blocking(move || validate(&bundle, &SiteIds::from_map(head.sites)))
+                .await;
         let unreadable = |why: String| Refused::PolicyUnreadable { revision, why };
         let policy = read
             .map_err(|error| unreadable(error.to_string()))?
-            .map_err(|errors| unreadable(errors.first().map(|error| error.message.clone()).unwrap_or_default()))?;
+            .map_err(|errors| {
+                unreadable(
+                    errors
+                        .first()
+                        .map(|error| error.message.clone())
+                        .unwrap_or_default(),
+                )
+            })?;
         let policy = Arc::new(policy);
         self.keep(revision, policy.clone());
         Ok(Some(policy))
@@ -87,8 +113,13 @@ impl Policies {
 /// The files of a policy, from the store.
 pub async fn stored_bundle(store: &Store, digest: Digest) -> Result<Bundle, Refused> {
     let blob = store.blob(digest).await?.ok_or_else(|| {
-        Refused::NotFound(format!("the files of policy {digest} are not in this replica's store"))
+        Refused::NotFound(format!(
+            "the files of policy {digest} are not in this replica's store"
+        ))
     })?;
-    let damaged = |why: String| StoreError::Damaged { what: "a policy", why };
+    let damaged = |why: String| StoreError::Damaged {
+        what: "a policy",
+        why,
+    };
     serde_json::from_slice(&blob).map_err(|error| damaged(error.to_string()).into())
 }

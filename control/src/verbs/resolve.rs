@@ -59,7 +59,9 @@ pub enum Why {
     #[error("all must be true: leave the target out to purge less")]
     NotAll,
     /// More than one entry holds.
-    #[error("the names before and up to it stand for more than {PURGE_TARGETS_MAX} targets: name a site, or purge all")]
+    #[error(
+        "the names before and up to it stand for more than {PURGE_TARGETS_MAX} targets: name a site, or purge all"
+    )]
     TooMany,
 }
 
@@ -79,7 +81,10 @@ impl Why {
 }
 
 /// The targets by site id, sorted, each once.
-pub fn resolve(targets: &[PurgeTarget], policies: &[Arc<Policy>]) -> Result<Vec<Target>, Unresolved> {
+pub fn resolve(
+    targets: &[PurgeTarget],
+    policies: &[Arc<Policy>],
+) -> Result<Vec<Target>, Unresolved> {
     let names = Names { policies };
     let mut resolved = BTreeSet::new();
     for (index, target) in targets.iter().enumerate() {
@@ -114,47 +119,92 @@ impl Names<'_> {
     fn resolve(&self, target: &PurgeTarget) -> Result<Vec<Target>, Why> {
         match target {
             PurgeTarget::Url(url) => self.located(url, |site, path| Target::Url { site, path }),
-            PurgeTarget::Prefix(url) => self.located(url, |site, path| Target::Prefix { site, path }),
-            PurgeTarget::Tag { tag, .. } if tag.is_empty() || tag.len() > NAMED_BYTES_MAX => Err(Why::Length),
+            PurgeTarget::Prefix(url) => {
+                self.located(url, |site, path| Target::Prefix { site, path })
+            }
+            PurgeTarget::Tag { tag, .. } if tag.is_empty() || tag.len() > NAMED_BYTES_MAX => {
+                Err(Why::Length)
+            }
             PurgeTarget::Tag { tag, site: None } => {
                 let sites: BTreeSet<_> = self.sites().map(|site| site.id).collect();
-                let tags = sites.into_iter().map(|site| Target::Tag { site, tag: tag.clone() });
-                Some(tags.collect()).filter(|tags: &Vec<_>| !tags.is_empty()).ok_or(Why::NoPolicy)
+                let tags = sites.into_iter().map(|site| Target::Tag {
+                    site,
+                    tag: tag.clone(),
+                });
+                Some(tags.collect())
+                    .filter(|tags: &Vec<_>| !tags.is_empty())
+                    .ok_or(Why::NoPolicy)
             }
-            PurgeTarget::Tag { tag, site: Some(name) } => {
-                Ok(self.named(name)?.into_iter().map(|site| Target::Tag { site, tag: tag.clone() }).collect())
-            }
-            PurgeTarget::Site(name) => Ok(self.named(name)?.into_iter().map(|site| Target::Site { site }).collect()),
+            PurgeTarget::Tag {
+                tag,
+                site: Some(name),
+            } => Ok(self
+                .named(name)?
+                .into_iter()
+                .map(|site| Target::Tag {
+                    site,
+                    tag: tag.clone(),
+                })
+                .collect()),
+            PurgeTarget::Site(name) => Ok(self
+                .named(name)?
+                .into_iter()
+                .map(|site| Target::Site { site })
+                .collect()),
             PurgeTarget::All(true) => Ok(vec![Target::All]),
             PurgeTarget::All(false) => Err(Why::NotAll),
         }
     }
 
     fn sites(&self) -> impl Iterator<Item = &Site> {
-        self.policies.iter().flat_map(|policy| policy.sites.iter().map(AsRef::as_ref))
+        self.policies
+            .iter()
+            .flat_map(|policy| policy.sites.iter().map(AsRef::as_ref))
     }
 
     fn named(&self, name: &str) -> Result<BTreeSet<SiteId>, Why> {
-        let ids: BTreeSet<_> = self.sites().filter(|site| *site.name == *name).map(|site| site.id).collect();
+        let ids: BTreeSet<_> = self
+            .sites()
+            .filter(|site| *site.name == *name)
+            .map(|site| site.id)
+            .collect();
         if !ids.is_empty() {
             return Ok(ids);
         }
         let nearest = nearest(name, self.sites().map(|site| &*site.name));
-        Err(if self.policies.is_empty() { Why::NoPolicy } else { Why::UnknownSite { site: name.to_owned(), nearest } })
+        Err(if self.policies.is_empty() {
+            Why::NoPolicy
+        } else {
+            Why::UnknownSite {
+                site: name.to_owned(),
+                nearest,
+            }
+        })
     }
 
-    fn located(&self, url: &str, target: impl Fn(SiteId, String) -> Target) -> Result<Vec<Target>, Why> {
+    fn located(
+        &self,
+        url: &str,
+        target: impl Fn(SiteId, String) -> Target,
+    ) -> Result<Vec<Target>, Why> {
         if url.len() > NAMED_BYTES_MAX {
             return Err(Why::Length);
         }
         let (host, paths) = read_url(url).ok_or_else(|| Why::NotAUrl(url.to_owned()))?;
         let sites = self.answering(&host)?;
-        Ok(sites.iter().flat_map(|site| paths.iter().map(|path| target(*site, path.clone()))).collect())
+        Ok(sites
+            .iter()
+            .flat_map(|site| paths.iter().map(|path| target(*site, path.clone())))
+            .collect())
     }
 
     fn answering(&self, host: &str) -> Result<BTreeSet<SiteId>, Why> {
-        let ids: BTreeSet<_> =
-            self.policies.iter().filter_map(|policy| policy.site_for_host(host)).map(|site| site.id).collect();
+        let ids: BTreeSet<_> = self
+            .policies
+            .iter()
+            .filter_map(|policy| policy.site_for_host(host))
+            .map(|site| site.id)
+            .collect();
         if !ids.is_empty() {
             return Ok(ids);
         }
@@ -170,16 +220,29 @@ impl Names<'_> {
                 HostPattern::Any => None,
             })
             .collect();
-        Err(Why::UnknownHost { host: host.to_owned(), nearest: nearest(host, known.keys().map(String::as_str)) })
+        Err(Why::UnknownHost {
+            host: host.to_owned(),
+            nearest: nearest(host, known.keys().map(String::as_str)),
+        })
     }
 }
 
 /// The host as policies write it, and the normal forms of the path as written and as browsers would send it.
 fn read_url(text: &str) -> Option<(String, BTreeSet<String>)> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let host = url.host_str()?.trim_end_matches('.').trim_start_matches('[').trim_end_matches(']').to_owned();
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let host = url
+        .host_str()?
+        .trim_end_matches('.')
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
     let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let written = after_scheme.find(['/', '?', '#']).and_then(|at| after_scheme.get(at..)).unwrap_or("/");
+    let written = after_scheme
+        .find(['/', '?', '#'])
+        .and_then(|at| after_scheme.get(at..))
+        .unwrap_or("/");
     let written = written.split(['?', '#']).next().unwrap_or("/");
     let forms = [written, url.path()].map(|path| path::normalise(path).into_owned());
     Some((host, forms.into_iter().collect()))

@@ -16,7 +16,14 @@ const START_MAX: Duration = Duration::from_secs(90);
 /// A broker; one that was started here ends when this is dropped.
 pub struct Broker {
     address: String,
-    own: Option<(Child, TempDir)>,
+    own: Option<Own>,
+}
+
+struct Own {
+    folder: TempDir,
+    port: u16,
+    controller: u16,
+    child: Child,
 }
 
 impl Broker {
@@ -25,60 +32,104 @@ impl Broker {
         if let Ok(address) = std::env::var("LATENCIFY_TEST_KAFKA") {
             return Some(Self { address, own: None });
         }
-        let Some(broker) = Self::start() else {
+        if !jars().is_some_and(|jars| jars.is_dir()) || !script().is_file() {
             println!("SKIPPED {test}: no broker (LATENCIFY_TEST_KAFKA) and no jars");
             return None;
+        }
+        let (folder, port, controller) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+        let child = start(folder.path(), port, controller);
+        let broker = Self {
+            address: format!("127.0.0.1:{port}"),
+            own: Some(Own {
+                folder,
+                port,
+                controller,
+                child,
+            }),
         };
-        let client: BaseConsumer = broker.cluster("ready").client().create().unwrap();
+        broker.wait();
+        Some(broker)
+    }
+
+    /// Ends the broker without warning, lets something happen, and starts it again on the same records. One that was not
+    /// started here is left alone.
+    #[allow(dead_code, reason = "not every suite does")]
+    pub async fn crash(&mut self, meanwhile: impl AsyncFnOnce()) {
+        let Some(own) = &mut self.own else {
+            return meanwhile().await;
+        };
+        own.child.kill().unwrap();
+        own.child.wait().unwrap();
+        meanwhile().await;
+        own.child = start(own.folder.path(), own.port, own.controller);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let client: BaseConsumer = self.cluster("ready").client().create().unwrap();
         let deadline = Instant::now() + START_MAX;
         while client.fetch_metadata(None, Duration::from_secs(1)).is_err() {
-            assert!(Instant::now() < deadline, "Kafka did not start within {START_MAX:?}");
+            assert!(
+                Instant::now() < deadline,
+                "Kafka did not start within {START_MAX:?}"
+            );
         }
-        Some(broker)
     }
 
     /// The cluster, under a prefix that no other run uses.
     pub fn cluster(&self, name: &str) -> Cluster {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-        Cluster { brokers: self.address.clone(), prefix: format!("test-{name}-{}-{now}", std::process::id()) }
-    }
-
-    fn start() -> Option<Self> {
-        let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka/run");
-        let has_jars = jars().is_some_and(|jars| jars.is_dir());
-        if !run.is_file() || !has_jars {
-            return None;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        Cluster {
+            brokers: self.address.clone(),
+            prefix: format!("test-{name}-{}-{now}", std::process::id()),
         }
-        let folder = tempfile::tempdir().unwrap();
-        let (port, controller) = (free_port(), free_port());
-        let child = Command::new(run)
-            .arg("--dir")
-            .arg(folder.path())
-            .args(["--port", &port.to_string(), "--controller-port", &controller.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Some(Self { address: format!("127.0.0.1:{port}"), own: Some((child, folder)) })
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.own {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(own) = &mut self.own {
+            let _ = own.child.kill();
+            let _ = own.child.wait();
         }
     }
 }
 
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka/run")
+}
+
+fn start(folder: &Path, port: u16, controller: u16) -> Child {
+    Command::new(script())
+        .arg("--dir")
+        .arg(folder)
+        .args([
+            "--port",
+            &port.to_string(),
+            "--controller-port",
+            &controller.to_string(),
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 fn jars() -> Option<PathBuf> {
     let cache = std::env::var_os("LATENCIFY_CACHE").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/latencify")))?;
+    let cache = cache
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/latencify")))?;
     Some(cache.join("kafka/lib"))
 }
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -18,16 +18,28 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn ChangeLog>) {
     let (identity, entries) = (log.identity(), all(&*log).await);
     drop(log);
     let again = open().await;
-    assert_eq!(again.identity(), identity, "the identity outlives the program");
+    assert_eq!(
+        again.identity(),
+        identity,
+        "the identity outlives the program"
+    );
     assert_eq!(all(&*again).await, entries, "and so does every entry");
     let next = again.append(Bytes::from_static(b"after")).await.unwrap();
-    assert!(next > entries.last().unwrap().epoch, "epochs are not given twice");
+    assert!(
+        next > entries.last().unwrap().epoch,
+        "epochs are not given twice"
+    );
 }
 
 async fn the_first_entry_is_the_identity(log: &dyn ChangeLog) {
     let first = read(log, Epoch(0), 1).await.remove(0);
     let entry = Entry::decode(&first.bytes).unwrap();
-    assert_eq!(entry.change, Change::LogCreated { log: log.identity() });
+    assert_eq!(
+        entry.change,
+        Change::LogCreated {
+            log: log.identity()
+        }
+    );
     assert_eq!(first.epoch, Epoch(1));
 }
 
@@ -38,9 +50,15 @@ async fn epochs_grow_and_what_was_answered_is_read(log: &dyn ChangeLog) {
         let epoch = log.append(bytes.clone()).await.unwrap();
         written.push(Record { epoch, bytes });
     }
-    assert!(written.is_sorted_by(|a, b| a.epoch < b.epoch), "{written:?}");
+    assert!(
+        written.is_sorted_by(|a, b| a.epoch < b.epoch),
+        "{written:?}"
+    );
     let head = log.head().await.unwrap();
-    assert!(head >= written[2].epoch, "the head is not behind what was answered");
+    assert!(
+        head >= written[2].epoch,
+        "the head is not behind what was answered"
+    );
     let read = all(log).await;
     assert_eq!(read[read.len() - 3..], written);
 }
@@ -50,7 +68,10 @@ async fn a_reader_waits_for_what_comes(log: &dyn ChangeLog) {
     let nothing = reader.next(Duration::from_millis(50)).await.unwrap();
     assert_eq!(nothing, [], "an empty wait is no error");
     let (records, epoch) = tokio::join!(reader.next(WAIT), log.append(Bytes::from_static(b"live")));
-    let expected = Record { epoch: epoch.unwrap(), bytes: Bytes::from_static(b"live") };
+    let expected = Record {
+        epoch: epoch.unwrap(),
+        bytes: Bytes::from_static(b"live"),
+    };
     assert_eq!(records.unwrap(), [expected]);
 }
 
@@ -60,7 +81,10 @@ async fn writers_side_by_side_share_one_order(log: &Arc<dyn ChangeLog>) {
         let log = log.clone();
         tokio::spawn(async move {
             let bytes = Bytes::from(number.to_be_bytes().to_vec());
-            Record { epoch: log.append(bytes.clone()).await.unwrap(), bytes }
+            Record {
+                epoch: log.append(bytes.clone()).await.unwrap(),
+                bytes,
+            }
         })
     });
     let mut answered = Vec::new();
@@ -70,7 +94,10 @@ async fn writers_side_by_side_share_one_order(log: &Arc<dyn ChangeLog>) {
     answered.sort_by_key(|record| record.epoch);
     let (one, two) = tokio::join!(read(&**log, before, 200), read(&**log, before, 200));
     assert_eq!(one, two, "every reader sees the same order");
-    assert_eq!(one, answered, "every entry stands where its writer was told");
+    assert_eq!(
+        one, answered,
+        "every entry stands where its writer was told"
+    );
 }
 
 async fn a_reader_starts_where_it_is_told(log: &dyn ChangeLog) {
@@ -85,7 +112,10 @@ async fn all(log: &dyn ChangeLog) -> Vec<Record> {
     let head = log.head().await.unwrap();
     let mut records = Vec::new();
     let mut reader = log.reader(Epoch(0)).await.unwrap();
-    while records.last().is_none_or(|record: &Record| record.epoch < head) {
+    while records
+        .last()
+        .is_none_or(|record: &Record| record.epoch < head)
+    {
         records.extend(some(&mut *reader).await);
     }
     records

@@ -8,48 +8,93 @@ use latencify_conf::{
 fn policy(sites: &[(&str, u64, &str)]) -> Arc<Policy> {
     let lines: String = sites
         .iter()
-        .map(|(name, _, hosts)| format!("  {name}: {{ hosts: [{hosts}], routes: [{{ origins: [app], cache: true }}] }}\n"))
+        .map(|(name, _, hosts)| {
+            format!(
+                "  {name}: {{ hosts: [{hosts}], routes: [{{ origins: [app], cache: true }}] }}\n"
+            )
+        })
         .collect();
-    let text = format!("version: 1\norigins:\n  app: {{ url: \"http://127.0.0.1:9\" }}\nsites:\n{lines}");
-    let ids = sites.iter().map(|(name, id, _)| ((*name).to_owned(), SiteId(*id))).collect();
+    let text =
+        format!("version: 1\norigins:\n  app: {{ url: \"http://127.0.0.1:9\" }}\nsites:\n{lines}");
+    let ids = sites
+        .iter()
+        .map(|(name, id, _)| ((*name).to_owned(), SiteId(*id)))
+        .collect();
     Arc::new(validate(&Bundle::single("p.yaml", text), &SiteIds::from_map(ids)).unwrap())
 }
 
 fn head() -> Arc<Policy> {
-    policy(&[("shop", 1, "shop.example, \"*.shop.example\""), ("news", 2, "news.example")])
+    policy(&[
+        ("shop", 1, "shop.example, \"*.shop.example\""),
+        ("news", 2, "news.example"),
+    ])
 }
 
 fn url(site: u64, path: &str) -> Target {
-    Target::Url { site: SiteId(site), path: path.into() }
+    Target::Url {
+        site: SiteId(site),
+        path: path.into(),
+    }
 }
 
 fn prefix(site: u64, path: &str) -> Target {
-    Target::Prefix { site: SiteId(site), path: path.into() }
+    Target::Prefix {
+        site: SiteId(site),
+        path: path.into(),
+    }
 }
 
 fn tag(site: u64, tag: &str) -> Target {
-    Target::Tag { site: SiteId(site), tag: tag.into() }
+    Target::Tag {
+        site: SiteId(site),
+        tag: tag.into(),
+    }
 }
 
 fn check(policies: &[Arc<Policy>], target: PurgeTarget, expected: &[Target]) {
-    assert_eq!(resolve(std::slice::from_ref(&target), policies).as_deref(), Ok(expected), "{target:?}");
+    assert_eq!(
+        resolve(std::slice::from_ref(&target), policies).as_deref(),
+        Ok(expected),
+        "{target:?}"
+    );
 }
 
 #[test]
 fn names_become_sites_and_normal_paths() {
     use PurgeTarget::{All, Prefix, Site, Tag, Url};
-    let named = |tag: &str, site: Option<&str>| Tag { tag: tag.into(), site: site.map(str::to_owned) };
+    let named = |tag: &str, site: Option<&str>| Tag {
+        tag: tag.into(),
+        site: site.map(str::to_owned),
+    };
     let cases = [
-        (Url("https://shop.example/a?x=1#f".into()), vec![url(1, "/a")]),
+        (
+            Url("https://shop.example/a?x=1#f".into()),
+            vec![url(1, "/a")],
+        ),
         (Url("http://SHOP.example:8080/a".into()), vec![url(1, "/a")]),
         (Url("https://shop.example.".into()), vec![url(1, "/")]),
-        (Url("https://deep.cdn.shop.example/a/../b/%7Ec".into()), vec![url(1, "/b/~c")]),
+        (
+            Url("https://deep.cdn.shop.example/a/../b/%7Ec".into()),
+            vec![url(1, "/b/~c")],
+        ),
         (Url("https://shop.example?q".into()), vec![url(1, "/")]),
-        (Url("https://user@news.example/%e4".into()), vec![url(2, "/%E4")]),
+        (
+            Url("https://user@news.example/%e4".into()),
+            vec![url(2, "/%E4")],
+        ),
         // As written, and as a browser would send it.
-        (Url("https://shop.example/{x}".into()), vec![url(1, "/%7Bx%7D"), url(1, "/{x}")]),
-        (Url("https://shop.example/a b".into()), vec![url(1, "/a b"), url(1, "/a%20b")]),
-        (Prefix("https://shop.example/img/".into()), vec![prefix(1, "/img/")]),
+        (
+            Url("https://shop.example/{x}".into()),
+            vec![url(1, "/%7Bx%7D"), url(1, "/{x}")],
+        ),
+        (
+            Url("https://shop.example/a b".into()),
+            vec![url(1, "/a b"), url(1, "/a%20b")],
+        ),
+        (
+            Prefix("https://shop.example/img/".into()),
+            vec![prefix(1, "/img/")],
+        ),
         (named("t", None), vec![tag(1, "t"), tag(2, "t")]),
         (named("t", Some("news")), vec![tag(2, "t")]),
         (Site("shop".into()), vec![Target::Site { site: SiteId(1) }]),
@@ -64,9 +109,24 @@ fn names_become_sites_and_normal_paths() {
 fn a_host_means_its_site_in_every_policy_that_an_edge_may_run() {
     let older = policy(&[("all", 7, "\"*\""), ("shop", 3, "old.example")]);
     let both = [head(), older];
-    check(&both, PurgeTarget::Url("https://shop.example/a".into()), &[url(1, "/a"), url(7, "/a")]);
-    check(&both, PurgeTarget::Url("https://old.example/a".into()), &[url(3, "/a")]);
-    check(&both, PurgeTarget::Site("shop".into()), &[Target::Site { site: SiteId(1) }, Target::Site { site: SiteId(3) }]);
+    check(
+        &both,
+        PurgeTarget::Url("https://shop.example/a".into()),
+        &[url(1, "/a"), url(7, "/a")],
+    );
+    check(
+        &both,
+        PurgeTarget::Url("https://old.example/a".into()),
+        &[url(3, "/a")],
+    );
+    check(
+        &both,
+        PurgeTarget::Site("shop".into()),
+        &[
+            Target::Site { site: SiteId(1) },
+            Target::Site { site: SiteId(3) },
+        ],
+    );
 }
 
 #[test]
@@ -78,23 +138,71 @@ fn what_no_policy_knows_is_refused_with_the_nearest_name() {
     };
     let cases = [
         (Url("/a".into()), Why::NotAUrl("/a".into())),
-        (Url("ftp://shop.example/a".into()), Why::NotAUrl("ftp://shop.example/a".into())),
-        (Url("https://shop.exampel/a".into()), unknown_host("shop.exampel", Some("shop.example"))),
+        (
+            Url("ftp://shop.example/a".into()),
+            Why::NotAUrl("ftp://shop.example/a".into()),
+        ),
+        (
+            Url("https://shop.exampel/a".into()),
+            unknown_host("shop.exampel", Some("shop.example")),
+        ),
         (Url("https://zzz/".into()), unknown_host("zzz", None)),
-        (Url(format!("https://shop.example/{}", "x".repeat(NAMED_BYTES_MAX))), Why::Length),
-        (Site("shpo".into()), Why::UnknownSite { site: "shpo".into(), nearest: Some("shop".into()) }),
-        (Tag { tag: String::new(), site: None }, Why::Length),
+        (
+            Url(format!(
+                "https://shop.example/{}",
+                "x".repeat(NAMED_BYTES_MAX)
+            )),
+            Why::Length,
+        ),
+        (
+            Site("shpo".into()),
+            Why::UnknownSite {
+                site: "shpo".into(),
+                nearest: Some("shop".into()),
+            },
+        ),
+        (
+            Tag {
+                tag: String::new(),
+                site: None,
+            },
+            Why::Length,
+        ),
         (All(false), Why::NotAll),
     ];
     for (target, why) in cases {
         let targets = [All(true), target];
-        assert_eq!(resolve(&targets, &[head()]), Err(Unresolved { index: 1, why }), "{:?}", targets[1]);
+        assert_eq!(
+            resolve(&targets, &[head()]),
+            Err(Unresolved { index: 1, why }),
+            "{:?}",
+            targets[1]
+        );
     }
-    let nothing = Unresolved { index: 0, why: Why::NoPolicy };
-    for target in [Url("https://shop.example/".into()), Site("shop".into()), Tag { tag: "t".into(), site: None }] {
+    let nothing = Unresolved {
+        index: 0,
+        why: Why::NoPolicy,
+    };
+    for target in [
+        Url("https://shop.example/".into()),
+        Site("shop".into()),
+        Tag {
+            tag: "t".into(),
+            site: None,
+        },
+    ] {
         assert_eq!(resolve(&[target], &[]), Err(nothing.clone()));
     }
     check(&[], All(true), &[Target::All]);
-    let many: Vec<_> = (0..600).map(|n| Tag { tag: n.to_string(), site: None }).collect();
-    assert_eq!(resolve(&many, &[head()]).unwrap_err().why, Why::TooMany, "two sites each");
+    let many: Vec<_> = (0..600)
+        .map(|n| Tag {
+            tag: n.to_string(),
+            site: None,
+        })
+        .collect();
+    assert_eq!(
+        resolve(&many, &[head()]).unwrap_err().why,
+        Why::TooMany,
+        "two sites each"
+    );
 }
