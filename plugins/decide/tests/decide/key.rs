@@ -116,6 +116,8 @@ fn headers_cookies_and_country_count_when_named() {
         get().header("x-two", "a"),
         get().header("x-one", "a").header("x-one", "b"),
         get().header("x-one", "a, b"),
+        get().header("x-one", "a").header("x-one", "bc"),
+        get().header("x-one", "ab").header("x-one", "c"),
         get().header("cookie", "c="),
         get().header("cookie", "c=1"),
         get().header("cookie", "c=1; c=2"),

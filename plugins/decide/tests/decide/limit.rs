@@ -100,6 +100,8 @@ proptest! {
             let (state, next) = gcra(empty_at, now, rate);
             empty_at = next;
             passed += u64::from(state.allowed);
+            // passed ≤ burst + requests × now, without rounding, also for who asks at the very first moment.
+            prop_assert!(passed * SECOND <= u64::from(burst) * SECOND + u64::from(requests) * now);
             now += state.retry_after.as_nanos().max(1) as u64;
         }
         let expected = u64::from(burst) + 2 * u64::from(requests);
