@@ -1,6 +1,11 @@
 //! `latencify log …`
 
-use crate::{args::LogVerb, failure::Failure, output::Output, server::Server};
+use crate::{
+    args::LogVerb,
+    failure::Failure,
+    output::{Output, to_the_second},
+    server::Server,
+};
 use latencify_conf::api::{LogEntries, LogEntry, LogOutcome};
 use serde_json::Value;
 
@@ -22,7 +27,7 @@ fn table(entries: &LogEntries, output: &Output) -> String {
         table.row([
             entry.epoch.to_string(),
             outcome(entry).to_owned(),
-            text(entry, "at"),
+            to_the_second(&text(entry, "at")),
             text(entry, "by"),
             summary(entry),
         ]);

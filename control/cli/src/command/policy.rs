@@ -4,7 +4,7 @@ use super::{count, edge, explain, policy_local};
 use crate::{
     args::{Apply, PolicyVerb, ServerArgs},
     failure::Failure,
-    output::{Output, Progress, printable},
+    output::{Output, Progress, printable, to_the_second},
     policy_files,
     server::Server,
 };
@@ -149,7 +149,7 @@ fn list(all: &Policies, output: &Output) -> String {
         let revision = format!("{}{head}", policy.revision);
         table.row([
             revision,
-            policy.at.clone(),
+            to_the_second(&policy.at),
             policy.by.clone(),
             policy.sites.join(", "),
             policy.message.clone(),

@@ -100,6 +100,17 @@ fn write(to: &mut dyn std::io::Write, text: &str) {
     let _ = write!(to, "{text}{end}").and_then(|()| to.flush());
 }
 
+/// An RFC 3339 time to the second: people compare lines, not nanoseconds.
+pub fn to_the_second(at: &str) -> String {
+    let Some((seconds, rest)) = at.split_once('.') else {
+        return at.to_owned();
+    };
+    format!(
+        "{seconds}{}",
+        rest.trim_start_matches(|c: char| c.is_ascii_digit())
+    )
+}
+
 /// Text from elsewhere, without the control characters that would steer a terminal.
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -111,4 +122,22 @@ pub fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_to_the_second() {
+        let cases = [
+            ("2026-11-23T03:38:16.908311429Z", "2026-11-23T03:38:16Z"),
+            ("2026-11-23T03:38:16.9+01:00", "2026-11-23T03:38:16+01:00"),
+            ("2026-11-23T03:38:16Z", "2026-11-23T03:38:16Z"),
+            ("", ""),
+        ];
+        for (at, shown) in cases {
+            assert_eq!(to_the_second(at), shown);
+        }
+    }
 }
