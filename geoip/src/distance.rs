@@ -3,7 +3,7 @@
 use latencify_conf::Point;
 
 /// The mean radius of the Earth (IUGG), in kilometres.
-const EARTH_RADIUS_KM: f64 = 6371.008_8;
+const EARTH_RADIUS_KM: f64 = 6_371.008_8;
 
 /// The great-circle distance between two points in kilometres, by the haversine formula: well conditioned for near
 /// points, and off by 0.5% at most because the Earth is not a sphere.

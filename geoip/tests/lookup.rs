@@ -1,5 +1,7 @@
 //! Looking addresses up in files of both schemas, and replacing the files.
 
+#![allow(clippy::unwrap_used)] // the helpers of tests too
+
 use latencify_conf::Point;
 use latencify_geoip::{GeoIp, GeoIpError, Place, Reload};
 use std::{

@@ -1,5 +1,7 @@
 //! Tokens and rate limits at an edge: what is let in, what is refused, and what the refused are told.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
+
 use http::{HeaderValue, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use latencify_tests::{Client, Edge, Origin, Reply, body, reply};
@@ -77,10 +79,9 @@ fn base64_url(bytes: &[u8]) -> String {
 }
 
 async fn guarded(origin: &Origin) -> Edge {
-    let key: String = PUBLIC_KEY
-        .lines()
-        .map(|line| format!("              {line}\n"))
-        .collect();
+    let key = PUBLIC_KEY.lines().fold(String::new(), |key, line| {
+        key + "              " + line + "\n"
+    });
     Edge::alone(&format!(
         r#"version: 1
 origins: {{app: {{url: "{origin}"}}}}

@@ -152,9 +152,7 @@ async fn a_purge_takes_what_it_names_and_nothing_else() {
     let (origin, _) = versioned().await;
     let control = Control::embedded().start().await;
     let policy = one_route(&origin.url(), "cache: true")
-        + &format!(
-            "  other:\n    hosts: [other.example]\n    routes: [{{origins: [app], cache: true}}]\n"
-        );
+        + "  other:\n    hosts: [other.example]\n    routes: [{origins: [app], cache: true}]\n";
     control.apply(&policy).await;
     let [edge] = control.edges(["paris"]).await;
     let all = ["/a", "/a?x=1", "/a/b", "/ab", "/c"];

@@ -101,7 +101,7 @@ impl Live {
             .position(|(unanswered, _)| *unanswered == sequence)?;
         self.unanswered
             .drain(..=at)
-            .last()
+            .next_back()
             .map(|(_, sent)| sent + self.lease)
     }
 
