@@ -8,7 +8,7 @@ use crate::{
     listen::{self, Endpoint, tls::Acceptor},
     membership::Membership,
     observe::{AccessLog, AccessLogWriter, Metrics},
-    origin::{Network, OriginMetrics},
+    origin::Network,
     policy::watch,
     proxy::Gateway,
     settings::{LogForm, Settings},
@@ -109,7 +109,6 @@ async fn live(settings: Settings) -> Result<()> {
         drain: drain.clone(),
     });
     let mut membership = Membership::begin(&settings, &edge, &marks).await?;
-    tell_of_origins_and_link(&edge, &membership).context("metrics")?;
     let (nudge, nudges) = mpsc::channel(1);
     tokio::spawn(watch(edge.clone(), membership.take_files(), nudges));
 
@@ -137,21 +136,6 @@ async fn live(settings: Settings) -> Result<()> {
         writer.finish();
     }
     Ok(())
-}
-
-/// Adds what origins and the link count themselves to the edge's metrics.
-fn tell_of_origins_and_link(edge: &Arc<Edge>, membership: &Membership) -> prometheus::Result<()> {
-    let registry = edge.metrics.registry();
-    // Weak: the registry belongs to the edge.
-    let weak = Arc::downgrade(edge);
-    registry.register(Box::new(OriginMetrics::new(move || {
-        let running = weak.upgrade().and_then(|edge| edge.running());
-        running.map_or_else(Vec::new, |running| running.origins.snapshot())
-    })?))?;
-    match membership.fleet() {
-        Some(fleet) => registry.register(Box::new(fleet.metrics()?)),
-        None => Ok(()),
-    }
 }
 
 fn open_access_log(

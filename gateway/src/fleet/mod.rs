@@ -10,7 +10,6 @@
 
 mod backoff;
 mod client;
-mod metrics;
 mod policies;
 mod ports;
 mod session;
@@ -19,7 +18,6 @@ mod state;
 mod status;
 mod stream;
 
-pub use metrics::LinkMetrics;
 pub use ports::{EdgePorts, MarksPort, PolicyPort};
 pub use settings::{JoinToken, Settings};
 pub use state::{SavedPolicy, StateFolder};
@@ -151,14 +149,9 @@ impl Fleet {
         })
     }
 
-    /// Where the link stands, for whoever decides by the lease.
+    /// Where the link stands, for `/metrics` and for whoever decides by the lease.
     pub fn state(&self) -> LinkState {
         self.status.read()
-    }
-
-    /// The same for a registry.
-    pub fn metrics(&self) -> prometheus::Result<LinkMetrics> {
-        LinkMetrics::new(self.status.clone())
     }
 
     /// Builds the target again now if it could not be built: the operator may have put the missing file in place.

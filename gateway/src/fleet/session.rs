@@ -72,6 +72,7 @@ impl Session {
     pub async fn run(mut self) {
         let leave = self.leave.clone();
         let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MAX);
+        let mut last_reason = None;
         while !leave.is_cancelled() {
             let mut was_live = false;
             let Err(broken) = self.stream_once(&mut was_live).await else {
@@ -82,6 +83,7 @@ impl Session {
             self.status.count_error(broken.as_str());
             if was_live {
                 backoff.reset();
+                last_reason = None;
             }
             let pause = match &broken {
                 Broken::Fault(Fault::Refused { is_final: true, .. }) | Broken::Unauthorised(_) => {
@@ -90,7 +92,8 @@ impl Session {
                 Broken::Fault(fault) if fault.is_distrust() => DISTRUST_PAUSE,
                 _ => backoff.next(),
             };
-            tell(&broken, pause, self.link.obeyed());
+            let is_news = last_reason.replace(broken.as_str()) != Some(broken.as_str());
+            tell(&broken, is_news, pause, self.link.obeyed());
             tokio::select! {
                 () = leave.cancelled() => return,
                 () = sleep(pause) => {}
@@ -242,7 +245,8 @@ impl Applied {
     }
 }
 
-fn tell(broken: &Broken, pause: Duration, obeyed: Option<Position>) {
+/// An absence of control is told once, not once an attempt.
+fn tell(broken: &Broken, is_news: bool, pause: Duration, obeyed: Option<Position>) {
     let (reason, again_ms) = (broken.as_str(), pause.as_millis() as u64);
     let obeyed = obeyed.map(|position| position.epoch.0);
     match broken {
@@ -252,6 +256,7 @@ fn tell(broken: &Broken, pause: Duration, obeyed: Option<Position>) {
         Broken::Fault(Fault::Refused { is_final: true, .. }) | Broken::Unauthorised(_) => {
             error!(reason, %broken, obeyed, again_ms, "control does not take this edge");
         }
-        _ => warn!(reason, %broken, obeyed, again_ms, "link to control is down"),
+        _ if is_news => warn!(reason, %broken, obeyed, again_ms, "link to control is down"),
+        _ => debug!(reason, %broken, obeyed, again_ms, "link to control is still down"),
     }
 }

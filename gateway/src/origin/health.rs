@@ -17,14 +17,6 @@ pub enum Health {
 }
 
 impl Health {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Healthy,
-        Self::Unhealthy,
-        Self::Ejected,
-        Self::Unresolved,
-    ];
-
     /// Whether it is to be preferred over those that are not.
     pub fn is_usable(self) -> bool {
         self == Self::Healthy

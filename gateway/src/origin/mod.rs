@@ -10,7 +10,6 @@ mod check;
 mod eject;
 mod health;
 mod live;
-mod metrics;
 mod peer;
 mod resolve;
 mod tasks;
@@ -19,7 +18,6 @@ mod upstream;
 pub use addresses::{ADDRESS_REST, ADDRESSES_MAX};
 pub use eject::{EJECT_AFTER_FAILURES, EJECT_FIRST, EJECT_MAX};
 pub use health::Health;
-pub use metrics::OriginMetrics;
 pub use resolve::{TTL_MAX, TTL_MIN};
 
 use latencify_conf::policy::{OriginId, Policy, Timeouts};
