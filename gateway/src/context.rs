@@ -1,7 +1,12 @@
 //! What one request carries from phase to phase.
 
-use crate::{drain::UnderWay, errors::Fault,
-    first_byte::{Handle, Watch}, observe::Counted, policy::Compiled};
+use crate::{
+    drain::UnderWay,
+    errors::Fault,
+    first_byte::{Handle, Watch},
+    observe::Counted,
+    policy::Compiled,
+};
 use http::{HeaderMap, Method, StatusCode, Version};
 use latencify_cache::Fetch;
 use latencify_conf::{
@@ -179,6 +184,8 @@ pub struct Attempt {
 pub struct Answer {
     /// What went wrong.
     pub fault: Option<Fault>,
+    /// The same, more exactly: which refusal.
+    pub kind: Option<&'static str>,
     /// In words, for the record only.
     pub detail: Option<String>,
     /// The `Age` that was sent.

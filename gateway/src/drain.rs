@@ -98,4 +98,22 @@ mod tests {
         assert_eq!(drain.finish(Duration::from_mins(1)).await, Drained::Clean);
         assert!(before.elapsed() <= Duration::from_secs(2));
     }
+
+    #[tokio::test]
+    async fn a_panic_in_one_request_ends_that_one_alone() {
+        let drain = Drain::new();
+        let request = drain.request();
+        drain.spawn(async move {
+            let _held = request;
+            panic!("a defect");
+        });
+        let (done, other) = tokio::sync::oneshot::channel();
+        drain.spawn(async move {
+            tokio::task::yield_now().await;
+            let _ = done.send(7);
+        });
+        assert_eq!(other.await, Ok(7));
+        drain.begin();
+        assert_eq!(drain.finish(Duration::from_secs(5)).await, Drained::Clean);
+    }
 }

@@ -3,7 +3,6 @@
 use crate::{
     cache::MemoryStorage,
     drain::Drain,
-    fleet::Fleet,
     limit::Limiter,
     listen::tls::{CertificateSource, Certificates},
     observe::{AccessLog, Metrics, Pulled},
@@ -49,7 +48,6 @@ pub struct Edge {
     /// What is under way.
     pub drain: Arc<Drain>,
     purge_port: OnceLock<Arc<dyn PurgePort>>,
-    fleet: OnceLock<Arc<Fleet>>,
 }
 
 /// What an [`Edge`] is made of.
@@ -99,7 +97,6 @@ impl Edge {
             access_log: parts.access_log,
             drain: parts.drain,
             purge_port: OnceLock::new(),
-            fleet: OnceLock::new(),
         })
     }
 
@@ -207,22 +204,11 @@ impl Edge {
             .collect()
     }
 
-    /// The link to control, for the metrics. Set once.
-    pub fn set_fleet(&self, fleet: Arc<Fleet>) {
-        let _ = self.fleet.set(fleet);
-    }
-
     /// The text that a scrape gets.
     pub fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = self.metrics.render()?;
         let mut pulled = Pulled::default();
         pulled.cache(&self.cache.count(), self.cache.marks().count());
-        if let Some(running) = self.running() {
-            pulled.origins(&running.origins.snapshot());
-        }
-        if let Some(fleet) = self.fleet.get() {
-            pulled.link(&fleet.state());
-        }
         text.extend(pulled.into_text().into_bytes());
         Ok(text)
     }

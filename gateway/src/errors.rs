@@ -156,9 +156,11 @@ pub struct ErrorBody {
     pub bytes: Bytes,
 }
 
-/// The body for a fault in the form that the client prefers: JSON unless HTML is asked for more.
+/// The body for a fault in the form that the client prefers: JSON unless HTML is asked for more. `kind` names the
+/// problem more exactly than the fault.
 pub fn body(
     fault: Fault,
+    kind: Option<&str>,
     detail: Option<&str>,
     request_id: &str,
     accept: Option<&str>,
@@ -170,7 +172,7 @@ pub fn body(
         };
     }
     let problem = Problem {
-        kind: format!("/problems/{}", fault.name()),
+        kind: format!("/problems/{}", kind.unwrap_or(fault.name())),
         title: fault.title().to_owned(),
         status: fault.status().as_u16(),
         detail: detail.map(str::to_owned),
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn browsers_get_a_page_and_programs_get_json() {
         let check = |accept: Option<&str>, html: bool| {
-            let body = body(Fault::NoSite, None, "id-1", accept);
+            let body = body(Fault::NoSite, None, None, "id-1", accept);
             assert_eq!(
                 body.content_type.starts_with("text/html"),
                 html,
@@ -259,6 +261,7 @@ mod tests {
     fn what_clients_send_is_escaped() {
         let body = body(
             Fault::Forbidden,
+            None,
             Some("<script>"),
             "\"><b>",
             Some("text/html"),
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_problem_names_its_kind_and_whether_to_try_again() {
-        let body = body(Fault::OriginTimeout, None, "id", None);
+        let body = body(Fault::OriginTimeout, None, None, "id", None);
         let problem: Problem = serde_json::from_slice(&body.bytes).unwrap();
         assert_eq!(
             (problem.status, problem.kind.as_str(), problem.retryable),

@@ -39,7 +39,8 @@ impl Handle {
     /// `pidfd_getfd`): the limit is then that of the body.
     pub fn of(socket: RawFd) -> Option<Self> {
         let process = OWN_PROCESS.as_ref()?;
-        let duplicate = pidfd_getfd(process, socket as ForeignRawFd, PidfdGetfdFlags::empty()).ok()?;
+        let duplicate =
+            pidfd_getfd(process, socket as ForeignRawFd, PidfdGetfdFlags::empty()).ok()?;
         Some(Self(duplicate.into()))
     }
 
@@ -53,7 +54,10 @@ impl Handle {
             // A socket that is gone already needs no shutting down.
             let _ = self.0.shutdown(Shutdown::Both);
         });
-        Watch { fired, _task: AbortOnDropHandle::new(task) }
+        Watch {
+            fired,
+            _task: AbortOnDropHandle::new(task),
+        }
     }
 }
 
@@ -76,12 +80,18 @@ mod tests {
     #[tokio::test]
     async fn a_read_ends_when_the_time_is_over_and_goes_on_when_the_watch_is_dropped() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         let _other = listener.accept().await.unwrap();
 
-        let dropped = Handle::of(stream.as_raw_fd()).unwrap().watch(Duration::from_millis(1));
+        let dropped = Handle::of(stream.as_raw_fd())
+            .unwrap()
+            .watch(Duration::from_millis(1));
         drop(dropped);
-        let watch = Handle::of(stream.as_raw_fd()).unwrap().watch(Duration::from_millis(50));
+        let watch = Handle::of(stream.as_raw_fd())
+            .unwrap()
+            .watch(Duration::from_millis(50));
         assert!(!watch.has_fired());
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
         assert!(watch.has_fired());

@@ -23,6 +23,8 @@ pub enum Stop {
 pub struct Refusal {
     /// Which.
     pub fault: Fault,
+    /// More exactly than the fault's name, which it has otherwise.
+    pub kind: Option<&'static str>,
     /// For the client; nothing of what is behind the edge.
     pub detail: Option<String>,
     /// Further fields of the response.
@@ -43,6 +45,7 @@ impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(Refusal {
             fault,
+            kind: None,
             detail: None,
             headers: Vec::new(),
         })
@@ -54,6 +57,7 @@ impl Stop {
     pub fn because(fault: Fault, detail: impl Into<String>) -> Self {
         Self::Fault(Refusal {
             fault,
+            kind: None,
             detail: Some(detail.into()),
             headers: Vec::new(),
         })
@@ -73,6 +77,7 @@ pub async fn write(session: &mut Session, ctx: &mut Context, stop: Stop) -> Resu
         Stop::Answer(reply) => *reply,
         Stop::Fault(refusal) => {
             ctx.answer.fault = Some(refusal.fault);
+            ctx.answer.kind = refusal.kind;
             if ctx.answer.detail.is_none() {
                 ctx.answer.detail.clone_from(&refusal.detail);
             }
@@ -82,7 +87,13 @@ pub async fn write(session: &mut Session, ctx: &mut Context, stop: Stop) -> Resu
                 .headers
                 .get(header::ACCEPT)
                 .and_then(|accept| accept.to_str().ok());
-            let body = errors::body(refusal.fault, refusal.detail.as_deref(), id, accept);
+            let body = errors::body(
+                refusal.fault,
+                refusal.kind,
+                refusal.detail.as_deref(),
+                id,
+                accept,
+            );
             let mut headers = refusal.headers;
             headers.push((
                 header::CONTENT_TYPE,

@@ -5,5 +5,5 @@ mod metrics;
 mod pulled;
 
 pub use access_log::{AccessLog, AccessLogWriter};
-pub use pulled::Pulled;
 pub use metrics::{Counted, Metrics, RequestLabels};
+pub use pulled::Pulled;

@@ -119,6 +119,7 @@ fn refusal(refused: &Refused) -> Stop {
         .collect();
     Stop::Fault(Refusal {
         fault,
+        kind: Some(refused.refusal.as_str()),
         detail: Some(refused.refusal.detail().to_owned()),
         headers,
     })

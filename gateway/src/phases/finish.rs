@@ -97,7 +97,10 @@ fn record(
         epoch: found.and_then(|found| found.fetch.stamp.log.map(|_| found.fetch.stamp.epoch)),
         mark_epoch: marks.log.map(|_| marks.epoch),
         decisions: std::mem::take(&mut ctx.decisions),
-        error: ctx.answer.fault.map(|fault| Cow::Borrowed(fault.name())),
+        error: ctx
+            .answer
+            .fault
+            .map(|fault| Cow::Borrowed(ctx.answer.kind.unwrap_or(fault.name()))),
         error_detail: ctx
             .answer
             .detail

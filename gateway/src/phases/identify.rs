@@ -65,7 +65,10 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
         return Err(Fault::MethodNotAllowed.into());
     }
     if is_framed_twice(session) {
-        return Err(Stop::because(Fault::BadRequest, "The request's length is told in two ways."));
+        return Err(Stop::because(
+            Fault::BadRequest,
+            "The request's length is told in two ways.",
+        ));
     }
     if host.is_none() {
         return Err(Stop::because(
@@ -78,7 +81,8 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
 
 fn asks_for_websocket(session: &Session) -> bool {
     let protocol = session.req_header().headers.get(header::UPGRADE);
-    session.is_upgrade_req() && protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    session.is_upgrade_req()
+        && protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
@@ -88,13 +92,23 @@ fn has_body(headers: &HeaderMap) -> bool {
 /// `Content-Length` beside `Transfer-Encoding`: a sign of request smuggling (RFC 9112 §6.1). Pingora has dropped the
 /// former by now, so the head is looked at as it came.
 fn is_framed_twice(session: &Session) -> bool {
-    if session.is_http2() || !session.req_header().headers.contains_key(header::TRANSFER_ENCODING) {
+    if session.is_http2()
+        || !session
+            .req_header()
+            .headers
+            .contains_key(header::TRANSFER_ENCODING)
+    {
         return false;
     }
     const NAME: &[u8] = b"content-length";
-    session.to_h1_raw().split(|byte| *byte == b'\n').any(|line| {
-        line.split(|byte| *byte == b':').next().is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
-    })
+    session
+        .to_h1_raw()
+        .split(|byte| *byte == b'\n')
+        .any(|line| {
+            line.split(|byte| *byte == b':')
+                .next()
+                .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
+        })
 }
 
 fn peer_address(session: &Session) -> IpAddr {

@@ -110,7 +110,9 @@ pub fn request_begins(session: &mut Session, version: Version, ctx: &mut Context
 
 /// The request has gone out whole: the time of the response's head begins.
 pub fn request_ends(ctx: &mut Context) {
-    let Some(first_byte) = ctx.proxying().map(|proxy| proxy.timeouts.first_byte) else { return };
+    let Some(first_byte) = ctx.proxying().map(|proxy| proxy.timeouts.first_byte) else {
+        return;
+    };
     if let Some(handle) = ctx.steering.handle.take() {
         ctx.steering.watch = Some(handle.watch(first_byte));
     }
@@ -140,7 +142,11 @@ pub fn failed(
     mut error: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
-    let too_late = ctx.steering.watch.take().is_some_and(|watch| watch.has_fired());
+    let too_late = ctx
+        .steering
+        .watch
+        .take()
+        .is_some_and(|watch| watch.has_fired());
     if too_late {
         error.etype = ErrorType::ReadTimedout;
         error.as_up();

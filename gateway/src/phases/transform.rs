@@ -53,7 +53,9 @@ pub fn upgrade(session: &mut Session, ctx: &Context) -> Result<()> {
     if !ctx.asked.as_ref().is_some_and(|asked| asked.upgrade) {
         return Ok(());
     }
-    session.req_header_mut().insert_header(header::TRANSFER_ENCODING, "chunked")
+    session
+        .req_header_mut()
+        .insert_header(header::TRANSFER_ENCODING, "chunked")
 }
 
 /// Makes the request that goes to the origin.

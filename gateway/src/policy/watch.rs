@@ -122,7 +122,9 @@ fn look(edge: &Edge, mut policy: Option<FilePolicy>) -> Option<FilePolicy> {
         Ok(false) => {}
         Ok(true) => info!("certificates changed on disk and are in use"),
         Err(reason) => {
-            error!("the changed certificates were not taken, the ones before stay in use: {reason}");
+            error!(
+                "the changed certificates were not taken, the ones before stay in use: {reason}"
+            );
         }
     }
     if let Err(error) = edge.reload_places() {
