@@ -50,7 +50,7 @@ fn both_ends_of_the_link_understand_each_other() {
                             match action {
                                 Action::Send(message) => to_replica.extend(message.message),
                                 Action::Reset { start } => {
-                                    to_replica.extend(sent(&link.applied(&start)))
+                                    to_replica.extend(sent(&link.applied(&start)));
                                 }
                                 Action::Apply { position, .. } => {
                                     obeyed.push(position.epoch.0);
