@@ -317,10 +317,11 @@ mod tests {
             let error = ContentEvent::from_structured(&event(changes.clone())).unwrap_err();
             assert_eq!(error.as_str(), expected, "{changes}: {error}");
         }
+        let large = vec![b' '; EVENT_BYTES_MAX + 1];
         let garbage: [(&[u8], &str); 3] = [
             (b"", "not_an_event"),
             (b"\xff\xfe", "not_an_event"),
-            (&[b' '; EVENT_BYTES_MAX + 1], "too_large"),
+            (&large, "too_large"),
         ];
         for (bytes, expected) in garbage {
             assert_eq!(

@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// How long what is under way may take after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long brokers may be out of reach at start before this program gives up.
-const START_MAX: Duration = Duration::from_secs(120);
+const START_MAX: Duration = Duration::from_mins(2);
 /// Between two attempts to open the log.
 const START_PAUSE: Duration = Duration::from_secs(2);
 

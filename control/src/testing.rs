@@ -134,10 +134,12 @@ pub fn settings(data: &std::path::Path, more: &[&str]) -> Settings {
 }
 
 pub fn policy(sites: &[&str]) -> String {
-    let sites: String = sites
-        .iter()
-        .map(|site| format!("  {site}: {{ hosts: [{site}.example], routes: [{{ origins: [app], cache: true }}] }}\n"))
-        .collect();
+    let site = |site: &&str| {
+        format!(
+            "  {site}: {{ hosts: [{site}.example], routes: [{{ origins: [app], cache: true }}] }}\n"
+        )
+    };
+    let sites = sites.iter().map(site).collect::<Vec<_>>().concat();
     format!("version: 1\norigins:\n  app: {{ url: \"http://127.0.0.1:9\" }}\nsites:\n{sites}")
 }
 

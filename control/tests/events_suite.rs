@@ -1,5 +1,13 @@
 //! Content events through a real Kafka, into a replica whose log is in that Kafka too. Skipped by name without a broker.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "tests may fail at once, and say what they skip"
+)]
+
 mod broker;
 
 use broker::Broker;
@@ -20,7 +28,7 @@ use std::{
 };
 
 const TOKEN: &str = "api-token-of-the-tests";
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// A replica on a cluster, and a client of its API.
 struct Replica {

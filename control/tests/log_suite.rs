@@ -2,6 +2,14 @@
 //! `LATENCIFY_TEST_KAFKA` (`host:port`), else on one that is started from `deploy/kafka/run` if its jars are there, and
 //! is reported as skipped otherwise.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "tests may fail at once, and say what they skip"
+)]
+
 mod broker;
 #[path = "log_suite/suite.rs"]
 mod suite;

@@ -119,7 +119,10 @@ impl Consumer {
                 // Before what is done: after a stop, an event may be given up, and no offset may move past it.
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = under_way.next(), if !under_way.is_empty() => settle(&consumer, &done),
+                Some(done) = under_way.next(), if !under_way.is_empty() => {
+                    let done: Option<Done> = done;
+                    settle(&consumer, done.as_ref());
+                }
                 message = tokio::time::timeout(SILENCE, consumer.recv()), if under_way.len() < UNDER_WAY_MAX => {
                     match message {
                         Err(_) => self.ask(consumer.clone()).await?,
@@ -148,7 +151,7 @@ impl Consumer {
     }
 }
 
-fn settle(consumer: &StreamConsumer, done: &Option<Done>) {
+fn settle(consumer: &StreamConsumer, done: Option<&Done>) {
     let Some(Done { message }) = done else { return };
     let stored = consumer.store_offset(message.topic(), message.partition(), message.offset());
     if let Err(error) = stored {

@@ -10,7 +10,7 @@ use std::{collections::HashSet, time::Duration};
 use uuid::Uuid;
 
 /// The longest that a question for a receipt is held back.
-pub const WAIT_MAX: Duration = Duration::from_secs(60);
+pub const WAIT_MAX: Duration = Duration::from_mins(1);
 
 struct Member {
     edge: String,

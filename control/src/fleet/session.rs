@@ -109,15 +109,14 @@ impl Session {
                     }
                 }
                 Woken::StateChanged => self.state_changed(),
-                Woken::Replaced => {
-                    return Some(Status::aborted("a newer stream of this process took over"));
+                // Whoever was replaced or went silent is not there to be told.
+                Woken::Replaced => self.ended = Some(End::Replaced),
+                Woken::Silent => self.ended = Some(End::Silent),
+                Woken::Stopping => {
+                    let reason = "this replica stops: attach again, or to another one".to_owned();
+                    let actions = self.machine.end(End::ReplicaStops, reason, false);
+                    self.queue_messages(actions);
                 }
-                Woken::Silent => {
-                    return Some(Status::deadline_exceeded(
-                        "the edge was silent for longer than its lease",
-                    ));
-                }
-                Woken::Stopping => return Some(Status::unavailable("this replica stops")),
             }
         }
         None
@@ -182,7 +181,7 @@ impl Session {
                 Action::Acked(epoch) => self.acked(epoch),
                 Action::Reset => self.for_member(|fleet, process| fleet.said.reset(process)),
                 Action::Reported(report) => {
-                    self.for_member(|fleet, process| fleet.said.reported(process, report))
+                    self.for_member(|fleet, process| fleet.said.reported(process, report));
                 }
                 Action::Left => self.leave().await,
                 said @ (Action::Send(_) | Action::End(_)) => self.queue_messages(vec![said]),

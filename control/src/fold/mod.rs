@@ -153,9 +153,12 @@ pub fn within_window(original: &Original, epoch: Epoch) -> bool {
 /// Judges one entry. `original` is what the index of repeats says of its [`repeat_name`].
 pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Entry) -> Folded {
     if let Some(original) = original.filter(|original| within_window(original, epoch)) {
-        return refused(match original.request == entry.request {
-            true => Outcome::Repeat(original),
-            false => Outcome::Conflict(Conflict::KeyReused(original)),
+        let is_same = original.request == entry.request;
+        let reused = Outcome::Conflict(Conflict::KeyReused(original));
+        return refused(if is_same {
+            Outcome::Repeat(original)
+        } else {
+            reused
         });
     }
     let mut effects = match judge(state, &entry.change) {

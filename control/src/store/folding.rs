@@ -1,18 +1,16 @@
 //! Folding a batch of entries in one transaction.
 
 use super::{
-    Store, StoreError,
-    entity::{applied, entries, policies, purges, repeats, roster},
+    Store, StoreError, effects,
+    entity::{applied, entries, repeats},
     state,
 };
 use crate::{
-    fold::{Effect, Folded, Original, Outcome, State, fold, repeat_name},
+    fold::{Folded, Original, Outcome, State, fold, repeat_name},
     log::Record,
 };
 use latencify_conf::{
-    change::{
-        Change, Entry, EntryError, Epoch, LeaveReason, Mode, Position, REPEAT_WINDOW_ENTRIES,
-    },
+    change::{Entry, EntryError, Epoch, Position, REPEAT_WINDOW_ENTRIES},
     link::replica::Accepted,
 };
 use sea_orm::{
@@ -20,7 +18,6 @@ use sea_orm::{
     sea_query::Expr,
 };
 use std::sync::Arc;
-use time::format_description::well_known::Rfc3339;
 
 /// Every so many entries, names that have left the window of repeats are deleted.
 const PRUNE_EVERY_ENTRIES: u64 = 1024;
@@ -148,7 +145,7 @@ async fn fold_one(
     )
     .await?;
     for effect in &folded.effects {
-        save(transaction, record.epoch, &entry, effect).await?;
+        effects::save(transaction, record.epoch, &entry, effect).await?;
     }
     Ok(Settled {
         epoch: record.epoch,
@@ -196,99 +193,6 @@ async fn save_entry(
     entries::Entity::insert(row)
         .exec_without_returning(transaction)
         .await?;
-    Ok(())
-}
-
-async fn save(
-    transaction: &impl ConnectionTrait,
-    epoch: Epoch,
-    entry: &Entry,
-    effect: &Effect,
-) -> Result<(), StoreError> {
-    match (effect, &entry.change) {
-        (Effect::Policy(head), Change::Policy { message, .. }) => {
-            let row = policies::ActiveModel {
-                revision: Set(head.revision.0 as i64),
-                epoch: Set(epoch.0 as i64),
-                digest: Set(head.digest.to_string()),
-                by: Set(entry.by.clone()),
-                at: Set(entry.at.format(&Rfc3339).unwrap_or_default()),
-                message: Set(message.clone()),
-                sites: Set(serde_json::to_string(&head.sites).unwrap_or_default()),
-            };
-            policies::Entity::insert(row)
-                .exec_without_returning(transaction)
-                .await?;
-        }
-        (Effect::Purge, Change::Purge { mode, .. }) => {
-            let mode = match mode {
-                Mode::Hard => "hard",
-                Mode::Soft => "soft",
-            };
-            let row = purges::ActiveModel {
-                id: Set(entry.id),
-                epoch: Set(epoch.0 as i64),
-                mode: Set(mode.to_owned()),
-            };
-            purges::Entity::insert(row)
-                .exec_without_returning(transaction)
-                .await?;
-        }
-        (
-            Effect::Joined {
-                process,
-                edge,
-                about,
-            },
-            _,
-        ) => {
-            let row = roster::ActiveModel {
-                joined: Set(epoch.0 as i64),
-                process: Set(process.0),
-                edge: Set(edge.clone()),
-                about: Set(serde_json::to_string(about).unwrap_or_else(|_| "{}".to_owned())),
-                left: Set(None),
-                why: Set(None),
-            };
-            roster::Entity::insert(row)
-                .exec_without_returning(transaction)
-                .await?;
-        }
-        (Effect::Left { process, why }, _) => {
-            let why = match why {
-                LeaveReason::Stopped => "stopped",
-                LeaveReason::Removed => "removed",
-            };
-            roster::Entity::update_many()
-                .col_expr(roster::Column::Left, Expr::value(epoch.0 as i64))
-                .col_expr(roster::Column::Why, Expr::value(why))
-                .filter(roster::Column::Process.eq(process.0))
-                .filter(roster::Column::Left.is_null())
-                .exec(transaction)
-                .await?;
-        }
-        (Effect::Remember { name }, _) => {
-            // The name may stand for an entry that has left the window.
-            repeats::Entity::delete_by_id(name.clone())
-                .exec(transaction)
-                .await?;
-            let row = repeats::ActiveModel {
-                name: Set(name.clone()),
-                epoch: Set(epoch.0 as i64),
-                id: Set(entry.id),
-                request: Set(entry.request.map(|digest| digest.to_string())),
-            };
-            repeats::Entity::insert(row)
-                .exec_without_returning(transaction)
-                .await?;
-        }
-        (Effect::Policy(_) | Effect::Purge, _) => {
-            return Err(StoreError::damaged(
-                "an entry",
-                "its effect is of another kind than its change",
-            ));
-        }
-    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! Statements are sea-orm's and the schema is in [`migrations`], so another backend is another URL.
 
 pub mod blobs;
+mod effects;
 pub mod entity;
 pub mod entries;
 pub mod folding;

@@ -24,11 +24,13 @@ const KEPT_MAX: usize = 32;
 /// Revisions up to the head that some edge may be changing to, when the slowest edge runs an older one.
 const CHANGING_MAX: u64 = 16;
 
+type Kept = (Revision, Arc<Policy>);
+
 /// Policies as obeyed. A clone is the same.
 #[derive(Clone, Default)]
 pub struct Policies {
     /// The most recently used last.
-    kept: Arc<Mutex<VecDeque<(Revision, Arc<Policy>)>>>,
+    kept: Arc<Mutex<VecDeque<Kept>>>,
 }
 
 impl Policies {

@@ -11,10 +11,7 @@ use latencify_conf::{
     path,
     policy::{HostPattern, Policy, Site},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 use url::Url;
 
 /// A target that can't be resolved; the index counts from 0.
@@ -211,18 +208,18 @@ impl Names<'_> {
         if self.policies.is_empty() {
             return Err(Why::NoPolicy);
         }
-        let known: BTreeMap<String, ()> = self
+        let known: BTreeSet<String> = self
             .sites()
             .flat_map(|site| &site.hosts)
             .filter_map(|pattern| match pattern {
-                HostPattern::Exact(name) => Some((name.clone(), ())),
-                HostPattern::Under(suffix) => Some((format!("*{suffix}"), ())),
+                HostPattern::Exact(name) => Some(name.clone()),
+                HostPattern::Under(suffix) => Some(format!("*{suffix}")),
                 HostPattern::Any => None,
             })
             .collect();
         Err(Why::UnknownHost {
             host: host.to_owned(),
-            nearest: nearest(host, known.keys().map(String::as_str)),
+            nearest: nearest(host, known.iter().map(String::as_str)),
         })
     }
 }

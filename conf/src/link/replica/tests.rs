@@ -1,5 +1,6 @@
 use super::*;
-use crate::link::chain;
+use crate::{change::LogId, link::chain};
+use uuid::Uuid;
 
 const PROCESS: Uuid = Uuid::from_u128(7);
 

@@ -6,7 +6,7 @@ use latencify_conf::{
 
 /// A policy of sites with their ids and hosts.
 fn policy(sites: &[(&str, u64, &str)]) -> Arc<Policy> {
-    let lines: String = sites
+    let lines: Vec<_> = sites
         .iter()
         .map(|(name, _, hosts)| {
             format!(
@@ -14,6 +14,7 @@ fn policy(sites: &[(&str, u64, &str)]) -> Arc<Policy> {
             )
         })
         .collect();
+    let lines = lines.concat();
     let text =
         format!("version: 1\norigins:\n  app: {{ url: \"http://127.0.0.1:9\" }}\nsites:\n{lines}");
     let ids = sites

@@ -1,0 +1,152 @@
+//! Health, TLS, and what keeps a replica from starting or serving.
+
+use super::problem;
+use crate::testing::{API_TOKEN, Replica, answer, certificate, settings, until};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_may_ask_for_an_epoch_and_the_replica_says_how_it_fares() {
+    let replica = Replica::start().await;
+    let epoch = replica.apply(&["a"]).await.body["epoch"].as_u64().unwrap();
+    let asked = replica
+        .request(Method::GET, "/v1/edges")
+        .bearer_auth(API_TOKEN)
+        .header("latencify-epoch", epoch);
+    assert_eq!(answer(asked).await.status, StatusCode::OK);
+    let (status, ready) = replica.admin("/readyz").await;
+    assert_eq!(status, StatusCode::OK, "{ready}");
+    assert_eq!(
+        replica.admin("/healthz").await,
+        (StatusCode::OK, "ok\n".to_owned())
+    );
+    let (_, metrics) = replica.admin("/metrics").await;
+    assert!(
+        metrics.contains(&format!("latencify_control_log_applied_epoch {epoch}")),
+        "{metrics}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_certificate_the_api_speaks_tls_only() {
+    // Another test may have been quicker; any provider will do.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = certificate(folder.path());
+    let flags = [
+        "--tls-cert",
+        chain.to_str().unwrap(),
+        "--tls-key",
+        key.to_str().unwrap(),
+    ];
+    let running = crate::run::start(&settings(&folder.path().join("data"), &flags))
+        .await
+        .unwrap();
+    let trusted = reqwest::Certificate::from_pem(&std::fs::read(&chain).unwrap()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([trusted])
+        .build()
+        .unwrap();
+    let port = running.api.port();
+    let secure = client
+        .get(format!("https://localhost:{port}/v1/openapi.json"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (secure.status(), secure.version()),
+        (StatusCode::OK, reqwest::Version::HTTP_2)
+    );
+    assert!(
+        client
+            .get(format!("http://localhost:{port}/v1/openapi.json"))
+            .send()
+            .await
+            .is_err()
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_has_one_replica() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path(), &[]);
+    let first = crate::run::start(&settings).await.unwrap();
+    let error = crate::run::start(&settings)
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("in use by another latencify-control"),
+        "{error}"
+    );
+    first.stop().await;
+    crate::run::start(&settings).await.unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_a_newer_version_makes_the_replica_unready_and_nothing_is_written() {
+    use sea_orm::ConnectionTrait as _;
+    let replica = Replica::start().await;
+    let replica = replica
+        .restart_after(async |data| {
+            let log = crate::store::sqlite::writer(&data.join(crate::log::sqlite::FILE))
+                .await
+                .unwrap();
+            log.execute_unprepared("insert into changes (bytes) values ('{\"kind\": \"newer\"}')")
+                .await
+                .unwrap();
+            log.close().await.unwrap();
+        })
+        .await;
+    let ready = until("the fold meets the entry", async || {
+        let (status, ready) = replica.admin("/readyz").await;
+        (status == StatusCode::SERVICE_UNAVAILABLE && ready.contains("stopped")).then_some(ready)
+    })
+    .await;
+    assert!(
+        ready.contains("epoch 2") && ready.contains("upgrade"),
+        "{ready}"
+    );
+    let refused = replica
+        .post("/v1/purges", json!({"targets": [{"all": true}]}))
+        .await;
+    assert_eq!(
+        (problem(&refused), &refused.body["retryable"]),
+        ("unavailable", &json!(true))
+    );
+    assert_eq!(
+        replica.get("/v1/edges").await.status,
+        StatusCode::OK,
+        "what was folded can still be read"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_lost_entries_is_refused() {
+    use sea_orm::ConnectionTrait as _;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path(), &[]);
+    let running = crate::run::start(&settings).await.unwrap();
+    let url = format!("http://{}/v1/purges", running.api);
+    let purge = reqwest::Client::new().post(url).bearer_auth(API_TOKEN);
+    let purge = purge.json(&json!({"targets": [{"all": true}]}));
+    assert_eq!(purge.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    running.stop().await;
+    let file = folder.path().join(crate::log::sqlite::FILE);
+    let log = crate::store::sqlite::writer(&file).await.unwrap();
+    log.execute_unprepared("delete from changes where epoch = 2")
+        .await
+        .unwrap();
+    log.close().await.unwrap();
+    let error = crate::run::start(&settings)
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("folded the log to epoch 2, but the log ends at 1"),
+        "{error}"
+    );
+}

@@ -1,0 +1,151 @@
+//! An edge process, played by the tests over a real stream.
+
+use crate::{
+    fleet::server::stub::fleet_client::FleetClient,
+    testing::{JOIN_TOKEN, Replica, WAIT_MAX},
+};
+use latencify_conf::{
+    change::{Entry, Epoch, Position},
+    link::{
+        PROTOCOL, chain,
+        message::{
+            Ack, FromEdge, Hello, Refusal, ToEdge, Welcome, from_edge::Message as From,
+            to_edge::Message as To,
+        },
+        replica::{read_position, write_position},
+    },
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Streaming, transport::Channel};
+use uuid::Uuid;
+
+pub(super) type Client = FleetClient<Channel>;
+
+pub(super) async fn client(replica: &Replica) -> Client {
+    FleetClient::connect(format!("http://{}", replica.running.fleet))
+        .await
+        .unwrap()
+}
+
+pub(super) fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request
+        .metadata_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+/// An edge process, played by the test.
+pub(super) struct Edge {
+    pub(super) process: Uuid,
+    say: mpsc::Sender<FromEdge>,
+    hear: Streaming<ToEdge>,
+    pub(super) position: Option<Position>,
+}
+
+impl Edge {
+    /// Opens a stream and says hello.
+    pub(super) async fn attach(
+        replica: &Replica,
+        name: &str,
+        process: Uuid,
+        position: Option<Position>,
+    ) -> Self {
+        let (say, said) = mpsc::channel(16);
+        let request = with_token(ReceiverStream::new(said), JOIN_TOKEN);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            edge: name.into(),
+            process: bytes::Bytes::copy_from_slice(process.as_bytes()),
+            position: position.as_ref().map(write_position),
+            version: "test".into(),
+            ..Hello::default()
+        };
+        say.send(FromEdge {
+            message: Some(From::Hello(hello)),
+        })
+        .await
+        .unwrap();
+        let hear = client(replica)
+            .await
+            .attach(request)
+            .await
+            .unwrap()
+            .into_inner();
+        Self {
+            process,
+            say,
+            hear,
+            position,
+        }
+    }
+
+    /// Attaches and is welcomed.
+    pub(super) async fn join(replica: &Replica, name: &str) -> Self {
+        let mut edge = Self::attach(replica, name, Uuid::new_v4(), None).await;
+        edge.welcomed().await;
+        edge
+    }
+
+    pub(super) async fn say(&self, message: From) {
+        self.say
+            .send(FromEdge {
+                message: Some(message),
+            })
+            .await
+            .unwrap();
+    }
+
+    pub(super) async fn ack(&self) {
+        self.say(From::Ack(Ack {
+            epoch: self.position.unwrap().epoch.0,
+        }))
+        .await;
+    }
+
+    pub(super) async fn hear(&mut self) -> Option<To> {
+        let message = tokio::time::timeout(WAIT_MAX, self.hear.message())
+            .await
+            .expect("nothing was heard in time");
+        message.ok().flatten().and_then(|message| message.message)
+    }
+
+    pub(super) async fn welcomed(&mut self) -> Welcome {
+        let Some(To::Welcome(welcome)) = self.hear().await else {
+            panic!("no welcome")
+        };
+        self.position = Some(read_position(welcome.start.as_ref().unwrap()).unwrap());
+        welcome
+    }
+
+    /// The next delivery, verified against the chain; what else comes is let by.
+    pub(super) async fn delivered(&mut self) -> Entry {
+        loop {
+            let message = self.hear().await.expect("the stream ended");
+            let To::Delivery(delivery) = message else {
+                continue;
+            };
+            let before = self.position.unwrap();
+            assert_eq!(
+                (delivery.previous_epoch, &delivery.previous_hash[..]),
+                (before.epoch.0, &before.hash.0[..])
+            );
+            let after = chain::extend(&before, Epoch(delivery.epoch), &delivery.entry);
+            assert_eq!(delivery.hash[..], after.hash.0);
+            self.position = Some(after);
+            return Entry::decode(&delivery.entry).unwrap();
+        }
+    }
+
+    /// Hears until the stream ends, and what the refusal was, if there was one.
+    pub(super) async fn ends(&mut self) -> Option<Refusal> {
+        let mut refusal = None;
+        while let Some(message) = self.hear().await {
+            if let To::Refusal(said) = message {
+                refusal = Some(said);
+            }
+        }
+        refusal
+    }
+}
