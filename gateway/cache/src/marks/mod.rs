@@ -11,6 +11,8 @@
 //! "live" under the new counter for good.
 
 mod index;
+#[cfg(test)]
+pub(crate) mod interleave;
 mod mark;
 
 pub use index::{MARKS_PER_SITE_MAX, PREFIX_SEGMENTS_MAX, SITES_MAX};
@@ -178,6 +180,8 @@ impl Marks {
             return verdict;
         }
         let verdict = self.check(identity, stamp);
+        #[cfg(test)]
+        interleave::reach(interleave::Between::LookAndRemember);
         checked.remember(counter, verdict);
         verdict
     }
@@ -205,6 +209,8 @@ impl Marks {
     /// Publishes a change, then bumps the counter: in this order (see the module's text).
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let outcome = change(&mut self.state.write());
+        #[cfg(test)]
+        interleave::reach(interleave::Between::PublishAndBump);
         self.counter.fetch_add(1, Ordering::Release);
         outcome
     }

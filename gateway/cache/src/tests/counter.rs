@@ -1,7 +1,8 @@
-//! The counter with real threads: once a purge is acknowledged, no look-up that begins later serves what was fetched
-//! before it.
+//! The counter: once a purge is acknowledged, no look-up that begins later serves what was fetched before it. Each of
+//! the two orders that this rests on has a test that puts the other side between its steps; then real threads.
 
 use super::*;
+use crate::marks::interleave::{Between, once};
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -47,6 +48,42 @@ fn read(world: &World, cache: &Arc<Cache<()>>, name: &str) {
             let _ = writer.finish();
         }
     }
+}
+
+fn stored() -> (Arc<Marks>, Arc<Record<()>>) {
+    let marks = Marks::new();
+    let record = Arc::new(Record::of_fetch(identity("/a", &[]), marks.begin(), ()));
+    assert_eq!(record.liveness(&marks), Liveness::Live);
+    (marks, record)
+}
+
+#[test]
+fn a_change_is_published_before_the_counter_says_so() {
+    let (marks, record) = stored();
+    let reader = (Arc::clone(&marks), Arc::clone(&record));
+    // If the counter went first, this look-up would remember "live" under the new counter.
+    once(Between::PublishAndBump, move || {
+        reader.1.liveness(&reader.0);
+    });
+    marks.local_purge(&url("/a"), Mode::Hard);
+    assert!(record.liveness(&marks).is_dead());
+}
+
+#[test]
+fn a_look_up_loads_the_counter_before_it_looks() {
+    let (marks, record) = stored();
+    marks.local_purge(&url("/other"), Mode::Hard);
+    let purger = Arc::clone(&marks);
+    // If the counter came after the look, "live" would be remembered under the counter of this purge.
+    once(Between::LookAndRemember, move || {
+        purger.local_purge(&url("/a"), Mode::Hard);
+    });
+    assert_eq!(
+        record.liveness(&marks),
+        Liveness::Live,
+        "looked before the purge"
+    );
+    assert!(record.liveness(&marks).is_dead());
 }
 
 #[test]
