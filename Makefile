@@ -10,7 +10,7 @@ export PATH := $(PATH):$(LATENCIFY_CACHE)/bin
 SCRIPTS = deploy/setup deploy/kafka/run .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test lint format
+.PHONY: help setup run build test soak bench lint format
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -32,6 +32,15 @@ test: setup ## every test, with real processes and a real Kafka
 	cargo build --workspace --bins
 	@echo "==> Tests"
 	cargo test --workspace $(ARGS)
+
+soak: setup ## the fleet's and the crash suites again and again, each time with another seed (ROUNDS=10)
+	cargo build --workspace --bins
+	@for round in $$(seq $(or $(ROUNDS),10)); do echo "==> Round $$round"; \
+	  cargo test -p latencify-tests --test fleet_purge --test crash --test events || exit 1; done
+
+bench: setup ## how long purges take with three edges, optimised build
+	cargo build --release --workspace --bins
+	cargo run --release -p latencify-tests --example purge_latency
 
 lint: ## format, clippy, documentation, shell scripts, licences and advisories
 	@deploy/setup build tools
