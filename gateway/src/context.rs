@@ -8,7 +8,7 @@ use crate::{
     policy::Compiled,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
-use latencify_cache::Fetch;
+use latencify_cache::{Fetch, Stamp};
 use latencify_conf::{
     policy::{Action, CacheRule, OriginId, Proxy, RateLimit, Site},
     record::CacheOutcome,
@@ -36,6 +36,8 @@ pub struct Context {
     pub asked: Option<Asked>,
     /// The policy that decides, held to the end whatever policy comes meanwhile; none: the edge has none yet.
     pub policy: Option<Arc<Compiled>>,
+    /// What this edge obeyed when it began to decide.
+    pub obeyed: Option<Stamp>,
     /// What answers; none when nothing does.
     pub taken: Option<Taken>,
     /// What admission found.
@@ -203,6 +205,7 @@ impl Context {
             },
             asked: None,
             policy: None,
+            obeyed: None,
             taken: None,
             admitted: Admitted::default(),
             caching: Caching::default(),

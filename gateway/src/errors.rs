@@ -23,12 +23,8 @@ pub enum Fault {
     NoRoute,
     /// The method is refused everywhere.
     MethodNotAllowed,
-    /// One of the client's preconditions does not hold.
-    PreconditionFailed,
     /// The request's body is larger than the route allows.
     BodyTooLarge,
-    /// A range that the object does not have.
-    RangeNotSatisfiable,
     /// A rate limit is reached.
     RateLimited,
     /// The request came through this edge before.
@@ -62,9 +58,7 @@ impl Fault {
             Self::Misdirected => "misdirected",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::PreconditionFailed => "precondition_failed",
             Self::BodyTooLarge => "body_too_large",
-            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::RateLimited => "rate_limited",
             Self::Loop => "loop_detected",
             Self::Internal => "internal",
@@ -87,9 +81,7 @@ impl Fault {
             Self::NoSite | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -111,9 +103,7 @@ impl Fault {
             Self::Misdirected => "This host is not served over this connection",
             Self::NoRoute => "Nothing is served here",
             Self::MethodNotAllowed => "The method is not allowed",
-            Self::PreconditionFailed => "A precondition does not hold",
             Self::BodyTooLarge => "The request's body is too large",
-            Self::RangeNotSatisfiable => "The range is outside of the content",
             Self::RateLimited => "Too many requests",
             Self::Loop => "The request came here before",
             Self::Internal => "Something went wrong here",

@@ -36,14 +36,13 @@ pub fn finish(edge: &Edge, session: &Session, error: Option<&Error>, ctx: &mut C
     edge.metrics
         .request(labels, duration, ctx.clock.first_byte, bytes);
     if edge.access_log.is_on()
-        && let Some(record) = record(edge, session, error, ctx, status, bytes)
+        && let Some(record) = record(session, error, ctx, status, bytes)
     {
         edge.access_log.record(record);
     }
 }
 
 fn record(
-    edge: &Edge,
     session: &Session,
     error: Option<&Error>,
     ctx: &mut Context,
@@ -57,7 +56,6 @@ fn record(
         .found
         .as_ref()
         .filter(|_| ctx.caching.outcome.is_from_cache());
-    let marks = edge.cache.marks().stamp();
     Some(AccessRecord {
         time: OffsetDateTime::from(ctx.clock.began_at),
         request_id: asked.id,
@@ -95,7 +93,7 @@ fn record(
         revision: compiled.and_then(|compiled| compiled.revision),
         policy: compiled.map(|compiled| compiled.policy.digest),
         epoch: found.and_then(|found| found.fetch.stamp.log.map(|_| found.fetch.stamp.epoch)),
-        mark_epoch: marks.log.map(|_| marks.epoch),
+        mark_epoch: ctx.obeyed.and_then(|marks| marks.log.map(|_| marks.epoch)),
         decisions: std::mem::take(&mut ctx.decisions),
         error: ctx
             .answer

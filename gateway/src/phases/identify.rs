@@ -20,6 +20,7 @@ const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
     ctx.is_refresh = session.subrequest_ctx.is_some();
     ctx.policy = edge.running();
+    ctx.obeyed = edge.access_log.is_on().then(|| edge.cache.marks().stamp());
     let no_rules = EdgeRules::default();
     let rules = ctx
         .policy
