@@ -119,8 +119,8 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     };
 
     let mut workers = vec![
-        tokio::spawn(fold.run(log, store.clone(), metrics, stop_working.clone())),
-        tokio::spawn(said.keep_saving(store, stop_working.clone())),
+        tokio::spawn(said.keep_saving(store.clone(), fold.clone(), stop_working.clone())),
+        tokio::spawn(fold.run(log, store, metrics, stop_working.clone())),
     ];
     workers.extend(
         consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))),

@@ -1,13 +1,16 @@
 //! What edges said last: acks and policy reports, in memory at once, in the store a moment later.
 
-use crate::store::{Store, StoreError, processes::Said};
+use crate::{
+    fold::{Member, driver::Fold},
+    store::{Store, StoreError, processes::Said},
+};
 use latencify_conf::{
     change::{Epoch, ProcessId},
     link::replica::Report,
 };
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -132,15 +135,19 @@ impl SaidByEdges {
         self.inner.changed.subscribe()
     }
 
-    /// Saves what was said, now and then, until `stop`, and once more then.
-    pub async fn keep_saving(self, store: Store, stop: CancellationToken) {
+    /// Saves what was said, now and then, until `stop`, and once more then. What processes said that have left is only
+    /// in the store after that.
+    pub async fn keep_saving(self, store: Store, fold: Fold, stop: CancellationToken) {
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(FLUSH_EVERY) => {}
             }
-            if let Err(error) = self.save(&store).await {
-                tracing::warn!(%error, "what edges said could not be saved; it is kept in memory");
+            match self.save(&store).await {
+                Ok(()) => self.forget_all_but(&fold.state().roster),
+                Err(error) => {
+                    tracing::warn!(%error, "what edges said could not be saved; it is kept in memory");
+                }
             }
         }
     }
@@ -162,9 +169,19 @@ impl SaidByEdges {
         saved
     }
 
+    /// What was said since the save is kept, whoever said it.
+    fn forget_all_but(&self, members: &BTreeMap<ProcessId, Member>) {
+        let mut processes = self.inner.processes.lock();
+        let unsaved = self.inner.unsaved.lock();
+        processes.retain(|process, _| members.contains_key(process) || unsaved.contains(process));
+    }
+
     fn change(&self, process: ProcessId, change: impl FnOnce(&mut Process)) {
-        change(self.inner.processes.lock().entry(process).or_default());
+        // Both under one lock, so that what was said is never forgotten before it is saved.
+        let mut processes = self.inner.processes.lock();
+        change(processes.entry(process).or_default());
         self.inner.unsaved.lock().insert(process);
+        drop(processes);
         self.inner
             .changed
             .send_modify(|count| *count = count.wrapping_add(1));

@@ -73,11 +73,16 @@ impl Policies {
             return Ok(None);
         };
         let head = row.head()?;
-        let bundle = stored_bundle(store, head.digest).await?;
-        let read =
-            tokio::task::spawn_blocking(move || validate(&bundle, &SiteIds::from_map(head.sites)))
-                .await;
         let unreadable = |why: String| Refused::PolicyUnreadable { revision, why };
+        // With the log in Kafka and a new data folder, entries are there and their files are not.
+        let missing = "its files are not in this replica's store: submit them again";
+        let blob = store
+            .blob(head.digest)
+            .await?
+            .ok_or_else(|| unreadable(missing.to_owned()))?;
+        let bundle = bundle_of(&blob)?;
+        let sites = SiteIds::from_map(head.sites);
+        let read = tokio::task::spawn_blocking(move || validate(&bundle, &sites)).await;
         let policy = read
             .map_err(|error| unreadable(error.to_string()))?
             .map_err(|errors| {
@@ -119,9 +124,12 @@ pub async fn stored_bundle(store: &Store, digest: Digest) -> Result<Bundle, Refu
             "the files of policy {digest} are not in this replica's store"
         ))
     })?;
-    let damaged = |why: String| StoreError::Damaged {
+    Ok(bundle_of(&blob)?)
+}
+
+fn bundle_of(blob: &[u8]) -> Result<Bundle, StoreError> {
+    serde_json::from_slice(blob).map_err(|error| StoreError::Damaged {
         what: "a policy",
-        why,
-    };
-    serde_json::from_slice(&blob).map_err(|error| damaged(error.to_string()).into())
+        why: error.to_string(),
+    })
 }
