@@ -103,7 +103,7 @@ mod tests {
             memory.remember(
                 key.wrapping_mul(0x9E37_79B9_7F4A_7C15),
                 now,
-                Duration::from_secs(60),
+                Duration::from_mins(1),
             );
         }
         assert!(memory.len() <= HIT_FOR_MISS_MAX);

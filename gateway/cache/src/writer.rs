@@ -195,22 +195,16 @@ impl<M: Metadata> Writer<M> {
             Mode::Ended => return Err(Refusal::Gone),
         };
         if *space == 0 {
-            let bytes = match self.fill.stream.expected() {
+            let bytes = if let Some(expected) = self.fill.stream.expected() {
                 // Charged when the fill began.
-                Some(expected) => {
-                    let left = expected - (self.written - wanted as u64);
-                    usize::try_from(left).map_or(CHUNK_BYTES_MAX, |left| left.min(CHUNK_BYTES_MAX))
-                }
-                None => {
-                    let bytes = wanted.clamp(*next_chunk, CHUNK_BYTES_MAX);
-                    let charge = self
-                        .cache
-                        .charge(bytes as u64 + CHUNK_OVERHEAD_BYTES)
-                        .ok_or(Refusal::NoRoom)?;
-                    body_charge.absorb(charge);
-                    *next_chunk = (*next_chunk * 2).min(CHUNK_BYTES_MAX);
-                    bytes
-                }
+                let left = expected - (self.written - wanted as u64);
+                usize::try_from(left).map_or(CHUNK_BYTES_MAX, |left| left.min(CHUNK_BYTES_MAX))
+            } else {
+                let bytes = wanted.clamp(*next_chunk, CHUNK_BYTES_MAX);
+                let charge = self.cache.charge(bytes as u64 + CHUNK_OVERHEAD_BYTES);
+                body_charge.absorb(charge.ok_or(Refusal::NoRoom)?);
+                *next_chunk = (*next_chunk * 2).min(CHUNK_BYTES_MAX);
+                bytes
             };
             self.fill.stream.open_chunk(bytes);
             *space = bytes;

@@ -382,13 +382,14 @@ proptest! {
             };
             let (own_read, ()) = tokio::join!(own.read_all(), write);
             let (start, end) = (range.0.min(range.1), range.0.max(range.1));
-            let late_read = match &mut late {
-                Some(found) => match found.reader.seek(start, Some(end)) {
-                    Ok(()) => Some((start, end, found.read_all().await)),
-                    Err(_) => { assert!(start > length); None }
-                },
-                None => None,
-            };
+            let mut late_read = None;
+            if let Some(found) = &mut late {
+                if found.reader.seek(start, Some(end)).is_ok() {
+                    late_read = Some((start, end, found.read_all().await));
+                } else {
+                    assert!(start > length);
+                }
+            }
             (own_read, late_read)
         });
         prop_assert_eq!(own_read.is_ok(), ends);

@@ -349,10 +349,10 @@ impl World {
             (None, Liveness::Live) => {}
             // A fetch may begin between a mark and the entry's being obeyed: it is then stale too early.
             (None, Liveness::SoftPurged { .. }) => {
-                assert!(record.fetch.stamp.epoch < Epoch(self.head))
+                assert!(record.fetch.stamp.epoch < Epoch(self.head));
             }
             (Some(first), Liveness::SoftPurged { since }) => {
-                assert!(since <= first, "stale too late")
+                assert!(since <= first, "stale too late");
             }
             (soft, found) => panic!("soft-purged at {soft:?}, found {found:?}"),
         }

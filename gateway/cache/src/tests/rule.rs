@@ -23,7 +23,7 @@ fn check(target: Target, path: &str, tags: &[&str], expected: Option<Death>) {
                 (None, _) => assert_eq!(verdict, Liveness::Live, "{case}"),
                 (Some(death), Mode::Hard) => assert_eq!(verdict, Liveness::Dead(death), "{case}"),
                 (Some(_), Mode::Soft) => {
-                    assert!(matches!(verdict, Liveness::SoftPurged { .. }), "{case}")
+                    assert!(matches!(verdict, Liveness::SoftPurged { .. }), "{case}");
                 }
             }
             assert_eq!(
@@ -191,10 +191,10 @@ fn a_soft_purge_makes_stale_from_its_own_time_on_and_a_later_one_does_not_renew_
     let marks = Marks::with_clock(Arc::clone(&clock));
     let (object, stamp) = (identity("/a", &["t"]), marks.stamp());
     for minute in 1..=20 {
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         let target = if minute % 2 == 1 { url("/a") } else { tag("t") };
         marks.local_purge(&target, Mode::Soft);
-        let since = start + Duration::from_secs(60);
+        let since = start + Duration::from_mins(1);
         assert_eq!(
             marks.check(&object, &stamp),
             Liveness::SoftPurged { since },
