@@ -2,7 +2,7 @@
 
 use crate::{
     Client, Edge, Kafka, Process, Reply, body,
-    edge::{READY, listening},
+    edge::{READY, until_listening},
     program, wait_until,
 };
 use http::Method;
@@ -15,7 +15,7 @@ use latencify_conf::{
     change::Mode,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 
 /// The token of the API in tests.
@@ -276,25 +276,24 @@ impl ControlOptions {
 
     async fn spawn(&self, ports: Option<Ports>) -> (Process, Ports) {
         let ports_file = self.folder.path().join("ports.json");
-        // What is left of an earlier start would be taken for this one's.
-        let _ = fs::remove_file(&ports_file);
         let at = |chosen: Option<SocketAddr>| {
             chosen.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
         };
-        let mut command = Command::new(program("latencify-control"));
-        command
-            .args(&self.arguments)
-            .args(["--api", &at(ports.map(|ports| ports.api))])
-            .args(["--fleet", &at(ports.map(|ports| ports.fleet))])
-            .args(["--admin", &at(ports.map(|ports| ports.admin))])
-            .arg("--ports-file")
-            .arg(&ports_file)
-            .env("LATENCIFY_API_TOKEN", API_TOKEN)
-            .env("LATENCIFY_JOIN_TOKEN", JOIN_TOKEN)
-            .current_dir(self.folder.path());
-        let mut process =
-            Process::start("control", command, &self.folder.path().join("control.log"));
-        let ports: Ports = listening(&mut process, &ports_file).await;
+        let start = || {
+            let mut command = Command::new(program("latencify-control"));
+            command
+                .args(&self.arguments)
+                .args(["--api", &at(ports.map(|ports| ports.api))])
+                .args(["--fleet", &at(ports.map(|ports| ports.fleet))])
+                .args(["--admin", &at(ports.map(|ports| ports.admin))])
+                .arg("--ports-file")
+                .arg(&ports_file)
+                .env("LATENCIFY_API_TOKEN", API_TOKEN)
+                .env("LATENCIFY_JOIN_TOKEN", JOIN_TOKEN)
+                .current_dir(self.folder.path());
+            Process::start("control", command, &self.folder.path().join("control.log"))
+        };
+        let (mut process, ports): (_, Ports) = until_listening(&ports_file, start).await;
         wait_until(
             "control is ready",
             READY + Duration::from_secs(30),

@@ -1,6 +1,10 @@
 //! `latencify-gateway` as a process.
 
-use crate::{Authority, Client, Control, Process, Reply, geoip_fixture, program, wait_until};
+use crate::{
+    Authority, Client, Control, Process, Reply, geoip_fixture,
+    kafka::{ATTEMPTS, RETRY_AFTER},
+    program, wait_until,
+};
 use serde::Deserialize;
 use std::{
     fs,
@@ -265,12 +269,12 @@ impl EdgeOptions {
 
     async fn spawn(&self, arguments: &[String]) -> (Process, Ports) {
         let ports_file = self.folder.path().join("ports.json");
-        // What is left of an earlier start would be taken for this one's.
-        let _ = fs::remove_file(&ports_file);
-        let mut command = self.command();
-        command.args(arguments).arg("--ports-file").arg(&ports_file);
-        let mut process = Process::start(&self.name, command, &self.log());
-        let ports: Ports = listening(&mut process, &ports_file).await;
+        let start = || {
+            let mut command = self.command();
+            command.args(arguments).arg("--ports-file").arg(&ports_file);
+            Process::start(&self.name, command, &self.log())
+        };
+        let (mut process, ports): (_, Ports) = until_listening(&ports_file, start).await;
         let admin = ports.admin;
         let alone = self.policy_folder().exists();
         wait_until(&format!("{} is ready", self.name), READY, async || {
@@ -291,17 +295,44 @@ impl EdgeOptions {
     }
 }
 
-/// Waits for the ports file of a program that starts.
+/// Waits for the ports file of a program that starts; an error when it ends instead.
 pub(crate) async fn listening<P: serde::de::DeserializeOwned>(
     process: &mut Process,
     ports_file: &Path,
-) -> P {
+) -> Result<P, String> {
     wait_until("the program listens", READY, async || {
         if let Some(status) = process.exited() {
-            panic!("it ended at once: {status}\n{}", process.last_words());
+            return Ok(Err(format!(
+                "it ended at once: {status}\n{}",
+                process.last_words()
+            )));
         }
         let text = fs::read_to_string(ports_file).map_err(|error| error.to_string())?;
-        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+        serde_json::from_str(&text)
+            .map(Ok)
+            .map_err(|error| format!("{error}: {text}"))
     })
     .await
+}
+
+/// Starts a program that must listen on certain ports: when it can't, somebody's outgoing connection may have one of
+/// them for a moment, and it is tried again.
+pub(crate) async fn until_listening<P: serde::de::DeserializeOwned>(
+    ports_file: &Path,
+    start: impl Fn() -> Process,
+) -> (Process, P) {
+    let mut attempts = 0;
+    loop {
+        // What is left of an earlier start would be taken for this one's.
+        let _ = fs::remove_file(ports_file);
+        let mut process = start();
+        attempts += 1;
+        match listening(&mut process, ports_file).await {
+            Ok(ports) => return (process, ports),
+            Err(why) if why.contains("in use") && attempts < ATTEMPTS => {
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+            Err(why) => panic!("{why}"),
+        }
+    }
 }

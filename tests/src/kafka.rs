@@ -6,9 +6,15 @@ use std::{
     net::TcpListener,
     process::{Command, Stdio},
     sync::{Arc, Weak},
+    time::Duration,
 };
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+
+/// So often a program is started whose port somebody else had.
+pub(crate) const ATTEMPTS: usize = 10;
+/// The pause before it is tried again with the same port.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The broker that the tests of one program share, while one of them uses it.
 static SHARED: Mutex<Weak<Kafka>> = Mutex::const_new(Weak::new());
@@ -41,20 +47,29 @@ impl Kafka {
 
     /// A broker for one test, which may kill it.
     pub async fn private() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("latencify-kafka-")
-            .tempdir()
-            .unwrap();
-        let [port, controller_port] = free_ports();
-        let process = spawn(&folder, port, controller_port);
-        let mut kafka = Self {
-            process,
-            port,
-            controller_port,
-            folder,
-        };
-        kafka.ready().await;
-        kafka
+        let mut attempts = 0;
+        loop {
+            let folder = tempfile::Builder::new()
+                .prefix("latencify-kafka-")
+                .tempdir()
+                .unwrap();
+            let [port, controller_port] = free_ports();
+            let process = spawn(&folder, port, controller_port);
+            let mut kafka = Self {
+                process,
+                port,
+                controller_port,
+                folder,
+            };
+            attempts += 1;
+            match kafka.ready().await {
+                Ok(()) => return kafka,
+                // Somebody else was given one of its ports meanwhile.
+                Err(_) if kafka.process.said().contains("BindException") && attempts < ATTEMPTS => {
+                }
+                Err(why) => panic!("{why}"),
+            }
+        }
     }
 
     /// `HOST:PORT`, as clients want it.
@@ -67,11 +82,18 @@ impl Kafka {
         self.process.kill();
     }
 
-    /// Starts it again on the same data, and waits until it answers.
+    /// Starts it again on the same data and ports, and waits until it answers.
     pub async fn restart(&mut self) {
-        self.process.kill();
-        self.process = spawn(&self.folder, self.port, self.controller_port);
-        self.ready().await;
+        for attempt in 1.. {
+            self.process.kill();
+            self.process = spawn(&self.folder, self.port, self.controller_port);
+            match self.ready().await {
+                Ok(()) => return,
+                // An outgoing connection of somebody has its port for a moment.
+                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(RETRY_AFTER).await,
+                Err(why) => panic!("{why}"),
+            }
+        }
     }
 
     /// Appends records to a topic with kcat, one a line.
@@ -126,25 +148,26 @@ impl Kafka {
         command
     }
 
-    async fn ready(&mut self) {
+    /// Waits until it answers; an error when it ends instead.
+    async fn ready(&mut self) -> Result<(), String> {
         wait_until("the broker answers", READY + READY, async || {
             if let Some(status) = self.process.exited() {
-                panic!(
-                    "the broker ended at once: {status}\n{}",
+                return Ok(Err(format!(
+                    "the broker ended: {status}\n{}",
                     self.process.last_words()
-                );
+                )));
             }
-            let output = self
+            let kcat = self
                 .kcat(&["-L", "-m", "1"])
                 .output()
                 .expect("kcat: run deploy/setup tools");
-            if output.status.success() {
-                Ok(())
+            if kcat.status.success() {
+                Ok(Ok(()))
             } else {
-                Err(String::from_utf8_lossy(&output.stderr).into_owned())
+                Err(String::from_utf8_lossy(&kcat.stderr).into_owned())
             }
         })
-        .await;
+        .await
     }
 }
 

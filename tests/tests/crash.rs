@@ -174,13 +174,18 @@ async fn killed_at_random_points(options: ControlOptions) {
         .iter()
         .filter(|entry| entry.outcome == LogOutcome::Accepted)
     {
-        if let Some(key) = entry.entry["key"].as_str() {
-            times.entry(key.to_owned()).or_default().push(entry.epoch);
+        for target in entry.entry["change"]["targets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let path = target["path"].as_str().unwrap().to_owned();
+            times.entry(path).or_default().push(entry.epoch);
         }
     }
     for (n, purge) in accepted.iter().enumerate() {
         assert_eq!(
-            times.get(&format!("purge-{n}")),
+            times.get(&purged[n]),
             Some(&vec![purge.epoch]),
             "seed {seed}: purge {n}, once"
         );
