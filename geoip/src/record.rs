@@ -21,15 +21,15 @@ pub(crate) struct Record<'a> {
     location: Location,
     #[serde(borrow)]
     country_code: Option<Cow<'a, str>>,
-    latitude: Option<f64>,
-    longitude: Option<f64>,
+    latitude: Option<Degrees>,
+    longitude: Option<Degrees>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Location {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
+    latitude: Option<Degrees>,
+    longitude: Option<Degrees>,
 }
 
 /// A country or city: a plain name or code in the flat schema, a map with `iso_code` and `names` in the nested one.
@@ -64,13 +64,49 @@ impl Record<'_> {
     }
 }
 
-fn point(latitude: Option<f64>, longitude: Option<f64>) -> Option<Point> {
-    let (latitude, longitude) = (latitude?, longitude?);
+fn point(latitude: Option<Degrees>, longitude: Option<Degrees>) -> Option<Point> {
+    let (Degrees(latitude), Degrees(longitude)) = (latitude?, longitude?);
     let on_earth = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
     on_earth.then_some(Point {
         latitude,
         longitude,
     })
+}
+
+/// An angle: a double in GeoLite2, a single float in DB-IP, an integer where a maker saved octets.
+#[derive(Debug, Clone, Copy)]
+struct Degrees(f64);
+
+impl<'de> Deserialize<'de> for Degrees {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DegreesVisitor)
+    }
+}
+
+struct DegreesVisitor;
+
+impl Visitor<'_> for DegreesVisitor {
+    type Value = Degrees;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of degrees")
+    }
+
+    fn visit_f64<E>(self, degrees: f64) -> Result<Degrees, E> {
+        Ok(Degrees(degrees))
+    }
+
+    fn visit_f32<E>(self, degrees: f32) -> Result<Degrees, E> {
+        Ok(Degrees(degrees.into()))
+    }
+
+    fn visit_i64<E>(self, degrees: i64) -> Result<Degrees, E> {
+        Ok(Degrees(degrees as f64))
+    }
+
+    fn visit_u64<E>(self, degrees: u64) -> Result<Degrees, E> {
+        Ok(Degrees(degrees as f64))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Named<'a> {
