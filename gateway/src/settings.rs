@@ -36,7 +36,7 @@ pub struct Arguments {
     /// PEM file of the CAs that control's certificate is checked against; the system's otherwise.
     #[arg(long, env = "LATENCIFY_CONTROL_CA", value_name = "FILE")]
     control_ca: Option<PathBuf>,
-    /// Address for plain HTTP/1.1, like 0.0.0.0:80 or [::]:80; repeatable.
+    /// Address for plain HTTP/1.1, like 0.0.0.0:80, an IPv6 address in brackets; repeatable.
     #[arg(
         long,
         env = "LATENCIFY_HTTP",

@@ -50,7 +50,7 @@ fn header(fields: &[(&'static str, &str)]) -> ResponseHeader {
 /// The meta of a response that was fetched so, fresh for a minute.
 fn meta(fetch: Fetch, header: ResponseHeader, tags: &[&str]) -> CacheMeta {
     let now = SystemTime::now();
-    let mut meta = CacheMeta::new(now + Duration::from_secs(60), now, 5, 6, header);
+    let mut meta = CacheMeta::new(now + Duration::from_mins(1), now, 5, 6, header);
     let tags = tags.iter().map(|&tag| tag.into()).collect();
     fetched(
         &mut meta,

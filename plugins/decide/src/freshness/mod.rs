@@ -3,7 +3,7 @@
 //!
 //! - [`RequestDirectives`]: what the client demands of stored responses;
 //! - [`storable`]: a response as it arrives → a [`Lifetime`], or a named reason not to store it;
-//! - [`reuse`]: a stored response and a request → use it, use it and refresh it, or ask the origin, with the reason;
+//! - [`reuse()`]: a stored response and a request → use it, use it and refresh it, or ask the origin, with the reason;
 //! - [`on_error`]: the origin failed → whether the stored response may be served.
 
 mod control;
