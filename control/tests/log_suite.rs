@@ -6,8 +6,7 @@
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stdout,
-    reason = "tests may fail at once, and say what they skip"
+    reason = "tests may fail at once"
 )]
 
 mod broker;

@@ -3,6 +3,8 @@
 use latencify_control::kafka::Cluster;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::{
+    fs::OpenOptions,
+    io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -33,7 +35,10 @@ impl Broker {
             return Some(Self { address, own: None });
         }
         if !jars().is_some_and(|jars| jars.is_dir()) || !script().is_file() {
-            println!("SKIPPED {test}: no broker (LATENCIFY_TEST_KAFKA) and no jars");
+            skipped(
+                test,
+                "no broker (LATENCIFY_TEST_KAFKA) and no Kafka here: deploy/setup kafka",
+            );
             return None;
         }
         let (folder, port, controller) = (tempfile::tempdir().unwrap(), free_port(), free_port());
@@ -95,6 +100,19 @@ impl Drop for Broker {
             let _ = own.child.kill();
             let _ = own.child.wait();
         }
+    }
+}
+
+/// Says that a test is skipped: on standard error, and in the file that `LATENCIFY_SKIPPED` names, which `.ci/run` reads.
+#[allow(clippy::print_stderr)] // what a test program says of itself
+fn skipped(test: &str, why: &str) {
+    let line = format!("{test}: {why}\n");
+    eprint!("skipped {line}");
+    if let Some(path) = std::env::var_os("LATENCIFY_SKIPPED") {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        // One write: tests of several programs append to it.
+        file.and_then(|mut file| file.write_all(line.as_bytes()))
+            .unwrap_or_else(|error| panic!("LATENCIFY_SKIPPED={}: {error}", path.display()));
     }
 }
 
