@@ -10,7 +10,7 @@ export PATH := $(PATH):$(LATENCIFY_CACHE)/bin
 SCRIPTS = deploy/setup deploy/kafka/run .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test soak bench lint format
+.PHONY: help setup run build test soak bench lint deny format
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -36,7 +36,7 @@ test: setup ## every test, with real processes and a real Kafka
 soak: setup ## the fleet's and the crash suites again and again, each time with another seed (ROUNDS=10)
 	cargo build --workspace --bins
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "==> Round $$round"; \
-	  cargo test -p latencify-tests --test fleet_purge --test crash --test events || exit 1; done
+	  cargo test -p latencify-tests --test fleet --test crash --test events || exit 1; done
 
 bench: setup ## how long purges take with three edges, optimised build
 	cargo build --release --workspace --bins
@@ -49,8 +49,13 @@ lint: ## format, clippy, documentation, shell scripts, licences and advisories
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); \
 	  else echo "shellcheck is not here: scripts not checked (deploy/setup tools)"; fi
-	@if command -v cargo-deny >/dev/null; then echo cargo deny check; cargo deny check; \
-	  else echo "cargo-deny is not here: licences and advisories not checked (cargo install cargo-deny)"; fi
+	@if command -v cargo-deny >/dev/null; then $(MAKE) -s deny; \
+	  else echo "cargo-deny is not here: licences and advisories not checked (deploy/setup tools)"; fi
+
+deny: ## licences, bans, sources; advisories when their database can be reached
+	cargo deny --log-level error check bans licenses sources
+	@if cargo deny --log-level off fetch db 2>/dev/null; then cargo deny --log-level error check advisories; \
+	  else echo "the advisory database can't be reached: advisories not checked"; fi
 
 format: ## rewrites the code in the house's format
 	cargo fmt
