@@ -1,6 +1,9 @@
 //! Access records: what an edge says of each request that it answered. One JSON object a line in the access log; the
 //! same record travels to stores and streams. Fields are only ever added.
 
+#[cfg(test)]
+mod golden;
+
 use crate::{
     change::{Epoch, Revision},
     digest::Digest,

@@ -3,6 +3,8 @@
 //! An entry is stored and hashed as the exact JSON bytes that its writer produced ([`Entry::encode`]); nobody writes it
 //! again. Readers refuse a kind that they do not know: a replica that skipped one would hold another truth.
 
+#[cfg(test)]
+mod golden;
 mod position;
 mod target;
 
