@@ -3,6 +3,7 @@
 use crate::{
     cache::MemoryStorage,
     drain::Drain,
+    fleet::Fleet,
     limit::Limiter,
     listen::tls::{CertificateSource, Certificates},
     observe::{AccessLog, Metrics, Pulled},
@@ -48,6 +49,7 @@ pub struct Edge {
     /// What is under way.
     pub drain: Arc<Drain>,
     purge_port: OnceLock<Arc<dyn PurgePort>>,
+    fleet: OnceLock<Arc<Fleet>>,
 }
 
 /// What an [`Edge`] is made of.
@@ -97,6 +99,7 @@ impl Edge {
             access_log: parts.access_log,
             drain: parts.drain,
             purge_port: OnceLock::new(),
+            fleet: OnceLock::new(),
         })
     }
 
@@ -204,11 +207,23 @@ impl Edge {
             .collect()
     }
 
+    /// The link to control, for the metrics. Set once.
+    pub fn set_fleet(&self, fleet: Arc<Fleet>) {
+        let _ = self.fleet.set(fleet);
+    }
+
     /// The text that a scrape gets.
     pub fn render_metrics(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = self.metrics.render()?;
         let mut pulled = Pulled::default();
         pulled.cache(&self.cache.count(), self.cache.marks().count());
+        pulled.places(self.places.failures());
+        if let Some(running) = self.running() {
+            pulled.origins(&running.origins.snapshot());
+        }
+        if let Some(fleet) = self.fleet.get() {
+            pulled.link(&fleet.state());
+        }
         text.extend(pulled.into_text().into_bytes());
         Ok(text)
     }

@@ -55,6 +55,7 @@ impl Membership {
                 };
                 let fleet = Arc::new(Fleet::start(link.clone(), ports).await?);
                 edge.set_purge_port(fleet.clone());
+                edge.set_fleet(fleet.clone());
                 info!(
                     control = link.control,
                     edge = link.edge,

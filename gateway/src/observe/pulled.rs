@@ -1,7 +1,9 @@
-//! The numbers that the cache keeps itself, read when a scrape comes.
+//! Numbers that other parts keep themselves, read when a scrape comes.
 
+use crate::{fleet::LinkState, origin::OriginState};
 use latencify_cache::{CacheCount, MarksCount};
 use std::fmt::{Display, Write as _};
+use tokio::time::Instant;
 
 /// Metrics in the text format (Prometheus 0.0.4), family by family.
 #[derive(Default)]
@@ -92,6 +94,126 @@ impl Pulled {
         );
     }
 
+    /// The origins of the running policy.
+    pub fn origins(&mut self, origins: &[OriginState]) {
+        let mut each = |kind, name, help, value: fn(&OriginState) -> f64| {
+            let samples = origins
+                .iter()
+                .map(|origin| (vec![("origin", &*origin.name)], value(origin)))
+                .collect();
+            self.family(kind, name, help, samples);
+        };
+        each(
+            Kind::Gauge,
+            "origin_healthy",
+            "Whether an origin is worth a try.",
+            |origin| f64::from(u8::from(origin.health.is_usable())),
+        );
+        each(
+            Kind::Gauge,
+            "origin_addresses",
+            "Addresses of an origin's name.",
+            |origin| origin.addresses as f64,
+        );
+        each(
+            Kind::Gauge,
+            "origin_usable_addresses",
+            "Addresses that do not rest.",
+            |origin| origin.usable_addresses as f64,
+        );
+        each(
+            Kind::Counter,
+            "origin_resolve_failures_total",
+            "Its name was asked for in vain.",
+            |origin| origin.resolve_failures as f64,
+        );
+        each(
+            Kind::Counter,
+            "origin_connect_failures_total",
+            "Connections that failed.",
+            |origin| origin.connect_failures as f64,
+        );
+        each(
+            Kind::Counter,
+            "origin_response_failures_total",
+            "No response, or 502, 503, 504.",
+            |origin| origin.response_failures as f64,
+        );
+        each(
+            Kind::Counter,
+            "origin_ejections_total",
+            "How often it was ejected.",
+            |origin| origin.ejections as f64,
+        );
+        each(
+            Kind::Counter,
+            "origin_checks_good_total",
+            "Active checks that were good.",
+            |origin| origin.checks_good as f64,
+        );
+        each(
+            Kind::Counter,
+            "origin_checks_failed_total",
+            "Active checks that failed.",
+            |origin| origin.checks_failed as f64,
+        );
+    }
+
+    /// The link to control.
+    pub fn link(&mut self, link: &LinkState) {
+        let lease = link.lease_until.is_some_and(|until| until > Instant::now());
+        self.gauge(
+            "link_connected",
+            "Whether a replica of control has welcomed this edge.",
+            u64::from(link.connected),
+        );
+        self.gauge(
+            "link_lease_valid",
+            "Whether control counts on this edge.",
+            u64::from(lease),
+        );
+        self.gauge(
+            "link_epoch",
+            "Every entry of the log up to here is obeyed.",
+            link.obeyed.map_or(0, |at| at.epoch.0),
+        );
+        self.gauge(
+            "link_head_epoch",
+            "The newest entry of the log that this edge has heard of.",
+            link.head.0,
+        );
+        self.counter(
+            "link_entries_total",
+            "Entries of the log applied.",
+            link.entries,
+        );
+        self.counter(
+            "link_streams_total",
+            "Streams to control opened.",
+            link.streams,
+        );
+        let errors = link
+            .errors
+            .iter()
+            .map(|(why, count)| (vec![("error", *why)], *count as f64))
+            .collect();
+        self.family(
+            Kind::Counter,
+            "link_errors_total",
+            "What went wrong with the link, by name.",
+            errors,
+        );
+    }
+
+    /// GeoIP files.
+    pub fn places(&mut self, failures: u64) {
+        self.counter(
+            "geoip_failures_total",
+            "Addresses whose GeoIP record could not be read; they count as unknown.",
+            failures,
+        );
+    }
+
     /// The text.
     pub fn into_text(self) -> String {
         self.text
@@ -145,6 +267,8 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use latencify_conf::change::{Epoch, ProcessId};
+    use std::collections::BTreeMap;
 
     #[test]
     fn families_are_told_once_with_their_samples() {
@@ -170,5 +294,34 @@ mod tests {
                 .count(),
             1
         );
+    }
+
+    #[test]
+    fn the_link_tells_where_it_stands_and_every_error_it_can_meet() {
+        let mut pulled = Pulled::default();
+        pulled.link(&LinkState {
+            process: ProcessId(uuid::Uuid::nil()),
+            connected: true,
+            obeyed: None,
+            head: Epoch(7),
+            lease_until: None,
+            entries: 5,
+            streams: 2,
+            errors: BTreeMap::from([("chain_broken", 0), ("closed", 1)]),
+        });
+        let text = pulled.into_text();
+        for line in [
+            "link_connected 1",
+            "link_lease_valid 0",
+            "link_epoch 0",
+            "link_head_epoch 7",
+            "link_entries_total 5",
+            "link_streams_total 2",
+            "link_errors_total{error=\"chain_broken\"} 0",
+            "link_errors_total{error=\"closed\"} 1",
+        ] {
+            let line = format!("latencify_gateway_{line}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }

@@ -242,6 +242,36 @@ async fn health_and_readiness() {
     assert_eq!(public.text(), "ok");
 }
 
+/// Families of every source of numbers: requests, origins, cache, marks, places.
+const FAMILIES: [&str; 26] = [
+    "requests_total",
+    "request_duration_seconds",
+    "first_byte_seconds",
+    "request_body_bytes_total",
+    "response_body_bytes_total",
+    "requests_under_way",
+    "origin_attempts_total",
+    "origin_first_byte_seconds",
+    "origin_healthy",
+    "origin_addresses",
+    "origin_usable_addresses",
+    "origin_resolve_failures_total",
+    "origin_connect_failures_total",
+    "origin_response_failures_total",
+    "origin_ejections_total",
+    "origin_checks_good_total",
+    "origin_checks_failed_total",
+    "cache_objects",
+    "cache_bytes",
+    "cache_stored_total",
+    "cache_evicted_total",
+    "cache_refused_total",
+    "marks",
+    "geoip_failures_total",
+    "policy_reloads_total",
+    "policy_revision",
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_are_as_prometheus_wants_them() {
     let origin = Origin::serve(|_| async { reply::text("ok").max_age(60).done() }).await;
@@ -254,6 +284,10 @@ async fn metrics_are_as_prometheus_wants_them() {
     let metrics = edge.metrics().await;
     for line in metrics.lines().filter(|line| !line.starts_with('#')) {
         assert!(line.starts_with("latencify_"), "{line}");
+    }
+    for family in FAMILIES {
+        let told = format!("# TYPE latencify_gateway_{family} ");
+        assert_eq!(metrics.matches(&told).count(), 1, "{family}\n{metrics}");
     }
     let Some(promtool) = promtool() else {
         skip!("no promtool here: deploy/setup tools")
