@@ -63,6 +63,9 @@ struct Bound {
 /// Builds a replica and starts it.
 pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     settings.check()?;
+    if let Some(warning) = settings.open_admin() {
+        tracing::warn!("{warning}");
+    }
     let bound = bind(settings).await?;
     let lock = lock_folder(&settings.data)?;
     let store = Store::open(&settings.data)

@@ -26,7 +26,8 @@ pub struct Settings {
         value_name = "ADDR"
     )]
     pub fleet: SocketAddr,
-    /// Address of /metrics, /healthz and /readyz. It has no token: never make it public.
+    /// Address of /metrics, /healthz and /readyz. It has neither token nor TLS: never make it public. Other than
+    /// loopback, for a Prometheus in the same private network, it is warned of at start.
     #[arg(
         long,
         env = "LATENCIFY_ADMIN",
@@ -115,6 +116,17 @@ impl Settings {
             _ => Ok(()),
         }
     }
+
+    /// What is to be said of the admin address at start: that others can reach it, if they can.
+    pub fn open_admin(&self) -> Option<String> {
+        (!self.admin.ip().is_loopback()).then(|| {
+            format!(
+                "--admin {} is not a loopback address: whoever reaches it reads metrics and health without a token; keep \
+                 it in a private network",
+                self.admin
+            )
+        })
+    }
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -147,12 +159,23 @@ mod tests {
                 ],
                 true,
             ),
-            (&["--admin", "0.0.0.0:8082"], true),
+            (&["--admin", "0.0.0.0:8082"], true), // it is warned of
         ];
         for (flags, allowed) in cases {
             let arguments = ["latencify-control", "--data", "d"].iter().chain(flags);
             let settings = Settings::try_parse_from(arguments).unwrap();
             assert_eq!(settings.check().is_ok(), allowed, "{flags:?}");
+        }
+        for (admin, is_open) in [
+            ("127.0.0.1:0", false),
+            ("[::1]:0", false),
+            ("0.0.0.0:8082", true),
+            ("10.0.0.7:8082", true),
+        ] {
+            let arguments = ["latencify-control", "--data", "d", "--admin", admin];
+            let warning = Settings::try_parse_from(arguments).unwrap().open_admin();
+            assert_eq!(warning.is_some(), is_open, "{admin}");
+            assert!(warning.is_none_or(|warning| warning.contains(admin)));
         }
         let lone = ["latencify-control", "--data", "d", "--tls-cert", "c.pem"];
         assert!(

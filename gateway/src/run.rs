@@ -170,6 +170,9 @@ fn proxy(settings: &Settings, edge: Arc<Edge>) -> Proxy {
 fn listen_everywhere(settings: &Settings, edge: &Arc<Edge>, proxy: &Arc<Proxy>) -> Result<()> {
     let listening = Arc::new(AtomicBool::new(false));
     let drain = edge.drain.clone();
+    if let Some(warning) = settings.open_admin() {
+        warn!("{warning}");
+    }
     let admin = listen::bind(settings.admin).context("admin")?;
     let admin_address = admin.address;
     let service = Arc::new(Admin::new(edge.clone(), listening.clone()));

@@ -52,7 +52,8 @@ pub struct Arguments {
         value_delimiter = ','
     )]
     https: Vec<SocketAddr>,
-    /// Address of /metrics, /healthz and /readyz; never a public one.
+    /// Address of /metrics, /healthz and /readyz. It has neither token nor TLS: never make it public. Other than
+    /// loopback, for a Prometheus in the same private network, it is warned of at start.
     #[arg(
         long,
         env = "LATENCIFY_ADMIN",
@@ -173,6 +174,17 @@ impl Settings {
         })
     }
 
+    /// What is to be said of the admin address at start: that others can reach it, if they can.
+    pub fn open_admin(&self) -> Option<String> {
+        (!self.admin.ip().is_loopback()).then(|| {
+            format!(
+                "--admin {} is not a loopback address: whoever reaches it reads metrics and health without a token; keep \
+                 it in a private network",
+                self.admin
+            )
+        })
+    }
+
     fn resolve(typed: Arguments) -> Result<Self, String> {
         let name = typed.edge.clone().unwrap_or_else(|| "latencify".to_owned());
         let role = match (typed.policy, typed.control) {
@@ -289,6 +301,21 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert!(duration("5").is_err());
+    }
+
+    #[test]
+    fn an_admin_address_that_others_reach_is_warned_of() {
+        for (admin, is_open) in [
+            ("127.0.0.1:0", false),
+            ("[::1]:0", false),
+            ("0.0.0.0:9180", true),
+            ("10.0.0.7:9180", true),
+        ] {
+            let flags = ["--policy", "p", "--http", "127.0.0.1:0", "--admin", admin];
+            let warning = read(&flags).unwrap().open_admin();
+            assert_eq!(warning.is_some(), is_open, "{admin}");
+            assert!(warning.is_none_or(|warning| warning.contains(admin)));
+        }
     }
 
     #[test]
