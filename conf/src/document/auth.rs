@@ -4,6 +4,7 @@ use super::{
     Map, OneOrMany,
     text::{Duration, HeaderName, Words},
 };
+use crate::policy::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,35 +55,6 @@ impl fmt::Debug for Jwt {
             .field("algorithms", &self.algorithms)
             .finish_non_exhaustive()
     }
-}
-
-/// A signature algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    HS256,
-    /// HMAC with SHA-384.
-    HS384,
-    /// HMAC with SHA-512.
-    HS512,
-    /// RSA PKCS #1 v1.5 with SHA-256.
-    RS256,
-    /// RSA PKCS #1 v1.5 with SHA-384.
-    RS384,
-    /// RSA PKCS #1 v1.5 with SHA-512.
-    RS512,
-    /// RSA PSS with SHA-256.
-    PS256,
-    /// RSA PSS with SHA-384.
-    PS384,
-    /// RSA PSS with SHA-512.
-    PS512,
-    /// ECDSA on P-256.
-    ES256,
-    /// ECDSA on P-384.
-    ES384,
-    /// Ed25519.
-    EdDSA,
 }
 
 /// Where a token stands in a request.

@@ -14,7 +14,7 @@ mod site;
 pub mod text;
 
 pub use access::{Access, AccessByKind, AccessRule, OrderedAccess, Verdict};
-pub use auth::{Algorithm, Auth, Jwt, TokenSource};
+pub use auth::{Auth, Jwt, TokenSource};
 pub use cache::{Cache, CacheKey, CacheRules, Query};
 pub use edit::{
     HeaderEdits, HttpsRedirect, HttpsTarget, HttpsWord, PrefixRewrite, Redirect, RedirectStatus,

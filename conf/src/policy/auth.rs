@@ -1,5 +1,7 @@
 //! Tokens that a route demands.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// The most bytes of a token; a longer one is refused unread.
@@ -26,8 +28,9 @@ pub struct Jwt {
     pub strip: bool,
 }
 
-/// A signature algorithm; `none` does not exist here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A signature algorithm.
+// Written as it is obeyed, so both have this type. `none` does not exist here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 pub enum Algorithm {
     /// HMAC with SHA-256.
     HS256,

@@ -45,11 +45,7 @@ impl Lowering<'_, '_, '_> {
                 .collect()
         };
         Jwt {
-            algorithms: written
-                .algorithms
-                .iter()
-                .map(|algorithm| algorithm_of(*algorithm))
-                .collect(),
+            algorithms: written.algorithms.clone(),
             key,
             issuers: texts(&written.issuer),
             audiences: texts(&written.audience),
@@ -148,33 +144,14 @@ impl KeyKind {
     }
 }
 
-fn kind_of(algorithm: document::Algorithm) -> KeyKind {
-    use document::Algorithm as Written;
+fn kind_of(algorithm: Algorithm) -> KeyKind {
     match algorithm {
-        Written::HS256 | Written::HS384 | Written::HS512 => KeyKind::Secret,
-        Written::RS256 | Written::RS384 | Written::RS512 => KeyKind::Rsa,
-        Written::PS256 | Written::PS384 | Written::PS512 => KeyKind::Rsa,
-        Written::ES256 => KeyKind::P256,
-        Written::ES384 => KeyKind::P384,
-        Written::EdDSA => KeyKind::Ed25519,
-    }
-}
-
-fn algorithm_of(algorithm: document::Algorithm) -> Algorithm {
-    use document::Algorithm as Written;
-    match algorithm {
-        Written::HS256 => Algorithm::HS256,
-        Written::HS384 => Algorithm::HS384,
-        Written::HS512 => Algorithm::HS512,
-        Written::RS256 => Algorithm::RS256,
-        Written::RS384 => Algorithm::RS384,
-        Written::RS512 => Algorithm::RS512,
-        Written::PS256 => Algorithm::PS256,
-        Written::PS384 => Algorithm::PS384,
-        Written::PS512 => Algorithm::PS512,
-        Written::ES256 => Algorithm::ES256,
-        Written::ES384 => Algorithm::ES384,
-        Written::EdDSA => Algorithm::EdDSA,
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => KeyKind::Secret,
+        Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 => KeyKind::Rsa,
+        Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => KeyKind::Rsa,
+        Algorithm::ES256 => KeyKind::P256,
+        Algorithm::ES384 => KeyKind::P384,
+        Algorithm::EdDSA => KeyKind::Ed25519,
     }
 }
 
