@@ -4,10 +4,11 @@ use crate::{
     cache::MemoryStorage,
     context::Context,
     edge::Edge,
+    errors::Fault,
     listen::{HeadWatch, KEEPALIVE_SECONDS},
     phases::{
-        admit, caching, fail, finish, identify, invalidate, preconditions, purge, redirect, route,
-        steer, transform,
+        admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
+        route, steer, transform,
     },
     respond::{self, Stop},
 };
@@ -44,6 +45,7 @@ impl Gateway {
     /// From the request's head to the decision to answer it from cache or origin.
     async fn decide(&self, session: &mut Session, ctx: &mut Context) -> Result<(), Stop> {
         identify::identify(&self.edge, session, ctx)?;
+        hops::end_of_request(session, ctx).map_err(|_| Fault::Internal)?;
         route::find(session, ctx)?;
         purge::purge(&self.edge, session, ctx).await?;
         route::require(ctx)?;
@@ -216,6 +218,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        hops::begin_request(session, request)?;
         transform::towards_origin(session, request, self.edge.name(), ctx)?;
         let authorized = request.headers.contains_key(header::AUTHORIZATION);
         caching::begin_fetch(self.cache, session, authorized, ctx);
@@ -243,6 +246,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         steer::responded(&self.edge, response.status.as_u16(), ctx);
+        hops::end_of_response(response, ctx)?;
         caching::keep_not_modified(response, ctx);
         invalidate::after_unsafe(self.cache, response.status, ctx);
         Ok(())

@@ -5,6 +5,7 @@ pub mod admit;
 pub mod caching;
 pub mod fail;
 pub mod finish;
+pub mod hops;
 pub mod identify;
 pub mod invalidate;
 pub mod preconditions;

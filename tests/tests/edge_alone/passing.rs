@@ -250,3 +250,77 @@ async fn edits_rewrites_and_hop_headers_reach_the_origin_as_they_should() {
         "{seen:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_for_one_connection_alone_end_here() {
+    let origin = Origin::serve(|_| async {
+        reply::text("ok")
+            .max_age(60)
+            .header("connection", "x-origin-hop")
+            .header("x-origin-hop", 1)
+            .header("keep-alive", "timeout=7")
+            .header("proxy-connection", "keep-alive")
+            .header("proxy-authenticate", "Basic")
+            .header("upgrade", "h2c")
+            .header("x-end", 1)
+            .done()
+    })
+    .await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    let request = || {
+        Client::request("GET", "shop.example", "/")
+            .header("connection", "x-hop, upgrade, x-forwarded-for")
+            .header("x-hop", "1")
+            .header("keep-alive", "timeout=5")
+            .header("proxy-connection", "keep-alive")
+            .header("proxy-authorization", "Basic eDp5")
+            .header("te", "gzip")
+            .header("upgrade", "h2c")
+            .header("x-end", "1")
+            .body(body::empty())
+            .unwrap()
+    };
+    // The first answer comes from the origin, the second from the cache.
+    for hit in [false, true] {
+        let reply = Client::new().send(edge.http(), request()).await.unwrap();
+        assert_eq!((reply.status.as_u16(), reply.is_hit()), (200, hit));
+        assert_eq!(reply.header("x-end"), "1");
+        let gone = "x-origin-hop keep-alive proxy-connection proxy-authenticate upgrade";
+        for name in gone.split(' ') {
+            assert_eq!(reply.header(name), "", "{name} {reply:?}");
+        }
+        assert!(!reply.header("connection").contains("hop"), "{reply:?}");
+    }
+    let seen = &origin.seen()[0];
+    assert_eq!(seen.headers["x-end"], "1");
+    assert_eq!(seen.headers["x-forwarded-for"], "127.0.0.1");
+    let gone = "connection x-hop keep-alive proxy-connection proxy-authorization te upgrade";
+    for name in gone.split(' ') {
+        assert!(!seen.headers.contains_key(name), "{name} {seen:?}");
+    }
+}
+
+/// The key sees what the origin sees: else a client could have the default stored under another client's key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_named_by_connection_is_not_in_the_key_either() {
+    let origin = Origin::serve(|call| async move {
+        let language = call.header("x-language").to_owned();
+        reply::text(language).max_age(60).done()
+    })
+    .await;
+    let route = "cache: {key: {headers: [x-language]}}";
+    let edge = Edge::alone(&one_route(&origin.url(), route)).start().await;
+    let ask = async |connection: &str| {
+        let request = Client::request("GET", "shop.example", "/")
+            .header("connection", connection)
+            .header("x-language", "fr")
+            .body(body::empty())
+            .unwrap();
+        let reply = Client::new().send(edge.http(), request).await.unwrap();
+        reply.text().to_owned()
+    };
+    assert_eq!(ask("x-language").await, "");
+    assert_eq!(ask("keep-alive").await, "fr");
+}

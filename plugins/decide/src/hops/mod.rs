@@ -24,11 +24,17 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
+/// Fields that are for everybody on the way, whatever `Connection` says: it must not name them (RFC 9110 §7.6.1), and
+/// without them a message would be framed, routed or stored otherwise than its sender meant.
+const NEVER_HOP_BY_HOP: [HeaderName; 3] =
+    [header::CACHE_CONTROL, header::CONTENT_LENGTH, header::HOST];
+
 /// Whether a field is for one connection alone: by its name, or because `Connection` names it.
 pub fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
     is_always_hop_by_hop(name)
-        || fields::list(headers, &header::CONNECTION)
-            .any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        || !NEVER_HOP_BY_HOP.contains(name)
+            && fields::list(headers, &header::CONNECTION)
+                .any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// Whether a field is for one connection alone whatever `Connection` says.
@@ -44,6 +50,11 @@ pub fn hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter(|name| is_hop_by_hop(name, headers))
         .cloned()
         .collect()
+}
+
+/// Whether the sender of a request takes trailers (RFC 9110 §10.1.4).
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    fields::list(headers, &header::TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The member that this edge appends to `Via` (RFC 9110 §7.6.3): the version received, and its pseudonym.
@@ -113,14 +124,22 @@ mod tests {
     #[test]
     fn fields_named_by_connection_stop_here() {
         let map = headers(&[
-            ("connection", "close, X-One"),
+            (
+                "connection",
+                "close, X-One, Content-Length, Cache-Control, Host",
+            ),
             ("x-one", "1"),
+            ("content-length", "3"),
+            ("cache-control", "no-store"),
+            ("host", "shop.example"),
             ("x-two", "2"),
             ("te", "trailers"),
         ]);
         let mut names: Vec<_> = hop_by_hop(&map).iter().map(ToString::to_string).collect();
         names.sort();
         assert_eq!(names, ["connection", "te", "x-one"]);
+        assert!(takes_trailers(&map));
+        assert!(!takes_trailers(&headers(&[("te", "gzip, deflate;q=0.5")])));
     }
 
     #[test]
