@@ -49,6 +49,9 @@ pub struct Running {
     servers: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     sessions: TaskTracker,
+    /// What tests reach past the API for: moments that a client can't time.
+    #[cfg(test)]
+    pub(crate) control: Control,
     /// Held so that no second replica works on the data folder.
     _lock: fs::File,
 }
@@ -134,7 +137,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         bound.admin.local_addr()?,
     );
     let api_routes = api::routes(control.clone(), api_token);
-    let fleet_routes = fleet::server::routes(control, join_token);
+    let fleet_routes = fleet::server::routes(control.clone(), join_token);
     let servers = vec![
         tokio::spawn(serve(
             bound.api,
@@ -169,6 +172,8 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         servers,
         workers,
         sessions,
+        #[cfg(test)]
+        control,
         _lock: lock,
     };
     if let Some(file) = &settings.ports_file {

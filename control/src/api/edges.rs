@@ -19,7 +19,7 @@ pub async fn list(State(api): State<Api>) -> Json<Edges> {
 
 /// Take a dead edge out of the roster
 ///
-/// By its name: every process of it that is not connected. By its process id: that one, connected or not.
+/// By its name: every process of it that is not connected. By its process id: that one, unless it is connected.
 #[utoipa::path(
     delete, path = "/v1/edges/{edge}", tag = "edges",
     params(("edge" = String, Path, description = "An edge's name, or a process id")),

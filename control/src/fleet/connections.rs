@@ -29,7 +29,7 @@ pub struct Connection {
     connections: Connections,
     process: ProcessId,
     number: u64,
-    /// Cancelled when a newer stream of the same process takes over, or the process is taken out of the roster.
+    /// Cancelled when a newer stream of the same process takes over.
     pub replaced: CancellationToken,
 }
 
@@ -66,13 +66,6 @@ impl Connections {
     /// Whether a process has a stream here.
     pub fn is_open(&self, process: ProcessId) -> bool {
         self.inner.open.lock().contains_key(&process)
-    }
-
-    /// Ends the stream of a process.
-    pub fn close(&self, process: ProcessId) {
-        if let Some((_, stream)) = self.inner.open.lock().get(&process) {
-            stream.cancel();
-        }
     }
 }
 

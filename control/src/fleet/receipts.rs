@@ -6,7 +6,7 @@ use latencify_conf::{
     api::{EdgeReceipt, PurgeReceipt, ReceiptState},
     change::{Epoch, ProcessId},
 };
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The longest that a question for a receipt is held back.
@@ -15,7 +15,6 @@ pub const WAIT_MAX: Duration = Duration::from_mins(1);
 struct Member {
     edge: String,
     process: ProcessId,
-    joined: Epoch,
 }
 
 impl Fleet {
@@ -37,7 +36,6 @@ impl Fleet {
             .map(|stay| Member {
                 edge: stay.edge,
                 process: ProcessId(stay.process),
-                joined: Epoch(stay.joined as u64),
             })
             .collect();
         let stored: std::collections::HashMap<_, _> = self
@@ -54,16 +52,12 @@ impl Fleet {
         loop {
             // Marked as seen before looking: what changes while we look wakes us again.
             said.mark_unchanged();
-            let here: HashSet<_> = state
-                .borrow_and_update()
-                .roster
-                .iter()
-                .map(|(process, member)| (*process, member.joined))
-                .collect();
+            let here = state.borrow_and_update().clone();
             let edges: Vec<_> = members
                 .iter()
                 .map(|member| {
-                    let has_left = !here.contains(&(member.process, member.joined));
+                    // A process that was taken out and is back serves what it had stored: it has to obey.
+                    let has_left = !here.roster.contains_key(&member.process);
                     self.edge_receipt(&purge, member, has_left, stored(&member.process))
                 })
                 .collect();

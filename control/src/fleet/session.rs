@@ -22,6 +22,8 @@ use tonic::{Status, Streaming};
 const QUEUE_MAX: usize = 128;
 /// Entries that are read from the store at a time.
 const READ_MAX: u64 = 64;
+/// Joins of one hello: each but the first follows a removal in the same moment.
+const JOINS_MAX: usize = 3;
 /// An edge that says nothing for so long is gone: its lease is over.
 const SILENCE_MAX: Duration = Duration::from_millis(LEASE_MS as u64);
 /// How long what was said last may take to go out.
@@ -72,6 +74,17 @@ struct Member {
     edge: String,
     process: ProcessId,
     connection: Connection,
+}
+
+/// Why a peer is not welcomed. It may come again.
+#[derive(Debug, thiserror::Error)]
+enum NotAdmitted {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the process was taken out of the fleet as often as it joined")]
+    TakenOut,
 }
 
 /// What woke a session.
@@ -216,14 +229,7 @@ impl Session {
 
     /// Sees that a peer is in the roster and welcomes it. Nothing of what it says is believed before that.
     async fn admit(&mut self, peer: Peer) {
-        let admitted = match self.join(&peer).await {
-            Ok(()) => self
-                .admission(&peer)
-                .await
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let admission = match admitted {
+        let admission = match self.join_and_look(&peer).await {
             Ok(admission) => admission,
             Err(error) => return self.give_up(&error),
         };
@@ -238,6 +244,19 @@ impl Session {
         self.target = admission.target.as_ref().map(|target| target.revision);
         let actions = self.machine.admit(admission);
         Box::pin(self.carry_out(actions)).await;
+    }
+
+    /// Joins, and takes the admission from a state whose roster has the peer. The operator may take it out in between;
+    /// then it joins again.
+    async fn join_and_look(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
+        for _ in 0..JOINS_MAX {
+            self.join(peer).await?;
+            let state = self.state.borrow_and_update().clone();
+            if state.roster.contains_key(&peer.process) {
+                return Ok(self.admission(peer, &state).await?);
+            }
+        }
+        Err(NotAdmitted::TakenOut)
     }
 
     async fn join(&self, peer: &Peer) -> Result<(), WriteError> {
@@ -258,8 +277,7 @@ impl Session {
         Ok(())
     }
 
-    async fn admission(&mut self, peer: &Peer) -> Result<Admission, StoreError> {
-        let state = self.state.borrow_and_update().clone();
+    async fn admission(&self, peer: &Peer, state: &State) -> Result<Admission, StoreError> {
         let known = match peer.position {
             Some(position)
                 if position.log == state.position.log && position.epoch <= state.position.epoch =>
@@ -274,7 +292,7 @@ impl Session {
         Ok(Admission {
             head: state.position,
             known,
-            target: target(&state),
+            target: target(state),
         })
     }
 
@@ -283,10 +301,11 @@ impl Session {
         let state = self.state.borrow_and_update().clone();
         let Some(member) = &self.member else { return };
         if !state.roster.contains_key(&member.process) {
+            // Only the dead are taken out, and this one lives: it came back meanwhile. Until it has joined again no
+            // receipt counts on it, so it shall come at once.
             let reason =
-                "the operator took this process out of the fleet: restart it to join again"
-                    .to_owned();
-            let actions = self.machine.end(End::Removed, reason, true);
+                "this process was taken out of the fleet while it was away: join again".to_owned();
+            let actions = self.machine.end(End::Removed, reason, false);
             return self.queue_messages(actions);
         }
         if let Some(target) = target(&state).filter(|target| Some(target.revision) != self.target) {

@@ -4,7 +4,7 @@ use crate::testing::{API_TOKEN, JOIN_TOKEN, Replica, answer, until};
 use edge::{Edge, client, with_token};
 use latencify_conf::{
     bundle::Bundle,
-    change::{Change, Position, Target},
+    change::{Change, LeaveReason, Position, ProcessId, Target},
     link::message::{
         EdgePurge, FromEdge, Heartbeat, Leave, PolicyReport, PolicyRequest,
         from_edge::Message as From, to_edge::Message as To,
@@ -225,14 +225,49 @@ async fn joining_leaving_and_being_removed() {
 
     assert_eq!(
         remove(&stays.process.to_string()).await.status,
-        StatusCode::OK
+        StatusCode::CONFLICT,
+        "nor does a process id"
     );
-    let refusal = stays.ends().await.unwrap();
-    assert!(
-        refusal.r#final && refusal.reason.contains("restart it"),
-        "{refusal:?}"
+    assert_eq!(roster().await, states(&[("stays", "connected")]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_is_removed_while_it_lives_joins_again_and_is_counted_on() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let mut edge = Edge::join(&replica, "paris").await;
+    let before = edge.position;
+    let id = purge(&replica, json!({"all": true})).await;
+    // As when it comes back between the operator's look and the entry.
+    let change = Change::EdgeLeft {
+        process: ProcessId(edge.process),
+        why: LeaveReason::Removed,
+    };
+    let writer = &replica.running.control.fleet.writer;
+    writer.write("test", None, change).await.unwrap();
+    let refusal = edge.ends().await.unwrap();
+    assert!(!refusal.r#final, "it shall come again at once: {refusal:?}");
+    assert_eq!(
+        receipt(&replica, &id, "0s").await,
+        (true, states(&[("paris", "left")]))
     );
-    assert_eq!(roster().await, []);
+
+    let mut edge = Edge::attach(&replica, "paris", edge.process, before).await;
+    assert!(!edge.welcomed().await.reset);
+    let state = replica.running.control.fleet.fold.state();
+    assert!(state.roster.contains_key(&ProcessId(edge.process)));
+    assert_eq!(
+        receipt(&replica, &id, "0s").await,
+        (false, states(&[("paris", "missing")])),
+        "it serves, and has not obeyed"
+    );
+    edge.position = before;
+    while edge.delivered().await.id.to_string() != id {}
+    edge.ack().await;
+    assert_eq!(
+        receipt(&replica, &id, "20s").await,
+        (true, states(&[("paris", "acked")]))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -50,7 +50,8 @@ impl Control {
         edges
     }
 
-    /// Takes processes out of the roster: one by its id, or those of a name that are not connected.
+    /// Takes the dead out of the roster: one process by its id, or those of a name that are not connected. One that
+    /// connects in the same moment is out all the same, and joins again.
     pub async fn remove_edge(&self, by: &str, name_or_process: &str) -> Result<Removed, Refused> {
         let edges = self.edges();
         let chosen = choose(&edges, name_or_process)?;
@@ -61,7 +62,7 @@ impl Control {
             };
             match self.write(by, None, change).await {
                 // Somebody else was quicker; it is out all the same.
-                Ok(_) | Err(Refused::NotFound(_)) => self.fleet.connections.close(edge.process),
+                Ok(_) | Err(Refused::NotFound(_)) => {}
                 Err(refused) => return Err(refused),
             }
         }
@@ -72,11 +73,15 @@ impl Control {
 fn choose(edges: &[Edge], name_or_process: &str) -> Result<Vec<Edge>, Refused> {
     if let Ok(process) = Uuid::parse_str(name_or_process) {
         let found = edges.iter().find(|edge| edge.process == ProcessId(process));
-        return found.map(|edge| vec![edge.clone()]).ok_or_else(|| {
-            Refused::NotFound(format!(
+        return match found {
+            None => Err(Refused::NotFound(format!(
                 "no process {process} is in the fleet: `latencify edge list` shows who is"
-            ))
-        });
+            ))),
+            Some(edge) if edge.state == EdgeState::Connected => Err(Refused::Conflict(format!(
+                "the process {process} is connected: stop it, and it leaves by itself"
+            ))),
+            Some(edge) => Ok(vec![edge.clone()]),
+        };
     }
     let named: Vec<_> = edges
         .iter()
@@ -97,7 +102,7 @@ fn choose(edges: &[Edge], name_or_process: &str) -> Result<Vec<Edge>, Refused> {
         .collect();
     if gone.is_empty() {
         return Err(Refused::Conflict(format!(
-            "the edge {name_or_process:?} is connected: stop it, and it leaves by itself, or remove it by its process id"
+            "the edge {name_or_process:?} is connected: stop it, and it leaves by itself"
         )));
     }
     Ok(gone)
