@@ -83,6 +83,9 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         prefix: settings.kafka_prefix.clone(),
     });
     let log = open_log(&settings.data, cluster.clone()).await?;
+    for risk in log.risks() {
+        tracing::warn!("{risk}");
+    }
     let state = store.bind(log.identity()).await?;
     let head = log.head().await?;
     if head < state.applied {

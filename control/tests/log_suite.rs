@@ -18,6 +18,7 @@ use latencify_control::{
     kafka::Cluster,
     log::{ChangeLog, LogError, kafka::KafkaLog, sqlite::SqliteLog},
 };
+use rdkafka::admin::{NewTopic, TopicReplication};
 use std::{path::Path, sync::Arc};
 
 async fn sqlite(folder: &Path) -> Arc<dyn ChangeLog> {
@@ -62,6 +63,7 @@ async fn kafka_keeps_what_a_log_promises() {
     })
     .await;
     a_topic_that_forgets_is_refused(&broker).await;
+    a_topic_that_may_lose_entries_is_told_of(&broker).await;
     two_replicas_that_begin_at_once_agree(&broker).await;
 }
 
@@ -82,6 +84,34 @@ async fn a_topic_that_forgets_is_refused(broker: &Broker) {
     cluster.ensure_topic(&kept).await.unwrap();
     let error = KafkaLog::open(cluster).await.err().unwrap().to_string();
     assert!(error.contains("2 partitions"), "{error}");
+}
+
+async fn a_topic_that_may_lose_entries_is_told_of(broker: &Broker) {
+    let cluster = broker.cluster("risks");
+    let name = cluster.topic("changes");
+    let topic = [
+        ("cleanup.policy", "delete"),
+        ("retention.ms", "-1"),
+        ("retention.bytes", "-1"),
+        ("min.insync.replicas", "1"),
+        ("unclean.leader.election.enable", "true"),
+    ]
+    .into_iter()
+    .fold(
+        NewTopic::new(&name, 1, TopicReplication::Fixed(1)),
+        |topic, (key, value)| topic.set(key, value),
+    );
+    cluster.ensure_topic(&topic).await.unwrap();
+    let log = KafkaLog::open(cluster).await.unwrap();
+    let risks = log.risks();
+    for (risk, says) in risks.iter().zip([
+        "has 1 replica,",
+        "min.insync.replicas=2",
+        "unclean.leader.election.enable=false",
+    ]) {
+        assert!(risk.contains(&name) && risk.contains(says), "{risk}");
+    }
+    assert_eq!(risks.len(), 3, "{risks:?}");
 }
 
 async fn two_replicas_that_begin_at_once_agree(broker: &Broker) {

@@ -1,8 +1,10 @@
 //! The log as a topic of one partition: epoch = offset + 1. The producer is idempotent and waits for all replicas in
 //! sync; readers assign themselves the partition from an offset, never a group.
 
+mod topic;
+
 use super::{AppendError, ChangeLog, LogError, READ_MAX, Reader, Record, first_entry, identity_of};
-use crate::kafka::{ASK_MAX, Cluster, DELIVERY_MAX, topic};
+use crate::kafka::{ASK_MAX, Cluster, DELIVERY_MAX, topic as new_topic};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -23,18 +25,12 @@ pub const TOPIC: &str = "changes";
 const PARTITION: i32 = 0;
 /// How long the first entry of a log may take to be read.
 const FIRST_WAIT: Duration = Duration::from_secs(20);
-/// What the topic must say, because an entry that is deleted or compacted away is a truth that a new replica lacks.
-const MUST_BE: [(&str, &str); 3] = [
-    ("cleanup.policy", "delete"),
-    ("retention.ms", "-1"),
-    ("retention.bytes", "-1"),
-];
-
 /// A log in Kafka.
 pub struct KafkaLog {
     cluster: Cluster,
     topic: String,
     identity: LogId,
+    risks: Vec<String>,
     producer: RwLock<FutureProducer>,
 }
 
@@ -42,14 +38,16 @@ impl KafkaLog {
     /// Opens the log of a cluster, or begins one.
     pub async fn open(cluster: Cluster) -> Result<Self, LogError> {
         let name = cluster.topic(TOPIC);
-        let new = MUST_BE
+        let new = topic::MUST_BE
             .iter()
-            .fold(topic(&name, 1), |topic, (key, value)| topic.set(key, value));
+            .fold(new_topic(&name, 1), |topic, (key, value)| {
+                topic.set(key, value)
+            });
         cluster
             .ensure_topic(&new)
             .await
             .map_err(|error| unreachable(&error))?;
-        check(&cluster, &name).await?;
+        let risks = topic::check(&cluster, &name).await?;
         let producer: FutureProducer = cluster
             .producer()
             .create()
@@ -79,6 +77,7 @@ impl KafkaLog {
             cluster,
             topic: name,
             identity,
+            risks,
             producer: RwLock::new(producer),
         })
     }
@@ -96,6 +95,10 @@ impl KafkaLog {
 impl ChangeLog for KafkaLog {
     fn identity(&self) -> LogId {
         self.identity
+    }
+
+    fn risks(&self) -> &[String] {
+        &self.risks
     }
 
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError> {
@@ -233,29 +236,6 @@ impl Reader for KafkaReader {
         }
         Ok(records)
     }
-}
-
-async fn check(cluster: &Cluster, topic: &str) -> Result<(), LogError> {
-    let settings = match cluster.topic_settings(topic).await {
-        Ok(settings) => settings,
-        Err(error) => {
-            tracing::warn!(topic, %error, "the broker does not tell the topic's settings, so they are not checked");
-            return Ok(());
-        }
-    };
-    for (name, wanted) in MUST_BE {
-        let value = settings
-            .iter()
-            .find(|(key, _)| key == name)
-            .and_then(|(_, value)| value.as_deref());
-        if value.is_some_and(|value| value != wanted) {
-            return Err(LogError::Unfit(format!(
-                "the topic {topic} has {name}={}, but the change log must keep every entry: set {name}={wanted}",
-                value.unwrap_or_default()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The first offset that is kept and the next one that will be given.

@@ -83,6 +83,11 @@ pub trait ChangeLog: Send + Sync + 'static {
     /// Which log this is: what its first entry says.
     fn identity(&self) -> LogId;
 
+    /// How entries may be lost, as it was found when the log was opened, each with its remedy.
+    fn risks(&self) -> &[String] {
+        &[]
+    }
+
     /// Appends an encoded entry and says where it stands, once it is kept.
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError>;
 

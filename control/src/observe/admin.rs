@@ -42,6 +42,9 @@ struct Readiness {
     head: Option<u64>,
     /// `off` without Kafka. A consumer that waits for its broker does not make the replica unready: the API works.
     events: String,
+    /// What an operator should mend although the replica works: each with its remedy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// The admin address, as a service.
@@ -100,6 +103,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
             applied: applied.0,
             head,
             events,
+            warnings: admin.log.risks().to_vec(),
         }),
     )
         .into_response()

@@ -131,6 +131,24 @@ fn a_host_means_its_site_in_every_policy_that_an_edge_may_run() {
 }
 
 #[test]
+fn an_address_in_brackets_is_a_host_like_any_other() {
+    let policies = [policy(&[
+        ("address", 1, "\"[::1]\", \"127.0.0.1\""),
+        ("others", 2, "\"*\""),
+    ])];
+    for (host, site) in [
+        ("[::1]", 1),
+        ("[::1]:8443", 1),
+        ("[0:0:0:0:0:0:0:1]", 1),
+        ("127.0.0.1:8080", 1),
+        ("[::2]", 2),
+    ] {
+        let target = PurgeTarget::Url(format!("http://{host}/a"));
+        check(&policies, target, &[url(site, "/a")]);
+    }
+}
+
+#[test]
 fn what_no_policy_knows_is_refused_with_the_nearest_name() {
     use PurgeTarget::{All, Site, Tag, Url};
     let unknown_host = |host: &str, nearest: Option<&str>| Why::UnknownHost {
