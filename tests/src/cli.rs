@@ -1,7 +1,7 @@
 //! The `latencify` command.
 
 use crate::{Control, program};
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 use tokio::process::Command;
 
 /// What the command said and how it ended.
@@ -22,11 +22,21 @@ pub async fn latencify(arguments: &[&str]) -> Said {
 
 /// Runs `latencify ARGUMENTS` against that control service.
 pub async fn latencify_at(control: &Control, arguments: &[&str]) -> Said {
+    run(command_at(control, control.ca_file().as_deref()), arguments).await
+}
+
+/// Runs `latencify ARGUMENTS` against that control service, trusting that CA instead of its own.
+pub async fn latencify_trusting(control: &Control, ca: &Path, arguments: &[&str]) -> Said {
+    run(command_at(control, Some(ca)), arguments).await
+}
+
+fn command_at(control: &Control, ca: Option<&Path>) -> Command {
     let mut command = Command::new(program("latencify"));
     command
         .env("LATENCIFY_SERVER", control.api_url())
-        .env("LATENCIFY_API_TOKEN", control.api_token());
-    run(command, arguments).await
+        .env("LATENCIFY_API_TOKEN", control.api_token())
+        .envs(ca.map(|ca| ("LATENCIFY_CA", ca)));
+    command
 }
 
 async fn run(mut command: Command, arguments: &[&str]) -> Said {

@@ -1,7 +1,7 @@
 //! `latencify-control` as a process.
 
 use crate::{
-    Client, Edge, Kafka, Process, Reply, body,
+    Authority, Client, Edge, Kafka, Process, Protocol, Reply, body,
     edge::{READY, until_listening},
     program, wait_until,
 };
@@ -15,7 +15,13 @@ use latencify_conf::{
     change::Mode,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 use tempfile::TempDir;
 
 /// The token of the API in tests.
@@ -34,6 +40,7 @@ pub struct Control {
 pub struct ControlOptions {
     folder: TempDir,
     arguments: Vec<String>,
+    authority: Option<Authority>,
 }
 
 /// What `--ports-file` says.
@@ -55,6 +62,7 @@ impl Control {
         ControlOptions {
             folder,
             arguments: vec!["--data".to_owned(), data],
+            authority: None,
         }
     }
 
@@ -70,14 +78,31 @@ impl Control {
         self.ports.api
     }
 
-    /// `http://…` of its API.
+    /// `http://…` of its API, or `https://…`.
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.ports.api)
+        self.url(self.ports.api)
     }
 
-    /// `http://…` where edges connect.
+    /// `http://…` where edges connect, or `https://…`.
     pub fn fleet_url(&self) -> String {
-        format!("http://{}", self.ports.fleet)
+        self.url(self.ports.fleet)
+    }
+
+    /// The CA of its certificate, if it has one.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.options
+            .authority
+            .as_ref()
+            .map(|_| self.folder().join("ca.pem"))
+    }
+
+    fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.options.authority.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{address}")
     }
 
     /// Its private address.
@@ -131,9 +156,17 @@ impl Control {
             request = request.header(IDEMPOTENCY_KEY, key);
         }
         let body = body.map_or_else(Vec::new, |body| serde_json::to_vec(body).unwrap());
-        Client::new()
-            .send(self.ports.api, request.body(body::full(body))?)
-            .await
+        let (client, api) = (Client::new(), self.ports.api);
+        let mut connection = match &self.options.authority {
+            None => client.connect(api).await?,
+            Some(authority) => {
+                let name = api.ip().to_string();
+                client
+                    .connect_tls(api, &name, authority, Protocol::Http1)
+                    .await?
+            }
+        };
+        connection.send(request.body(body::full(body))?).await
     }
 
     /// `GET` of something that must be there.
@@ -264,6 +297,23 @@ impl ControlOptions {
         self
     }
 
+    /// Over TLS, with a certificate of that authority for 127.0.0.1.
+    pub fn tls(mut self, authority: Authority) -> Self {
+        let folder = self.folder.path();
+        let (chain, key) = authority.issue(&["127.0.0.1"]).write(folder, "control");
+        fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+        self.authority = Some(authority);
+        self.flag("--tls-cert", &chain.display().to_string())
+            .flag("--tls-key", &key.display().to_string())
+    }
+
+    /// Starts it where it can't come up: the process, to look at what it says.
+    pub fn start_in_vain(self) -> (Process, TempDir) {
+        let mut command = self.command();
+        command.args(["--admin", "127.0.0.1:0"]);
+        (Process::start("control", command, &self.log()), self.folder)
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Control {
         let (process, ports) = self.spawn(None).await;
@@ -274,24 +324,34 @@ impl ControlOptions {
         }
     }
 
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("control.log")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program("latencify-control"));
+        command
+            .args(&self.arguments)
+            .env("LATENCIFY_API_TOKEN", API_TOKEN)
+            .env("LATENCIFY_JOIN_TOKEN", JOIN_TOKEN)
+            .current_dir(self.folder.path());
+        command
+    }
+
     async fn spawn(&self, ports: Option<Ports>) -> (Process, Ports) {
         let ports_file = self.folder.path().join("ports.json");
         let at = |chosen: Option<SocketAddr>| {
             chosen.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
         };
         let start = || {
-            let mut command = Command::new(program("latencify-control"));
+            let mut command = self.command();
             command
-                .args(&self.arguments)
                 .args(["--api", &at(ports.map(|ports| ports.api))])
                 .args(["--fleet", &at(ports.map(|ports| ports.fleet))])
                 .args(["--admin", &at(ports.map(|ports| ports.admin))])
                 .arg("--ports-file")
-                .arg(&ports_file)
-                .env("LATENCIFY_API_TOKEN", API_TOKEN)
-                .env("LATENCIFY_JOIN_TOKEN", JOIN_TOKEN)
-                .current_dir(self.folder.path());
-            Process::start("control", command, &self.folder.path().join("control.log"))
+                .arg(&ports_file);
+            Process::start("control", command, &self.log())
         };
         let (mut process, ports): (_, Ports) = until_listening(&ports_file, start).await;
         wait_until(

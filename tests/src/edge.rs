@@ -56,9 +56,18 @@ impl Edge {
 
     /// An edge of that control's fleet.
     pub fn member(control: &Control, name: &str) -> EdgeOptions {
+        let options = Self::member_at(control, &control.fleet_url(), name);
+        match control.ca_file() {
+            Some(ca) => options.flag("--control-ca", &ca.display().to_string()),
+            None => options,
+        }
+    }
+
+    /// An edge of that control's fleet that finds it at another URL, and trusts no CA of its own.
+    pub fn member_at(control: &Control, url: &str, name: &str) -> EdgeOptions {
         let mut options = EdgeOptions::new(name);
         let state = options.folder.path().join("state");
-        options.push("--control", &control.fleet_url());
+        options.push("--control", url);
         options.push("--edge", name);
         options.push("--state", &state.display().to_string());
         options.environment("LATENCIFY_JOIN_TOKEN", control.join_token())

@@ -21,7 +21,8 @@
 //!   chooses. What they say is shown when the test fails; they are killed when the value goes away.
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
-//! - [`Dns`]: a DNS server whose answers a test changes. [`Authority`]: certificates.
+//! - [`Relay`]: somebody on the path who alters what passes. [`Dns`]: a DNS server whose answers a test changes.
+//!   [`Authority`]: certificates.
 //! - [`wait_until`]: instead of sleeping. [`skip!`]: for what this machine does not have.
 //!
 //! The programs are those of the last `cargo build --workspace --bins` (`make test` does it first).
@@ -41,6 +42,7 @@ mod origin;
 pub mod policy;
 mod process;
 mod programs;
+mod relay;
 pub mod reply;
 mod skip;
 mod wait;
@@ -54,5 +56,6 @@ pub use kafka::Kafka;
 pub use origin::{Call, Origin, RawOrigin, Seen};
 pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
+pub use relay::Relay;
 pub use skip::report_skipped;
 pub use wait::{wait_until, wait_while_ok};

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
 
 mod command;
+mod forgery;
 mod hammer;
 mod holding;
 mod members;
 mod policies;
 mod purges;
+mod records;
+mod secrecy;
 
 use latencify_tests::{Call, Edge, Origin, reply};
 use std::{
