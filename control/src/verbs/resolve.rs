@@ -229,12 +229,8 @@ fn read_url(text: &str) -> Option<(String, BTreeSet<String>)> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let host = url
-        .host_str()?
-        .trim_end_matches('.')
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
+    // An IPv6 address stays in its brackets: policies and edges write it so.
+    let host = url.host_str()?.trim_end_matches('.').to_owned();
     let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
     let written = after_scheme
         .find(['/', '?', '#'])
