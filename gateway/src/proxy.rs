@@ -14,7 +14,6 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
 use pingora::{
     Error, Result,
     cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary},
@@ -220,8 +219,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         hops::begin_request(session, request)?;
         transform::towards_origin(session, request, self.edge.name(), ctx)?;
-        let authorized = request.headers.contains_key(header::AUTHORIZATION);
-        caching::begin_fetch(self.cache, session, authorized, ctx);
+        caching::begin_fetch(self.cache, session, request, ctx);
         steer::request_begins(session, request.version, ctx);
         Ok(())
     }
@@ -245,11 +243,21 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        steer::responded(&self.edge, response.status.as_u16(), ctx);
+        steer::responded(&self.edge, response, ctx);
         hops::end_of_response(response, ctx)?;
         caching::keep_not_modified(response, ctx);
         invalidate::after_unsafe(self.cache, response.status, ctx);
         Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        steer::body_piece(end, ctx).map(|()| None)
     }
 
     fn response_cache_filter(

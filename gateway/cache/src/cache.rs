@@ -190,7 +190,11 @@ impl<M: Metadata> Cache<M> {
     }
 
     fn try_revalidate(&self, key: KeyRef<'_>, record: Record<M>) -> Result<(), Refusal> {
-        if record.liveness(&self.marks).is_dead() {
+        // The record of before, too: it may have been purged after it was found and before this validation began. What
+        // is published after this question is newer than the validation's stamp, and so takes the new record as well.
+        let stored = self.index.stored(key).ok_or(Refusal::Gone)?;
+        let dead = |record: &Record<M>| record.liveness(&self.marks).is_dead();
+        if dead(&stored) || dead(&record) {
             return Err(Refusal::Purged);
         }
         let charge = self

@@ -219,17 +219,26 @@ pub fn before_origin(ctx: &mut Context) -> Result<(), Stop> {
     Ok(())
 }
 
-/// At the start of each attempt: what this edge obeys now is the stamp of what comes back.
+/// At the start of each attempt: what this edge obeys now is the stamp of what comes back. What was found may have been
+/// purged since: then the origin is not asked whether it still holds, but for what holds now.
 pub fn begin_fetch(
     storage: &MemoryStorage,
     session: &Session,
-    authorized: bool,
+    request: &mut RequestHeader,
     ctx: &mut Context,
 ) {
-    if session.cache.enabled() {
-        ctx.caching.authorized = authorized;
-        ctx.caching.fetch = Some(storage.begin_fetch());
-        ctx.caching.fetch_sent_at = Some(SystemTime::now());
+    if !session.cache.enabled() {
+        return;
+    }
+    ctx.caching.authorized = request.headers.contains_key(header::AUTHORIZATION);
+    ctx.caching.fetch = Some(storage.begin_fetch());
+    ctx.caching.fetch_sent_at = Some(SystemTime::now());
+    // After the stamp: whatever is purged from here on is newer than it, and takes what comes back as well.
+    let found = session.cache.maybe_cache_meta();
+    if found.is_some_and(|meta| storage.liveness(meta).is_dead()) {
+        request.remove_header(&header::IF_NONE_MATCH);
+        request.remove_header(&header::IF_MODIFIED_SINCE);
+        ctx.decide("cache:purged_since");
     }
 }
 

@@ -55,6 +55,11 @@ impl<M> Index<M> {
         self.shard(hash).read().offer(key, self.gone.newest(hash))
     }
 
+    /// The record of what is stored. Asking is no read of it.
+    pub(crate) fn stored(&self, key: KeyRef<'_>) -> Option<Arc<Record<M>>> {
+        self.shard(self.hash(key)).read().stored(key)
+    }
+
     pub(crate) fn fill(&self, key: KeyRef<'_>, id: u64) -> Option<Arc<Fill<M>>> {
         self.shard(self.hash(key)).read().fill(key, id)
     }

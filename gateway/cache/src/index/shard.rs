@@ -80,6 +80,12 @@ impl<M> Shard<M> {
         })
     }
 
+    pub(super) fn stored(&self, key: KeyRef<'_>) -> Option<Arc<Record<M>>> {
+        let slot = self.slots.get(&key as &dyn AsKey)?;
+        let entry = slot.stored.as_ref()?;
+        Some(Arc::clone(&entry.object.record))
+    }
+
     /// The fill of that number, whatever the marks say.
     pub(super) fn fill(&self, key: KeyRef<'_>, id: u64) -> Option<Arc<Fill<M>>> {
         self.slots

@@ -207,66 +207,6 @@ fn a_late_commit_never_replaces_a_newer_one_even_if_that_one_has_left() {
 }
 
 #[test]
-fn a_validation_renews_the_body_that_it_was_about_and_no_other() {
-    let cache = cache(PLENTY);
-    put(&cache, "/a", "first").unwrap();
-    let base = cache.find(key("/a")).unwrap().record;
-    let validate = |fetch| {
-        cache.revalidate(
-            key("/a"),
-            Record::of_validation(&base, identity("/a", &[]), fetch, ()),
-        )
-    };
-
-    let (early, later) = (cache.begin_fetch(), cache.begin_fetch());
-    validate(later).unwrap();
-    assert_eq!(
-        cache.find(key("/a")).unwrap().record.fetch,
-        later,
-        "the stamp is the validation's"
-    );
-    assert_eq!(validate(early).unwrap_err(), Refusal::Older, "a late 304");
-    assert_eq!(body(&cache, "/a").unwrap(), b"first");
-
-    let before_purge = cache.begin_fetch();
-    cache.marks().local_purge(&url("/a"), Mode::Hard);
-    assert_eq!(validate(before_purge).unwrap_err(), Refusal::Purged);
-    assert!(
-        cache.find(key("/a")).is_none(),
-        "a validation under way does not bring it back"
-    );
-
-    put(&cache, "/a", "second").unwrap();
-    assert_eq!(
-        validate(cache.begin_fetch()).unwrap_err(),
-        Refusal::Gone,
-        "it was about another body"
-    );
-    assert_eq!(body(&cache, "/a").unwrap(), b"second");
-}
-
-#[test]
-fn a_validation_lifts_a_soft_purged_object_to_its_own_start() {
-    let cache = cache(PLENTY);
-    put(&cache, "/a", "body").unwrap();
-    cache.marks().local_purge(&url("/a"), Mode::Soft);
-    let stale = cache.find(key("/a")).expect("still served as stale");
-    assert!(matches!(stale.liveness, Liveness::SoftPurged { .. }));
-    let fetch = cache.begin_fetch();
-    cache.marks().local_purge(&url("/a"), Mode::Soft);
-    let renew = |fetch| {
-        let record = Record::of_validation(&stale.record, identity("/a", &[]), fetch, ());
-        cache.revalidate(key("/a"), record).unwrap();
-        cache.find(key("/a")).unwrap().liveness
-    };
-    assert!(
-        matches!(renew(fetch), Liveness::SoftPurged { .. }),
-        "purged again since it began"
-    );
-    assert_eq!(renew(cache.begin_fetch()), Liveness::Live);
-}
-
-#[test]
 fn too_large_a_body_passes_through_to_all_who_follow_it() {
     let cache = cache(PLENTY);
     let limit = Expectation {

@@ -5,6 +5,7 @@ mod counter;
 mod fills;
 mod model;
 mod rule;
+mod validations;
 
 use crate::*;
 use latencify_conf::{

@@ -29,9 +29,13 @@ enum Step {
     Drop {
         fill: prop::sample::Index,
     },
-    /// A validation of what is found begins.
-    Validate {
+    /// What is found needs validation; the origin is not connected yet.
+    NeedsValidation {
         key: usize,
+    },
+    /// A validation begins.
+    Validate {
+        base: prop::sample::Index,
     },
     /// The 304 of a validation comes.
     NotModified {
@@ -77,13 +81,14 @@ fn step() -> impl Strategy<Value = Step> {
         5 => any().prop_map(|fetch| Step::Header { fetch }),
         5 => any().prop_map(|fill| Step::Finish { fill }),
         1 => any().prop_map(|fill| Step::Drop { fill }),
-        3 => (0..KEYS.len()).prop_map(|key| Step::Validate { key }),
-        3 => any().prop_map(|validation| Step::NotModified { validation }),
+        6 => (0..KEYS.len()).prop_map(|key| Step::NeedsValidation { key }),
+        8 => any().prop_map(|base| Step::Validate { base }),
+        8 => any().prop_map(|validation| Step::NotModified { validation }),
         2 => (target(), any_bool(), any_bool()).prop_map(|(target, soft, obeyed)| Step::Purge { target, soft, obeyed }),
         2 => (target(), any_bool()).prop_map(|(target, soft)| Step::Local { target, soft }),
         1 => Just(Step::Reset),
         1 => Just(Step::Evict),
-        8 => (0..KEYS.len()).prop_map(|key| Step::Find { key }),
+        5 => (0..KEYS.len()).prop_map(|key| Step::Find { key }),
         2 => (0_u64..100).prop_map(|seconds| Step::Pass { seconds }),
     ]
 }
@@ -119,6 +124,8 @@ struct World {
     head: u64,
     fetches: Vec<Fetching>,
     fills: Vec<Filling>,
+    /// What is to be validated, of which key.
+    bases: Vec<(usize, Arc<Record<()>>)>,
     validations: Vec<Fetching>,
     events: Vec<Event>,
     /// Generation → the step in which it began.
@@ -158,6 +165,7 @@ impl World {
             head: 0,
             fetches: Vec::new(),
             fills: Vec::new(),
+            bases: Vec::new(),
             validations: Vec::new(),
             events: Vec::new(),
             began: HashMap::new(),
@@ -177,7 +185,11 @@ impl World {
                     self.fills.swap_remove(fill.index(self.fills.len()));
                 }
             }
-            Step::Validate { key } => self.validate(key),
+            Step::NeedsValidation { key: name } => {
+                let found = self.cache.find(key(KEYS[name]));
+                self.bases.extend(found.map(|base| (name, base.record)));
+            }
+            Step::Validate { base } => self.validate(base),
             Step::NotModified { validation } => self.not_modified(validation),
             Step::Purge {
                 target,
@@ -252,14 +264,15 @@ impl World {
         }
     }
 
-    fn validate(&mut self, name: usize) {
-        if let Some(base) = self.cache.find(key(KEYS[name])) {
-            let fetch = self.cache.begin_fetch();
-            self.began.insert(fetch.generation, self.now);
-            let record =
-                Record::of_validation(&base.record, base.record.identity.clone(), fetch, ());
-            self.validations.push(Fetching { key: name, record });
+    fn validate(&mut self, base: prop::sample::Index) {
+        if self.bases.is_empty() {
+            return;
         }
+        let (key, base) = self.bases.swap_remove(base.index(self.bases.len()));
+        let fetch = self.cache.begin_fetch();
+        self.began.insert(fetch.generation, self.now);
+        let record = Record::of_validation(&base, base.identity.clone(), fetch, ());
+        self.validations.push(Fetching { key, record });
     }
 
     fn not_modified(&mut self, validation: prop::sample::Index) {
@@ -330,21 +343,23 @@ impl World {
             generation >= self.newest_found[name],
             "an older fill was joined"
         );
-        let began = self.began[&generation];
-        let since = self.events.iter().filter(|event| event.at > began);
-        let matching = since.filter(|event| {
+        let matching = self.events.iter().filter(|event| {
             event
                 .target
                 .as_ref()
                 .is_none_or(|target| covers(target, &record.identity))
         });
         let (soft, hard): (Vec<&Event>, Vec<&Event>) = matching.partition(|event| event.soft);
-        assert!(
-            hard.is_empty(),
-            "{} began in step {began}, purged in step {}",
-            KEYS[name],
-            hard[0].at
-        );
+        // A validation makes fresh again, but never alive: a hard purge takes whatever body was fetched before it.
+        let body_began = self.began[&record.body_generation];
+        if let Some(purge) = hard.iter().find(|purge| purge.at > body_began) {
+            panic!(
+                "the body of {} began in step {body_began}, purged in step {}",
+                KEYS[name], purge.at
+            );
+        }
+        let began = self.began[&generation];
+        let soft: Vec<&Event> = soft.into_iter().filter(|purge| purge.at > began).collect();
         match (soft.iter().map(|event| event.time).min(), found.liveness) {
             (None, Liveness::Live) => {}
             // A fetch may begin between a mark and the entry's being obeyed: it is then stale too early.
