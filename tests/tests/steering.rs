@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
 
-use latencify_tests::{Client, Dns, Edge, Origin, policy::one_route, reply, wait_until};
+use latencify_tests::{
+    Client, Dns, Edge, Origin, RawOrigin, body, policy::one_route, reply, wait_until,
+};
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -170,5 +172,71 @@ async fn countries_are_let_in_as_the_policy_says() {
     for (from, status) in [("127.10.0.1", 200), ("127.20.0.1", 403), ("127.0.0.1", 403)] {
         let reply = Client::at(from).get(edge.http(), "shop.example", "/").await;
         assert_eq!(reply.status, status, "from {from}: {reply:?}");
+    }
+}
+
+/// An origin that reads each request whole and then breaks the connection; how many it has read.
+async fn breaking() -> (RawOrigin, Arc<AtomicUsize>) {
+    let read = Arc::<AtomicUsize>::default();
+    let counter = Arc::clone(&read);
+    let origin = RawOrigin::serve(move |mut stream| {
+        let counter = Arc::clone(&counter);
+        async move {
+            let head = RawOrigin::head(&mut stream).await?;
+            if head.starts_with("POST") {
+                let mut body = [0; BODY.len()];
+                tokio::io::AsyncReadExt::read_exact(&mut stream, &mut body).await?;
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    })
+    .await;
+    (origin, read)
+}
+
+const BODY: &str = "an order";
+
+/// For clients in Paris: two origins there that break, then one in Tokyo that answers.
+fn two_that_break(first: &str, second: &str, last: &str, retries: u32) -> String {
+    let paris = "place: {latitude: 48.85, longitude: 2.35}";
+    let tokyo = "place: {latitude: 35.68, longitude: 139.65}";
+    format!(
+        "version: 1\norigins:\n  first: {{url: '{first}', {paris}}}\n  second: {{url: '{second}', {paris}}}\n  \
+         last: {{url: '{last}', {tokyo}}}\n\
+         sites: {{main: {{hosts: ['*'], routes: [{{origins: [first, second, last], limits: {{retries: {retries}}}}}]}}}}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_reached_an_origin_is_sent_again_only_if_it_may_be_and_as_often_as_the_policy_says() {
+    // Method, retries: status, requests at the two that break, requests at the one that answers.
+    let cases = [
+        ("GET", 0, 502, 1, 0),
+        ("GET", 1, 502, 2, 0),
+        ("GET", 2, 200, 2, 1),
+        ("POST", 0, 502, 1, 0),
+        ("POST", 2, 502, 1, 0),
+    ];
+    for (method, retries, status, broken, answered) in cases {
+        let ((first, at_first), (second, at_second)) = (breaking().await, breaking().await);
+        let last = named("last").await;
+        let policy = two_that_break(&first.url(), &second.url(), &last.url(), retries);
+        let edge = Edge::alone(&policy).start().await;
+        let body = if method == "POST" { BODY } else { "" };
+        let request = Client::request(method, "shop.example", "/").body(body::full(body));
+        let reply = Client::at("127.10.0.1")
+            .send(edge.http(), request.unwrap())
+            .await
+            .unwrap();
+        let what = format!("{method}, {retries} retries");
+        assert_eq!(reply.status, status, "{what}: {reply:?}");
+        let counts = (
+            at_first.load(Ordering::SeqCst),
+            at_second.load(Ordering::SeqCst),
+        );
+        assert_eq!(counts.0 + counts.1, broken, "{what}: {counts:?}");
+        assert!(counts.0 <= 1 && counts.1 <= 1, "{what}: {counts:?}");
+        assert_eq!(last.requests(), answered, "{what}");
     }
 }
