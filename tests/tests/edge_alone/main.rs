@@ -4,7 +4,9 @@
 
 mod caching;
 mod errors;
+mod negotiating;
 mod operation;
 mod passing;
 mod purging;
+mod reloading;
 mod tls;

@@ -1,4 +1,4 @@
-//! Reloads, signals, drain, the access log, metrics.
+//! Signals, drain, the access log, metrics.
 
 use latencify_tests::{
     Client, Edge, Origin, body, cache_folder, policy::one_route, reply, skip, wait_until,
@@ -7,104 +7,10 @@ use std::{
     fs,
     io::Write,
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 
 const SOON: Duration = Duration::from_secs(15);
-
-fn versioned(origin: &Origin, version: usize) -> String {
-    one_route(
-        &origin.url(),
-        &format!("response_headers: {{set: {{x-version: v{version}}}}}"),
-    )
-}
-
-async fn runs(edge: &Edge, version: usize) {
-    let expected = format!("v{version}");
-    wait_until(&format!("policy {version} runs"), SOON, async || {
-        let reply = edge.get("shop.example", "/").await;
-        if reply.header("x-version") == expected {
-            Ok(())
-        } else {
-            Err(format!("{reply:?}"))
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reloads_under_load_fail_no_request() {
-    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
-    let edge = Edge::alone(&versioned(&origin, 0)).start().await;
-    let (stop, sent) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let http = edge.http();
-    let clients: Vec<_> = (0..4)
-        .map(|index| {
-            let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
-            tokio::spawn(async move {
-                let client = Client::at(&format!("127.0.1.{index}"));
-                // Half of the clients keep their connection, half open one for each request.
-                let mut kept = client.connect(http).await.unwrap();
-                while !stop.load(Ordering::SeqCst) {
-                    let request = Client::request("GET", "shop.example", "/").body(body::empty());
-                    let request = request.unwrap();
-                    let reply = if index % 2 == 0 {
-                        kept.send(request).await
-                    } else {
-                        client.send(http, request).await
-                    };
-                    let reply = reply.unwrap_or_else(|error| panic!("client {index}: {error:#}"));
-                    assert_eq!((reply.status.as_u16(), reply.text()), (200, "ok"));
-                    sent.fetch_add(1, Ordering::SeqCst);
-                }
-            })
-        })
-        .collect();
-    for version in 1..=10 {
-        edge.write_policy(&versioned(&origin, version));
-        runs(&edge, version).await;
-    }
-    stop.store(true, Ordering::SeqCst);
-    for client in clients {
-        client.await.unwrap();
-    }
-    assert!(sent.load(Ordering::SeqCst) > 100, "{sent:?} requests");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_policy_that_is_wrong_is_told_and_the_old_one_stays() {
-    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
-    let mut edge = Edge::alone(&versioned(&origin, 1)).start().await;
-    edge.write_policy("version: 1\nsights: {}\n");
-    edge.process().signal("HUP");
-    wait_until("the edge names the wrong key", SOON, async || {
-        if edge.process().said().contains("sights") {
-            Ok(())
-        } else {
-            Err("not yet")
-        }
-    })
-    .await;
-    runs(&edge, 1).await;
-    edge.write_policy(&versioned(&origin, 2));
-    runs(&edge, 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_policy_that_is_wrong_at_the_start_ends_the_program() {
-    let (mut process, _folder) = Edge::alone("version: 1\nsights: {}\n").start_in_vain();
-    let status = process.ended(SOON).await;
-    assert!(!status.success());
-    let said = process.said();
-    assert!(said.contains("sights") && said.contains("sites"), "{said}");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_ends_as_soon_as_the_last_request_does() {
