@@ -3,8 +3,8 @@
 use crate::{
     drain::UnderWay,
     errors::Fault,
-    first_byte::{Handle, Watch},
     observe::Counted,
+    origin::{SocketHandle, Watch},
     policy::Compiled,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -160,10 +160,12 @@ pub struct Steering {
     pub attempts: u32,
     /// The origin of the attempt under way.
     pub current: Option<Attempt>,
-    /// A handle on the connection, until the request has gone out.
-    pub handle: Option<Handle>,
-    /// The time limit on the response's head, until it comes.
+    /// A handle on the connection, over HTTP/1.1.
+    pub handle: Option<SocketHandle>,
+    /// The time limit on the origin's silence that holds now.
     pub watch: Option<Watch>,
+    /// Whether the response's body ends with the connection, and by nothing else.
+    pub ends_by_closing: bool,
     /// The status of the last response's head from an origin.
     pub status: Option<u16>,
 }

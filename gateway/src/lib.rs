@@ -10,7 +10,6 @@ pub mod context;
 pub mod drain;
 pub mod edge;
 pub mod errors;
-pub mod first_byte;
 pub mod fleet;
 pub mod limit;
 pub mod listen;

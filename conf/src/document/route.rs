@@ -104,9 +104,10 @@ pub struct Weight(#[schemars(range(min = 1, max = 65_535))] pub u32);
 pub struct Timeouts {
     /// TCP and TLS together. Default 5s.
     pub connect: Option<Timeout>,
-    /// From the end of the request to the head of the response. Default 30s.
+    /// From the end of the request to the head of the response. Default 30s. Over HTTP/2 origins, the longer of this and
+    /// `between_bytes` holds for both.
     pub first_byte: Option<Timeout>,
-    /// Between two reads of the body. Default 60s.
+    /// Between two reads of the body. Default 60s. Over HTTP/2 origins, the longer of this and `first_byte` holds for both.
     pub between_bytes: Option<Timeout>,
     /// For one write. Default 60s.
     pub send: Option<Timeout>,

@@ -12,6 +12,7 @@ mod health;
 mod live;
 mod peer;
 mod resolve;
+mod silence;
 mod tasks;
 mod upstream;
 
@@ -19,6 +20,7 @@ pub use addresses::{ADDRESS_REST, ADDRESSES_MAX};
 pub use eject::{EJECT_AFTER_FAILURES, EJECT_FIRST, EJECT_MAX};
 pub use health::Health;
 pub use resolve::{TTL_MAX, TTL_MIN};
+pub use silence::{Handle as SocketHandle, Watch};
 
 use latencify_conf::policy::{OriginId, Policy, Timeouts};
 use pingora::{connectors::http::Connector, upstreams::peer::HttpPeer};

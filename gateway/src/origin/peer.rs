@@ -21,7 +21,8 @@ const KEEPALIVE_PROBES: usize = 3;
 
 /// The peer for one request. All time limits are set.
 ///
-/// Pingora knows one read timeout for head and body, so it is the longer of `first_byte` and `between_bytes`.
+/// Pingora knows one read timeout for head and body, so it is the longer of `first_byte` and `between_bytes`. Over
+/// HTTP/1.1, [`super::silence`] keeps the shorter one.
 pub fn peer(
     origin: &Origin,
     ca: Option<&Ca>,

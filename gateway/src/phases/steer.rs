@@ -4,13 +4,15 @@ use crate::{
     context::{Attempt, Context},
     edge::Edge,
     errors::Fault,
-    first_byte::Handle,
-    origin::{Outcome, address_of},
+    origin::{Outcome, SocketHandle, Watch, address_of},
 };
-use http::Version;
+use http::{Method, StatusCode, Version, header};
 use latencify_conf::policy::OriginId;
 use latencify_decide::steer::{self, Health};
-use pingora::{Error, ErrorSource, ErrorType, Result, proxy::Session, upstreams::peer::HttpPeer};
+use pingora::{
+    Error, ErrorSource, ErrorType, Result, http::ResponseHeader, proxy::Session,
+    upstreams::peer::HttpPeer,
+};
 use std::{os::fd::RawFd, sync::Arc, time::Instant};
 
 /// The most attempts at origins for one request, whatever the policy says.
@@ -93,7 +95,8 @@ fn order(ctx: &Context) -> Option<Vec<OriginId>> {
 
 /// A connection stands.
 pub fn connected(peer: &HttpPeer, socket: RawFd, reused: bool, ctx: &mut Context) {
-    ctx.steering.handle = Handle::of(socket);
+    ctx.steering.handle = SocketHandle::of(socket);
+    ctx.steering.watch = None;
     if let (false, Some(address)) = (reused, address_of(peer)) {
         report(ctx, Outcome::Connected(address));
     }
@@ -101,7 +104,7 @@ pub fn connected(peer: &HttpPeer, socket: RawFd, reused: bool, ctx: &mut Context
 
 /// The head of the request is about to go to an origin: without a body, the time of the response's head begins now.
 pub fn request_begins(session: &mut Session, version: Version, ctx: &mut Context) {
-    if version != Version::HTTP_11 {
+    if version == Version::HTTP_2 {
         ctx.steering.handle = None;
     } else if session.is_body_empty() || session.is_upgrade_req() {
         request_ends(ctx);
@@ -113,9 +116,15 @@ pub fn request_ends(ctx: &mut Context) {
     let Some(first_byte) = ctx.proxying().map(|proxy| proxy.timeouts.first_byte) else {
         return;
     };
-    if let Some(handle) = ctx.steering.handle.take() {
-        ctx.steering.watch = Some(handle.watch(first_byte));
+    // A response may come before the end of the request.
+    if ctx.steering.watch.is_some() || ctx.steering.status.is_some() {
+        return;
     }
+    ctx.steering.watch = ctx
+        .steering
+        .handle
+        .as_ref()
+        .map(|handle| handle.watch_head(first_byte));
 }
 
 /// No connection came about: nothing has been sent, so any request may be tried elsewhere.
@@ -142,11 +151,12 @@ pub fn failed(
     mut error: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
-    let too_late = ctx
+    let silent = ctx
         .steering
         .watch
         .take()
         .is_some_and(|watch| watch.has_fired());
+    let too_late = silent && error.esource() == &ErrorSource::Upstream;
     if too_late {
         error.etype = ErrorType::ReadTimedout;
         error.as_up();
@@ -178,11 +188,14 @@ pub fn failed(
 }
 
 /// The head of a response came.
-pub fn responded(edge: &Edge, status: u16, ctx: &mut Context) {
+pub fn responded(edge: &Edge, response: &ResponseHeader, ctx: &mut Context) {
+    let status = response.status.as_u16();
     if (100..200).contains(&status) && status != 101 {
         return;
     }
-    ctx.steering.watch = None;
+    ctx.steering.watch = body_watch(response.status, ctx);
+    ctx.steering.ends_by_closing = !response.headers.contains_key(header::CONTENT_LENGTH)
+        && !response.headers.contains_key(header::TRANSFER_ENCODING);
     ctx.steering.status = Some(status);
     if !is_reported(ctx) {
         report(ctx, Outcome::Responded(status));
@@ -196,6 +209,35 @@ pub fn responded(edge: &Edge, status: u16, ctx: &mut Context) {
             },
         );
     }
+}
+
+/// The time limit on the silences in a body, where Pingora's read timeout is longer.
+fn body_watch(status: StatusCode, ctx: &Context) -> Option<Watch> {
+    let timeouts = &ctx.proxying()?.timeouts;
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || ctx.asked.as_ref()?.method == Method::HEAD;
+    if bodiless || timeouts.between_bytes >= timeouts.first_byte {
+        return None;
+    }
+    let handle = ctx.steering.handle.as_ref()?;
+    Some(handle.watch_body(timeouts.between_bytes))
+}
+
+/// A piece of a response's body came; at its end, nothing more is waited for. A body that only the connection's end tells
+/// the end of looks whole after a time limit has cut it off: here it is told apart.
+pub fn body_piece(end: bool, ctx: &mut Context) -> Result<()> {
+    if !end {
+        return Ok(());
+    }
+    let silent = ctx
+        .steering
+        .watch
+        .take()
+        .is_some_and(|watch| watch.has_fired());
+    if silent && ctx.steering.ends_by_closing {
+        return Err(Error::explain(ErrorType::ReadTimedout, "between_bytes is over").into_up());
+    }
+    Ok(())
 }
 
 fn is_reported(ctx: &Context) -> bool {

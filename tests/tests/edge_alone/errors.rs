@@ -2,6 +2,7 @@
 
 use latencify_tests::{Client, Edge, Origin, RawOrigin, Reply, body, policy::one_route, reply};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
 
 fn check(reply: &Reply, status: u16, kind: &str) {
     assert_eq!(reply.status, status, "{reply:?}");
@@ -146,5 +147,69 @@ async fn a_request_with_two_lengths_can_smuggle_nothing() {
             .filter(|name| seen.headers.contains_key(**name))
             .count();
         assert!(told <= 1, "{seen:?}");
+    }
+}
+
+/// Each limit holds by itself, whichever of the two is the longer one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_may_be_silent_as_long_as_each_limit_says() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+    const PAUSE: Duration = Duration::from_millis(700);
+    let origin = RawOrigin::serve(|mut stream| async move {
+        let head = RawOrigin::head(&mut stream).await?;
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let sized = format!("{HEAD}Content-Length: 4\r\n\r\n");
+        let open = format!("{HEAD}\r\n");
+        let (head_wait, head, hangs) = match path {
+            "/late-head" => (PAUSE, &sized, false),
+            "/no-head" => (Duration::from_mins(1), &sized, true),
+            "/late-body" => (Duration::ZERO, &sized, false),
+            "/no-body" => (Duration::ZERO, &sized, true),
+            _ => (Duration::ZERO, &open, true),
+        };
+        tokio::time::sleep(head_wait).await;
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(b"be").await?;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        if path == "/late-body" {
+            tokio::time::sleep(PAUSE).await;
+        }
+        stream.write_all(b"gi").await
+    })
+    .await;
+    // (limits, what is served, what is ended)
+    let cases = [
+        (
+            "first_byte: 30s, between_bytes: 300ms",
+            "/late-head",
+            ["/no-body", "/open-body"].as_slice(),
+        ),
+        (
+            "first_byte: 300ms, between_bytes: 30s",
+            "/late-body",
+            ["/no-head"].as_slice(),
+        ),
+    ];
+    for (limits, served, ended) in cases {
+        let route = format!("cache: true, timeouts: {{{limits}}}, limits: {{retries: 0}}");
+        let edge = Edge::alone(&one_route(&origin.url(), &route)).start().await;
+        assert_eq!(edge.get("shop.example", served).await.text(), "begi");
+        for path in ended {
+            // Twice: half a body must not have been stored as a whole one.
+            for _ in 0..2 {
+                let began = Instant::now();
+                let request = Client::request("GET", "shop.example", path)
+                    .body(body::empty())
+                    .unwrap();
+                match Client::new().send(edge.http(), request).await {
+                    Ok(reply) => check(&reply, 504, "origin_timeout"),
+                    Err(_) => assert_ne!(*path, "/no-head", "{limits}"),
+                }
+                let took = began.elapsed();
+                assert!(took < Duration::from_secs(10), "{limits} {path} {took:?}");
+            }
+        }
     }
 }
