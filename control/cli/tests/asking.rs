@@ -104,6 +104,10 @@ fn waiting_in_vain_names_who_is_missing() {
     let ran = ran.says(&[
         "1 edge is not known to obey",
         "tokyo (0192f0c4",
+        "in the log at epoch 42",
+        "as soon as it is connected again",
+        "may serve what it stored until then",
+        "edge list",
         "edge remove",
     ]);
     assert!(

@@ -98,10 +98,12 @@ fn incomplete(receipt: &PurgeReceipt, waited: Duration) -> Failure {
         are(missing.len()),
         missing.join(", ")
     ))
-    .with_help(
-        "it still holds: each of them obeys it before it serves anything stored again. \
-             An edge that is gone for good: latencify edge remove NAME",
-    )
+    .with_help(format!(
+        "the purge is in the log at epoch {}: an edge that is missing obeys it as soon as it is connected again, and may \
+         serve what it stored until then. Who is connected: latencify edge list. An edge that is gone for good: latencify \
+         edge remove NAME",
+        receipt.epoch
+    ))
 }
 
 fn are(edges: usize) -> String {
