@@ -18,6 +18,13 @@ use std::{collections::HashMap, time::SystemTime};
 pub const PREFIX_SEGMENTS_MAX: usize = 32;
 /// The most marks on URLs, prefixes and tags of one site; one more widens them all to the site.
 pub const MARKS_PER_SITE_MAX: usize = 100_000;
+/// The most bytes of those marks of one site; more widen them all to the site. Names are as long as whoever purges
+/// likes.
+pub const MARK_BYTES_PER_SITE_MAX: usize = 32 << 20;
+/// The most bytes of such marks of all sites; more widen the site that has the most, until they fit.
+pub const MARK_BYTES_MAX: usize = 128 << 20;
+/// What a mark costs beside its name.
+const MARK_OVERHEAD_BYTES: usize = 128;
 /// The most sites that have marks; one more widens all of them to everything.
 pub const SITES_MAX: usize = 10_000;
 
@@ -27,6 +34,8 @@ type Table<K> = HashMap<K, Mark, ahash::RandomState>;
 pub(super) struct Index {
     all: Mark,
     sites: HashMap<SiteId, SiteMarks, ahash::RandomState>,
+    /// Of all sites.
+    bytes: usize,
     /// How often too many marks became one wider mark.
     widened: u64,
 }
@@ -41,6 +50,8 @@ struct SiteMarks {
     tags: Table<Box<str>>,
     /// The most segments that a prefix with a mark has.
     prefix_depth: usize,
+    /// Of the marks on URLs, prefixes and tags.
+    bytes: usize,
 }
 
 impl Index {
@@ -53,10 +64,15 @@ impl Index {
             self.widen_sites();
         }
         let marks = self.sites.entry(site).or_default();
+        let bytes_before = marks.bytes;
         marks.add(target, order, mode, at);
-        if marks.len() > MARKS_PER_SITE_MAX {
+        if marks.len() > MARKS_PER_SITE_MAX || marks.bytes > MARK_BYTES_PER_SITE_MAX {
             marks.widen();
             self.widened += 1;
+        }
+        self.bytes = self.bytes - bytes_before + marks.bytes;
+        while self.bytes > MARK_BYTES_MAX {
+            self.widen_largest_site();
         }
     }
 
@@ -64,6 +80,7 @@ impl Index {
     pub(super) fn clear(&mut self) {
         self.all = Mark::default();
         self.sites.clear();
+        self.bytes = 0;
     }
 
     /// What the marks say of an object.
@@ -100,6 +117,10 @@ impl Index {
             + 1
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn widened(&self) -> u64 {
         self.widened
     }
@@ -123,6 +144,14 @@ impl Index {
             marks.widen();
             self.all.absorb(marks.site);
         }
+        self.bytes = 0;
+        self.widened += 1;
+    }
+
+    fn widen_largest_site(&mut self) {
+        let largest = self.sites.values_mut().max_by_key(|marks| marks.bytes);
+        let freed = largest.map_or(self.bytes, SiteMarks::widen);
+        self.bytes = self.bytes.saturating_sub(freed);
         self.widened += 1;
     }
 }
@@ -130,10 +159,12 @@ impl Index {
 impl SiteMarks {
     fn add(&mut self, target: &Target, order: Order, mode: Mode, at: SystemTime) {
         let mark = match target {
-            Target::Url { path, .. } => entry(&mut self.urls, &path::normalise(path)),
+            Target::Url { path, .. } => {
+                entry(&mut self.urls, &path::normalise(path), &mut self.bytes)
+            }
             Target::Tag { tag, .. } => {
                 self.any_tag.add(order, mode, at);
-                entry(&mut self.tags, tag)
+                entry(&mut self.tags, tag, &mut self.bytes)
             }
             Target::Prefix { path, .. } => {
                 let normal = path::normalise(path);
@@ -144,7 +175,7 @@ impl SiteMarks {
                     .last()
                     .unwrap_or((0, ""));
                 self.prefix_depth = self.prefix_depth.max(depth);
-                entry(&mut self.prefixes, prefix)
+                entry(&mut self.prefixes, prefix, &mut self.bytes)
             }
             Target::Site { .. } | Target::All => &mut self.site,
         };
@@ -170,8 +201,9 @@ impl SiteMarks {
         self.urls.len() + self.prefixes.len() + self.tags.len()
     }
 
-    /// The one place where marks are given up for a wider one: too much may go, never too little.
-    fn widen(&mut self) {
+    /// The one place where marks are given up for a wider one: too much may go, never too little. Returns
+    /// the bytes that it freed.
+    fn widen(&mut self) -> usize {
         let urls = std::mem::take(&mut self.urls);
         let prefixes = std::mem::take(&mut self.prefixes);
         let tags = std::mem::take(&mut self.tags);
@@ -183,6 +215,7 @@ impl SiteMarks {
             self.site.absorb(mark);
         }
         self.prefix_depth = 0;
+        std::mem::take(&mut self.bytes)
     }
 }
 
@@ -196,8 +229,9 @@ fn site_of(target: &Target) -> Option<SiteId> {
     }
 }
 
-fn entry<'a>(table: &'a mut Table<Box<str>>, name: &str) -> &'a mut Mark {
+fn entry<'a>(table: &'a mut Table<Box<str>>, name: &str, bytes: &mut usize) -> &'a mut Mark {
     if !table.contains_key(name) {
+        *bytes += name.len() + MARK_OVERHEAD_BYTES;
         table.insert(name.into(), Mark::default());
     }
     table.entry(name.into()).or_default()

@@ -15,7 +15,9 @@ mod index;
 pub(crate) mod interleave;
 mod mark;
 
-pub use index::{MARKS_PER_SITE_MAX, PREFIX_SEGMENTS_MAX, SITES_MAX};
+pub use index::{
+    MARK_BYTES_MAX, MARK_BYTES_PER_SITE_MAX, MARKS_PER_SITE_MAX, PREFIX_SEGMENTS_MAX, SITES_MAX,
+};
 
 use crate::{
     clock::{Clock, SteadyClock},
@@ -55,6 +57,8 @@ struct State {
 pub struct MarksCount {
     /// Marks kept.
     pub marks: u64,
+    /// Bytes of the marks on URLs, prefixes and tags, with what they cost beside their names.
+    pub bytes: u64,
     /// How often too many marks became one wider mark.
     pub widened: u64,
     /// How often something changed.
@@ -201,6 +205,7 @@ impl Marks {
         let state = self.state.read();
         MarksCount {
             marks: state.index.len() as u64,
+            bytes: state.index.bytes() as u64,
             widened: state.index.widened(),
             changes: self.counter.load(Ordering::Relaxed) - 1,
         }

@@ -1,5 +1,6 @@
 //! The engine as a whole, from the simplest rule up.
 
+mod bounds;
 mod budget_storm;
 mod counter;
 mod fills;

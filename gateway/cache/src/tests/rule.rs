@@ -268,38 +268,3 @@ fn the_newest_mark_that_could_match_covers_every_tag_of_the_site() {
         assert_eq!(newest(), before, "{target:?} can't match");
     }
 }
-
-#[test]
-fn too_many_marks_become_wider_ones_and_nothing_is_lost() {
-    let marks = Marks::new();
-    let stamp = marks.stamp();
-    let targets: Vec<Target> = (0..marks::MARKS_PER_SITE_MAX + 10)
-        .map(|n| url(&format!("/{n}")))
-        .collect();
-    marks.apply_all(&targets, Mode::Hard, Epoch(1));
-    assert_eq!(marks.count().widened, 1);
-    assert!(marks.count().marks < 100, "{:?}", marks.count());
-    assert!(marks.check(&identity("/0", &[]), &stamp).is_dead());
-    assert!(
-        marks.check(&identity("/untouched", &[]), &stamp).is_dead(),
-        "too much may go"
-    );
-
-    let sites: Vec<Target> = (0..=marks::SITES_MAX as u64)
-        .map(|n| Target::Site { site: SiteId(n) })
-        .collect();
-    marks.apply_all(&sites, Mode::Hard, Epoch(2));
-    assert!(marks.count().marks <= marks::SITES_MAX as u64);
-    let elsewhere = Identity::untagged(SiteId(0), "/");
-    assert!(
-        marks
-            .check(
-                &elsewhere,
-                &Stamp {
-                    epoch: Epoch(1),
-                    ..stamp
-                }
-            )
-            .is_dead()
-    );
-}
