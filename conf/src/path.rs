@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-/// The normal form of a path (RFC 3986 §6.2.2): unreserved octets decoded, other escapes in upper case, dot segments
-/// removed, a leading slash. `%2F` stays an escape: it is not a separator. Empty segments stay: origins tell them apart.
+/// The normal form of a path (RFC 3986 §6.2.2): unreserved octets decoded, other escapes in upper case, octets that
+/// §3.3 does not allow in a path escaped, dot segments removed, a leading slash. `%2F` stays an escape: it is not a separator. Empty segments stay: origins tell them apart.
 /// The query is not part of a path; whatever follows a `?` must have been cut off.
 pub fn normalise(path: &str) -> Cow<'_, str> {
     if is_normal(path) {
@@ -30,7 +30,43 @@ pub fn segment_prefixes(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_normal(path: &str) -> bool {
-    path.starts_with('/') && !path.contains('%') && !path.contains("/.") && path.is_ascii()
+    path.starts_with('/') && path.bytes().all(stands_raw) && !path.contains("/.")
+}
+
+/// Whether an octet may stand in a path unescaped: a slash or one of RFC 3986 §3.3 `pchar`, but `%`. And `?`, which no
+/// path has, and the patterns of a policy have.
+fn stands_raw(byte: u8) -> bool {
+    const RAW: [bool; 256] = {
+        let mut raw = [false; 256];
+        let mut byte: u8 = 0;
+        while byte < 128 {
+            raw[byte as usize] = byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'/' | b'?'
+                        | b'-'
+                        | b'.'
+                        | b'_'
+                        | b'~'
+                        | b':'
+                        | b'@'
+                        | b'!'
+                        | b'$'
+                        | b'&'
+                        | b'\''
+                        | b'('
+                        | b')'
+                        | b'*'
+                        | b'+'
+                        | b','
+                        | b';'
+                        | b'='
+                );
+            byte += 1;
+        }
+        raw
+    };
+    RAW[usize::from(byte)]
 }
 
 fn normal_escapes(path: &str) -> String {
@@ -52,7 +88,7 @@ fn normal_escapes(path: &str) -> String {
                 push_escape(&mut out, b'%');
                 at += 1;
             }
-            (byte, _) if byte.is_ascii() => {
+            (byte, _) if stands_raw(byte) => {
                 out.push(char::from(byte));
                 at += 1;
             }
@@ -111,6 +147,7 @@ fn remove_dot_segments(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spellings_of_one_path_have_one_form() {
@@ -134,6 +171,16 @@ mod tests {
             ("/100%", "/100%25"),
             ("/%zz", "/%25zz"),
             ("/.hidden", "/.hidden"),
+            ("/a{", "/a%7B"),
+            ("/a%7b", "/a%7B"),
+            ("/{}|^", "/%7B%7D%7C%5E"),
+            ("/\"<>`\\", "/%22%3C%3E%60%5C"),
+            ("/[a]", "/%5Ba%5D"),
+            ("/a b", "/a%20b"),
+            ("/\t\u{7f}\0", "/%09%7F%00"),
+            ("/a#b", "/a%23b"),
+            ("/:@!$&'()*+,;=-._~", "/:@!$&'()*+,;=-._~"),
+            ("/%3A%40%21", "/%3A%40%21"),
         ];
         for (written, normal) in cases {
             assert_eq!(normalise(written), normal, "{written}");
@@ -157,5 +204,27 @@ mod tests {
             ["", "/a", "/a/b"]
         );
         assert_eq!(segment_prefixes("/").collect::<Vec<_>>(), [""]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_form_is_its_own_and_holds_only_what_a_path_may(path in "(/|[ -~]|\\PC|%[0-9a-fA-F]{2}|\\.){0,24}") {
+            let normal = normalise(&path).into_owned();
+            prop_assert_eq!(normalise(&normal), &*normal);
+            prop_assert!(normal.starts_with('/'));
+            prop_assert!(normal.bytes().all(|byte| byte == b'%' || stands_raw(byte)), "{}", normal);
+        }
+
+        /// Octets that a path may hold raw and that are not unreserved mean something else when they are escaped.
+        #[test]
+        fn raw_and_escaped_spellings_meet(segment in "[a-z]{0,3}[ -~é\\x00-\\x1f\\x7f][a-z.]{0,3}") {
+            let kept = |byte: u8| b"/?%:@!$&'()*+,;=".contains(&byte);
+            let escaped: String = segment
+                .bytes()
+                .map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") })
+                .collect();
+            let (escaped, raw) = (format!("/{escaped}"), format!("/{segment}"));
+            prop_assert_eq!(normalise(&escaped), normalise(&raw));
+        }
     }
 }
