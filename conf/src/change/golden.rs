@@ -87,11 +87,13 @@ fn meant() -> Vec<Entry> {
             source: "//cms".to_owned(),
             id: "42".to_owned(),
         }),
+        seen: None,
     };
     let soft = Change::Purge {
         mode: Mode::Soft,
         targets: vec![Target::All],
         event: None,
+        seen: None,
     };
     let left = |process, why| Change::EdgeLeft { process, why };
     let about_paris = [("place", "48.85,2.35"), ("version", "0.1.0")];

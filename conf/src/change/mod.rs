@@ -78,6 +78,10 @@ pub enum Change {
         /// The content event behind it, if one is; the fold drops repeats of (source, id).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         event: Option<EventId>,
+        /// The head revision that the names in it were resolved by: under another one they may stand for other sites.
+        /// None names nothing that a policy could change: [`Target::All`] alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Revision>,
     },
     /// An edge process joins the roster.
     EdgeJoined {

@@ -200,7 +200,9 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
         let kind = match refused {
-            Refused::Store(_) | Refused::PolicyUnreadable { .. } => Kind::Unavailable,
+            Refused::Store(_) | Refused::PolicyUnreadable { .. } | Refused::HeadMoves => {
+                Kind::Unavailable
+            }
             Refused::Write(WriteError::Entry(_)) => Kind::TooLarge,
             Refused::Write(WriteError::Append(AppendError::Unknown(_))) => {
                 return Self::new(

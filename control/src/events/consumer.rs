@@ -223,7 +223,7 @@ async fn attempt(
 /// Why an event can't be taken however often it is tried; none: it may be taken later.
 fn reason_of(refused: &Refused) -> Option<&'static str> {
     match refused {
-        Refused::Store(_) | Refused::PolicyUnreadable { .. } => None,
+        Refused::Store(_) | Refused::PolicyUnreadable { .. } | Refused::HeadMoves => None,
         Refused::Write(crate::writer::WriteError::Entry(_)) => Some("too_large"),
         Refused::Write(_) => None,
         Refused::Unresolved(unresolved) => Some(unresolved.why.as_str()),

@@ -101,7 +101,9 @@ impl stub::fleet_server::Fleet for FleetService {
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let blob = blob.ok_or_else(|| {
-            Status::not_found(format!("no policy {digest} in this replica's store"))
+            Status::not_found(format!(
+                "the files of policy {digest} are not in this replica's store: submit the policy again"
+            ))
         })?;
         let blob = bytes::Bytes::from(blob);
         let chunks = (0..blob.len()).step_by(CHUNK_BYTES).map(move |start| {
@@ -142,7 +144,10 @@ impl stub::fleet_server::Fleet for FleetService {
 fn status(refused: &Refused) -> Status {
     let text = refused.to_string();
     match refused {
-        Refused::Store(_) | Refused::Write(_) => Status::unavailable(text),
+        Refused::Store(_)
+        | Refused::Write(_)
+        | Refused::PolicyUnreadable { .. }
+        | Refused::HeadMoves => Status::unavailable(text),
         Refused::NotFound(_) => Status::not_found(text),
         _ => Status::invalid_argument(text),
     }

@@ -1,4 +1,5 @@
 mod edge;
+mod resolving;
 
 use crate::testing::{API_TOKEN, JOIN_TOKEN, Replica, answer, until};
 use edge::{Edge, client, with_token};
@@ -372,64 +373,4 @@ async fn policies_are_named_fetched_and_reported() {
         entry["entry"]["change"]["targets"],
         json!([{"on": "url", "site": 1, "path": "/x"}])
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_appends_the_purges_of_its_clients() {
-    let replica = Replica::start().await;
-    replica.apply(&["shop"]).await;
-    let mut edge = Edge::join(&replica, "paris").await;
-    let mut client = client(&replica).await;
-    let purge = EdgePurge {
-        key: "k".into(),
-        soft: true,
-        process: bytes::Bytes::copy_from_slice(edge.process.as_bytes()),
-        site: 1,
-        path: "/a".into(),
-    };
-    let first = client
-        .purge(with_token(purge.clone(), JOIN_TOKEN))
-        .await
-        .unwrap()
-        .into_inner();
-    let again = client
-        .purge(with_token(purge.clone(), JOIN_TOKEN))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(first, again, "the key makes a repeat safe");
-    let delivered = edge.delivered().await;
-    assert_eq!(
-        (delivered.id.to_string(), delivered.by.as_str()),
-        (first.id, "edge:paris")
-    );
-    let refused = [
-        EdgePurge {
-            site: 9,
-            ..purge.clone()
-        },
-        EdgePurge {
-            process: bytes::Bytes::from_static(&[1; 3]),
-            ..purge.clone()
-        },
-        EdgePurge {
-            process: bytes::Bytes::from_static(&[1; 16]),
-            ..purge
-        },
-    ];
-    for (purge, code) in
-        refused
-            .into_iter()
-            .zip([Code::InvalidArgument, Code::InvalidArgument, Code::NotFound])
-    {
-        assert_eq!(
-            client
-                .purge(with_token(purge, JOIN_TOKEN))
-                .await
-                .err()
-                .unwrap()
-                .code(),
-            code
-        );
-    }
 }

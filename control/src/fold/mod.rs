@@ -181,7 +181,10 @@ fn judge(state: &State, change: &Change) -> Result<Vec<Effect>, Conflict> {
             base,
             ..
         } => policy(state, *digest, sites, *base),
-        Change::Purge { .. } => Ok(vec![Effect::Purge]),
+        Change::Purge { seen, .. } => {
+            same_head(state, *seen)?;
+            Ok(vec![Effect::Purge])
+        }
         Change::EdgeJoined { process, .. } if state.roster.contains_key(process) => {
             Err(Conflict::AlreadyJoined)
         }
@@ -222,13 +225,7 @@ fn policy(
     sites: &[String],
     base: Option<Revision>,
 ) -> Result<Vec<Effect>, Conflict> {
-    let head = state
-        .head
-        .as_ref()
-        .map_or(Revision(0), |head| head.revision);
-    if base.is_some_and(|base| base != head) {
-        return Err(Conflict::HeadMoved { head });
-    }
+    let head = same_head(state, base)?;
     let known = state.head.as_ref().map(|head| &head.sites);
     let names: BTreeSet<&String> = sites.iter().collect();
     let mut last = state.last_site;
@@ -249,6 +246,18 @@ fn policy(
         digest,
         sites,
     })])
+}
+
+/// The head, 0 before the first policy; a writer that saw another one is late.
+fn same_head(state: &State, seen: Option<Revision>) -> Result<Revision, Conflict> {
+    let head = state
+        .head
+        .as_ref()
+        .map_or(Revision(0), |head| head.revision);
+    match seen {
+        Some(seen) if seen != head => Err(Conflict::HeadMoved { head }),
+        _ => Ok(head),
+    }
 }
 
 fn refused(outcome: Outcome) -> Folded {

@@ -48,6 +48,11 @@ fn policy(sites: &[&str], base: Option<u64>) -> Change {
 }
 
 fn purge(event: Option<(&str, &str)>) -> Change {
+    resolved(event, None)
+}
+
+/// A purge whose names were resolved by a head.
+fn resolved(event: Option<(&str, &str)>, seen: Option<u64>) -> Change {
     let event = event.map(|(source, id)| EventId {
         source: source.into(),
         id: id.into(),
@@ -56,6 +61,7 @@ fn purge(event: Option<(&str, &str)>) -> Change {
         mode: Mode::Hard,
         targets: vec![Target::All],
         event,
+        seen: seen.map(Revision),
     }
 }
 
@@ -218,6 +224,49 @@ fn what_becomes_of_entries() {
             ],
             Outcome::Accepted,
         ),
+        (
+            "a purge by the head",
+            vec![
+                entry(2, policy(&["a"], None)),
+                entry(3, resolved(None, Some(1))),
+            ],
+            Outcome::Accepted,
+        ),
+        (
+            "a purge by a head that was overtaken",
+            vec![
+                entry(2, policy(&["a"], None)),
+                entry(3, policy(&["b"], None)),
+                entry(4, resolved(None, Some(1))),
+            ],
+            head_is(2),
+        ),
+        (
+            "a purge before the first policy, folded after it",
+            vec![
+                entry(2, policy(&["a"], None)),
+                entry(3, resolved(None, Some(0))),
+            ],
+            head_is(1),
+        ),
+        (
+            "a purge that was overtaken has not used up its key",
+            vec![
+                entry(2, policy(&["a"], None)),
+                keyed(3, "k", "r", resolved(None, Some(0))),
+                keyed(4, "k", "r", resolved(None, Some(1))),
+            ],
+            Outcome::Accepted,
+        ),
+        (
+            "nor the identity of its event",
+            vec![
+                entry(2, policy(&["a"], None)),
+                entry(3, resolved(Some(("s", "1")), Some(0))),
+                entry(4, resolved(Some(("s", "1")), Some(1))),
+            ],
+            Outcome::Accepted,
+        ),
         ("a join", vec![entry(2, joined(7))], Outcome::Accepted),
         (
             "a join twice",
@@ -322,7 +371,11 @@ fn changes() -> impl Strategy<Value = Vec<Entry>> {
             prop::option::of(0..4_u64)
         )
             .prop_map(|(sites, base)| policy(&sites, base)),
-        prop::option::of((name.clone(), name)).prop_map(purge),
+        (
+            prop::option::of((name.clone(), name)),
+            prop::option::of(0..4_u64)
+        )
+            .prop_map(|(event, seen)| resolved(event, seen)),
         (0..3_u128).prop_map(joined),
         (0..3_u128).prop_map(left),
         Just(created()),

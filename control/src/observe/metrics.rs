@@ -34,6 +34,7 @@ struct Inner {
     requests: IntCounterVec,
     events: IntCounterVec,
     consumer_errors: IntCounter,
+    policies_unread: IntCounter,
 }
 
 impl Metrics {
@@ -53,6 +54,11 @@ impl Metrics {
                 Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
             registry.register(Box::new(metric.clone())).map(|()| metric)
         };
+        let policies_unread = IntCounter::new(
+            "latencify_control_policies_unread_total",
+            "Times that a purge met an older policy that can't be read, and took all its sites.",
+        )?;
+        registry.register(Box::new(policies_unread.clone()))?;
         let consumer_errors = IntCounter::new(
             "latencify_control_event_consumer_errors_total",
             "Times that the event consumer lost its broker.",
@@ -98,11 +104,17 @@ impl Metrics {
                 "outcome",
             )?,
             consumer_errors,
+            policies_unread,
             registry,
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// A purge met an older policy that can't be read.
+    pub fn policy_unread(&self) {
+        self.inner.policies_unread.inc();
     }
 
     /// A batch was folded.

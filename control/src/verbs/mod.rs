@@ -62,6 +62,11 @@ pub enum Refused {
         /// The head.
         head: Revision,
     },
+    /// Other policies became the head, again and again, while names were resolved.
+    #[error(
+        "the head policy changes faster than names can be resolved by it: nothing was purged, try again"
+    )]
+    HeadMoves,
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request: use a new one")]
     KeyReused,

@@ -1,11 +1,15 @@
 //! Purges, from the API and from edges.
 
-use super::{Control, Refused, resolve};
+use super::{
+    Control, Refused,
+    resolve::{self, InUse},
+};
 use crate::writer::Key;
 use latencify_conf::{
     api::{PurgeReceipt, PurgeTarget},
     change::{
-        Change, Epoch, EventId, KEY_BYTES_MAX, Mode, PURGE_TARGETS_MAX, ProcessId, SiteId, Target,
+        Change, Epoch, EventId, KEY_BYTES_MAX, Mode, PURGE_TARGETS_MAX, ProcessId, Revision,
+        SiteId, Target,
     },
     digest::Digest,
     path,
@@ -16,6 +20,9 @@ use uuid::Uuid;
 /// The most bytes of a path, tag or URL in a purge.
 pub const NAMED_BYTES_MAX: usize = 8 * 1024;
 
+/// Resolutions of one purge: each but the first follows a policy that became the head meanwhile.
+const RESOLUTIONS_MAX: usize = 8;
+
 /// A purge that is in the log and folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purged {
@@ -25,6 +32,14 @@ pub struct Purged {
     pub epoch: Epoch,
     /// Whether this is the answer to an earlier request.
     pub repeat: bool,
+}
+
+/// A purge, but for its targets.
+struct Purge<'a> {
+    by: &'a str,
+    key: Option<Key>,
+    mode: Mode,
+    event: Option<EventId>,
 }
 
 impl Control {
@@ -74,10 +89,7 @@ impl Control {
             return Err(Refused::Invalid("the path or the key is too long".into()));
         }
         let by = format!("edge:{}", member.edge);
-        let target = Target::Url {
-            site,
-            path: path::normalise(path).into_owned(),
-        };
+        let path = path::normalise(path);
         let request = Digest::of_parts([
             &site.0.to_be_bytes()[..],
             path.as_bytes(),
@@ -87,7 +99,19 @@ impl Control {
             name: format!("edge/{process}/{key}"),
             request,
         });
-        self.append_purge(&by, key, vec![target], mode, None).await
+        let purge = Purge {
+            by: &by,
+            key,
+            mode,
+            event: None,
+        };
+        self.append_resolved(&purge, |_| {
+            Ok(vec![Target::Url {
+                site,
+                path: path.clone().into_owned(),
+            }])
+        })
+        .await
     }
 
     /// The receipt of a purge; with `wait`, as soon as it is complete, or when the time is over.
@@ -105,41 +129,60 @@ impl Control {
         mode: Mode,
         event: Option<EventId>,
     ) -> Result<Purged, Refused> {
-        let state = self.fleet.fold.state();
-        // Everything is everything, whatever the policies say, or whether they can be read.
-        let needs_names = targets
-            .iter()
-            .any(|target| !matches!(target, PurgeTarget::All(_)));
-        let policies = if needs_names {
-            self.policies
-                .in_use(&self.fleet.store, &state, &self.fleet.said)
-                .await?
-        } else {
-            Vec::new()
+        let purge = Purge {
+            by,
+            key,
+            mode,
+            event,
         };
-        let targets = resolve::resolve(targets, &policies)?;
-        self.append_purge(by, key, targets, mode, event).await
+        // Everything is everything, whatever the policies say, or whether they can be read.
+        if targets
+            .iter()
+            .all(|target| matches!(target, PurgeTarget::All(_)))
+        {
+            let targets = resolve::resolve(targets, &InUse::default())?;
+            return self.append_purge(&purge, targets, None).await;
+        }
+        self.append_resolved(&purge, |names| {
+            resolve::resolve(targets, names).map_err(Refused::from)
+        })
+        .await
+    }
+
+    /// Resolves by the policies in use and appends, until no other policy has become the head in between: a fill under
+    /// a site id that was not looked at may be older than the purge.
+    async fn append_resolved(
+        &self,
+        purge: &Purge<'_>,
+        resolve: impl Fn(&InUse) -> Result<Vec<Target>, Refused>,
+    ) -> Result<Purged, Refused> {
+        for _ in 0..RESOLUTIONS_MAX {
+            let state = self.fleet.fold.state();
+            let head = state.head.as_ref();
+            let seen = head.map_or(Revision(0), |head| head.revision);
+            let names = self.policies.in_use(&self.fleet, &state).await?;
+            let targets = resolve(&names)?;
+            match self.append_purge(purge, targets, Some(seen)).await {
+                Err(Refused::HeadMoved { .. }) => {}
+                settled => return settled,
+            }
+        }
+        Err(Refused::HeadMoves)
     }
 
     async fn append_purge(
         &self,
-        by: &str,
-        key: Option<Key>,
+        purge: &Purge<'_>,
         targets: Vec<Target>,
-        mode: Mode,
-        event: Option<EventId>,
+        seen: Option<Revision>,
     ) -> Result<Purged, Refused> {
-        let answer = self
-            .write(
-                by,
-                key,
-                Change::Purge {
-                    mode,
-                    targets,
-                    event,
-                },
-            )
-            .await?;
+        let change = Change::Purge {
+            mode: purge.mode,
+            targets,
+            event: purge.event.clone(),
+            seen,
+        };
+        let answer = self.write(purge.by, purge.key.clone(), change).await?;
         Ok(Purged {
             id: answer.id,
             epoch: answer.epoch,

@@ -1,21 +1,21 @@
 //! Policies as obeyed, by revision: what purge URLs are resolved by.
 
-use super::Refused;
+use super::{Refused, resolve::InUse};
 use crate::{
-    fleet::SaidByEdges,
-    fold::State,
+    fleet::Fleet,
+    fold::{Head, State},
     store::{Store, StoreError},
 };
 use latencify_conf::{
     bundle::Bundle,
-    change::Revision,
+    change::{Revision, SiteId},
     digest::Digest,
     policy::Policy,
     validate::{SiteIds, validate},
 };
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -35,67 +35,49 @@ pub struct Policies {
 
 impl Policies {
     /// The policies that a URL may mean: the head, what edges run, and what they may be changing to between the two.
-    pub async fn in_use(
-        &self,
-        store: &Store,
-        state: &State,
-        said: &SaidByEdges,
-    ) -> Result<Vec<Arc<Policy>>, Refused> {
-        let Some(head) = &state.head else {
-            return Ok(Vec::new());
+    ///
+    /// A member that has not said what it runs may run any of the [`CHANGING_MAX`] revisions before the head: it starts
+    /// from the policy that it saved. An older revision that can't be read is named by its sites; the head must be read.
+    pub async fn in_use(&self, fleet: &Fleet, state: &State) -> Result<InUse, Refused> {
+        let Some(head) = state.head.as_ref().map(|head| head.revision) else {
+            return Ok(InUse::default());
         };
-        let running: BTreeSet<Revision> = state
-            .roster
-            .keys()
-            .filter_map(|process| said.get(*process).report.running)
-            .map(|(revision, _)| revision)
-            .collect();
-        let oldest = running
-            .first()
-            .copied()
-            .unwrap_or(head.revision)
-            .min(head.revision);
-        let changing = oldest.0.max(head.revision.0.saturating_sub(CHANGING_MAX))..=head.revision.0;
+        let store = &fleet.store;
+        let (mut running, mut oldest) = (BTreeSet::new(), head);
+        for process in state.roster.keys() {
+            let reported = fleet.said.get(*process).report.running;
+            let revision = reported.map_or(Revision(1), |(revision, _)| revision);
+            oldest = oldest.min(revision);
+            running.extend(reported.map(|_| revision));
+        }
+        let changing = oldest.0.max(head.0.saturating_sub(CHANGING_MAX))..=head.0;
         let revisions: BTreeSet<Revision> = changing.map(Revision).chain(running).collect();
-        let mut policies = Vec::with_capacity(revisions.len());
+        let mut names = InUse::default();
         for revision in revisions.into_iter().rev() {
-            policies.extend(self.get(store, revision).await?);
+            if let Some(policy) = self.kept(revision) {
+                names.policies.push(policy);
+                continue;
+            }
+            let Some(row) = store.policy(revision).await? else {
+                continue;
+            };
+            let Head { digest, sites, .. } = row.head()?;
+            match read(store, digest, &sites).await? {
+                Ok(policy) => {
+                    self.keep(revision, policy.clone());
+                    names.policies.push(policy);
+                }
+                Err(why) if revision == head => {
+                    return Err(Refused::PolicyUnreadable { revision, why });
+                }
+                Err(why) => {
+                    tracing::warn!(%revision, why, "an older policy can't be read: a purge takes all its sites");
+                    fleet.metrics.policy_unread();
+                    names.unread.push(sites);
+                }
+            }
         }
-        Ok(policies)
-    }
-
-    /// A revision as obeyed; none when there is no such revision.
-    async fn get(&self, store: &Store, revision: Revision) -> Result<Option<Arc<Policy>>, Refused> {
-        if let Some(policy) = self.kept(revision) {
-            return Ok(Some(policy));
-        }
-        let Some(row) = store.policy(revision).await? else {
-            return Ok(None);
-        };
-        let head = row.head()?;
-        let unreadable = |why: String| Refused::PolicyUnreadable { revision, why };
-        // With the log in Kafka and a new data folder, entries are there and their files are not.
-        let missing = "its files are not in this replica's store: submit them again";
-        let blob = store
-            .blob(head.digest)
-            .await?
-            .ok_or_else(|| unreadable(missing.to_owned()))?;
-        let bundle = bundle_of(&blob)?;
-        let sites = SiteIds::from_map(head.sites);
-        let read = tokio::task::spawn_blocking(move || validate(&bundle, &sites)).await;
-        let policy = read
-            .map_err(|error| unreadable(error.to_string()))?
-            .map_err(|errors| {
-                unreadable(
-                    errors
-                        .first()
-                        .map(|error| error.message.clone())
-                        .unwrap_or_default(),
-                )
-            })?;
-        let policy = Arc::new(policy);
-        self.keep(revision, policy.clone());
-        Ok(Some(policy))
+        Ok(names)
     }
 
     fn kept(&self, revision: Revision) -> Option<Arc<Policy>> {
@@ -117,11 +99,39 @@ impl Policies {
     }
 }
 
+/// A policy as obeyed, or why this version can't read it.
+async fn read(
+    store: &Store,
+    digest: Digest,
+    sites: &BTreeMap<String, SiteId>,
+) -> Result<Result<Arc<Policy>, String>, StoreError> {
+    let Some(blob) = store.blob(digest).await? else {
+        // With the log in Kafka and a new data folder, entries are there and their files are not.
+        let missing = "its files are not in this replica's store: submit them again";
+        return Ok(Err(missing.to_owned()));
+    };
+    let bundle = match bundle_of(&blob) {
+        Ok(bundle) => bundle,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let sites = SiteIds::from_map(sites.clone());
+    let validated = tokio::task::spawn_blocking(move || validate(&bundle, &sites)).await;
+    Ok(match validated {
+        Ok(Ok(policy)) => Ok(Arc::new(policy)),
+        Ok(Err(errors)) => Err(errors
+            .into_iter()
+            .next()
+            .map(|error| error.message)
+            .unwrap_or_default()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
 /// The files of a policy, from the store.
 pub async fn stored_bundle(store: &Store, digest: Digest) -> Result<Bundle, Refused> {
     let blob = store.blob(digest).await?.ok_or_else(|| {
         Refused::NotFound(format!(
-            "the files of policy {digest} are not in this replica's store"
+            "the files of policy {digest} are not in this replica's store: submit the policy again"
         ))
     })?;
     Ok(bundle_of(&blob)?)

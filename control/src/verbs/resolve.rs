@@ -11,7 +11,10 @@ use latencify_conf::{
     path,
     policy::{HostPattern, Policy, Site},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use url::Url;
 
 /// A target that can't be resolved; the index counts from 0.
@@ -78,11 +81,7 @@ impl Why {
 }
 
 /// The targets by site id, sorted, each once.
-pub fn resolve(
-    targets: &[PurgeTarget],
-    policies: &[Arc<Policy>],
-) -> Result<Vec<Target>, Unresolved> {
-    let names = Names { policies };
+pub fn resolve(targets: &[PurgeTarget], names: &InUse) -> Result<Vec<Target>, Unresolved> {
     let mut resolved = BTreeSet::new();
     for (index, target) in targets.iter().enumerate() {
         let failed = |why| Unresolved { index, why };
@@ -107,12 +106,16 @@ fn hint(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
 }
 
-/// The names of every policy in use, the newest first.
-struct Names<'a> {
-    policies: &'a [Arc<Policy>],
+/// The names of every policy in use.
+#[derive(Debug, Clone, Default)]
+pub struct InUse {
+    /// The newest first.
+    pub policies: Vec<Arc<Policy>>,
+    /// The sites of older revisions that can't be read. What hosts they have is not known, so every URL is theirs.
+    pub unread: Vec<BTreeMap<String, SiteId>>,
 }
 
-impl Names<'_> {
+impl InUse {
     fn resolve(&self, target: &PurgeTarget) -> Result<Vec<Target>, Why> {
         match target {
             PurgeTarget::Url(url) => self.located(url, |site, path| Target::Url { site, path }),
@@ -123,7 +126,8 @@ impl Names<'_> {
                 Err(Why::Length)
             }
             PurgeTarget::Tag { tag, site: None } => {
-                let sites: BTreeSet<_> = self.sites().map(|site| site.id).collect();
+                let known = self.sites().map(|site| site.id);
+                let sites: BTreeSet<_> = known.chain(self.unread_ids()).collect();
                 let tags = sites.into_iter().map(|site| Target::Tag {
                     site,
                     tag: tag.clone(),
@@ -159,12 +163,20 @@ impl Names<'_> {
             .flat_map(|policy| policy.sites.iter().map(AsRef::as_ref))
     }
 
+    fn unread_ids(&self) -> impl Iterator<Item = SiteId> {
+        self.unread.iter().flat_map(|sites| sites.values().copied())
+    }
+
     fn named(&self, name: &str) -> Result<BTreeSet<SiteId>, Why> {
-        let ids: BTreeSet<_> = self
+        let known = self
             .sites()
             .filter(|site| *site.name == *name)
-            .map(|site| site.id)
-            .collect();
+            .map(|site| site.id);
+        let unread = self
+            .unread
+            .iter()
+            .filter_map(|sites| sites.get(name).copied());
+        let ids: BTreeSet<_> = known.chain(unread).collect();
         if !ids.is_empty() {
             return Ok(ids);
         }
@@ -195,13 +207,18 @@ impl Names<'_> {
             .collect())
     }
 
-    fn answering(&self, host: &str) -> Result<BTreeSet<SiteId>, Why> {
-        let ids: BTreeSet<_> = self
-            .policies
+    /// The sites that a host may mean.
+    pub fn of_host(&self, host: &str) -> BTreeSet<SiteId> {
+        self.policies
             .iter()
             .filter_map(|policy| policy.site_for_host(host))
             .map(|site| site.id)
-            .collect();
+            .chain(self.unread_ids())
+            .collect()
+    }
+
+    fn answering(&self, host: &str) -> Result<BTreeSet<SiteId>, Why> {
+        let ids = self.of_host(host);
         if !ids.is_empty() {
             return Ok(ids);
         }

@@ -40,6 +40,7 @@ impl Log {
                     mode: Mode::Hard,
                     targets: vec![PurgeTarget::Site { site: SiteId(n) }],
                     event: None,
+                    seen: None,
                 },
             };
             let entry = Bytes::from(entry.encode().unwrap());

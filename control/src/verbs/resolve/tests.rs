@@ -38,6 +38,15 @@ fn url(site: u64, path: &str) -> Target {
     }
 }
 
+/// The normal forms of paths of the first site, each once.
+fn forms(paths: &[&str]) -> Vec<Target> {
+    let targets: BTreeSet<_> = paths
+        .iter()
+        .map(|path| url(1, &path::normalise(path)))
+        .collect();
+    targets.into_iter().collect()
+}
+
 fn prefix(site: u64, path: &str) -> Target {
     Target::Prefix {
         site: SiteId(site),
@@ -52,9 +61,16 @@ fn tag(site: u64, tag: &str) -> Target {
     }
 }
 
+fn in_use(policies: &[Arc<Policy>]) -> InUse {
+    InUse {
+        policies: policies.to_vec(),
+        unread: Vec::new(),
+    }
+}
+
 fn check(policies: &[Arc<Policy>], target: PurgeTarget, expected: &[Target]) {
     assert_eq!(
-        resolve(std::slice::from_ref(&target), policies).as_deref(),
+        resolve(std::slice::from_ref(&target), &in_use(policies)).as_deref(),
         Ok(expected),
         "{target:?}"
     );
@@ -86,11 +102,11 @@ fn names_become_sites_and_normal_paths() {
         // As written, and as a browser would send it.
         (
             Url("https://shop.example/{x}".into()),
-            vec![url(1, "/%7Bx%7D"), url(1, "/{x}")],
+            forms(&["/%7Bx%7D", "/{x}"]),
         ),
         (
             Url("https://shop.example/a b".into()),
-            vec![url(1, "/a b"), url(1, "/a%20b")],
+            forms(&["/a b", "/a%20b"]),
         ),
         (
             Prefix("https://shop.example/img/".into()),
@@ -149,6 +165,47 @@ fn an_address_in_brackets_is_a_host_like_any_other() {
 }
 
 #[test]
+fn an_older_revision_that_cannot_be_read_widens_what_is_purged() {
+    let names = InUse {
+        policies: vec![head()],
+        unread: vec![BTreeMap::from([
+            ("shop".to_owned(), SiteId(8)),
+            ("gone".to_owned(), SiteId(9)),
+        ])],
+    };
+    let cases = [
+        (
+            PurgeTarget::Url("https://news.example/a".into()),
+            vec![url(2, "/a"), url(8, "/a"), url(9, "/a")],
+        ),
+        (
+            PurgeTarget::Prefix("https://nobody.example/a".into()),
+            vec![prefix(8, "/a"), prefix(9, "/a")],
+        ),
+        (
+            PurgeTarget::Tag {
+                tag: "t".into(),
+                site: None,
+            },
+            [1, 2, 8, 9].map(|site| tag(site, "t")).to_vec(),
+        ),
+        (
+            PurgeTarget::Site("shop".into()),
+            [1, 8]
+                .map(|site| Target::Site { site: SiteId(site) })
+                .to_vec(),
+        ),
+        (
+            PurgeTarget::Site("gone".into()),
+            vec![Target::Site { site: SiteId(9) }],
+        ),
+    ];
+    for (target, expected) in cases {
+        assert_eq!(resolve(&[target], &names), Ok(expected));
+    }
+}
+
+#[test]
 fn what_no_policy_knows_is_refused_with_the_nearest_name() {
     use PurgeTarget::{All, Site, Tag, Url};
     let unknown_host = |host: &str, nearest: Option<&str>| Why::UnknownHost {
@@ -192,7 +249,7 @@ fn what_no_policy_knows_is_refused_with_the_nearest_name() {
     for (target, why) in cases {
         let targets = [All(true), target];
         assert_eq!(
-            resolve(&targets, &[head()]),
+            resolve(&targets, &in_use(&[head()])),
             Err(Unresolved { index: 1, why }),
             "{:?}",
             targets[1]
@@ -210,7 +267,7 @@ fn what_no_policy_knows_is_refused_with_the_nearest_name() {
             site: None,
         },
     ] {
-        assert_eq!(resolve(&[target], &[]), Err(nothing.clone()));
+        assert_eq!(resolve(&[target], &in_use(&[])), Err(nothing.clone()));
     }
     check(&[], All(true), &[Target::All]);
     let many: Vec<_> = (0..600)
@@ -220,7 +277,7 @@ fn what_no_policy_knows_is_refused_with_the_nearest_name() {
         })
         .collect();
     assert_eq!(
-        resolve(&many, &[head()]).unwrap_err().why,
+        resolve(&many, &in_use(&[head()])).unwrap_err().why,
         Why::TooMany,
         "two sites each"
     );

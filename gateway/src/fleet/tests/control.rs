@@ -92,6 +92,7 @@ impl Control {
                 mode: Mode::Hard,
                 targets: vec![target],
                 event: None,
+                seen: None,
             },
         };
         let bytes = Bytes::from(entry.encode().unwrap());
