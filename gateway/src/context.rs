@@ -73,6 +73,8 @@ pub struct Clock {
 pub struct Asked {
     /// The request's id.
     pub id: String,
+    /// Who is connected: the client, or the nearest hop before it.
+    pub peer: IpAddr,
     /// The client, behind trusted hops.
     pub client: IpAddr,
     /// Where the client is.

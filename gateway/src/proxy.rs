@@ -218,7 +218,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         hops::begin_request(session, request)?;
-        transform::towards_origin(session, request, self.edge.name(), ctx)?;
+        transform::towards_origin(request, self.edge.name(), ctx)?;
         caching::begin_fetch(self.cache, session, request, ctx);
         steer::request_begins(session, request.version, ctx);
         Ok(())

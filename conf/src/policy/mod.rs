@@ -23,7 +23,7 @@ pub use route::{
 pub use site::{Certificate, CertificateId, HostPattern, Site};
 
 use crate::digest::Digest;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// A whole policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,14 @@ pub struct EdgeRules {
     pub trusted_hops: Vec<ipnet::IpNet>,
     /// The header that trusted hops append the client's address to.
     pub client_address_header: ClientAddressHeader,
+}
+
+impl EdgeRules {
+    /// Whether a peer is a hop that is believed. An IPv4 address in IPv6 form counts as the IPv4 address.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_hops.iter().any(|net| net.contains(&peer))
+    }
 }
 
 /// The header that says for whom a trusted hop asks.

@@ -31,7 +31,8 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     let client = hops::client_address(peer, &request.headers, rules);
     let (host, path) = (host(request), normalise(request.uri.path()).into_owned());
     let asked = Asked {
-        id: request_id(&request.headers, is_trusted(peer, rules)),
+        id: request_id(&request.headers, rules.trusts(peer)),
+        peer,
         client,
         place: edge.places.lookup(client),
         https: session
@@ -116,14 +117,9 @@ fn peer_address(session: &Session) -> IpAddr {
     let address = session
         .client_addr()
         .and_then(|address| address.as_inet())
-        .map(std::net::SocketAddr::ip);
+        .map(|address| address.ip().to_canonical());
     // Every listener is TCP, so there always is one; an address that nothing trusts stands in.
     address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-fn is_trusted(peer: IpAddr, rules: &EdgeRules) -> bool {
-    let peer = peer.to_canonical();
-    rules.trusted_hops.iter().any(|net| net.contains(&peer))
 }
 
 /// The id that a trusted hop gave, else a new one (UUIDv7: ids sort by time).

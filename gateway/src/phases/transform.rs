@@ -1,10 +1,10 @@
 //! The fields that change on the way to the origin and back.
 
-use crate::context::Context;
+use crate::context::{Asked, Context};
 use crate::respond::REQUEST_ID;
 use http::{HeaderName, HeaderValue, header};
 use latencify_conf::{
-    policy::{HeaderEdits, TokenSource},
+    policy::{ClientAddressHeader, HeaderEdits, TokenSource},
     record::CacheOutcome,
 };
 use latencify_decide::{
@@ -59,12 +59,7 @@ pub fn upgrade(session: &mut Session, ctx: &Context) -> Result<()> {
 }
 
 /// Makes the request that goes to the origin.
-pub fn towards_origin(
-    session: &Session,
-    request: &mut RequestHeader,
-    edge: &str,
-    ctx: &Context,
-) -> Result<()> {
+pub fn towards_origin(request: &mut RequestHeader, edge: &str, ctx: &Context) -> Result<()> {
     let (Some(asked), Some(route), Some(proxy)) = (&ctx.asked, ctx.route(), ctx.proxying()) else {
         return Error::e_explain(ErrorType::InternalError, "a request for no route");
     };
@@ -96,7 +91,7 @@ pub fn towards_origin(
         .unwrap_or(&asked.authority);
     request.insert_header(header::HOST, host)?;
 
-    forwarded_for(session, request, ctx)?;
+    forwarded_for(request, asked, ctx)?;
     request.insert_header(
         X_FORWARDED_PROTO,
         if asked.https { "https" } else { "http" },
@@ -113,33 +108,21 @@ pub fn towards_origin(
     Ok(())
 }
 
-/// A trusted hop's list goes on with the hop itself at its end; anybody else's claims end here.
-fn forwarded_for(session: &Session, request: &mut RequestHeader, ctx: &Context) -> Result<()> {
-    let Some(peer) = session
-        .client_addr()
-        .and_then(|address| address.as_inet())
-        .map(|address| address.ip().to_canonical())
-    else {
-        return Ok(());
-    };
-    let trusted = ctx.policy.as_ref().is_some_and(|compiled| {
-        compiled
-            .policy
-            .edge
-            .trusted_hops
-            .iter()
-            .any(|net| net.contains(&peer))
+/// Tells the origin of the client as it was found, then of the hop that asked for it, if there was one: what anybody else
+/// claimed ends here. `Forwarded` goes on where it is the header that trusted hops write, and from them alone.
+fn forwarded_for(request: &mut RequestHeader, asked: &Asked, ctx: &Context) -> Result<()> {
+    let believed = ctx.policy.as_ref().is_some_and(|compiled| {
+        let rules = &compiled.policy.edge;
+        rules.client_address_header == ClientAddressHeader::Forwarded && rules.trusts(asked.peer)
     });
-    let given: Vec<_> = request
-        .headers
-        .get_all(X_FORWARDED_FOR)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .collect();
-    let list = if trusted && !given.is_empty() {
-        format!("{}, {peer}", given.join(", "))
-    } else {
+    if !believed {
+        request.remove_header(&header::FORWARDED);
+    }
+    let (client, peer) = (asked.client, asked.peer);
+    let list = if client == peer {
         peer.to_string()
+    } else {
+        format!("{client}, {peer}")
     };
     request.insert_header(X_FORWARDED_FOR, list)
 }

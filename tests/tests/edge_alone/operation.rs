@@ -116,6 +116,42 @@ async fn the_client_is_who_the_trusted_hop_says() {
     }
 }
 
+/// What a trusted hop says in the policy's header goes on; the other header, and strangers' claims, don't.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn origins_learn_of_the_client_as_it_was_found() {
+    const HOP: &str = "127.0.0.9";
+    const STRANGER: &str = "127.0.0.8";
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    // (header, peer, X-Forwarded-For and Forwarded at the origin)
+    let cases = [
+        ("x-forwarded-for", HOP, "127.20.0.1, 127.0.0.9", None),
+        ("x-forwarded-for", STRANGER, "127.0.0.8", None),
+        (
+            "forwarded",
+            HOP,
+            "127.30.0.1, 127.0.0.9",
+            Some("for=127.30.0.1"),
+        ),
+        ("forwarded", STRANGER, "127.0.0.8", None),
+    ];
+    for (header, peer, list, forwarded) in cases {
+        let hops = format!("{{client_address_header: {header}, trusted_hops:");
+        let policy = one_route(&origin.url(), "").replace("{trusted_hops:", &hops);
+        let edge = Edge::alone(&policy).start().await;
+        let request = Client::request("GET", "shop.example", "/")
+            .header("x-forwarded-for", "203.0.113.9, 127.20.0.1")
+            .header("forwarded", "for=127.30.0.1")
+            .body(body::empty())
+            .unwrap();
+        let reply = Client::at(peer).send(edge.http(), request).await.unwrap();
+        assert_eq!(reply.status, 200);
+        let seen = origin.seen().pop().unwrap();
+        let told = |name: &str| seen.headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(told("x-forwarded-for"), Some(list), "{header} {peer}");
+        assert_eq!(told("forwarded"), forwarded, "{header} {peer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ipv6_is_served() {
     let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;

@@ -15,8 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// is no address (also `unknown` and obfuscated names of RFC 7239 §6) ends it, and the hop that wrote that is the client.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, rules: &EdgeRules) -> IpAddr {
     let mut client = peer.to_canonical();
-    let is_trusted = |address: IpAddr| rules.trusted_hops.iter().any(|net| net.contains(&address));
-    if !is_trusted(client) {
+    if !rules.trusts(client) {
         return client;
     }
     for hop in nearest_first(headers, rules.client_address_header) {
@@ -24,7 +23,7 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, rules: &EdgeRules) -> I
             Some(address) => client = address.to_canonical(),
             None => break,
         }
-        if !is_trusted(client) {
+        if !rules.trusts(client) {
             break;
         }
     }
