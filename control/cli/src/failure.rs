@@ -79,6 +79,41 @@ impl Failure {
         }
     }
 
+    /// The same with a further remedy, after those that it has.
+    pub fn and_then(self, text: &str) -> Self {
+        let longer = |help: Option<String>| {
+            Some(help.map_or_else(|| text.to_owned(), |help| format!("{help}\n{text}")))
+        };
+        match self {
+            Self::Usage { message, help } => Self::Usage {
+                message,
+                help: longer(help),
+            },
+            Self::Failed { message, help } => Self::Failed {
+                message,
+                help: longer(help),
+            },
+            Self::Refused(mut problem) => {
+                problem.detail = longer(problem.detail);
+                Self::Refused(problem)
+            }
+            other => other,
+        }
+    }
+
+    /// What happened, on one line, without any remedy.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Usage { message, .. } | Self::Failed { message, .. } => message.clone(),
+            Self::Refused(problem) => {
+                let why = problem.detail.as_deref().and_then(|why| why.lines().next());
+                let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                format!("control says {}: {}{why}", problem.status, problem.title)
+            }
+            Self::PolicyInvalid { .. } | Self::Answered => String::new(),
+        }
+    }
+
     /// 1: refused or failed; 2: wrong use.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

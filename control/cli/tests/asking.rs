@@ -5,7 +5,10 @@ mod harness;
 
 use harness::{Answer, Scripted, latencify, ran};
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    time::{Duration, Instant},
+};
 
 const PROCESS: &str = "0192f0c4-0000-7000-8000-000000000001";
 
@@ -201,6 +204,65 @@ fn trying_again_has_an_end() {
         .expect(1)
         .says(&["503", "Not now", "the broker is away"]);
     assert_eq!(control.arrived().len(), 6);
+}
+
+#[test]
+fn a_time_limit_holds_for_the_whole_command_while_the_log_is_away() {
+    let away = json!({"type": "/problems/unavailable", "title": "It can't be done now", "status": 503, "detail": "the log is out of reach"});
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    std::fs::write(&policy, harness::shop::SHOP).unwrap();
+    let policy = policy.to_str().unwrap();
+    let commands: [&[&str]; 2] = [&["purge", "all"], &["policy", "apply", policy]];
+    for command in commands {
+        let control = Scripted::new([Answer::problem(&away)]);
+        let limit = [
+            "--wait",
+            "--timeout",
+            "1s",
+            "--idempotency-key",
+            "release-7",
+        ];
+        let began = Instant::now();
+        control.run(&[command, &limit].concat()).expect(1).says(&[
+            "control says 503: It can't be done now (the log is out of reach); trying again, 1 s left",
+            "error: control answered 503",
+            "add --idempotency-key release-7",
+        ]);
+        assert!(began.elapsed() < Duration::from_secs(5), "{command:?}");
+        assert!(control.arrived().len() > 1, "{command:?}");
+    }
+}
+
+#[test]
+fn a_time_limit_holds_while_control_does_not_answer() {
+    // Connections are taken by the system, and nobody ever answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", silent.local_addr().unwrap());
+    let began = Instant::now();
+    let arguments = [
+        "purge",
+        "all",
+        "--wait",
+        "--timeout",
+        "500ms",
+        "--server",
+        &server,
+    ];
+    ran(latencify().args(arguments).output().unwrap())
+        .expect(1)
+        .says(&["did not answer in time", "add --idempotency-key "]);
+    assert!(began.elapsed() < Duration::from_secs(8));
+}
+
+#[test]
+fn a_receipt_that_can_not_be_had_leaves_the_purge_named() {
+    let away = json!({"type": "/problems/unavailable", "title": "Not now", "status": 503});
+    let control = Scripted::new([Answer::json(202, &accepted()), Answer::problem(&away)]);
+    control
+        .run(&["purge", "all", "--wait", "--timeout", "300ms"])
+        .expect(1)
+        .says(&["503", "in the log as p-1 at epoch 42"]);
 }
 
 #[test]

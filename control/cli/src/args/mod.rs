@@ -6,7 +6,7 @@ mod purge;
 
 pub use duration::parse as duration;
 pub use policy::{Apply, Explain, PolicyVerb};
-pub use purge::{PurgeOptions, PurgeVerb};
+pub use purge::PurgeVerb;
 
 use crate::{dev::DevArgs, output::Format};
 use clap::{Args, Parser, Subcommand};

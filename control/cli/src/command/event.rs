@@ -14,9 +14,7 @@ pub async fn run(verb: EventVerb, server: &Server, output: &Output) -> Result<()
     // The server would say the same; this way no token and no connection are needed to learn it.
     ContentEvent::from_structured(&bytes)
         .map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
-    let accepted: EventAccepted = server
-        .post_bytes("v1/events", None, STRUCTURED, bytes)
-        .await?;
+    let accepted: EventAccepted = server.post_bytes("v1/events", STRUCTURED, bytes).await?;
     output.answer(&accepted, |accepted| {
         let repeat = if accepted.repeat {
             " (it was there before)"

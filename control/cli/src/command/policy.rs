@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     output::{Output, Progress, printable, to_the_second},
     policy_files,
-    server::Server,
+    server::{Patience, Server},
 };
 use latencify_conf::{
     api::{Policies, PolicyAccepted, PolicyDetail, PolicyStatus, PolicySubmission},
@@ -48,6 +48,7 @@ pub async fn run(verb: PolicyVerb, server: &ServerArgs, output: &Output) -> Resu
 
 /// Control is the judge; but what this program knows to be wrong need not travel.
 async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Failure> {
+    let deadline = Instant::now() + args.timeout;
     let files = policy_files::load(&args.path)?;
     policy_local::check(&files)?;
     let submission = PolicySubmission {
@@ -56,9 +57,13 @@ async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Fai
         base: args.base.map(Revision),
         dry_run: args.dry_run,
     };
-    let accepted = server
-        .post("v1/policies", args.idempotency_key.clone(), &submission)
-        .await;
+    let patience = if args.wait {
+        Patience::until(deadline)
+    } else {
+        Patience::brief()
+    };
+    let key = args.idempotency_key.clone();
+    let accepted = server.post("v1/policies", key, &submission, patience).await;
     let accepted: PolicyAccepted = accepted.map_err(|failure| match failure {
         // The server's errors speak of the same files, so they get the same places.
         Failure::Refused(problem) if !problem.errors.is_empty() => Failure::PolicyInvalid {
@@ -70,7 +75,6 @@ async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Fai
     if !args.wait {
         return output.answer(&accepted, |accepted| in_words(accepted, args.dry_run));
     }
-    let deadline = Instant::now() + args.timeout;
     let settled = settle(&accepted, deadline, server).await?;
     output.answer(&settled, |now| status(now, output))?;
     verdict(&settled, args.timeout)
@@ -85,7 +89,8 @@ async fn settle(
     let path = format!("v1/policies/{}/status", accepted.revision);
     let progress = Progress::new(1);
     loop {
-        let now: PolicyStatus = server.get_until(&path, deadline).await?;
+        let patience = Patience::of_a_known_server(deadline);
+        let now: PolicyStatus = server.get_within(&path, patience).await?;
         if now.pending == 0 || Instant::now() + POLL_PAUSE >= deadline {
             return Ok(now);
         }

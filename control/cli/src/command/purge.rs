@@ -2,10 +2,10 @@
 
 use super::count;
 use crate::{
-    args::{PurgeOptions, PurgeVerb},
+    args::PurgeVerb,
     failure::Failure,
     output::{Output, Progress},
-    server::Server,
+    server::{Patience, Server},
 };
 use latencify_conf::{
     api::{EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, ReceiptState},
@@ -33,9 +33,14 @@ pub async fn run(verb: PurgeVerb, server: &Server, output: &Output) -> Result<()
         targets,
         mode: options.mode(),
     };
-    let accepted: PurgeAccepted = server
-        .post("v1/purges", options.idempotency_key.clone(), &request)
-        .await?;
+    let deadline = Instant::now() + options.timeout;
+    let patience = if options.wait {
+        Patience::until(deadline)
+    } else {
+        Patience::brief()
+    };
+    let key = options.idempotency_key.clone();
+    let accepted: PurgeAccepted = server.post("v1/purges", key, &request, patience).await?;
     if !options.wait {
         return output.answer(&accepted, |accepted| {
             let repeat = if accepted.repeat {
@@ -46,7 +51,7 @@ pub async fn run(verb: PurgeVerb, server: &Server, output: &Output) -> Result<()
             format!("purge {} at epoch {}{repeat}", accepted.id, accepted.epoch)
         });
     }
-    let receipt = wait(&accepted, &options, server).await?;
+    let receipt = wait(&accepted, deadline, server).await?;
     output.answer(&receipt, |receipt| table(receipt, output))?;
     if receipt.complete {
         Ok(())
@@ -58,16 +63,25 @@ pub async fn run(verb: PurgeVerb, server: &Server, output: &Output) -> Result<()
 /// Follows the receipt until it is complete or the time is over; what is known then is the answer.
 async fn wait(
     accepted: &PurgeAccepted,
-    options: &PurgeOptions,
+    deadline: Instant,
     server: &Server,
 ) -> Result<PurgeReceipt, Failure> {
-    let deadline = Instant::now() + options.timeout;
     let progress = Progress::new(1);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let hold = left.min(LONG_POLL_MAX).as_millis();
         let path = format!("v1/purges/{}?wait={hold}ms", accepted.id);
-        let receipt: PurgeReceipt = server.get_until(&path, deadline).await?;
+        let patience = Patience::of_a_known_server(deadline);
+        let receipt: PurgeReceipt =
+            server
+                .get_within(&path, patience)
+                .await
+                .map_err(|failure| {
+                    failure.and_then(&format!(
+                        "the purge is in the log as {} at epoch {}; who obeys it is not known",
+                        accepted.id, accepted.epoch
+                    ))
+                })?;
         if receipt.complete || Instant::now() >= deadline {
             return Ok(receipt);
         }

@@ -4,7 +4,10 @@ use super::{
     layout::{self, Layout},
     ports::EDGES,
 };
-use crate::{failure::Failure, server::Server};
+use crate::{
+    failure::Failure,
+    server::{Patience, Server},
+};
 use latencify_conf::{
     api::{PolicyAccepted, PolicyDetail, PolicySubmission},
     bundle::File,
@@ -35,7 +38,7 @@ pub async fn apply(
         dry_run: false,
     };
     server
-        .post::<PolicyAccepted>("v1/policies", None, &submission)
+        .post::<PolicyAccepted>("v1/policies", None, &submission, Patience::brief())
         .await?;
     Ok(())
 }

@@ -94,6 +94,11 @@ impl Output {
     }
 }
 
+/// A remark for people while a command waits.
+pub fn remark(text: &str) {
+    write(&mut stderr().lock(), &printable(text));
+}
+
 /// A reader that has gone (`| head`) is no error of ours.
 fn write(to: &mut dyn std::io::Write, text: &str) {
     let end = if text.ends_with('\n') { "" } else { "\n" };

@@ -152,14 +152,15 @@ fn unreachable(base: &Url, error: &reqwest::Error) -> Failure {
 }
 
 fn lost(base: &Url, error: &reqwest::Error) -> Failure {
-    let what = if error.is_timeout() {
-        "did not answer in time".to_owned()
-    } else {
-        format!("broke off: {}", deepest(error))
-    };
-    Failure::failed(format!("control at {base} {what}")).with_help(
-        "whether it was done is unknown; to repeat it safely, give the same --idempotency-key",
-    )
+    if error.is_timeout() {
+        return no_answer(base);
+    }
+    Failure::failed(format!("control at {base} broke off: {}", deepest(error)))
+}
+
+/// The time is over, and nothing was heard.
+pub fn no_answer(base: &Url) -> Failure {
+    Failure::failed(format!("control at {base} did not answer in time"))
 }
 
 /// The first cause, which says what happened; the layers above only say where.

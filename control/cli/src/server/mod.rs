@@ -2,8 +2,11 @@
 
 mod attempt;
 mod build;
+mod patience;
 
-use crate::{args::ServerArgs, failure::Failure};
+pub use patience::Patience;
+
+use crate::{args::ServerArgs, failure::Failure, output};
 use attempt::Attempt;
 use http::Method;
 use latencify_conf::{
@@ -12,16 +15,16 @@ use latencify_conf::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout_at};
 use url::Url;
 use uuid::Uuid;
 
-/// The most attempts of one request.
-const ATTEMPTS_MAX: u32 = 6;
 /// Before the second attempt; it doubles from there.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause between two attempts, whatever the server asks for.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// The shortest one, likewise.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
 
 /// A control service to ask.
 pub struct Server {
@@ -35,8 +38,29 @@ struct Request {
     method: Method,
     url: Url,
     key: Option<String>,
-    content_type: &'static str,
-    body: Option<Vec<u8>>,
+    /// With its media type.
+    body: Option<(&'static str, Vec<u8>)>,
+}
+
+impl Request {
+    fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            key: None,
+            body: None,
+        }
+    }
+
+    /// The failure, and how this request is repeated without doing it twice.
+    fn repeatable(&self, failure: Failure) -> Failure {
+        match &self.key {
+            Some(key) => failure.and_then(&format!(
+                "whether it was done is not known; to repeat it safely, add --idempotency-key {key}"
+            )),
+            None => failure,
+        }
+    }
 }
 
 impl Server {
@@ -51,38 +75,17 @@ impl Server {
 
     /// `GET`, again while the server is briefly away.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let url = self.url(path)?;
-        self.ask(
-            Request {
-                method: Method::GET,
-                url,
-                key: None,
-                content_type: JSON,
-                body: None,
-            },
-            None,
-        )
-        .await
+        self.get_within(path, Patience::brief()).await
     }
 
-    /// `GET` within a longer wait: keeps trying until `deadline`, even while nothing listens.
-    pub async fn get_until<T: DeserializeOwned>(
+    /// `GET` within a longer wait.
+    pub async fn get_within<T: DeserializeOwned>(
         &self,
         path: &str,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<T, Failure> {
-        let url = self.url(path)?;
-        self.ask(
-            Request {
-                method: Method::GET,
-                url,
-                key: None,
-                content_type: JSON,
-                body: None,
-            },
-            Some(deadline),
-        )
-        .await
+        let request = Request::new(Method::GET, self.url(path)?);
+        self.ask(request, patience).await
     }
 
     /// `POST` of a JSON body, safe to repeat by its key.
@@ -91,45 +94,36 @@ impl Server {
         path: &str,
         key: Option<String>,
         body: &impl Serialize,
+        patience: Patience,
     ) -> Result<T, Failure> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Failure::failed(format!("the request can't be encoded: {error}")))?;
-        self.post_bytes(path, key, JSON, body).await
+        let request = Request {
+            key: Some(write_key(key)?),
+            body: Some((JSON, body)),
+            ..Request::new(Method::POST, self.url(path)?)
+        };
+        self.ask(request, patience).await
     }
 
-    /// `POST` of a body as it is.
+    /// `POST` of a body that says itself what it repeats, as an event does by its id.
     pub async fn post_bytes<T: DeserializeOwned>(
         &self,
         path: &str,
-        key: Option<String>,
         content_type: &'static str,
         body: Vec<u8>,
     ) -> Result<T, Failure> {
-        let (url, key) = (self.url(path)?, Some(write_key(key)?));
-        self.ask(
-            Request {
-                method: Method::POST,
-                url,
-                key,
-                content_type,
-                body: Some(body),
-            },
-            None,
-        )
-        .await
+        let request = Request {
+            body: Some((content_type, body)),
+            ..Request::new(Method::POST, self.url(path)?)
+        };
+        self.ask(request, Patience::brief()).await
     }
 
     /// `DELETE`, which may be repeated as it is (RFC 9110 §9.2.2).
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let url = self.url(path)?;
-        let request = Request {
-            method: Method::DELETE,
-            url,
-            key: None,
-            content_type: JSON,
-            body: None,
-        };
-        self.ask(request, None).await
+        let request = Request::new(Method::DELETE, self.url(path)?);
+        self.ask(request, Patience::brief()).await
     }
 
     fn url(&self, path: &str) -> Result<Url, Failure> {
@@ -139,32 +133,43 @@ impl Server {
             .map_err(|error| Failure::usage(format!("{}{path} is no URL: {error}", self.base)))
     }
 
-    /// Sends until the answer is final. A refused connection at the first attempt is final too, unless there is a
-    /// deadline: nothing was sent, and whoever typed a wrong address should hear of it at once.
+    /// Sends until the answer is final or patience ends, and says on stderr what it waits for. A refused connection at
+    /// the first attempt is final too, unless the server is known: nothing was sent, and whoever typed a wrong address
+    /// should hear of it at once.
     async fn ask<T: DeserializeOwned>(
         &self,
         request: Request,
-        deadline: Option<Instant>,
+        patience: Patience,
     ) -> Result<T, Failure> {
         let mut backoff = BACKOFF_FIRST;
         let mut attempt = 1;
+        // What the server last said is worth more than that the time is over.
+        let mut said = None;
         loop {
-            let (failure, pause) = match self.send(&request).await {
-                Attempt::Answer(bytes) => return decode(&request.url, &bytes),
-                Attempt::Final(failure) => return Err(failure),
-                Attempt::Unreached(failure) if attempt == 1 && deadline.is_none() => {
+            let sent = timeout_at(patience.attempt_ends(attempt), self.send(&request)).await;
+            let (failure, pause) = match sent {
+                Ok(Attempt::Answer(bytes)) => return decode(&request.url, &bytes),
+                Ok(Attempt::Final(failure)) => return Err(failure),
+                Ok(Attempt::Unreached(failure)) if attempt == 1 && !patience.waits_for_server => {
                     return Err(failure);
                 }
-                Attempt::Unreached(failure) => (failure, None),
-                Attempt::Again { failure, after } => (failure, after),
+                Ok(Attempt::Unreached(failure)) => (failure, None),
+                Ok(Attempt::Again { failure, after }) => (failure, after),
+                Err(_) => {
+                    let failure = said.unwrap_or_else(|| attempt::no_answer(&self.base));
+                    return Err(request.repeatable(failure));
+                }
             };
-            let pause = pause.unwrap_or(backoff).min(BACKOFF_MAX);
-            let over = deadline.map_or(attempt >= ATTEMPTS_MAX, |deadline| {
-                Instant::now() + pause >= deadline
-            });
-            if over {
-                return Err(failure);
-            }
+            let pause = pause.unwrap_or(backoff).clamp(BACKOFF_MIN, BACKOFF_MAX);
+            let Some(left) = patience.left_after(attempt, pause) else {
+                return Err(request.repeatable(failure));
+            };
+            output::remark(&format!(
+                "{}; trying again, {} s left",
+                failure.in_short(),
+                left.as_secs_f64().ceil()
+            ));
+            said = Some(failure);
             sleep(pause).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
             attempt = attempt.saturating_add(1);
@@ -181,9 +186,9 @@ impl Server {
         if let Some(key) = &request.key {
             builder = builder.header(IDEMPOTENCY_KEY, key);
         }
-        if let Some(body) = &request.body {
+        if let Some((content_type, body)) = &request.body {
             builder = builder
-                .header(http::header::CONTENT_TYPE, request.content_type)
+                .header(http::header::CONTENT_TYPE, *content_type)
                 .body(body.clone());
         }
         attempt::classify(&self.base, builder.send().await).await
