@@ -12,6 +12,11 @@ use std::time::Duration;
 pub const ASK_MAX: Duration = Duration::from_secs(10);
 /// How long a record may take to be confirmed; after that, whether it was written is not known.
 pub const DELIVERY_MAX: Duration = Duration::from_secs(10);
+/// How long a group waits for a member that is gone without a word: after a crash, of a broker or of this program, events
+/// are taken up that much later. A broker takes no less than 6 s.
+const SESSION_MAX: Duration = Duration::from_secs(8);
+/// Between two signs of life to the group: several must be lost before a member counts as gone.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Which cluster, and under which names.
 #[derive(Debug, Clone)]
@@ -59,6 +64,8 @@ impl Cluster {
         config
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false")
+            .set("session.timeout.ms", SESSION_MAX.as_millis().to_string())
+            .set("heartbeat.interval.ms", HEARTBEAT.as_millis().to_string())
             .set("fetch.error.backoff.ms", "100")
             .set("topic.metadata.refresh.interval.ms", "30000");
         config
