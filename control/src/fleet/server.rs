@@ -3,7 +3,7 @@
 use super::{Fleet, session};
 use crate::{
     auth::{Token, bearer},
-    verbs::{Control, Refused},
+    verbs::{Control, Location, Refused},
 };
 use futures::Stream;
 use latencify_conf::{
@@ -125,13 +125,23 @@ impl stub::fleet_server::Fleet for FleetService {
             process,
             site,
             path,
+            host,
         } = request.into_inner();
         let process = Uuid::from_slice(&process)
             .map_err(|_| Status::invalid_argument("a process is 16 bytes"))?;
         let mode = if soft { Mode::Soft } else { Mode::Hard };
         let purged = self
             .control
-            .purge_from_edge(ProcessId(process), SiteId(site), &path, mode, &key)
+            .purge_from_edge(
+                ProcessId(process),
+                SiteId(site),
+                Location {
+                    host: &host,
+                    path: &path,
+                },
+                mode,
+                &key,
+            )
             .await;
         let purged = purged.map_err(|refused| status(&refused))?;
         Ok(Response::new(EdgePurgeAnswer {

@@ -9,7 +9,7 @@ pub mod resolve;
 
 pub use edges::Removed;
 pub use policies::{Submission, Submitted};
-pub use purges::Purged;
+pub use purges::{Location, Purged};
 pub use reading::Policies;
 
 use crate::{

@@ -14,10 +14,10 @@ use latencify_conf::{
     digest::Digest,
     path,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
-/// The most bytes of a path, tag or URL in a purge.
+/// The most bytes of a host, path or URL in a purge.
 pub const NAMED_BYTES_MAX: usize = 8 * 1024;
 
 /// Resolutions of one purge: each but the first follows a policy that became the head meanwhile.
@@ -32,6 +32,15 @@ pub struct Purged {
     pub epoch: Epoch,
     /// Whether this is the answer to an earlier request.
     pub repeat: bool,
+}
+
+/// Where a client sent `PURGE` to.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    /// As the edge routed it; empty from an edge that does not say.
+    pub host: &'a str,
+    /// In normal form.
+    pub path: &'a str,
 }
 
 /// A purge, but for its targets.
@@ -72,7 +81,7 @@ impl Control {
         &self,
         process: ProcessId,
         site: SiteId,
-        path: &str,
+        at: Location<'_>,
         mode: Mode,
         key: &str,
     ) -> Result<Purged, Refused> {
@@ -85,13 +94,17 @@ impl Control {
         if site.0 == 0 || site > state.last_site {
             return Err(Refused::Invalid(format!("no site has the id {site}")));
         }
-        if path.len() > NAMED_BYTES_MAX || key.len() > KEY_BYTES_MAX {
-            return Err(Refused::Invalid("the path or the key is too long".into()));
+        let Location { host, path } = at;
+        if host.len().max(path.len()) > NAMED_BYTES_MAX || key.len() > KEY_BYTES_MAX {
+            return Err(Refused::Invalid(
+                "the host, the path or the key is too long".into(),
+            ));
         }
         let by = format!("edge:{}", member.edge);
         let path = path::normalise(path);
         let request = Digest::of_parts([
             &site.0.to_be_bytes()[..],
+            host.as_bytes(),
             path.as_bytes(),
             &[u8::from(mode == Mode::Soft)],
         ]);
@@ -105,11 +118,16 @@ impl Control {
             mode,
             event: None,
         };
-        self.append_resolved(&purge, |_| {
-            Ok(vec![Target::Url {
-                site,
-                path: path.clone().into_owned(),
-            }])
+        // The edge's site, and whatever the host means to other edges.
+        self.append_resolved(&purge, |names| {
+            let sites = names.of_host(host).into_iter().chain([site]);
+            let targets: BTreeSet<_> = sites
+                .map(|site| Target::Url {
+                    site,
+                    path: path.clone().into_owned(),
+                })
+                .collect();
+            Ok(targets.into_iter().collect())
         })
         .await
     }

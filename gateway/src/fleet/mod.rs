@@ -196,6 +196,7 @@ impl PurgePort for Fleet {
                 process: bytes::Bytes::copy_from_slice(self.process.0.as_bytes()),
                 site: site.0,
                 path: path.to_owned(),
+                host: String::new(),
             })
             .await?;
         Ok(Purged {

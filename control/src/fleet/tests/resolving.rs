@@ -135,6 +135,7 @@ async fn an_edge_appends_the_purges_of_its_clients() {
         process: bytes::Bytes::copy_from_slice(edge.process.as_bytes()),
         site: 1,
         path: "/a".into(),
+        host: String::new(),
     };
     let first = client
         .purge(with_token(purge.clone(), JOIN_TOKEN))
@@ -180,5 +181,37 @@ async fn an_edge_appends_the_purges_of_its_clients() {
                 .code(),
             code
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_from_an_edge_names_what_its_host_means_to_others() {
+    let replica = Replica::start().await;
+    let renamed = |name: &str| {
+        policy(&["shop"])
+            .replace("shop:", name)
+            .replace("shop.example", "same.example")
+    };
+    submit(&replica, renamed("before:")).await;
+    let edge = Edge::join(&replica, "paris").await;
+    submit(&replica, renamed("after:")).await;
+    let mut client = client(&replica).await;
+    let mut purge = EdgePurge {
+        key: String::new(),
+        soft: false,
+        process: bytes::Bytes::copy_from_slice(edge.process.as_bytes()),
+        site: 1,
+        path: "/a".into(),
+        host: "same.example".into(),
+    };
+    for (host, sites) in [("same.example", &[1, 2][..]), ("", &[1]), ("nobody", &[1])] {
+        host.clone_into(&mut purge.host);
+        let answer = client.purge(with_token(purge.clone(), JOIN_TOKEN)).await;
+        let id = answer.unwrap().into_inner().id;
+        let expected: Vec<_> = sites
+            .iter()
+            .map(|site| json!({"on": "url", "site": site, "path": "/a"}))
+            .collect();
+        assert_eq!(logged(&replica, &id).await["targets"], json!(expected));
     }
 }
