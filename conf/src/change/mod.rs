@@ -21,6 +21,8 @@ use uuid::Uuid;
 pub const ENTRY_BYTES_MAX: usize = 512 * 1024;
 /// The most targets of one purge entry.
 pub const PURGE_TARGETS_MAX: usize = 1_000;
+/// The most bytes of a tag: edges store no longer one, so a purge of it would find nothing.
+pub const TAG_BYTES_MAX: usize = 256;
 /// The most bytes of an idempotency key.
 pub const KEY_BYTES_MAX: usize = 200;
 

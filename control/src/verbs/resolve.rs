@@ -7,7 +7,7 @@
 use super::purges::NAMED_BYTES_MAX;
 use latencify_conf::{
     api::PurgeTarget,
-    change::{PURGE_TARGETS_MAX, SiteId, Target},
+    change::{PURGE_TARGETS_MAX, SiteId, TAG_BYTES_MAX, Target},
     path,
     policy::{HostPattern, Policy, Site},
 };
@@ -52,9 +52,12 @@ pub enum Why {
     /// There is no site at all.
     #[error("there is no policy yet, so there is nothing to purge")]
     NoPolicy,
-    /// An empty tag, or one that is too long.
+    /// A URL that is too long.
     #[error("it must be 1 to {NAMED_BYTES_MAX} bytes long")]
     Length,
+    /// A tag that no object can carry.
+    #[error("a tag is 1 to {TAG_BYTES_MAX} bytes long: edges store no other")]
+    TagLength,
     /// `{"all": false}`.
     #[error("all must be true: leave the target out to purge less")]
     NotAll,
@@ -73,7 +76,7 @@ impl Why {
             Self::UnknownHost { .. } => "unknown_host",
             Self::UnknownSite { .. } => "unknown_site",
             Self::NoPolicy => "no_policy",
-            Self::Length => "bad_length",
+            Self::Length | Self::TagLength => "bad_length",
             Self::NotAll => "not_all",
             Self::TooMany => "too_many",
         }
@@ -122,8 +125,8 @@ impl InUse {
             PurgeTarget::Prefix(url) => {
                 self.located(url, |site, path| Target::Prefix { site, path })
             }
-            PurgeTarget::Tag { tag, .. } if tag.is_empty() || tag.len() > NAMED_BYTES_MAX => {
-                Err(Why::Length)
+            PurgeTarget::Tag { tag, .. } if tag.is_empty() || tag.len() > TAG_BYTES_MAX => {
+                Err(Why::TagLength)
             }
             PurgeTarget::Tag { tag, site: None } => {
                 let known = self.sites().map(|site| site.id);

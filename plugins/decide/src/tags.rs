@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 pub const TAGS_MAX: usize = 128;
 
 /// The most octets of one tag; a longer one is dropped and counted.
-pub const TAG_BYTES_MAX: usize = 256;
+pub use latencify_conf::change::TAG_BYTES_MAX;
 
 /// Space-separated tags (Fastly, Akamai).
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");

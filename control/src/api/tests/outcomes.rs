@@ -165,6 +165,10 @@ async fn an_event_purges_once_in_both_modes() {
         (unknown.status, problem(&unknown)),
         (StatusCode::UNPROCESSABLE_ENTITY, "unknown-name")
     );
+    let long = structured("3", json!({"tags": ["x".repeat(257)]})).await;
+    assert_eq!(long.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let detail = long.body["detail"].as_str().unwrap();
+    assert!(detail.contains("1 to 256 bytes"), "{detail}");
 
     let binary = replica
         .request(Method::POST, "/v1/events")

@@ -242,7 +242,14 @@ fn what_no_policy_knows_is_refused_with_the_nearest_name() {
                 tag: String::new(),
                 site: None,
             },
-            Why::Length,
+            Why::TagLength,
+        ),
+        (
+            Tag {
+                tag: "x".repeat(TAG_BYTES_MAX + 1),
+                site: None,
+            },
+            Why::TagLength,
         ),
         (All(false), Why::NotAll),
     ];
