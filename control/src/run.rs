@@ -11,6 +11,7 @@ use crate::{
     observe::{
         admin::{self, Admin},
         metrics::Metrics,
+        missing::tell_of_missing_files,
     },
     output,
     serve::serve,
@@ -124,11 +125,18 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         metrics: metrics.clone(),
         fold: fold.clone(),
         log: log.clone(),
+        store: store.clone(),
         events: consumer.clone(),
     };
 
     let mut workers = vec![
         tokio::spawn(said.keep_saving(store.clone(), fold.clone(), stop_working.clone())),
+        tokio::spawn(tell_of_missing_files(
+            store.clone(),
+            fold.clone(),
+            log.clone(),
+            stop_working.clone(),
+        )),
         tokio::spawn(fold.run(log, store, metrics, stop_working.clone())),
     ];
     workers.extend(

@@ -4,7 +4,8 @@ use crate::{
     events,
     fold::driver::{Fold, Health},
     log::ChangeLog,
-    observe::metrics::Metrics,
+    observe::{metrics::Metrics, missing::missing_files},
+    store::Store,
 };
 use axum::{
     Json, Router,
@@ -28,6 +29,8 @@ pub struct Admin {
     pub fold: Fold,
     /// The log.
     pub log: Arc<dyn ChangeLog>,
+    /// The store.
+    pub store: Store,
     /// The event consumer, with Kafka.
     pub events: Option<events::Consumer>,
 }
@@ -65,7 +68,8 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn ready(State(admin): State<Admin>) -> Response {
     let head = tokio::time::timeout(HEAD_WAIT, admin.log.head()).await;
-    let applied = admin.fold.state().applied;
+    let state = admin.fold.state();
+    let applied = state.applied;
     let (head, head_error) = match head {
         Ok(Ok(head)) => (Some(head), None),
         Ok(Err(error)) => (None, Some(error.to_string())),
@@ -88,6 +92,12 @@ async fn ready(State(admin): State<Admin>) -> Response {
         Some(events::Health::Following) => "following".to_owned(),
         Some(events::Health::Retrying(why)) => format!("retrying: {why}"),
     };
+    let mut warnings = admin.log.risks().to_vec();
+    warnings.extend(
+        missing_files(&admin.store, &state)
+            .await
+            .unwrap_or_else(|error| Some(error.to_string())),
+    );
     let ready = log == "following";
     let status = if ready {
         StatusCode::OK
@@ -103,7 +113,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
             applied: applied.0,
             head,
             events,
-            warnings: admin.log.risks().to_vec(),
+            warnings,
         }),
     )
         .into_response()

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, entity::blobs};
 use latencify_conf::digest::Digest;
-use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait, sea_query::OnConflict};
 
 impl Store {
     /// Keeps a blob. One that is there already is left alone: a digest names one content.
@@ -19,6 +19,12 @@ impl Store {
             .exec_without_returning(&self.write)
             .await?;
         Ok(())
+    }
+
+    /// Whether this store has a blob.
+    pub async fn has_blob(&self, digest: Digest) -> Result<bool, StoreError> {
+        let query = blobs::Entity::find_by_id(digest.to_string());
+        Ok(query.count(&self.read).await? > 0)
     }
 
     /// A blob; none when this store does not have it.

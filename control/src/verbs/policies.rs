@@ -54,7 +54,9 @@ impl Control {
     ) -> Result<Submitted, Refused> {
         check_bounds(&submission)?;
         if let Some(earlier) = self.earlier(key.as_ref()).await? {
-            return self.submitted(earlier.epoch).await;
+            let submitted = self.submitted(earlier.epoch).await?;
+            self.restore(&submitted, submission).await?;
+            return Ok(submitted);
         }
         let bundle = Bundle::new(submission.files);
         let checked = tokio::task::spawn_blocking(move || {
@@ -74,9 +76,7 @@ impl Control {
                 digest,
             });
         }
-        let blob =
-            serde_json::to_vec(&bundle).map_err(|error| Refused::Invalid(error.to_string()))?;
-        self.fleet.store.put_blob(digest, blob).await?;
+        self.keep(digest, &bundle).await?;
         let change = Change::Policy {
             digest,
             sites: policy
@@ -89,6 +89,21 @@ impl Control {
         };
         let answer = self.write(by, key, change).await?;
         self.submitted(answer.epoch).await
+    }
+
+    /// A store that lost the files of a revision takes them again from a repeat of its submission.
+    async fn restore(&self, submitted: &Submitted, repeat: Submission) -> Result<(), Refused> {
+        let bundle = Bundle::new(repeat.files);
+        if repeat.dry_run || bundle.digest() != submitted.digest {
+            return Ok(());
+        }
+        self.keep(submitted.digest, &bundle).await
+    }
+
+    async fn keep(&self, digest: Digest, bundle: &Bundle) -> Result<(), Refused> {
+        let blob =
+            serde_json::to_vec(bundle).map_err(|error| Refused::Invalid(error.to_string()))?;
+        Ok(self.fleet.store.put_blob(digest, blob).await?)
     }
 
     /// Revisions before a number (none: from the newest), newest first.

@@ -1,9 +1,10 @@
 //! Health, TLS, and what keeps a replica from starting or serving.
 
 use super::problem;
-use crate::testing::{API_TOKEN, Replica, answer, certificate, settings, until};
+use crate::testing::{API_TOKEN, Replica, answer, certificate, policy, settings, until};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::PathBuf;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_may_ask_for_an_epoch_and_the_replica_says_how_it_fares() {
@@ -121,6 +122,64 @@ async fn an_entry_of_a_newer_version_makes_the_replica_unready_and_nothing_is_wr
         StatusCode::OK,
         "what was folded can still be read"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_an_emptied_store_lacks_are_told_of_and_come_back_with_a_submission() {
+    let files = json!({"files": [{"name": "policy.yaml", "text": policy(&["a"])}]});
+    let submit = async |replica: &Replica, key: &str| {
+        let request = replica
+            .request(Method::POST, "/v1/policies")
+            .bearer_auth(API_TOKEN)
+            .header("idempotency-key", key)
+            .json(&files);
+        answer(request).await
+    };
+    let warnings = async |replica: &Replica| {
+        until("all is folded", async || {
+            let (status, ready) = replica.admin("/readyz").await;
+            let ready: Value = serde_json::from_str(&ready).unwrap();
+            (status == StatusCode::OK).then(|| ready["warnings"].to_string())
+        })
+        .await
+    };
+    // The same key repeats revision 2, another one makes revision 3: either brings the files.
+    for (key, revision) in [("one", 2), ("two", 3)] {
+        let replica = Replica::start().await;
+        replica.apply(&["b"]).await;
+        let first = submit(&replica, "one").await;
+        assert_eq!(first.body["revision"], 2, "{first:?}");
+        assert_eq!(warnings(&replica).await, "null");
+
+        let replica = replica.restart_after(lose_store).await;
+        let told = warnings(&replica).await;
+        assert!(
+            told.contains("revision 2") && told.contains("submit the policy again"),
+            "{told}"
+        );
+        let purge = json!({"targets": [{"url": "http://a.example/"}]});
+        let refused = replica.post("/v1/purges", purge.clone()).await;
+        assert_eq!(problem(&refused), "unavailable", "{refused:?}");
+        let all = json!({"targets": [{"all": true}]});
+        let purged = replica.post("/v1/purges", all).await;
+        assert_eq!(purged.status, StatusCode::ACCEPTED, "{purged:?}");
+
+        let again = submit(&replica, key).await;
+        assert_eq!(again.body["revision"], revision, "{again:?}");
+        assert_eq!(warnings(&replica).await, "null");
+        let purged = replica.post("/v1/purges", purge).await;
+        assert_eq!(purged.status, StatusCode::ACCEPTED, "{purged:?}");
+    }
+}
+
+/// As with the log in Kafka and an emptied data folder: the entries are there, and what was folded is not.
+async fn lose_store(data: PathBuf) {
+    for file in std::fs::read_dir(data).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_string_lossy().starts_with("store.db") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
