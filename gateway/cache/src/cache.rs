@@ -5,6 +5,7 @@ use crate::{
     budget::{Budget, Charge},
     count::{CacheCount, Counters},
     hit_for_miss::HitForMiss,
+    identity::TAGS_MAX,
     index::Index,
     key::{Key, KeyRef},
     liveness::Liveness,
@@ -157,6 +158,9 @@ impl<M: Metadata> Cache<M> {
         if expectation.bytes.is_some_and(|bytes| bytes > bytes_max) {
             return Err(Refusal::TooLarge);
         }
+        if record.identity.tags.len() > TAGS_MAX {
+            return Err(Refusal::TooManyTags);
+        }
         let record_charge = self
             .charge(record_bytes(&key, &record))
             .ok_or(Refusal::NoRoom)?;
@@ -196,6 +200,11 @@ impl<M: Metadata> Cache<M> {
         let dead = |record: &Record<M>| record.liveness(&self.marks).is_dead();
         if dead(&stored) || dead(&record) {
             return Err(Refusal::Purged);
+        }
+        if record.identity.tags.len() > TAGS_MAX {
+            // It goes: what is stored does not have the tags that the origin says it has.
+            self.index.remove(key, &stored);
+            return Err(Refusal::TooManyTags);
         }
         let charge = self
             .charge(record_bytes(&key.to_key(), &record))

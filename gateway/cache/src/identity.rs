@@ -3,6 +3,9 @@
 use latencify_conf::change::SiteId;
 use std::sync::Arc;
 
+/// The most tags of one object.
+pub const TAGS_MAX: usize = 128;
+
 /// Site, path and tags: what a purge can name of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

@@ -51,7 +51,7 @@ pub use cache::{
 };
 pub use clock::{Clock, ManualClock, SteadyClock};
 pub use count::CacheCount;
-pub use identity::Identity;
+pub use identity::{Identity, TAGS_MAX};
 pub use key::{Key, KeyRef, Variance};
 pub use liveness::{Checked, Death, Liveness};
 pub use marks::{Marks, MarksCount};

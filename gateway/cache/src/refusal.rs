@@ -24,11 +24,14 @@ pub enum Refusal {
     /// The body that a validation was about is no longer stored.
     #[error("the body that was validated is no longer stored")]
     Gone,
+    /// It has more tags than one object may have: a purge of one that was left out would miss it.
+    #[error("it has too many tags")]
+    TooManyTags,
 }
 
 impl Refusal {
     /// All of them, for metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Older,
         Self::Purged,
         Self::WrongLength,
@@ -36,6 +39,7 @@ impl Refusal {
         Self::NoRoom,
         Self::TooManyFills,
         Self::Gone,
+        Self::TooManyTags,
     ];
 
     /// The stable name, as records and metrics show it.
@@ -48,6 +52,7 @@ impl Refusal {
             Self::NoRoom => "no_room",
             Self::TooManyFills => "too_many_fills",
             Self::Gone => "gone",
+            Self::TooManyTags => "too_many_tags",
         }
     }
 }

@@ -19,6 +19,9 @@ use pingora::{
 };
 use std::{any::Any, sync::Arc, time::Duration};
 
+/// Whatever tags a response may have, an object may have.
+const _: () = assert!(latencify_cache::TAGS_MAX == latencify_decide::tags::TAGS_MAX);
+
 /// How large the cache is, and how patient.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {

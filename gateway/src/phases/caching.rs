@@ -37,6 +37,8 @@ const LOCK_RETRIES_MAX: usize = 3;
 /// Far beyond any lifetime: Pingora never finds an object stale by itself.
 const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 const FOREVER_SECONDS: u32 = u32::MAX;
+/// The response has more tags than are kept, or one that is too long or no text.
+const TAGS_OUT_OF_BOUNDS: &str = "tags_out_of_bounds";
 
 /// What is kept with a stored response, beside its head.
 #[derive(Debug, Clone, Copy)]
@@ -290,7 +292,14 @@ pub fn store(
     if !lifetime.is_shareable(now) {
         storage.remember_uncacheable(session.cache.cache_key(), rule.hit_for_miss);
     }
-    let tags: Arc<[Box<str>]> = tags::of(&head.headers, &rule.tag_headers)
+    let tagged = tags::of(&head.headers, &rule.tag_headers);
+    // A purge of a tag that was left out would miss it, and be told complete.
+    if tagged.dropped > 0 {
+        ctx.caching.reason = Some(TAGS_OUT_OF_BOUNDS);
+        storage.remember_uncacheable(session.cache.cache_key(), rule.hit_for_miss);
+        return RespCacheable::Uncacheable(NoCacheReason::Custom(TAGS_OUT_OF_BOUNDS));
+    }
+    let tags: Arc<[Box<str>]> = tagged
         .tags
         .into_iter()
         .map(String::into_boxed_str)

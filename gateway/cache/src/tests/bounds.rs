@@ -39,11 +39,11 @@ fn too_many_marks_become_wider_ones_and_nothing_is_lost() {
     );
 }
 
-/// Purges that many paths of a mebibyte each.
-fn purge_long_paths(marks: &Marks, site: SiteId, paths: usize) {
-    for n in 0..paths {
-        let path = format!("/{n}/{}", "x".repeat(MIB));
-        marks.local_purge(&Target::Url { site, path }, Mode::Hard);
+/// Purges that many names of a mebibyte each.
+fn purge_long_names(marks: &Marks, site: SiteId, names: usize) {
+    for n in 0..names {
+        let tag = format!("{n}{}", "x".repeat(MIB));
+        marks.local_purge(&Target::Tag { site, tag }, Mode::Hard);
     }
 }
 
@@ -56,12 +56,12 @@ fn marks_with_long_names_become_wider_ones_by_their_bytes() {
             .check(&Identity::untagged(site, "/other"), &stamp)
             .is_dead()
     };
-    let paths_max = marks::MARK_BYTES_PER_SITE_MAX / MIB - 1;
-    purge_long_paths(&marks, SITE, paths_max);
+    let names_max = marks::MARK_BYTES_PER_SITE_MAX / MIB - 1;
+    purge_long_names(&marks, SITE, names_max);
     assert!(!is_dead(SITE), "they fit");
-    purge_long_paths(&marks, SITE, paths_max);
+    purge_long_names(&marks, SITE, names_max);
     assert_eq!(marks.count().widened, 0, "the same once more");
-    purge_long_paths(&marks, SITE, paths_max + 1);
+    purge_long_names(&marks, SITE, names_max + 1);
     assert!(is_dead(SITE), "one too many");
     assert_eq!((marks.count().widened, marks.count().bytes), (1, 0));
     assert!(!is_dead(SiteId(2)));
@@ -85,7 +85,7 @@ fn marks_of_all_sites_are_bounded_together_by_widening_the_site_that_has_the_mos
         Mode::Hard,
     );
     for site in 1..=sites {
-        purge_long_paths(&marks, SiteId(site), 30);
+        purge_long_names(&marks, SiteId(site), 30);
         assert!(marks.count().bytes <= marks::MARK_BYTES_MAX as u64);
     }
     assert_eq!(marks.count().widened, 1);

@@ -100,3 +100,30 @@ fn a_validation_that_begins_after_a_purge_does_not_bring_back_what_was_found_bef
         assert!(cache.find(key("/a")).is_none(), "purged {case}");
     }
 }
+
+#[test]
+fn what_has_too_many_tags_is_not_stored_and_a_renewal_to_too_many_takes_it_out() {
+    let names: Vec<String> = (0..=TAGS_MAX).map(|n| format!("t{n}")).collect();
+    let tagged = |count| {
+        let names: Vec<&str> = names.iter().map(String::as_str).take(count).collect();
+        identity("/a", &names)
+    };
+    let cache = cache(PLENTY);
+    let fill = |count| {
+        let record = Record::of_fetch(tagged(count), cache.begin_fetch(), ());
+        cache.fill(key("/a"), record, ANY_SIZE)?.finish()
+    };
+    assert_eq!(fill(TAGS_MAX + 1), Err(Refusal::TooManyTags));
+    fill(TAGS_MAX).unwrap();
+    let base = cache.find(key("/a")).unwrap().record;
+    let renew = |count| {
+        let record = Record::of_validation(&base, tagged(count), cache.begin_fetch(), ());
+        cache.revalidate(key("/a"), record)
+    };
+    renew(TAGS_MAX).unwrap();
+    assert_eq!(renew(TAGS_MAX + 1), Err(Refusal::TooManyTags));
+    assert!(
+        cache.find(key("/a")).is_none(),
+        "a purge of the last tag would miss it"
+    );
+}
