@@ -8,10 +8,12 @@ use std::sync::Arc;
 /// Takes a `PURGE` of one path to whoever makes it true.
 #[async_trait]
 pub trait PurgePort: Send + Sync {
-    /// Purges all variants of a normal path of a site. `key` is the client's idempotency key or the request's id.
+    /// Purges all variants of a normal path of a site. `host` is what the client called the site: lower case, no port.
+    /// `key` tells this purge from others; it is the client's idempotency key, if there is one.
     async fn purge(
         &self,
         site: SiteId,
+        host: &str,
         path: &str,
         mode: Mode,
         key: &str,
@@ -46,6 +48,7 @@ impl PurgePort for OwnMarks {
     async fn purge(
         &self,
         site: SiteId,
+        _host: &str,
         path: &str,
         mode: Mode,
         _key: &str,

@@ -184,6 +184,7 @@ impl PurgePort for Fleet {
     async fn purge(
         &self,
         site: SiteId,
+        host: &str,
         path: &str,
         mode: Mode,
         key: &str,
@@ -196,7 +197,7 @@ impl PurgePort for Fleet {
                 process: bytes::Bytes::copy_from_slice(self.process.0.as_bytes()),
                 site: site.0,
                 path: path.to_owned(),
-                host: String::new(),
+                host: host.to_owned(),
             })
             .await?;
         Ok(Purged {

@@ -7,11 +7,12 @@ use crate::{
     purge::{PurgeRefused, Purged},
     respond::{Reply, Stop},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use latencify_conf::change::{KEY_BYTES_MAX, Mode};
 use latencify_decide::admit::may_purge;
 use pingora::proxy::Session;
 use serde_json::json;
+use uuid::Uuid;
 
 /// `soft`: the object becomes stale instead of leaving.
 const PURGE_MODE: HeaderName = HeaderName::from_static("latencify-purge");
@@ -44,13 +45,9 @@ pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
             ));
         }
     };
-    let key = headers
-        .get(IDEMPOTENCY_KEY)
-        .and_then(|key| key.to_str().ok());
-    let key = key
-        .filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX)
-        .unwrap_or(&asked.id);
-    match port.purge(taken.site.id, &asked.path, mode, key).await {
+    let key = idempotency_key(headers)?;
+    let purged = port.purge(taken.site.id, &asked.host, &asked.path, mode, &key);
+    match purged.await {
         Ok(purged) => {
             ctx.decide("purge:done");
             Err(done(&purged))
@@ -64,6 +61,21 @@ pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
             ctx.decide("purge:refused");
             Err(Stop::because(Fault::BadRequest, why))
         }
+    }
+}
+
+/// The client's key, or a fresh one: the id of a request is chosen by whoever stands before this edge, and two purges
+/// under one key are one.
+fn idempotency_key(headers: &HeaderMap) -> Result<String, Stop> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(Uuid::new_v4().to_string());
+    };
+    match key.to_str() {
+        Ok(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Ok(key.to_owned()),
+        _ => Err(Stop::because(
+            Fault::BadRequest,
+            "An Idempotency-Key is 1 to 200 visible ASCII characters.",
+        )),
     }
 }
 

@@ -43,7 +43,9 @@ async fn policies_are_fetched_put_in_force_reported_and_saved() {
     })
     .await;
     assert!(!fleet.state().connected);
-    let purged = fleet.purge(SiteId(4), "/a", Mode::Hard, "key").await;
+    let purged = fleet
+        .purge(SiteId(4), "shop.example", "/a", Mode::Hard, "key")
+        .await;
     assert!(
         matches!(purged, Err(PurgeRefused::Unreachable(_))),
         "{purged:?}"

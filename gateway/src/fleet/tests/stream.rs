@@ -81,7 +81,9 @@ async fn a_forged_entry_is_noticed_and_refused() {
 async fn purges_of_clients_are_appended_by_control() {
     let edge = Arc::new(Noted::default());
     let (control, fleet, _folder) = joined(&edge).await;
-    let purged = fleet.purge(SiteId(4), "/a", Mode::Soft, "key").await;
+    let purged = fleet
+        .purge(SiteId(4), "shop.example", "/a", Mode::Soft, "key")
+        .await;
     assert_eq!(
         purged,
         Ok(Purged {
@@ -100,7 +102,9 @@ async fn purges_of_clients_are_appended_by_control() {
         (4, "/a", true, "key")
     );
     assert_eq!(purge.process, fleet.state().process.0.as_bytes()[..]);
-    let refused = fleet.purge(SiteId(4), "", Mode::Hard, "key").await;
+    let refused = fleet
+        .purge(SiteId(4), "shop.example", "", Mode::Hard, "key")
+        .await;
     assert_eq!(refused, Err(PurgeRefused::Refused("an empty path".into())));
 }
 
