@@ -21,6 +21,9 @@ const APPENDS_WAITING_MAX: usize = 1024;
 /// Appends that share one transaction, and so one wait for the disk.
 const APPENDS_A_COMMIT_MAX: usize = 256;
 
+/// Between two attempts to see what a failed commit has kept.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 mod entity {
     use sea_orm::entity::prelude::*;
 
@@ -157,7 +160,18 @@ async fn keep_writing(
     publish: watch::Sender<Epoch>,
 ) {
     let mut batch = Vec::with_capacity(APPENDS_A_COMMIT_MAX);
-    while waiting.recv_many(&mut batch, APPENDS_A_COMMIT_MAX).await > 0 {
+    let mut is_unsure = false;
+    loop {
+        let received = tokio::select! {
+            received = waiting.recv_many(&mut batch, APPENDS_A_COMMIT_MAX) => received,
+            () = tokio::time::sleep(LOOK_AGAIN), if is_unsure => {
+                is_unsure = !publish_kept(&write, &publish).await;
+                continue;
+            }
+        };
+        if received == 0 {
+            return;
+        }
         match commit(&write, &batch).await {
             Ok(epochs) => {
                 publish.send_replace(epochs.last().copied().unwrap_or_default());
@@ -174,7 +188,27 @@ async fn keep_writing(
                         .answer
                         .send(Err(AppendError::Unknown(error.to_string())));
                 }
+                is_unsure = !publish_kept(&write, &publish).await;
             }
+        }
+    }
+}
+
+/// Publishes what is kept after a commit whose answer was lost: its entries must not wait for the next append. Says
+/// whether it could look.
+async fn publish_kept(write: &DatabaseConnection, publish: &watch::Sender<Epoch>) -> bool {
+    match newest(write).await {
+        Ok(newest) => {
+            publish.send_if_modified(|head| {
+                let is_news = newest > *head;
+                *head = newest.max(*head);
+                is_news
+            });
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "the change log can't be read after a failed commit; it is tried again");
+            false
         }
     }
 }
@@ -229,4 +263,21 @@ async fn newest(connection: &impl ConnectionTrait) -> Result<Epoch, DbErr> {
 
 fn unreachable(error: DbErr) -> LogError {
     LogError::Unreachable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_commit_kept_whose_answer_was_lost_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SqliteLog::open(folder.path()).await.unwrap());
+        let write = sqlite::writer(&folder.path().join(FILE)).await.unwrap();
+        let (publish, head) = watch::channel(newest(&write).await.unwrap());
+        assert_eq!(*head.borrow(), Epoch(1));
+        insert(&write, b"x").await.unwrap();
+        assert!(publish_kept(&write, &publish).await);
+        assert_eq!(*head.borrow(), Epoch(2));
+    }
 }

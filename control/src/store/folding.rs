@@ -14,8 +14,8 @@ use latencify_conf::{
     link::replica::Accepted,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TransactionTrait,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    TransactionTrait, sea_query::Expr,
 };
 use std::sync::Arc;
 
@@ -88,9 +88,27 @@ impl Store {
         }
         save_applied(&transaction, &next).await?;
         prune(&transaction, state.applied, next.applied).await?;
-        transaction.commit().await?;
+        let committed = transaction.commit().await;
+        self.confirm(committed, next.applied).await?;
         *state = next;
         Ok(batch)
+    }
+
+    /// A COMMIT that reports an error may have taken effect: then the batch is folded, and its writers are told.
+    async fn confirm(
+        &self,
+        committed: Result<(), DbErr>,
+        applied: Epoch,
+    ) -> Result<(), StoreError> {
+        let Err(error) = committed else { return Ok(()) };
+        let row = applied::Entity::find_by_id(state::ONLY)
+            .one(&self.write)
+            .await?;
+        if row.is_some_and(|row| row.epoch as u64 >= applied.0) {
+            tracing::warn!(%error, %applied, "a commit of the store reported an error and took effect");
+            return Ok(());
+        }
+        Err(error.into())
     }
 
     /// What the index of repeats says of a name.
@@ -236,4 +254,29 @@ async fn prune(
         .exec(transaction)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latencify_conf::change::LogId;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_commit_whose_answer_was_lost_counts_if_it_took_effect() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let log = LogId(Uuid::from_u128(1));
+        let mut state = store.bind(log).await.unwrap();
+        let bytes = crate::log::first_entry(log).unwrap();
+        let epoch = Epoch(1);
+        store
+            .fold(&mut state, &[Record { epoch, bytes }])
+            .await
+            .unwrap();
+        let lost = || Err(DbErr::Custom("the answer was lost".into()));
+        assert!(store.confirm(lost(), Epoch(1)).await.is_ok());
+        assert!(store.confirm(lost(), Epoch(2)).await.is_err());
+        assert!(store.confirm(Ok(()), Epoch(2)).await.is_ok());
+    }
 }
