@@ -4,10 +4,11 @@ use crate::context::{Asked, Context};
 use crate::respond::REQUEST_ID;
 use http::{HeaderName, HeaderValue, header};
 use latencify_conf::{
-    policy::{ClientAddressHeader, HeaderEdits, TokenSource},
+    policy::{ClientAddressHeader, HeaderEdits},
     record::CacheOutcome,
 };
 use latencify_decide::{
+    admit,
     cache_status::{CacheStatus, Forward, ForwardReason},
     edit::{self, Fields},
     freshness::{Reuse, Revalidate},
@@ -70,7 +71,12 @@ pub fn towards_origin(request: &mut RequestHeader, edge: &str, ctx: &Context) ->
     }
     let mut query = asked.query.clone();
     if let Some(jwt) = route.auth.as_ref().filter(|jwt| jwt.strip) {
-        strip_token(&jwt.sources, request, &mut query);
+        admit::strip_token(
+            &jwt.sources,
+            &request.headers.clone(),
+            &mut RequestFields(request),
+        );
+        query = query.and_then(|query| admit::strip_parameters(&jwt.sources, &query));
     }
     // `OPTIONS *` asks about the server, not about a path.
     if request.uri.path() != "*" {
@@ -125,52 +131,6 @@ fn forwarded_for(request: &mut RequestHeader, asked: &Asked, ctx: &Context) -> R
         format!("{client}, {peer}")
     };
     request.insert_header(X_FORWARDED_FOR, list)
-}
-
-/// Takes the token out of every place where the route looks for one.
-fn strip_token(sources: &[TokenSource], request: &mut RequestHeader, query: &mut Option<String>) {
-    for source in sources {
-        match source {
-            TokenSource::Bearer => drop(request.remove_header(&header::AUTHORIZATION)),
-            TokenSource::Header(name) => drop(request.remove_header(name)),
-            TokenSource::Cookie(name) => strip_cookie(request, name),
-            TokenSource::Query(name) => {
-                let kept = |parameter: &&str| parameter_name(parameter) != *name;
-                *query = query
-                    .take()
-                    .map(|query| query.split('&').filter(kept).collect::<Vec<_>>().join("&"));
-                query.take_if(|query| query.is_empty());
-            }
-        }
-    }
-}
-
-fn parameter_name(parameter: &str) -> String {
-    let name = parameter
-        .split_once('=')
-        .map_or(parameter, |(name, _)| name);
-    url::form_urlencoded::parse(name.as_bytes())
-        .next()
-        .map(|(name, _)| name.into_owned())
-        .unwrap_or_default()
-}
-
-fn strip_cookie(request: &mut RequestHeader, name: &str) {
-    let lines: Vec<_> = request
-        .headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';').map(str::trim))
-        .filter(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name).trim() != name)
-        .filter(|pair| !pair.is_empty())
-        .map(str::to_owned)
-        .collect();
-    request.remove_header(&header::COOKIE);
-    if !lines.is_empty() {
-        // The pairs came in one or more valid lines, so they are valid in one.
-        let _ = request.insert_header(header::COOKIE, lines.join("; "));
-    }
 }
 
 /// Makes the response that goes to the client.
@@ -271,36 +231,4 @@ fn asked_for(why: Revalidate) -> bool {
         why,
         Revalidate::RequestNoCache | Revalidate::RequestMaxAge | Revalidate::RequestMinFresh
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stripped_token_is_gone_from_every_place() {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        request.insert_header("authorization", "Bearer x").unwrap();
-        request
-            .insert_header("cookie", "a=1; token=x; b=2")
-            .unwrap();
-        request.insert_header("x-token", "x").unwrap();
-        let sources = [
-            TokenSource::Bearer,
-            TokenSource::Cookie("token".into()),
-            TokenSource::Header(HeaderName::from_static("x-token")),
-            TokenSource::Query("t".into()),
-        ];
-        let mut query = Some("a=1&t=x&b=2".to_owned());
-        strip_token(&sources, &mut request, &mut query);
-        assert_eq!(query.as_deref(), Some("a=1&b=2"));
-        assert_eq!(request.headers.get("cookie").unwrap(), "a=1; b=2");
-        assert!(
-            !request.headers.contains_key("authorization")
-                && !request.headers.contains_key("x-token")
-        );
-        let mut only = Some("t=x".to_owned());
-        strip_token(&sources, &mut request, &mut only);
-        assert_eq!(only, None);
-    }
 }

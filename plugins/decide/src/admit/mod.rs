@@ -4,11 +4,13 @@
 mod access;
 mod challenge;
 mod refusal;
+mod strip;
 mod token;
 mod verify;
 
 pub use access::{AccessDenied, allowed, may_purge};
 pub use refusal::{Class, Refusal};
+pub use strip::{strip_parameters, strip_token};
 pub use token::Found;
 pub use verify::{BadKey, Token, Verifier};
 
