@@ -130,11 +130,6 @@ impl Fault {
                 | Self::ControlUnreachable
         )
     }
-
-    /// Whether the edge or what is behind it is to blame, rather than the client.
-    pub fn is_ours(self) -> bool {
-        self.status().is_server_error()
-    }
 }
 
 /// The body of an error response.

@@ -4,8 +4,8 @@ use crate::{cache::MemoryStorage, context::Context};
 use http::StatusCode;
 use latencify_conf::change::{Mode, Target};
 
-/// Marks the path as stale from now on when an unsafe method got a response that is no error. Only at routes of a site
-/// that caches at all, so that uploads elsewhere make no marks.
+/// Purges the path, over all its queries and variants, when an unsafe method got a response that is no error: what is
+/// stored for it is not served again. Only at routes of a site that caches at all, so that uploads elsewhere make no marks.
 pub fn after_unsafe(storage: &MemoryStorage, status: StatusCode, ctx: &mut Context) {
     let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else {
         return;
