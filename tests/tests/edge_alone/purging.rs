@@ -58,3 +58,43 @@ async fn an_unsafe_method_that_succeeds_makes_the_path_fresh() {
         assert!(!edge.get("shop.example", "/a").await.is_hit(), "{method}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_more_tags_than_are_kept_is_not_stored_and_says_so() {
+    let origin = Origin::serve(|call| async move {
+        let tags: Vec<String> = (0..=128).map(|n| format!("t{n}")).collect();
+        reply::text(call.number.to_string())
+            .max_age(600)
+            .header("surrogate-key", tags.join(" "))
+            .done()
+    })
+    .await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for _ in 0..2 {
+        let reply = edge.get("shop.example", "/a").await;
+        assert!(!reply.is_hit(), "{reply:?}");
+        let status = reply.headers["cache-status"].to_str().unwrap();
+        assert!(status.contains("tags_out_of_bounds"), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_under_a_key_that_can_not_be_kept_is_refused() {
+    let origin = counting().await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for (key, status) in [
+        ("x".repeat(200), StatusCode::OK),
+        ("x".repeat(201), StatusCode::BAD_REQUEST),
+    ] {
+        let request = Client::request("PURGE", "shop.example", "/a")
+            .header("idempotency-key", key)
+            .body(body::empty())
+            .unwrap();
+        let reply = Client::new().send(edge.http(), request).await.unwrap();
+        assert_eq!(reply.status, status, "{reply:?}");
+    }
+}
