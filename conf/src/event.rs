@@ -60,7 +60,11 @@ pub struct ContentEvent {
 
 /// What a content event is about: at least one thing, at most [`PURGE_TARGETS_MAX`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = r#"an object like {"tags": ["product-7"]}"#
+)]
 pub struct Content {
     /// Single URLs.
     pub urls: Vec<String>,
@@ -103,7 +107,10 @@ pub enum EventError {
     #[error("data of type {0:?} can't be read; send application/json")]
     DataType(String),
     /// No data, or data of another shape.
-    #[error("the event's data is not {{urls, prefixes, tags, site, soft}}: {0}")]
+    #[error(
+        "the event's data is not like {{\"urls\": [\"https://shop.example/a\"], \"prefixes\": [], \"tags\": [\"product-7\"], \
+         \"site\": \"shop\", \"soft\": false}}: {0}"
+    )]
     Data(#[source] serde_json::Error),
     /// Data that names nothing.
     #[error("the event names no URL, prefix, tag or site")]
@@ -214,6 +221,9 @@ impl Content {
 
 /// An event in structured mode. Unknown members are extensions, and those are allowed.
 #[derive(Deserialize)]
+#[serde(
+    expecting = r#"an object like {"specversion": "1.0", "type": "com.latencify.content.updated", "source": "cms", "id": "42", "data": {"tags": ["product-7"]}}"#
+)]
 struct Structured<'a> {
     specversion: Option<String>,
     id: Option<String>,
@@ -309,6 +319,7 @@ mod tests {
             (json!({"data": null}), "data_unreadable"),
             (json!({"data": {"urls": "x"}}), "data_unreadable"),
             (json!({"data": {"tag": ["x"]}}), "data_unreadable"),
+            (json!({"data": "x"}), "data_unreadable"),
             (json!({"data": {}}), "names_nothing"),
             (json!({"data": {"tags": many}}), "names_too_much"),
             (json!({"id": 7}), "not_an_event"),
@@ -316,18 +327,30 @@ mod tests {
         for (changes, expected) in cases {
             let error = ContentEvent::from_structured(&event(changes.clone())).unwrap_err();
             assert_eq!(error.as_str(), expected, "{changes}: {error}");
+            in_the_users_words(&error);
         }
         let large = vec![b' '; EVENT_BYTES_MAX + 1];
-        let garbage: [(&[u8], &str); 3] = [
+        let garbage: [(&[u8], &str); 6] = [
             (b"", "not_an_event"),
+            (b"[]", "not_an_event"),
+            (b"7", "not_an_event"),
+            (b"\"event\"", "not_an_event"),
             (b"\xff\xfe", "not_an_event"),
             (&large, "too_large"),
         ];
         for (bytes, expected) in garbage {
-            assert_eq!(
-                ContentEvent::from_structured(bytes).unwrap_err().as_str(),
-                expected
-            );
+            let error = ContentEvent::from_structured(bytes).unwrap_err();
+            assert_eq!(error.as_str(), expected);
+            in_the_users_words(&error);
+        }
+    }
+
+    /// No name of a type of this program.
+    #[track_caller]
+    fn in_the_users_words(error: &EventError) {
+        let said = error.to_string();
+        for word in ["struct", "Structured", "Content ", "elements", "::"] {
+            assert!(!said.contains(word), "{said}");
         }
     }
 

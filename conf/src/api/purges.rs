@@ -1,17 +1,25 @@
 //! `/v1/purges`.
 
+mod reading;
+#[cfg(feature = "openapi")]
+mod schema;
+
 use crate::change::{Epoch, Mode, ProcessId};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/purges`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"an object like {"targets": [{"url": "https://shop.example/a"}]}"#
+)]
 pub struct PurgeRequest {
     /// What is purged, together: 1 to [`PURGE_TARGETS_MAX`](crate::change::PURGE_TARGETS_MAX).
+    #[serde(deserialize_with = "reading::targets")]
     pub targets: Vec<PurgeTarget>,
     /// Hard (default) or soft.
-    #[serde(default = "hard")]
+    #[serde(default = "hard", deserialize_with = "reading::mode")]
     pub mode: Mode,
 }
 
@@ -19,10 +27,9 @@ fn hard() -> Mode {
     Mode::Hard
 }
 
-/// What is purged, as users say it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+/// What is purged, as users say it. A tag of every site may be written `{"tag": "x"}`, and everything `"all"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PurgeTarget {
     /// `https://shop.example/a`: this path, over all queries and variants, on the site that answers for the host.
     Url(String),

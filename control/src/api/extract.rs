@@ -1,6 +1,6 @@
 //! Reading requests so that whatever is wrong becomes a problem that says where.
 
-use super::{ApiError, Kind};
+use super::{ApiError, BODY_BYTES_MAX, Kind, POLICY_BODY_BYTES_MAX};
 use crate::writer::Key;
 use axum::{
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
@@ -66,17 +66,27 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
 /// The whole body, within the limit of its route.
 pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let most = bytes_max(request.uri().path());
     Bytes::from_request(request, state)
         .await
         .map_err(|error: BytesRejection| {
-            let kind = Kind::of_status(error.status());
-            let kind = if kind == Kind::TooLarge {
-                kind
+            if Kind::of_status(error.status()) == Kind::TooLarge {
+                let detail =
+                    format!("the body is larger than {most} bytes, the most for this path");
+                ApiError::new(Kind::TooLarge, detail)
             } else {
-                Kind::BadBody
-            };
-            ApiError::new(kind, error.body_text())
+                ApiError::new(Kind::BadBody, error.body_text())
+            }
         })
+}
+
+/// The limit that the routes set for the bodies of a path.
+fn bytes_max(path: &str) -> usize {
+    if path == "/v1/policies" {
+        POLICY_BODY_BYTES_MAX
+    } else {
+        BODY_BYTES_MAX
+    }
 }
 
 /// Whether a media type is JSON, whatever its parameters.

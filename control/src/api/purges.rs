@@ -36,6 +36,11 @@ pub async fn purge(
     State(api): State<Api>,
     Write { body, key }: Write<PurgeRequest>,
 ) -> Result<(StatusCode, Json<PurgeAccepted>), ApiError> {
+    for (index, target) in body.targets.iter().enumerate() {
+        target.check().map_err(|why| {
+            ApiError::new(Kind::Unprocessable, format!("targets[{index}]: {why}"))
+        })?;
+    }
     let purged = api
         .control
         .purge(super::BY, key, &body.targets, body.mode)

@@ -29,6 +29,9 @@ pub async fn run(verb: PurgeVerb, server: &Server, output: &Output) -> Result<()
         ))
         .with_help("purge a prefix, a tag or a site instead, or run the command several times"));
     }
+    for target in &targets {
+        target.check().map_err(Failure::usage)?;
+    }
     let request = PurgeRequest {
         targets,
         mode: options.mode(),

@@ -112,7 +112,25 @@ async fn what_can_not_be_meant_is_a_problem_that_says_why() {
             "/v1/purges",
             json!({"targets": [{"all": true}], "mode": "firm"}),
             "bad-body",
-            "line 1 column",
+            "mode must be \"hard\" or \"soft\" at line 1 column",
+        ),
+        (
+            "/v1/purges",
+            json!({"targets": ["all", {"tag": 7}]}),
+            "bad-body",
+            "targets[1]: tag is neither text nor an object: write {\"tag\": \"article-7\"}",
+        ),
+        (
+            "/v1/purges",
+            json!({"targets": ["all", {"url": "http://user:pw@shop.example/"}]}),
+            "unprocessable",
+            "targets[1]: the URL has a user or a password",
+        ),
+        (
+            "/v1/purges",
+            json!({"targets": [{"tag": "a b"}]}),
+            "unprocessable",
+            "origins separate tags by white space",
         ),
         (
             "/v1/policies",
@@ -220,6 +238,16 @@ async fn what_can_not_be_meant_is_a_problem_that_says_why() {
             "event-invalid",
         ),
     ];
+    let large = vec![b'0'; crate::api::BODY_BYTES_MAX + 1];
+    let refused = sent(json_type(purges()).body(large)).await;
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("larger than 1048576 bytes"), "{detail}");
+    for target in [json!("all"), json!({"tag": "x"})] {
+        let purged = replica
+            .post("/v1/purges", json!({"targets": [target]}))
+            .await;
+        assert_eq!(purged.status, StatusCode::ACCEPTED, "{purged:?}");
+    }
     for (number, (request, kind)) in odd.into_iter().enumerate() {
         assert_eq!(problem(&sent(request).await), kind, "odd request {number}");
     }
