@@ -4,10 +4,11 @@
 //! - [`log`]: the ordered log, in SQLite or Kafka; [`fold`]: what its entries mean; [`store`]: what came of them;
 //! - [`writer`]: the way into the log; [`verbs`]: what can be done, without HTTP;
 //! - [`api`], [`fleet`], [`events`]: who asks for it: people and programs, edges, content systems;
-//! - [`auth`], [`tls`], [`serve`], [`observe`]: what stands around all of them.
+//! - [`data`], [`auth`], [`tls`], [`serve`], [`observe`]: what stands around all of them.
 
 pub mod api;
 pub mod auth;
+pub mod data;
 pub mod events;
 pub mod fleet;
 pub mod fold;

@@ -3,7 +3,7 @@
 use crate::{
     api,
     auth::{Purpose, Token},
-    events,
+    data, events,
     fleet::{self, Connections, Fleet, SaidByEdges, Tail},
     fold::driver::Fold,
     kafka::Cluster,
@@ -71,7 +71,10 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         tracing::warn!("{warning}");
     }
     let bound = bind(settings).await?;
-    let lock = lock_folder(&settings.data)?;
+    let lock = data::open(&settings.data, settings.kafka.is_none())?;
+    if let Some(warning) = data::exposed(&settings.data) {
+        tracing::warn!("{warning}");
+    }
     let store = Store::open(&settings.data)
         .await
         .context("opening the store")?;
@@ -257,25 +260,6 @@ async fn bind(settings: &Settings) -> anyhow::Result<Bound> {
         admin: listen("--admin", settings.admin).await?,
         tls,
     })
-}
-
-/// One replica a data folder: two writers would each believe their own order.
-fn lock_folder(folder: &Path) -> anyhow::Result<fs::File> {
-    fs::create_dir_all(folder).with_context(|| format!("--data {}", folder.display()))?;
-    let file = folder.join("lock");
-    let lock = fs::File::create(&file).with_context(|| format!("{}", file.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => {
-            bail!(
-                "--data {} is in use by another latencify-control: stop that one first",
-                folder.display()
-            )
-        }
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("locking {}", file.display()))
-        }
-    }
 }
 
 async fn open_log(folder: &Path, cluster: Option<Cluster>) -> anyhow::Result<Arc<dyn ChangeLog>> {

@@ -69,6 +69,32 @@ async fn with_a_certificate_the_api_speaks_tls_only() {
 }
 
 #[tokio::test]
+async fn the_data_folder_and_its_files_are_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("deep/data");
+    let running = crate::run::start(&settings(&data, &[])).await.unwrap();
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&data)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(files.len() >= 3, "lock, log and store: {files:?}");
+    for file in files {
+        assert_eq!(mode(&file.path()), 0o600, "{file:?}");
+    }
+    running.stop().await;
+    assert_eq!(crate::data::exposed(&data), None);
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let warning = crate::data::exposed(&data).unwrap();
+    assert!(
+        warning.contains("mode 755") && warning.contains("chmod -R go="),
+        "{warning}"
+    );
+}
+
+#[tokio::test]
 async fn a_data_folder_has_one_replica() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path(), &[]);
