@@ -114,6 +114,12 @@ impl Control {
         self.bump();
     }
 
+    /// Makes a policy the target whose files are lost, as by an emptied store.
+    pub fn target_without_files(&self, target: Target) {
+        self.0.state.lock().target = Some(target);
+        self.bump();
+    }
+
     /// Alters the next deliveries on their way.
     pub fn forge(&self, deliveries: usize) {
         self.0.state.lock().forgeries = deliveries;

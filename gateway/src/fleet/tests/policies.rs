@@ -134,3 +134,33 @@ async fn files_that_do_not_have_the_digest_are_not_put_in_force() {
     assert!(reason.contains(&policy(2).0.digest.to_string()), "{reason}");
     assert!(!edge.seen().iter().any(|note| note.starts_with("policy")));
 }
+
+#[tokio::test]
+async fn files_that_control_lost_leave_the_former_policy_in_force_until_they_are_back() {
+    let edge = Arc::new(Noted {
+        builds: Some(Semaphore::new(9)),
+        ..Noted::default()
+    });
+    let (control, _fleet, _folder) = joined(&edge).await;
+    let runs = |target: &replica::Target| Some((target.revision, target.digest));
+    let (first, bundle) = policy(1);
+    control.target(first.clone(), bundle);
+    until("the first", || {
+        control.heard().report.running == runs(&first)
+    })
+    .await;
+    let (second, bundle) = policy(2);
+    control.target_without_files(second.clone());
+    until("the report", || {
+        control.heard().report.failed == runs(&second)
+    })
+    .await;
+    let report = control.heard().report;
+    assert_eq!(report.running, runs(&first), "{report:?}");
+    assert!(report.reason.contains("no policy"), "{report:?}");
+    control.target(second.clone(), bundle);
+    until("the second", || {
+        control.heard().report.running == runs(&second)
+    })
+    .await;
+}
