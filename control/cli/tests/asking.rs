@@ -47,6 +47,52 @@ fn a_purge_carries_token_key_targets_and_mode() {
 }
 
 #[test]
+fn a_typed_token_wins_over_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let [typed, set] = ["typed", "set"].map(|name| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("{name}-file\n")).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let (token, file) = ("LATENCIFY_API_TOKEN", "LATENCIFY_API_TOKEN_FILE");
+    let cases: [(&[&str], &[(&str, &str)], Option<&str>); 8] = [
+        (&["--token", "t"], &[(file, &set)], Some("Bearer t")),
+        (
+            &["--token", "t"],
+            &[(token, "e"), (file, &set)],
+            Some("Bearer t"),
+        ),
+        (
+            &["--token-file", &typed],
+            &[(token, "e")],
+            Some("Bearer typed-file"),
+        ),
+        (
+            &["--token-file", &typed, "--token", "t"],
+            &[(file, &set)],
+            Some("Bearer typed-file"),
+        ),
+        (&[], &[(token, "e"), (file, &set)], Some("Bearer set-file")),
+        (&[], &[(token, "e"), (file, "")], Some("Bearer e")),
+        (&[], &[(token, "e")], Some("Bearer e")),
+        (&[], &[], None),
+    ];
+    for (arguments, variables, expected) in cases {
+        let control = Scripted::new([Answer::json(200, &json!({"head": 0, "edges": []}))]);
+        let mut command = latencify();
+        command.args(["edge", "list", "--server", &control.url()]);
+        command.args(arguments).envs(variables.iter().copied());
+        ran(command.output().unwrap()).expect(0);
+        let arrived = &control.arrived()[0];
+        assert_eq!(
+            arrived.header("authorization"),
+            expected,
+            "{arguments:?} {variables:?}"
+        );
+    }
+}
+
+#[test]
 fn every_target_has_its_shape() {
     let cases: [(&[&str], Value); 5] = [
         (

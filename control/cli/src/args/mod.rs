@@ -72,22 +72,12 @@ pub struct ServerArgs {
     /// Where control's API is.
     #[arg(long, global = true, value_name = "URL", env = "LATENCIFY_SERVER", default_value = SERVER_DEFAULT)]
     pub server: url::Url,
-    /// The API token. Others on this machine can read it here; prefer the environment or a file.
-    #[arg(
-        long,
-        global = true,
-        value_name = "TOKEN",
-        env = "LATENCIFY_API_TOKEN",
-        hide_env_values = true
-    )]
+    /// The API token. Others on this machine can read it here; prefer a file, or LATENCIFY_API_TOKEN in the environment.
+    #[arg(long, global = true, value_name = "TOKEN")]
     pub token: Option<String>,
-    /// A file that holds the API token; wins over the token itself.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "LATENCIFY_API_TOKEN_FILE"
-    )]
+    /// A file that holds the API token; wins over the token itself. In the environment: LATENCIFY_API_TOKEN_FILE; what is
+    /// typed wins over the environment.
+    #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// PEM file of the CAs that are trusted instead of the system's.
     #[arg(long, global = true, value_name = "FILE", env = "LATENCIFY_CA")]

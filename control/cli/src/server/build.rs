@@ -1,13 +1,18 @@
 //! The HTTP client, the address and the token, from what the user said.
 
 use crate::{args::ServerArgs, failure::Failure};
-use std::{fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, time::Duration};
 use url::Url;
 
 /// TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One attempt, head and body; longer than any wait that is asked of the server.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The token, unless one is typed or a file is named.
+const TOKEN_VARIABLE: &str = "LATENCIFY_API_TOKEN";
+/// The token's file, unless one is typed.
+const TOKEN_FILE_VARIABLE: &str = "LATENCIFY_API_TOKEN_FILE";
 
 /// A client that trusts what it is told to trust and follows no redirect: the token is for one server.
 pub fn client(args: &ServerArgs) -> Result<reqwest::Client, Failure> {
@@ -51,14 +56,21 @@ pub fn base(server: &Url) -> Result<Url, Failure> {
     Ok(base)
 }
 
-/// The token, from its file if one is named.
+/// The token: what is typed wins over the environment, and in each of them a file over the token itself. That order is
+/// beyond what one option with a variable can say, so the variables are read here.
 pub fn token(args: &ServerArgs) -> Result<Option<String>, Failure> {
-    let token = match &args.token_file {
-        Some(file) => Some(
-            fs::read_to_string(file)
-                .map_err(|error| Failure::file("read the token in", file, &error))?,
-        ),
-        None => args.token.clone(),
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let read = |file: &Path| {
+        fs::read_to_string(file).map_err(|error| Failure::file("read the token in", file, &error))
+    };
+    let token = if let Some(file) = &args.token_file {
+        Some(read(file)?)
+    } else if args.token.is_some() {
+        args.token.clone()
+    } else if let Some(file) = variable(TOKEN_FILE_VARIABLE) {
+        Some(read(Path::new(&file))?)
+    } else {
+        variable(TOKEN_VARIABLE).map(|token| token.to_string_lossy().into_owned())
     };
     let token = token
         .map(|token| token.trim().to_owned())

@@ -185,13 +185,17 @@ impl Scripted {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        let server = format!("http://{}", self.address);
+        let server = self.url();
         ran(latencify()
             .env("LATENCIFY_SERVER", server)
             .env("LATENCIFY_API_TOKEN", "s3cret")
             .args(arguments)
             .output()
             .unwrap())
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub fn arrived(&self) -> Vec<Arrived> {
