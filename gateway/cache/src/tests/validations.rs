@@ -76,9 +76,11 @@ fn a_validation_that_begins_after_a_purge_does_not_bring_back_what_was_found_bef
             marks.obey(&position(log(1), 5));
         }),
         ("by a floor", |marks| {
-            marks.raise_floor(&position(log(1), 5))
+            marks.raise_floor(&position(log(1), 5));
         }),
-        ("by another log", |marks| marks.obey(&position(log(2), 4))),
+        ("by another log", |marks| {
+            marks.obey(&position(log(2), 4));
+        }),
     ];
     for (case, change) in changes {
         let cache = cache(PLENTY);
