@@ -4,12 +4,15 @@ use crate::failure::Failure;
 use latencify_conf::bundle::{BUNDLE_BYTES_MAX, Bundle, File};
 use std::{
     fs,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 /// The most files of one policy.
 const FILES_MAX: usize = 1_000;
+
+/// What a policy from stdin is called where errors name a file.
+const STDIN: &str = "stdin.yaml";
 
 /// A policy as read, and where from.
 pub struct PolicyFiles {
@@ -19,8 +22,18 @@ pub struct PolicyFiles {
     pub folder: PathBuf,
 }
 
-/// Reads a policy: a file, or a folder.
+/// Reads a policy: a file, a folder, or stdin as `-`.
 pub fn load(path: &Path) -> Result<PolicyFiles, Failure> {
+    if path == Path::new("-") {
+        let file = File {
+            name: STDIN.to_owned(),
+            text: read_from(io::stdin(), path, BUNDLE_BYTES_MAX)?,
+        };
+        return Ok(PolicyFiles {
+            bundle: Bundle::new(vec![file]),
+            folder: PathBuf::new(),
+        });
+    }
     let about = fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;
     let (folder, names) = if about.is_dir() {
         (path.to_owned(), names_in(path)?)
@@ -81,10 +94,16 @@ fn split(path: &Path) -> Result<(PathBuf, Vec<String>), Failure> {
 }
 
 fn read(path: &Path, bytes_left: usize) -> Result<String, Failure> {
-    let unreadable = |error: &std::io::Error| Failure::file("read", path, error);
+    let unreadable = |error: &io::Error| Failure::file("read", path, error);
     let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
+    read_from(file, path, bytes_left)
+}
+
+fn read_from(source: impl io::Read, path: &Path, bytes_left: usize) -> Result<String, Failure> {
+    let unreadable = |error: &io::Error| Failure::file("read", path, error);
     let mut bytes = Vec::new();
-    file.take(bytes_left as u64 + 1)
+    source
+        .take(bytes_left as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(&error))?;
     if bytes.len() > bytes_left {

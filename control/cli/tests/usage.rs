@@ -72,6 +72,56 @@ fn hidden_commands_stay_hidden() {
 }
 
 #[test]
+fn an_answer_that_can_not_be_written_is_a_failure() {
+    for arguments in [&["completion", "bash"][..], &["policy", "schema"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = latencify();
+        command.args(arguments).stdout(full.unwrap());
+        ran(command.output().unwrap())
+            .expect(1)
+            .says(&["can't be written to stdout", "No space left"]);
+    }
+}
+
+#[test]
+fn a_policy_is_validated_from_stdin() {
+    use std::{io::Write as _, process::Stdio};
+    for (text, code, says) in [
+        (harness::shop::SHOP, 0, "is valid"),
+        ("version: 1\nsights: {}\n", 1, "stdin.yaml:2"),
+    ] {
+        let mut command = latencify();
+        command
+            .args(["policy", "validate", "-"])
+            .stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        drop(stdin);
+        ran(child.wait_with_output().unwrap())
+            .expect(code)
+            .says(&[says]);
+    }
+}
+
+#[test]
+fn a_purge_that_can_not_be_meant_is_wrong_use() {
+    for (arguments, says) in [
+        (
+            ["url", "https://user:pw@shop.example/"],
+            "user or a password",
+        ),
+        (["prefix", "http:///x"], "no host"),
+        (["tag", "a b"], "white space"),
+    ] {
+        run(&[&["purge"], &arguments[..]].concat())
+            .expect(2)
+            .says(&[says]);
+    }
+}
+
+#[test]
 fn every_shell_has_completion() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         run(&["completion", shell])

@@ -11,7 +11,7 @@ pub enum PolicyVerb {
         after_help = "Examples:\n  latencify policy validate shop.yaml\n  latencify policy validate policies/ -o json"
     )]
     Validate {
-        /// A policy file, or a folder whose *.yaml and *.yml make one policy together.
+        /// A policy file, or a folder whose *.yaml and *.yml make one policy together; - is stdin.
         path: PathBuf,
     },
     /// The JSON Schema of policy files, so that editors complete them.

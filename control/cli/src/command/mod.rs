@@ -22,10 +22,7 @@ use crate::{
 pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     match cli.noun {
         Noun::DevChild(child) => dev::become_child(&child),
-        Noun::Completion { shell } => {
-            completion::run(shell, output);
-            Ok(())
-        }
+        Noun::Completion { shell } => completion::run(shell, output),
         noun => runtime()?.block_on(run_async(noun, &cli.global.server, output)),
     }
 }

@@ -85,6 +85,5 @@ pub fn schema(output: &Output) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&document::schema());
     output.text(
         &text.map_err(|error| Failure::failed(format!("the schema can't be written: {error}")))?,
-    );
-    Ok(())
+    )
 }

@@ -9,7 +9,7 @@ pub use table::Table;
 
 use crate::failure::Failure;
 use serde::Serialize;
-use std::io::{IsTerminal as _, Stderr, Stdout, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal as _, Stderr, Stdout, stderr, stdout};
 
 /// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -57,8 +57,7 @@ impl Output {
             }
             Format::Yaml => serde_saphyr::to_string(value).map_err(|error| unwritable(&error))?,
         };
-        self.text(&text);
-        Ok(())
+        self.text(&text)
     }
 
     /// Whether answers are for people rather than for programs.
@@ -66,14 +65,20 @@ impl Output {
         self.format == Format::Table
     }
 
-    /// Text for stdout, as it is; a line break is added unless it ends in one.
-    pub fn text(&self, text: &str) {
-        write(&mut self.answers.lock(), text);
+    /// Text for stdout, as it is; a line break is added unless it ends in one. A reader that has gone (`| head`) is no
+    /// error of ours; a disk that is full is one.
+    pub fn text(&self, text: &str) -> Result<(), Failure> {
+        match write(&mut self.answers.lock(), text) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::failed(format!(
+                "the answer can't be written to stdout: {error}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// A remark for people, beside the answer.
     pub fn note(&self, text: &str) {
-        write(&mut self.remarks.lock(), text);
+        let _ = write(&mut self.remarks.lock(), text);
     }
 
     /// Why the command ends without success.
@@ -85,7 +90,7 @@ impl Output {
             }
             (_, failure) => diagnostic::failure(failure),
         };
-        write(&mut self.remarks.lock(), &text);
+        let _ = write(&mut self.remarks.lock(), &text);
     }
 
     /// A table in the style that suits stdout.
@@ -96,13 +101,12 @@ impl Output {
 
 /// A remark for people while a command waits.
 pub fn remark(text: &str) {
-    write(&mut stderr().lock(), &printable(text));
+    let _ = write(&mut stderr().lock(), &printable(text));
 }
 
-/// A reader that has gone (`| head`) is no error of ours.
-fn write(to: &mut dyn std::io::Write, text: &str) {
+fn write(to: &mut dyn std::io::Write, text: &str) -> std::io::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(to, "{text}{end}").and_then(|()| to.flush());
+    write!(to, "{text}{end}").and_then(|()| to.flush())
 }
 
 /// An RFC 3339 time to the second: people compare lines, not nanoseconds.
