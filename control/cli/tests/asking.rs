@@ -48,6 +48,7 @@ fn a_purge_carries_token_key_targets_and_mode() {
 
 #[test]
 fn a_typed_token_wins_over_the_environment() {
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Option<&'a str>);
     let folder = tempfile::tempdir().unwrap();
     let [typed, set] = ["typed", "set"].map(|name| {
         let file = folder.path().join(name);
@@ -55,7 +56,7 @@ fn a_typed_token_wins_over_the_environment() {
         file.to_str().unwrap().to_owned()
     });
     let (token, file) = ("LATENCIFY_API_TOKEN", "LATENCIFY_API_TOKEN_FILE");
-    let cases: [(&[&str], &[(&str, &str)], Option<&str>); 8] = [
+    let cases: [Case<'_>; 8] = [
         (&["--token", "t"], &[(file, &set)], Some("Bearer t")),
         (
             &["--token", "t"],
