@@ -3,15 +3,25 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use latencify_control::{
-    run,
+    output, run,
     settings::{LogForm, Settings},
 };
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> anyhow::Result<()> {
     let settings = Settings::parse();
     tell(settings.log);
     rustls::crypto::aws_lc_rs::default_provider()
