@@ -83,7 +83,7 @@ pub struct AccessRecord {
     /// The epoch of the marks that the edge obeyed when it decided; none: it stands alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark_epoch: Option<Epoch>,
-    /// The steps of the decision, in order: `site:shop`, `route:static`, `access:allowed`, `cache:hit`.
+    /// The steps of the decision, in order: `site:shop`, `route:static`, `admit:granted`, `origin:paris`.
     pub decisions: Vec<Cow<'static, str>>,
     /// What went wrong, by its stable name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
