@@ -287,22 +287,7 @@ impl ProxyHttp for Gateway {
         e: &Error,
         ctx: &mut Context,
     ) -> FailToProxy {
-        ctx.answer.detail = Some(e.to_string());
-        let fault = fail::fault(e, ctx);
-        ctx.answer.fault = fault;
-        let mut error_code = 0;
-        if let Some(fault) = fault {
-            error_code = fault.status().as_u16();
-            if respond::may_write(session)
-                && let Err(error) = respond::write(session, ctx, fault.into()).await
-            {
-                tracing::debug!(%error, "the client was gone before it could be told");
-            }
-        }
-        FailToProxy {
-            error_code,
-            can_reuse_downstream: false,
-        }
+        fail::answer(session, e, ctx).await
     }
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Context) {

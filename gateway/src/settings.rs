@@ -2,6 +2,7 @@
 
 use crate::fleet;
 use clap::Parser;
+use latencify_conf::document::text::{self, Text as _};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// What the operator typed; each flag is also an environment variable.
@@ -239,46 +240,18 @@ fn join_token(file: Option<&std::path::Path>) -> Result<String, String> {
     }
 }
 
-/// `512MiB`, `1GiB`, `65536`: bytes; K, M and G with `iB` are powers of 1024, with `B` of 1000.
+/// A size as policies write it.
 fn size(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 8] = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-        ("KB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("B", 1),
-    ];
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, *bytes)))
-        .unwrap_or((text, 1));
-    let number: u64 = number
-        .trim()
-        .parse()
-        .map_err(|_| format!("{text:?} is not a size like 256MiB"))?;
-    number
-        .checked_mul(unit)
-        .ok_or_else(|| format!("{text:?} is too large"))
+    text::Size::parse(text)
+        .map(|size| size.0)
+        .map_err(|flaw| flaw.to_string())
 }
 
-/// `500ms`, `30s`, `5m`, `1h`.
+/// A duration as policies write it.
 fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(unit, ms)| text.strip_suffix(unit).map(|number| (number, *ms)))
-        .ok_or_else(|| format!("{text:?} is not a duration like 30s"))?;
-    let number: u64 = number
-        .trim()
-        .parse()
-        .map_err(|_| format!("{text:?} is not a duration like 30s"))?;
-    let ms = number
-        .checked_mul(unit)
-        .ok_or_else(|| format!("{text:?} is too long"))?;
-    Ok(Duration::from_millis(ms))
+    text::Duration::parse(text)
+        .map(|duration| duration.0)
+        .map_err(|flaw| flaw.to_string())
 }
 
 #[cfg(test)]
@@ -295,8 +268,9 @@ mod tests {
     fn sizes_and_durations_are_human() {
         assert_eq!(size("256MiB"), Ok(256 << 20));
         assert_eq!(size("10MB"), Ok(10_000_000));
-        assert_eq!(size("7"), Ok(7));
-        assert!(size("many").is_err());
+        for unitless in ["7", "many"] {
+            assert!(size(unitless).is_err(), "{unitless}");
+        }
         assert!(size("99999999999TiB").is_err());
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));

@@ -1,10 +1,33 @@
-//! Which fault a Pingora error is.
+//! Which fault a Pingora error is, and what the client is told of it.
 
-use crate::{context::Context, errors::Fault};
-use pingora::{Error, ErrorSource, ErrorType};
+use crate::{context::Context, errors::Fault, respond};
+use pingora::{
+    Error, ErrorSource, ErrorType,
+    proxy::{FailToProxy, Session},
+};
+
+/// Tells the client, if anything can be told, and ends the connection.
+pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    ctx.answer.detail = Some(error.to_string());
+    let fault = fault(error, ctx);
+    ctx.answer.fault = fault;
+    let mut error_code = 0;
+    if let Some(fault) = fault {
+        error_code = fault.status().as_u16();
+        if respond::may_write(session)
+            && let Err(error) = respond::write(session, ctx, fault.into()).await
+        {
+            tracing::debug!(%error, "the client was gone before it could be told");
+        }
+    }
+    FailToProxy {
+        error_code,
+        can_reuse_downstream: false,
+    }
+}
 
 /// The fault; none: the client is gone, and nothing can be said to it.
-pub fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
+fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
     if let Some(fault) = ctx.answer.fault {
         return Some(fault);
     }
