@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod cache;
+mod edge_limits;
 mod edit;
 mod limit;
 mod map;
@@ -16,6 +17,7 @@ pub mod text;
 pub use access::{Access, AccessByKind, AccessRule, OrderedAccess, Verdict};
 pub use auth::{Auth, Jwt, TokenSource};
 pub use cache::{Cache, CacheKey, CacheRules, Query};
+pub use edge_limits::EdgeLimits;
 pub use edit::{
     HeaderEdits, HttpsRedirect, HttpsTarget, HttpsWord, PrefixRewrite, Redirect, RedirectStatus,
     RedirectTo, Rewrite,

@@ -1,7 +1,7 @@
 //! Sites, certificates, and what holds for the whole edge.
 
 use super::{
-    OneOrMany, Route,
+    EdgeLimits, OneOrMany, Route,
     text::{Block, FilePath, Host, Name},
 };
 use schemars::JsonSchema;
@@ -16,6 +16,8 @@ pub struct Edge {
     pub trusted_hops: Vec<Block>,
     /// The header that trusted hops append the client's address to. Default `x-forwarded-for`.
     pub client_address_header: Option<ClientAddressHeader>,
+    /// What clients may take of the edge: connections, time, bytes and frames.
+    pub limits: Option<EdgeLimits>,
 }
 
 /// The header that says for whom a trusted hop asks.

@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod cache;
+mod edge_limits;
 mod edit;
 mod limit;
 mod origin;
@@ -13,6 +14,7 @@ mod site;
 pub use access::{Access, AccessRule, Country};
 pub use auth::{Algorithm, Jwt, JwtKey, TOKEN_BYTES_MAX, TokenSource};
 pub use cache::{CacheRule, KeyParts, Names, PurgeAccess, TtlRules};
+pub use edge_limits::{EdgeLimits, RateMin};
 pub use edit::{HeaderEdits, Redirect, RedirectTo, Rewrite};
 pub use limit::{RateKey, RateLimit};
 pub use origin::{HealthCheck, Origin, OriginId, Scheme, StatusSet, TlsToOrigin};
@@ -68,6 +70,8 @@ pub struct EdgeRules {
     pub trusted_hops: Vec<ipnet::IpNet>,
     /// The header that trusted hops append the client's address to.
     pub client_address_header: ClientAddressHeader,
+    /// What clients may take of the edge.
+    pub limits: EdgeLimits,
 }
 
 impl EdgeRules {

@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod cache;
+mod edge;
 mod edit;
 mod hosts;
 mod key;
@@ -17,8 +18,8 @@ mod steering;
 use super::{at::At, ids::SiteIds, nearest::suggest, report::Report, tree::Place};
 use crate::{
     digest::Digest,
-    document::{self, Document, text::Flaw},
-    policy::{ClientAddressHeader, EdgeRules, Policy},
+    document::{Document, text::Flaw},
+    policy::Policy,
 };
 use std::collections::HashMap;
 
@@ -67,27 +68,13 @@ pub(super) fn lower(
     let certificates = origin::certificates(document, root);
     let origins = lowering.origins(document, root);
     let sites = lowering.sites(document, root);
+    let edge = lowering.edge(document.edge.as_ref(), root);
     Policy {
         digest,
-        edge: edge_rules(document.edge.as_ref()),
+        edge,
         sites,
         origins,
         certificates,
-    }
-}
-
-fn edge_rules(edge: Option<&document::Edge>) -> EdgeRules {
-    let Some(edge) = edge else {
-        return EdgeRules::default();
-    };
-    EdgeRules {
-        trusted_hops: edge.trusted_hops.iter().map(|block| block.0).collect(),
-        client_address_header: match edge.client_address_header {
-            None | Some(document::ClientAddressHeader::XForwardedFor) => {
-                ClientAddressHeader::XForwardedFor
-            }
-            Some(document::ClientAddressHeader::Forwarded) => ClientAddressHeader::Forwarded,
-        },
     }
 }
 
