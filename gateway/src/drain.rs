@@ -1,13 +1,23 @@
 //! Stopping without hurting anyone: no new connections, requests under way finish, then the end.
+//!
+//! A drain has two steps. When it **begins**, nothing is accepted any more, every HTTP/1.1 response says
+//! `Connection: close`, and HTTP/2 connections say GOAWAY. An idle HTTP/1.1 connection stays open: its client may have
+//! sent a request that is not here yet, and closing under it would fail that request (RFC 9112 §9.6 has no remedy for
+//! a client that doesn't retry). So it is waited for, and served one more request. When the drain's time is over, idle
+//! connections are **closed**, and what is then still under way is cut off.
 
 use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+/// Idle connections that are told to close get so long to do so.
+const CLOSING_TIME: Duration = Duration::from_millis(500);
 
 /// Knows what is under way, and whether the program is stopping.
 #[derive(Debug)]
 pub struct Drain {
     stopping: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
     under_way: TaskTracker,
 }
 
@@ -29,6 +39,7 @@ impl Drain {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             stopping: watch::channel(false).0,
+            closing: watch::channel(false).0,
             under_way: TaskTracker::new(),
         })
     }
@@ -43,9 +54,14 @@ impl Drain {
         UnderWay(self.under_way.token())
     }
 
-    /// For Pingora, which closes idle connections when it turns true.
+    /// For Pingora's HTTP/2, which says GOAWAY when this changes. A connection that begins while the program is stopping
+    /// sees the change too.
     pub fn watch(&self) -> watch::Receiver<bool> {
-        self.stopping.subscribe()
+        let mut receiver = self.stopping.subscribe();
+        if *receiver.borrow() {
+            receiver.mark_changed();
+        }
+        receiver
     }
 
     /// Whether the program is stopping.
@@ -63,15 +79,25 @@ impl Drain {
             .await;
     }
 
+    /// Waits until connections that wait for a request may be closed: the time of the drain is over. What waits for the
+    /// first octet of a request waits for this beside it, and never for [`begun`](Self::begun).
+    pub async fn idle_closes(&self) {
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+
     /// From now on the program is stopping.
     pub fn begin(&self) {
         self.stopping.send_replace(true);
         self.under_way.close();
     }
 
-    /// Waits until nothing is under way any more, or the time is over.
+    /// Waits until nothing is under way any more, or the time is over; then closes what is idle.
     pub async fn finish(&self, time_max: Duration) -> Drained {
-        match tokio::time::timeout(time_max, self.under_way.wait()).await {
+        if timeout(time_max, self.under_way.wait()).await.is_ok() {
+            return Drained::Clean;
+        }
+        self.closing.send_replace(true);
+        match timeout(CLOSING_TIME, self.under_way.wait()).await {
             Ok(()) => Drained::Clean,
             Err(_) => Drained::TimedOut(self.under_way.len()),
         }
@@ -97,6 +123,31 @@ mod tests {
         let before = tokio::time::Instant::now();
         assert_eq!(drain.finish(Duration::from_mins(1)).await, Drained::Clean);
         assert!(before.elapsed() <= Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_are_kept_until_the_time_is_over() {
+        let drain = Drain::new();
+        let idle = drain.clone();
+        drain.spawn(async move { idle.idle_closes().await });
+        drain.begin();
+        let before = tokio::time::Instant::now();
+        let time_max = Duration::from_secs(30);
+        assert_eq!(drain.finish(time_max).await, Drained::Clean);
+        let lasted = before.elapsed();
+        assert!(
+            (time_max..time_max + CLOSING_TIME).contains(&lasted),
+            "{lasted:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_is_told_too() {
+        let drain = Drain::new();
+        assert!(!drain.watch().has_changed().unwrap());
+        drain.begin();
+        let late = drain.watch();
+        assert!(late.has_changed().unwrap() && *late.borrow());
     }
 
     #[tokio::test]
