@@ -2,14 +2,16 @@
 //! fetched and built beside it.
 //!
 //! # Characters
-//! - [`session`]: owns the stream and every reconnection. It drives the state machine of
-//!   [`conf::link::edge`](latencify_conf::link::edge), which decides what is believed.
+//! - [`session`]: owns the stream and every reconnection. It drives [`obey`].
+//! - [`obey`]: the state machine of [`conf::link::edge`](latencify_conf::link::edge), which decides what is believed, and
+//!   the marks that it is obeyed with. The simulation drives it as well.
 //! - [`policies`]: brings the edge to the newest target, on a signal and on a timer. Nothing waits for it.
 //! - [`state`]: the folder with the last good policy, so that an edge starts without control.
 //! - [`Fleet`]: the handle that the rest of the edge holds; takes `PURGE`s of clients to control.
 
 mod backoff;
 mod client;
+pub mod obey;
 mod policies;
 mod ports;
 mod session;
@@ -34,6 +36,7 @@ use latencify_conf::{
         replica::{Report, is_edge_name},
     },
 };
+use obey::Obedience;
 use parking_lot::Mutex;
 use status::Status;
 use std::{sync::Arc, time::Duration};
@@ -130,9 +133,8 @@ impl Fleet {
             about: settings.about,
         };
         let session = session::Session::new(
-            introduction,
+            Obedience::new(introduction, ports.marks),
             client.clone(),
-            ports.marks,
             status.clone(),
             want,
             reports,

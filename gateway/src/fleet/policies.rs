@@ -4,12 +4,12 @@
 use super::{
     backoff::Backoff,
     client::Client,
+    obey::Wanted,
     ports::PolicyPort,
     state::{SavedPolicy, StateFolder},
 };
 use latencify_conf::{
     bundle::Bundle,
-    change::LogId,
     digest::Digest,
     link::replica::{REASON_BYTES_MAX, Report, Target},
     validate::SiteIds,
@@ -27,15 +27,6 @@ const REBUILD_INTERVAL: Duration = Duration::from_secs(30);
 const REFETCH_FIRST: Duration = Duration::from_millis(200);
 /// … and the longest.
 const REFETCH_MAX: Duration = Duration::from_secs(10);
-
-/// The policy that the fleet should run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The log that its revision is of.
-    pub log: LogId,
-    /// Which.
-    pub target: Target,
-}
 
 /// The task that owns what runs.
 pub struct Policies {

@@ -3,16 +3,14 @@
 use super::{
     backoff::Backoff,
     client::Client,
-    policies::Wanted,
-    ports::MarksPort,
+    obey::{Obedience, Outcome, Wanted},
     status::{Broken, Status},
     stream::Stream,
 };
 use latencify_conf::{
-    change::{Change, Position},
+    change::Position,
     link::{
-        edge::{Action, EdgeLink, Fault, Introduction, WELCOME_WITHIN},
-        message,
+        edge::{Fault, WELCOME_WITHIN},
         replica::Report,
     },
 };
@@ -37,9 +35,8 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The task that owns the link.
 pub struct Session {
-    link: EdgeLink,
+    edge: Obedience,
     client: Client,
-    marks: Arc<dyn MarksPort>,
     status: Arc<Status>,
     want: watch::Sender<Option<Wanted>>,
     reports: watch::Receiver<Report>,
@@ -49,18 +46,16 @@ pub struct Session {
 impl Session {
     /// A session that has not begun.
     pub fn new(
-        introduction: Introduction,
+        edge: Obedience,
         client: Client,
-        marks: Arc<dyn MarksPort>,
         status: Arc<Status>,
         want: watch::Sender<Option<Wanted>>,
         reports: watch::Receiver<Report>,
         leave: CancellationToken,
     ) -> Self {
         Self {
-            link: EdgeLink::new(introduction),
+            edge,
             client,
-            marks,
             status,
             want,
             reports,
@@ -78,8 +73,8 @@ impl Session {
             let Err(broken) = self.stream_once(&mut was_live).await else {
                 return;
             };
-            self.link.disconnected();
-            self.status.follow(&self.link);
+            self.edge.disconnected();
+            self.status.follow(self.edge.link());
             self.status.count_error(broken.as_str());
             if was_live {
                 backoff.reset();
@@ -93,7 +88,7 @@ impl Session {
                 _ => backoff.next(),
             };
             let is_news = last_reason.replace(broken.as_str()) != Some(broken.as_str());
-            tell(&broken, is_news, pause, self.link.obeyed());
+            tell(&broken, is_news, pause, self.edge.link().obeyed());
             tokio::select! {
                 () = leave.cancelled() => return,
                 () = sleep(pause) => {}
@@ -111,9 +106,9 @@ impl Session {
         self.status.count_stream();
         // What runs is told after the Welcome; only later changes are news.
         let report = self.reports.borrow_and_update().clone();
-        let _ = self.link.report(report);
+        let _ = self.edge.report(report);
         loop {
-            let tick = self.link.next_tick().map(|at| self.status.at(at));
+            let tick = self.edge.link().next_tick().map(|at| self.status.at(at));
             let told = tokio::select! {
                 biased;
                 () = leave.cancelled() => {
@@ -122,126 +117,69 @@ impl Session {
                 }
                 batch = stream.next_batch() => {
                     let (messages, end) = batch;
-                    let actions = self.take(messages);
-                    self.perform(actions, &stream).and(end.map_or(Ok(()), Err))
+                    let outcomes = self.edge.receive(messages, self.status.now());
+                    self.carry_out(outcomes, &stream).and(end.map_or(Ok(()), Err))
                 }
                 Ok(()) = self.reports.changed() => {
                     let report = self.reports.borrow_and_update().clone();
-                    let actions = self.link.report(report);
-                    self.perform(actions, &stream)
+                    let outcomes = self.edge.report(report);
+                    self.carry_out(outcomes, &stream)
                 }
                 () = sleep_until(tick.unwrap_or_else(|| self.status.at(self.status.now() + WELCOME_WITHIN))) => Ok(()),
             };
             // After every turn: heartbeats go out however much comes in.
-            let actions = self.link.tick(self.status.now());
-            let told = told.and_then(|()| self.perform(actions, &stream));
-            if self.link.is_live() && !std::mem::replace(was_live, true) {
-                info!(obeyed = ?self.link.obeyed().map(|position| position.epoch.0), "joined the fleet");
+            let outcomes = self.edge.tick(self.status.now());
+            let told = told.and_then(|()| self.carry_out(outcomes, &stream));
+            let link = self.edge.link();
+            if link.is_live() && !std::mem::replace(was_live, true) {
+                info!(obeyed = ?link.obeyed().map(|position| position.epoch.0), "joined the fleet");
             }
-            self.status.follow(&self.link);
+            self.status.follow(link);
             told?;
         }
     }
 
     async fn open(&mut self) -> Result<Stream, Broken> {
-        let hello = self.link.connected(self.status.now());
-        let hello = hello.into_iter().filter_map(|action| match action {
-            Action::Send(message) => Some(message),
+        let hello = self.edge.connected(self.status.now());
+        let hello = hello.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Send(message) => Some(message),
             _ => None,
         });
         Stream::open(&self.client, hello).await
     }
 
-    fn take(&mut self, messages: Vec<message::ToEdge>) -> Vec<Action> {
-        let now = self.status.now();
-        messages
-            .into_iter()
-            .flat_map(|message| self.link.receive(message, now))
-            .collect()
-    }
-
-    /// Carries out actions in their order. Entries that follow each other are acked together.
-    fn perform(&mut self, actions: Vec<Action>, stream: &Stream) -> Result<(), Broken> {
-        let mut applied = Applied::default();
-        for action in actions {
-            match action {
-                Action::Apply { entry, position } => {
-                    if let Change::Purge { mode, targets, .. } = &entry.change {
-                        self.marks.purge(targets, *mode, position.epoch);
-                    }
-                    applied.add(position);
+    fn carry_out(&mut self, outcomes: Vec<Outcome>, stream: &Stream) -> Result<(), Broken> {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Send(message) => stream.send(message)?,
+                Outcome::Want(wanted) => {
+                    let Wanted { log, target } = &wanted;
+                    debug!(%log, revision = target.revision.0, digest = %target.digest, "policy target");
+                    self.want.send_replace(Some(wanted));
                 }
-                Action::Reset { start } => {
-                    self.settle(&mut applied, stream)?;
+                Outcome::Reset(start) => {
                     info!(log = %start.log, epoch = start.epoch.0, "starting over here: stored objects are suspect");
-                    self.marks.reset(&start);
-                    applied.add(start);
                 }
-                Action::Target(target) => {
-                    debug!(revision = target.revision.0, digest = %target.digest, "policy target");
-                    let log = applied
-                        .last
-                        .or(self.link.obeyed())
-                        .map(|position| position.log);
-                    if let Some(log) = log {
-                        self.want.send_replace(Some(Wanted { log, target }));
-                    }
-                }
-                Action::Send(message) => stream.send(message)?,
-                Action::Disconnect(fault) => {
-                    self.settle(&mut applied, stream)?;
-                    return Err(fault.into());
-                }
-            }
-        }
-        self.settle(&mut applied, stream)
-    }
-
-    /// Fetches that begin from now on may be stamped with what was applied, and control may know.
-    fn settle(&mut self, applied: &mut Applied, stream: &Stream) -> Result<(), Broken> {
-        let Applied {
-            last: Some(position),
-            entries,
-        } = std::mem::take(applied)
-        else {
-            return Ok(());
-        };
-        self.marks.obey(&position);
-        self.status.count_entries(entries);
-        for action in self.link.applied(&position) {
-            if let Action::Send(message) = action {
-                stream.send(message)?;
+                Outcome::Obeyed { entries, .. } => self.status.count_entries(entries),
+                Outcome::Disconnect(fault) => return Err(fault.into()),
             }
         }
         Ok(())
     }
 
     async fn say_goodbye(&mut self, stream: Stream) {
-        for action in self.link.leave() {
-            if let Action::Send(message) = action {
+        for outcome in self.edge.leave() {
+            if let Outcome::Send(message) = outcome {
                 let _ = stream.send(message);
             }
         }
-        self.status.follow(&self.link);
+        self.status.follow(self.edge.link());
         // Control ends the stream when the edge is out of the roster.
         if timeout(GOODBYE_WITHIN, stream.finish()).await.is_ok() {
             info!("left the fleet");
         } else {
             warn!("left without an answer of control; `latencify edge remove` takes this edge out");
         }
-    }
-}
-
-#[derive(Default)]
-struct Applied {
-    last: Option<Position>,
-    entries: u64,
-}
-
-impl Applied {
-    fn add(&mut self, position: Position) {
-        self.last = Some(position);
-        self.entries += 1;
     }
 }
 
