@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod cache;
+mod door;
 mod edge_limits;
 mod edit;
 mod limit;
@@ -17,6 +18,7 @@ pub mod text;
 pub use access::{Access, AccessByKind, AccessRule, OrderedAccess, Verdict};
 pub use auth::{Auth, Jwt, TokenSource};
 pub use cache::{Cache, CacheKey, CacheRules, Query};
+pub use door::{EdgeTls, ProxyProtocol, TlsVersion};
 pub use edge_limits::EdgeLimits;
 pub use edit::{
     HeaderEdits, HttpsRedirect, HttpsTarget, HttpsWord, PrefixRewrite, Redirect, RedirectStatus,

@@ -1,7 +1,7 @@
 //! Sites, certificates, and what holds for the whole edge.
 
 use super::{
-    EdgeLimits, OneOrMany, Route,
+    EdgeLimits, EdgeTls, OneOrMany, ProxyProtocol, Route,
     text::{Block, FilePath, Host, Name},
 };
 use schemars::JsonSchema;
@@ -18,6 +18,10 @@ pub struct Edge {
     pub client_address_header: Option<ClientAddressHeader>,
     /// What clients may take of the edge: connections, time, bytes and frames.
     pub limits: Option<EdgeLimits>,
+    /// Load balancers that begin each connection with a PROXY header. Default none.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// TLS towards clients.
+    pub tls: Option<EdgeTls>,
 }
 
 /// The header that says for whom a trusted hop asks.

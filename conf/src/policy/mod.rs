@@ -4,6 +4,7 @@
 mod access;
 mod auth;
 mod cache;
+mod door;
 mod edge_limits;
 mod edit;
 mod limit;
@@ -14,6 +15,7 @@ mod site;
 pub use access::{Access, AccessRule, Country};
 pub use auth::{Algorithm, Jwt, JwtKey, TOKEN_BYTES_MAX, TokenSource};
 pub use cache::{CacheRule, KeyParts, Names, PurgeAccess, TtlRules};
+pub use door::{Door, TlsVersion};
 pub use edge_limits::{EdgeLimits, RateMin};
 pub use edit::{HeaderEdits, Redirect, RedirectTo, Rewrite};
 pub use limit::{RateKey, RateLimit};
@@ -72,6 +74,8 @@ pub struct EdgeRules {
     pub client_address_header: ClientAddressHeader,
     /// What clients may take of the edge.
     pub limits: EdgeLimits,
+    /// How connections come in.
+    pub door: Door,
 }
 
 impl EdgeRules {

@@ -39,6 +39,40 @@ fn unknown_keys_name_the_nearest() {
 }
 
 #[test]
+fn the_door_is_told_in_known_words() {
+    let edge = |edge: &str, place, flaw, help| {
+        check(
+            &format!("edge: {edge}\n{APP}{SITE}"),
+            &[(place, flaw, help)],
+        )
+    };
+    edge(
+        "{ proxy_protocol: { from: ▸[] } }",
+        "edge.proxy_protocol.from",
+        "empty",
+        "",
+    );
+    edge(
+        "{ ▸proxy_protocol: {} }",
+        "edge.proxy_protocol",
+        "`from` is missing",
+        "",
+    );
+    edge(
+        "{ proxy_protocol: { from: [▸balancer] } }",
+        "edge.proxy_protocol.from[0]",
+        "balancer",
+        "10.0.0.0/8",
+    );
+    edge(
+        "{ tls: { min_version: ▸\"1.1\" } }",
+        "edge.tls.min_version",
+        "1.1",
+        "1.2",
+    );
+}
+
+#[test]
 fn missing_keys_are_named_at_their_owner() {
     in_origin_missing();
     check(

@@ -5,8 +5,8 @@ mod routes;
 mod support;
 
 use latencify_conf::policy::{
-    Action, ClientAddressHeader, HostPattern, Names, OriginId, Proxy, Route, Scheme, StatusSet,
-    Steering, Timeouts, WeightedOrigin,
+    Action, ClientAddressHeader, Door, HostPattern, Names, OriginId, Proxy, Route, Scheme,
+    StatusSet, Steering, Timeouts, TlsVersion, WeightedOrigin,
 };
 use std::{path::Path, time::Duration};
 use support::good;
@@ -194,6 +194,39 @@ sites:
         proxy(&policy.sites[0].routes[1]).steering.origins().len(),
         2
     );
+}
+
+#[test]
+fn how_connections_come_in() {
+    let door = |edge: &str| {
+        let app = "origins: { app: { url: \"http://a\" } }\nsites: { main: { hosts: [a], routes: [{ origins: [app] }] } }";
+        good(&format!("edge: {edge}\n{app}\n")).edge.door
+    };
+    let usual = door("{ tls: {} }");
+    assert_eq!(usual, Door::default());
+    assert!(!usual.expects_proxy_header("127.0.0.1".parse().unwrap()));
+    assert_eq!(
+        door("{ tls: { min_version: \"1.3\" } }").tls_min,
+        TlsVersion::Tls13
+    );
+    assert_eq!(
+        door("{ tls: { min_version: 1.2 } }").tls_min,
+        TlsVersion::Tls12
+    );
+    let behind = door("{ proxy_protocol: { from: [10.0.0.0/8, \"fd00::/8\"] } }");
+    for (peer, expected) in [
+        ("10.9.9.9", true),
+        ("::ffff:10.9.9.9", true),
+        ("fd00::7", true),
+        ("11.0.0.1", false),
+        ("::1", false),
+    ] {
+        assert_eq!(
+            behind.expects_proxy_header(peer.parse().unwrap()),
+            expected,
+            "{peer}"
+        );
+    }
 }
 
 #[test]

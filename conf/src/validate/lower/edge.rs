@@ -6,7 +6,7 @@ use crate::{
         self,
         text::{Duration as Written, Size, Timeout},
     },
-    policy::{ClientAddressHeader, EdgeLimits, EdgeRules, RateMin},
+    policy::{ClientAddressHeader, Door, EdgeLimits, EdgeRules, RateMin, TlsVersion},
 };
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -35,6 +35,7 @@ impl Lowering<'_, '_, '_> {
                 .map_or_else(EdgeLimits::default, |limits| {
                     self.edge_limits(limits, root.keys(&["edge", "limits"]))
                 }),
+            door: door(edge),
         }
     }
 
@@ -141,6 +142,17 @@ impl Lowering<'_, '_, '_> {
             return None;
         }
         Some(bytes)
+    }
+}
+
+fn door(edge: &document::Edge) -> Door {
+    let from = edge.proxy_protocol.as_ref().map(|proxy| &proxy.from);
+    Door {
+        proxy_protocol_from: from.into_iter().flatten().map(|block| block.0).collect(),
+        tls_min: match edge.tls.as_ref().and_then(|tls| tls.min_version) {
+            None | Some(document::TlsVersion::Tls12) => TlsVersion::Tls12,
+            Some(document::TlsVersion::Tls13) => TlsVersion::Tls13,
+        },
     }
 }
 
