@@ -15,7 +15,7 @@ pub use policies::{
 };
 pub use problem::{PolicyError, Problem};
 pub use purges::{
-    EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, PurgeTarget, ReceiptState,
+    EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, PurgeTarget, ReceiptState, ReceiptWhy,
 };
 
 /// The header that makes a write safe to repeat; at most [`KEY_BYTES_MAX`](crate::change::KEY_BYTES_MAX) bytes.

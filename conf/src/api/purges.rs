@@ -63,7 +63,7 @@ pub struct PurgeAccepted {
     pub repeat: bool,
 }
 
-/// `GET /v1/purges/{id}[?wait=5s]`: with `wait`, answers when every edge has acked or the time is over.
+/// `GET /v1/purges/{id}[?wait=5s]`: with `wait`, answers when no edge is missing or the time is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PurgeReceipt {
@@ -73,7 +73,7 @@ pub struct PurgeReceipt {
     pub epoch: Epoch,
     /// Hard or soft.
     pub mode: Mode,
-    /// Whether every edge process of the roster at that epoch has acked it or left since.
+    /// Whether no edge process of the roster at that epoch is missing: each has acked it, is fenced, or has left since.
     pub complete: bool,
     /// Every edge process of the roster at that epoch.
     pub edges: Vec<EdgeReceipt>,
@@ -87,8 +87,14 @@ pub struct EdgeReceipt {
     pub edge: String,
     /// Which run of it.
     pub process: ProcessId,
-    /// Acked, missing, or left since.
+    /// Acked, fenced, missing, or left since.
     pub state: ReceiptState,
+    /// Why it is fenced or missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<ReceiptWhy>,
+    /// Since when its lease has run out, by the replica's clock (RFC 3339), if it is fenced because of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// From acceptance to its ack, on the accepting replica's clock, in microseconds; unknown after that replica's restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_us: Option<u64>,
@@ -101,10 +107,46 @@ pub struct EdgeReceipt {
 pub enum ReceiptState {
     /// Every worker of it obeys the purge.
     Acked,
-    /// Cut off longer than its lease, and it serves nothing stored meanwhile.
+    /// Cut off longer than its lease: it serves nothing stored from before until it obeys the purge.
     Fenced,
     /// Not known to obey it.
     Missing,
     /// It left the roster after the purge.
     Left,
+}
+
+/// Why an edge is fenced or missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptWhy {
+    /// Fenced: nothing was answered to it for longer than its lease.
+    LeaseOver,
+    /// Fenced: its lease had run out, it is back, and stays isolated until it has caught up.
+    CatchingUp,
+    /// Missing: it is connected, and its ack has not come yet.
+    UnderWay,
+    /// Missing: it is not connected; when its lease has run out, it is fenced.
+    LeaseRuns,
+    /// Missing: it is cut off, and serves what it has stored all the same (`--when-isolated serve`).
+    Serves,
+    /// Missing: this replica has never heard it say what it does when cut off.
+    NeverHeard,
+    /// Missing: the replica that was asked has not folded the purge yet.
+    NotFolded,
+}
+
+impl ReceiptWhy {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LeaseOver => "lease_over",
+            Self::CatchingUp => "catching_up",
+            Self::UnderWay => "under_way",
+            Self::LeaseRuns => "lease_runs",
+            Self::Serves => "serves",
+            Self::NeverHeard => "never_heard",
+            Self::NotFolded => "not_folded",
+        }
+    }
 }

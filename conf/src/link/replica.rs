@@ -58,6 +58,10 @@ pub struct Peer {
     pub position: Option<Position>,
     /// Its version.
     pub version: String,
+    /// What it does with stored objects while it is isolated; none: something that this version does not know.
+    pub when_isolated: Option<message::WhenIsolated>,
+    /// Whether an ack of it means that the marks are on its disk.
+    pub saves_marks: bool,
     /// What else it says of itself, for people.
     pub about: BTreeMap<String, String>,
 }
@@ -218,6 +222,10 @@ impl Replica {
                 self.refuse(End::BadMessage, "the first message must be Hello")
             }
             (_, From::Hello(_)) => self.refuse(End::BadMessage, "Hello is said once a stream"),
+            (State::AwaitingAdmission { .. }, From::Heartbeat(_)) => self.refuse(
+                End::BadMessage,
+                "a heartbeat before the Welcome extends no lease",
+            ),
             (_, From::Heartbeat(beat)) => {
                 vec![send(To::Heartbeat(message::HeartbeatAnswer {
                     sequence: beat.sequence,

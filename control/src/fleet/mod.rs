@@ -21,7 +21,10 @@
 //! - *Writing acks to the database as they come*: a purge's receipt would wait for a disk on the way back too. Acks are
 //!   cumulative and are said again by `Hello`, so losing the last second of them loses nothing.
 
+pub mod admission;
 mod connections;
+pub mod contact;
+pub mod judgement;
 pub mod receipts;
 pub mod said;
 pub mod server;

@@ -114,6 +114,8 @@ impl Fleet {
             edge: member.edge.clone(),
             process,
             state,
+            why: None,
+            since: None,
             latency_us,
         }
     }

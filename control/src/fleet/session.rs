@@ -1,7 +1,11 @@
 //! One edge's stream, driven: bytes in and out, the store asked, time kept. What is said, the
 //! [`Replica`] decides.
 
-use super::{Fleet, LEASE_MS, connections::Connection};
+use super::{
+    Fleet, LEASE_MS,
+    admission::{self, Step},
+    connections::Connection,
+};
 use crate::{
     fold::State,
     store::{StoreError, folding::Settled},
@@ -11,7 +15,7 @@ use latencify_conf::{
     change::{Change, LeaveReason, Position, ProcessId, Revision},
     link::{
         message::{FromEdge, ToEdge},
-        replica::{Accepted, Action, Admission, End, Peer, Replica, Target},
+        replica::{Accepted, Action, Admission, End, Peer, Replica},
     },
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -22,8 +26,6 @@ use tonic::{Status, Streaming};
 const QUEUE_MAX: usize = 128;
 /// Entries that are read from the store at a time.
 const READ_MAX: u64 = 64;
-/// Joins of one hello: each but the first follows a removal in the same moment.
-const JOINS_MAX: usize = 3;
 /// An edge that says nothing for so long is gone: its lease is over.
 const SILENCE_MAX: Duration = Duration::from_millis(LEASE_MS as u64);
 /// How long what was said last may take to go out.
@@ -246,28 +248,24 @@ impl Session {
         Box::pin(self.carry_out(actions)).await;
     }
 
-    /// Joins, and takes the admission from a state whose roster has the peer. The operator may take it out in between;
-    /// then it joins again.
+    /// Takes the steps of an [admission]. The operator may take the peer out in between; then it joins again.
     async fn join_and_look(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
-        for _ in 0..JOINS_MAX {
-            self.join(peer).await?;
+        for _ in 0..=admission::JOINS_MAX {
             let state = self.state.borrow_and_update().clone();
-            if state.roster.contains_key(&peer.process) {
-                return Ok(self.admission(peer, &state).await?);
+            match admission::next(peer, &state) {
+                Step::Join(change) => self.join(peer, change).await?,
+                Step::LookUp(epoch) => {
+                    let log = state.position.log;
+                    let known = self.fleet.store.position_at(log, epoch).await?;
+                    return Ok(admission::admission(&state, known));
+                }
+                Step::Admit(admission) => return Ok(admission),
             }
         }
         Err(NotAdmitted::TakenOut)
     }
 
-    async fn join(&self, peer: &Peer) -> Result<(), WriteError> {
-        if self.fleet.fold.state().roster.contains_key(&peer.process) {
-            return Ok(());
-        }
-        let change = Change::EdgeJoined {
-            process: peer.process,
-            edge: peer.edge.clone(),
-            about: peer.about.clone(),
-        };
+    async fn join(&self, peer: &Peer, change: Change) -> Result<(), WriteError> {
         // A conflict says that it is in the roster already: two streams of one process raced.
         let _: Settled = self
             .fleet
@@ -275,25 +273,6 @@ impl Session {
             .write(&format!("edge:{}", peer.edge), None, change)
             .await?;
         Ok(())
-    }
-
-    async fn admission(&self, peer: &Peer, state: &State) -> Result<Admission, StoreError> {
-        let known = match peer.position {
-            Some(position)
-                if position.log == state.position.log && position.epoch <= state.position.epoch =>
-            {
-                self.fleet
-                    .store
-                    .position_at(position.log, position.epoch)
-                    .await?
-            }
-            _ => None,
-        };
-        Ok(Admission {
-            head: state.position,
-            known,
-            target: target(state),
-        })
     }
 
     /// Tells a live edge of a new head policy, and ends the stream of one that was taken out of the roster.
@@ -308,7 +287,9 @@ impl Session {
             let actions = self.machine.end(End::Removed, reason, false);
             return self.queue_messages(actions);
         }
-        if let Some(target) = target(&state).filter(|target| Some(target.revision) != self.target) {
+        if let Some(target) =
+            admission::target(&state).filter(|target| Some(target.revision) != self.target)
+        {
             self.target = Some(target.revision);
             let actions = self.machine.target(&target);
             self.queue_messages(actions);
@@ -354,14 +335,4 @@ impl Session {
         // An edge that takes nothing any more has nothing to be told.
         let _ = tokio::time::timeout(FAREWELL_MAX, send).await;
     }
-}
-
-/// The policy that the fleet should run.
-fn target(state: &State) -> Option<Target> {
-    let head = state.head.as_ref()?;
-    Some(Target {
-        revision: head.revision,
-        digest: head.digest,
-        sites: head.sites.clone(),
-    })
 }

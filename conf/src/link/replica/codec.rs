@@ -81,6 +81,8 @@ pub(super) fn read_hello(hello: message::Hello) -> Result<Peer, &'static str> {
         process: ProcessId(process),
         edge: hello.edge,
         position,
+        when_isolated: message::WhenIsolated::try_from(hello.when_isolated).ok(),
+        saves_marks: hello.saves_marks,
         version: hello.version,
         about: hello.about.into_iter().collect(),
     })

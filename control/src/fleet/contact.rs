@@ -1,0 +1,99 @@
+//! What a replica knows of one edge process's lease: when it must have run out, and what was promised meanwhile. Pure.
+//!
+//! # Why a fence may be believed
+//! The edge counts its lease from *sending* the heartbeat that was answered, the replica from *answering* it, which is
+//! later: when the lease is over here, it is over there. What could break that is counted in:
+//! - Clocks that run apart: the replica waits one part in [`DRIFT_PART`] longer.
+//! - An earlier run of this replica may have answered a heartbeat a moment before it died: a process that this run has
+//!   not heard of counts from this run's start.
+//! - The lease may have been longer then: what counts is the longest that the process was ever promised.
+//! - An edge that serves from its store whatever happens is never fenced, nor one that never said what it does.
+//!
+//! When a fenced process is heard of again, it stays isolated until it obeys the head that this answer tells. So the
+//! fence keeps holding for every purge up to that head ([`Contact::fenced_through`]).
+
+use latencify_conf::{change::Epoch, link::message::WhenIsolated};
+use std::time::Duration;
+
+/// Clocks run apart by less than one part of so many.
+pub const DRIFT_PART: u32 = 100;
+
+/// What is known of one process's lease. Times are on the replica's clock, which counts while the machine sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    /// What it does with stored objects once its lease has run out; none: it has not said.
+    when_isolated: Option<WhenIsolated>,
+    /// The longest lease that it was promised.
+    lease: Duration,
+    /// Before this, it may hold a lease.
+    held_until: Duration,
+    /// Its lease had run out, and it stays isolated until it obeys this.
+    fenced_through: Epoch,
+}
+
+impl Contact {
+    /// A process of which the store, or nothing, remembers what it said: an earlier run may have answered it until
+    /// `started`.
+    pub fn remembered(
+        when_isolated: Option<WhenIsolated>,
+        lease: Duration,
+        started: Duration,
+    ) -> Self {
+        Self {
+            when_isolated,
+            lease,
+            held_until: ends(started, lease),
+            fenced_through: Epoch(0),
+        }
+    }
+
+    /// The process is about to be welcomed: it says what it does when isolated, and is promised a lease.
+    pub fn greeted(&mut self, when_isolated: WhenIsolated, lease: Duration) {
+        self.when_isolated = Some(when_isolated);
+        self.lease = self.lease.max(lease);
+    }
+
+    /// A heartbeat is about to be answered with this head. The head must be read after the receipts that this may end
+    /// have looked: whoever judges and whoever answers take turns.
+    pub fn answered(&mut self, now: Duration, head: Epoch) {
+        if self.is_out(now) {
+            self.fenced_through = self.fenced_through.max(head);
+        }
+        self.held_until = self.held_until.max(ends(now, self.lease));
+    }
+
+    /// The process starts over on another history: what it stayed isolated for is no epoch of this one.
+    pub fn reset(&mut self) {
+        self.fenced_through = Epoch(0);
+    }
+
+    /// Whether the lease must have run out.
+    pub fn is_out(&self, now: Duration) -> bool {
+        now > self.held_until
+    }
+
+    /// When the lease must have run out, if nothing is answered until then.
+    pub fn held_until(&self) -> Duration {
+        self.held_until
+    }
+
+    /// Every purge up to here is fenced until it is acked.
+    pub fn fenced_through(&self) -> Epoch {
+        self.fenced_through
+    }
+
+    /// What it does when isolated; none: it has not said.
+    pub fn when_isolated(&self) -> Option<WhenIsolated> {
+        self.when_isolated
+    }
+
+    /// The longest lease that it was promised.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+}
+
+fn ends(from: Duration, lease: Duration) -> Duration {
+    from.saturating_add(lease)
+        .saturating_add(lease / DRIFT_PART)
+}
