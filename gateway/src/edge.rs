@@ -5,7 +5,10 @@ use crate::{
     drain::Drain,
     fleet::Fleet,
     limit::Limiter,
-    listen::tls::{CertificateSource, Certificates},
+    listen::{
+        Limits,
+        tls::{CertificateSource, Certificates},
+    },
     observe::{AccessLog, Metrics, Pulled},
     origin::Network,
     policy::{Compiled, compile},
@@ -29,6 +32,8 @@ pub struct Edge {
     name: String,
     running: ArcSwapOption<Compiled>,
     certificates: CertificateSource,
+    /// What clients may take, by the policy that runs.
+    pub limits: Limits,
     certificate_folder: PathBuf,
     /// What the certificate files looked like when they were loaded. The lock is also held while a policy is installed,
     /// so that two never interleave.
@@ -88,6 +93,7 @@ impl Edge {
             cache: parts.cache,
             running: ArcSwapOption::empty(),
             certificates: Arc::new(ArcSwapOption::empty()),
+            limits: Limits::default(),
             certificate_folder: parts.certificate_folder,
             loaded_files: Mutex::new(Vec::new()),
             place_files: parts.place_files,
@@ -149,6 +155,7 @@ impl Edge {
         let digest = compiled.policy.digest;
         let (sites, origins) = (compiled.policy.sites.len(), compiled.policy.origins.len());
         self.certificates.store(Some(Arc::new(certificates)));
+        self.limits.set(compiled.policy.edge.limits);
         self.running.store(Some(Arc::new(compiled)));
         *loaded_files = self.look_at_certificates();
         self.metrics.policy_reloads.inc();

@@ -8,8 +8,10 @@
 mod accept;
 mod bind;
 mod connection;
+mod limits;
 pub mod tls;
 
 pub use accept::{Endpoint, serve};
 pub use bind::{Bound, bind, write_ports_file};
 pub use connection::{HeadWatch, KEEPALIVE_SECONDS};
+pub use limits::Limits;
