@@ -117,6 +117,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         metrics: metrics.clone(),
         stop: stop_serving.clone(),
         replica: format!("control-{}", std::process::id()),
+        lease: settings.edge_lease,
         sessions: sessions.clone(),
     };
     let control = Control {

@@ -1,7 +1,8 @@
 //! What the operator says on the command line and in the environment.
 
 use clap::{Parser, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use latencify_conf::document::text::{self, Text as _};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The control service of a latencify fleet: policies, purges, edges, content events.
 #[derive(Debug, Clone, Parser)]
@@ -73,6 +74,10 @@ pub struct Settings {
         hide = true
     )]
     pub join_token: Option<String>,
+    /// For experts: an edge that is cut off for longer is isolated, and purges don't wait for it any more. Edges say five
+    /// times as often that they live. 1s to 1h.
+    #[arg(long, env = "LATENCIFY_EDGE_LEASE", default_value = "10s", value_name = "DURATION", value_parser = lease)]
+    pub edge_lease: Duration,
     /// File that tells the bound addresses as JSON, once all listen.
     #[arg(long, env = "LATENCIFY_PORTS_FILE", value_name = "FILE")]
     pub ports_file: Option<PathBuf>,
@@ -127,6 +132,16 @@ impl Settings {
             )
         })
     }
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = text::Duration::parse(text)
+        .map_err(|flaw| flaw.to_string())?
+        .0;
+    if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&lease) {
+        return Ok(lease);
+    }
+    Err("a lease is 1s to 1h".to_owned())
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -184,5 +199,15 @@ mod tests {
         );
         let odd = ["latencify-control", "--data", "d", "--kafka-prefix", "a/b"];
         assert!(Settings::try_parse_from(odd).is_err());
+        for (lease, allowed) in [
+            ("1s", true),
+            ("1h", true),
+            ("999ms", false),
+            ("61m", false),
+            ("5", false),
+        ] {
+            let typed = ["latencify-control", "--data", "d", "--edge-lease", lease];
+            assert_eq!(Settings::try_parse_from(typed).is_ok(), allowed, "{lease}");
+        }
     }
 }

@@ -37,12 +37,11 @@ pub use tail::Tail;
 
 use crate::{fold::driver::Fold, observe::metrics::Metrics, store::Store, writer::Writer};
 use latencify_conf::link::replica::Terms;
+use std::time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Cut off for longer, an edge is isolated. Milliseconds.
-pub const LEASE_MS: u32 = 10_000;
-/// How often an edge says that it lives. Milliseconds.
-pub const HEARTBEAT_MS: u32 = 2_000;
+/// An edge says that it lives so many times a lease.
+const HEARTBEATS_A_LEASE: u32 = 5;
 
 /// Everything that sessions share.
 #[derive(Clone)]
@@ -67,13 +66,15 @@ pub struct Fleet {
     pub sessions: TaskTracker,
     /// This replica's name, for people.
     pub replica: String,
+    /// Cut off for longer, an edge is isolated.
+    pub lease: Duration,
 }
 
 impl Fleet {
     fn terms(&self) -> Terms {
         Terms {
-            lease_ms: LEASE_MS,
-            heartbeat_ms: HEARTBEAT_MS,
+            lease_ms: self.lease.as_millis() as u32,
+            heartbeat_ms: (self.lease / HEARTBEATS_A_LEASE).as_millis() as u32,
             replica: self.replica.clone(),
         }
     }

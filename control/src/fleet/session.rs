@@ -2,7 +2,7 @@
 //! [`Replica`] decides.
 
 use super::{
-    Fleet, LEASE_MS,
+    Fleet,
     admission::{self, Step},
     connections::Connection,
 };
@@ -26,8 +26,6 @@ use tonic::{Status, Streaming};
 const QUEUE_MAX: usize = 128;
 /// Entries that are read from the store at a time.
 const READ_MAX: u64 = 64;
-/// An edge that says nothing for so long is gone: its lease is over.
-const SILENCE_MAX: Duration = Duration::from_millis(LEASE_MS as u64);
 /// How long what was said last may take to go out.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
@@ -157,7 +155,7 @@ impl Session {
             changed = self.state.changed() => if changed.is_ok() { Woken::StateChanged } else { Woken::Stopping },
             () = self.outbound.closed() => Woken::Gone,
             () = replaced => Woken::Replaced,
-            () = tokio::time::sleep_until(heard + SILENCE_MAX) => Woken::Silent,
+            () = tokio::time::sleep_until(heard + self.fleet.lease) => Woken::Silent,
             () = self.fleet.stop.cancelled() => Woken::Stopping,
         }
     }
