@@ -210,7 +210,7 @@ fn how_connections_come_in() {
         TlsVersion::Tls13
     );
     assert_eq!(
-        door("{ tls: { min_version: 1.2 } }").tls_min,
+        door("{ tls: { min_version: \"1.2\" } }").tls_min,
         TlsVersion::Tls12
     );
     let behind = door("{ proxy_protocol: { from: [10.0.0.0/8, \"fd00::/8\"] } }");
