@@ -8,7 +8,7 @@ use crate::link::chain;
 const WRITTEN: &str = include_str!("entry.v1.jsonl");
 
 /// The chain before the first line and after each, at epochs 2, 4, 6 … Computed apart from this code.
-const CHAIN: [&str; 10] = [
+const CHAIN: [&str; 11] = [
     "sha256:345f7c69955de6f5a66a7299f7a4970be4072b071742ec797869a55fa673a7f4",
     "sha256:0cc3cf4f9f2ef663974fcead3f15db4db30badb991ae64d694bec8c25b4e8b2a",
     "sha256:378a3bb2d126f22dabf8f59c127806d8269b2946368daa6177d1594f1b3e262d",
@@ -19,6 +19,7 @@ const CHAIN: [&str; 10] = [
     "sha256:dadf041d15cea9784ef7eb598193da456b6e3f2487f696bba71d267b05173406",
     "sha256:3d056ff51806da4a438834c41e7589dc6201c59187086b6f696c21fd17acb5f8",
     "sha256:2e6a8ba1321184a635cfd56ab4bce974777cf6cc722631887fba85e1ef6c24c9",
+    "sha256:2ce714804e9fd0b11d43ae51e8580924d1410cf842ceaca953ffeb70760669dc",
 ];
 
 const LOG: LogId = LogId(uuid(0xaa));
@@ -109,7 +110,14 @@ fn meant() -> Vec<Entry> {
     let mut event = entry(4, "event:cms", from_event);
     event.key = Some("event/cms".to_owned());
     vec![
-        entry(1, "control", Change::LogCreated { log: LOG }),
+        entry(
+            1,
+            "control",
+            Change::LogCreated {
+                log: LOG,
+                from: None,
+            },
+        ),
         first,
         entry(3, "token:default", policy(&[], None, "")),
         event,
@@ -118,6 +126,17 @@ fn meant() -> Vec<Entry> {
         entry(7, "edge:tokyo", joined(TOKYO, "tokyo", &[])),
         entry(8, "edge:paris", left(PARIS, LeaveReason::Stopped)),
         entry(9, "token:default", left(TOKYO, LeaveReason::Removed)),
+        entry(
+            10,
+            "control",
+            Change::LogCreated {
+                log: LogId(uuid(0xab)),
+                from: Some(Moved {
+                    log: LOG,
+                    entries: 8,
+                }),
+            },
+        ),
     ]
 }
 

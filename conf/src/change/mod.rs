@@ -57,6 +57,9 @@ pub enum Change {
     LogCreated {
         /// The new identity.
         log: LogId,
+        /// The log that it goes on from, if it was moved: its next entries are that one's, as they were written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Moved>,
     },
     /// A policy revision becomes the target of all edges. Its bundle lies in the store under its digest.
     Policy {
@@ -102,6 +105,16 @@ pub enum Change {
         /// A clean stop, or taken out by the operator.
         why: LeaveReason,
     },
+}
+
+/// Where the first entries of a log come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// The identity of the log before.
+    pub log: LogId,
+    /// How many of its entries follow; with fewer, the move is not finished.
+    pub entries: u64,
 }
 
 /// Why an edge process left the roster.

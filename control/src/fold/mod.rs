@@ -174,7 +174,7 @@ pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Ent
 
 fn judge(state: &State, change: &Change) -> Result<Vec<Effect>, Conflict> {
     match change {
-        Change::LogCreated { log } => created(state, *log),
+        Change::LogCreated { log, .. } => created(state, *log),
         Change::Policy {
             digest,
             sites,

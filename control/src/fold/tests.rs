@@ -35,7 +35,10 @@ fn keyed(id: u128, key: &str, request: &str, change: Change) -> Entry {
 }
 
 fn created() -> Change {
-    Change::LogCreated { log: LOG }
+    Change::LogCreated {
+        log: LOG,
+        from: None,
+    }
 }
 
 fn policy(sites: &[&str], base: Option<u64>) -> Change {
@@ -299,6 +302,7 @@ fn what_becomes_of_entries() {
             1,
             Change::LogCreated {
                 log: LogId(Uuid::nil()),
+                from: None,
             },
         )],
         conflict(Conflict::NotFirst),

@@ -60,7 +60,7 @@ impl KafkaLog {
             });
         }
         if next == 0 {
-            let entry = first_entry(LogId(Uuid::new_v4()))
+            let entry = first_entry(LogId(Uuid::new_v4()), None)
                 .map_err(|error| LogError::NotALog(error.to_string()))?;
             // Another replica may begin the log at the same time: whichever entry stands first counts, for both.
             send(&producer, &name, &entry)

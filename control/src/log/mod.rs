@@ -25,7 +25,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_conf::change::{Change, Entry, EntryError, Epoch, LogId};
+use latencify_conf::change::{Change, Entry, EntryError, Epoch, LogId, Moved};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -106,14 +106,14 @@ pub trait Reader: Send {
 }
 
 /// The entry that begins a new log.
-pub fn first_entry(log: LogId) -> Result<Bytes, EntryError> {
+pub fn first_entry(log: LogId, from: Option<Moved>) -> Result<Bytes, EntryError> {
     let entry = Entry {
         id: Uuid::now_v7(),
         key: None,
         request: None,
         by: "control".to_owned(),
         at: OffsetDateTime::now_utc(),
-        change: Change::LogCreated { log },
+        change: Change::LogCreated { log, from },
     };
     entry.encode().map(Bytes::from)
 }
@@ -122,7 +122,7 @@ pub fn first_entry(log: LogId) -> Result<Bytes, EntryError> {
 pub fn identity_of(first: &[u8]) -> Result<LogId, LogError> {
     match Entry::decode(first) {
         Ok(Entry {
-            change: Change::LogCreated { log },
+            change: Change::LogCreated { log, .. },
             ..
         }) => Ok(log),
         Ok(other) => Err(LogError::NotALog(format!("it is entry {}", other.id))),

@@ -238,7 +238,8 @@ async fn insert(connection: &impl ConnectionTrait, bytes: &[u8]) -> Result<Epoch
 
 async fn begin(write: &DatabaseConnection) -> Result<LogId, LogError> {
     let identity = LogId(Uuid::new_v4());
-    let entry = first_entry(identity).map_err(|error| LogError::NotALog(error.to_string()))?;
+    let entry =
+        first_entry(identity, None).map_err(|error| LogError::NotALog(error.to_string()))?;
     insert(write, &entry).await.map_err(unreachable)?;
     Ok(identity)
 }

@@ -268,7 +268,7 @@ mod tests {
         let store = Store::open(folder.path()).await.unwrap();
         let log = LogId(Uuid::from_u128(1));
         let mut state = store.bind(log).await.unwrap();
-        let bytes = crate::log::first_entry(log).unwrap();
+        let bytes = crate::log::first_entry(log, None).unwrap();
         let epoch = Epoch(1);
         store
             .fold(&mut state, &[Record { epoch, bytes }])

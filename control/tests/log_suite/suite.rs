@@ -37,7 +37,8 @@ async fn the_first_entry_is_the_identity(log: &dyn ChangeLog) {
     assert_eq!(
         entry.change,
         Change::LogCreated {
-            log: log.identity()
+            log: log.identity(),
+            from: None,
         }
     );
     assert_eq!(first.epoch, Epoch(1));
