@@ -8,7 +8,7 @@ use crate::{
     policy::Compiled,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
-use latencify_cache::{Fetch, Stamp};
+use latencify_cache::{Fetch, Fetching, Stamp};
 use latencify_conf::{
     policy::{Action, CacheRule, OriginId, Proxy, RateLimit, Site},
     record::CacheOutcome,
@@ -125,7 +125,7 @@ pub struct Caching {
     /// The stored response that was found, as last judged.
     pub found: Option<Found>,
     /// What this edge obeyed when the origin was asked.
-    pub fetch: Option<Fetch>,
+    pub fetch: Option<Fetching>,
     /// When the origin was asked.
     pub fetch_sent_at: Option<SystemTime>,
     /// Whether the origin was sent credentials.

@@ -9,12 +9,13 @@ use crate::{
     index::Index,
     key::{Key, KeyRef},
     liveness::Liveness,
-    marks::Marks,
+    marks::{Fetching, Marks},
     object::{Fill, Object, Reader},
     record::{Metadata, Record},
     refusal::Refusal,
-    stamp::Fetch,
+    rules::{Kept, Point, Rules},
     stream::{Broken, Stream},
+    trust::{Arrival, StaleRefusal, Trust},
     writer::Writer,
 };
 use std::{
@@ -33,9 +34,9 @@ pub const OBJECT_OVERHEAD_BYTES: u64 = 512;
 pub const UNSTORABLE_PERIOD: Duration = Duration::from_secs(10);
 
 /// A memory cache whose objects carry metadata of type `M`.
-pub struct Cache<M> {
-    pub(crate) index: Index<M>,
-    pub(crate) marks: Arc<Marks>,
+pub struct Cache<M, R = Kept> {
+    pub(crate) index: Index<M, R>,
+    pub(crate) marks: Arc<Marks<R>>,
     pub(crate) counters: Counters,
     budget: Arc<Budget>,
     hit_for_miss: HitForMiss,
@@ -53,6 +54,18 @@ pub struct Found<M> {
     pub reader: Reader,
 }
 
+/// What a look-up found, and what may be done with it.
+#[derive(Debug)]
+pub enum Looked<M> {
+    /// Nothing that lives.
+    Absent,
+    /// It may be used as it is.
+    Usable(Found<M>),
+    /// The edge is isolated and this was fetched before the request came: it may be validated, and is not to be used,
+    /// stale or not, unless the origin says so.
+    Doubtful(Found<M>),
+}
+
 /// What is known of a body before it arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expectation {
@@ -62,9 +75,9 @@ pub struct Expectation {
     pub bytes_max: u64,
 }
 
-impl<M: Metadata> Cache<M> {
+impl<M: Metadata, R: Rules> Cache<M, R> {
     /// An empty cache of that many bytes, those under way included, that obeys these marks.
-    pub fn new(bytes_max: u64, marks: Arc<Marks>) -> Arc<Self> {
+    pub fn new(bytes_max: u64, marks: Arc<Marks<R>>) -> Arc<Self> {
         Arc::new(Self {
             index: Index::new(),
             marks,
@@ -76,24 +89,32 @@ impl<M: Metadata> Cache<M> {
     }
 
     /// The marks that it obeys.
-    pub fn marks(&self) -> &Arc<Marks> {
+    pub fn marks(&self) -> &Arc<Marks<R>> {
         &self.marks
     }
 
-    /// Begins a fetch or a validation. Must be called before the origin is asked.
-    pub fn begin_fetch(&self) -> Fetch {
+    /// A request has come. To be called before it looks anything up, for [`Trust::Isolated`].
+    pub fn arrive(&self) -> Arrival {
+        self.marks.arrive()
+    }
+
+    /// Begins a fetch or a validation. Must be called before the origin is asked, and what it returns be held until the
+    /// body begins to be stored, or the 304 has renewed what it validated.
+    pub fn begin_fetch(&self) -> Fetching {
         self.marks.begin()
     }
 
     /// The newest live object that the key has, complete or arriving. A dead one is taken out.
     pub fn find(&self, key: KeyRef<'_>) -> Option<Found<M>> {
         let offer = self.index.offer(key)?;
+        R::reach(Point::OfferAndLook);
         for fill in offer.fills {
             let liveness = fill.record.liveness(&self.marks);
             // It may have stopped being open since it was offered.
             let follower = if liveness.is_dead() {
                 None
             } else {
+                R::reach(Point::LookAndFollow);
                 fill.stream.follow()
             };
             if let Some(follower) = follower {
@@ -108,6 +129,7 @@ impl<M: Metadata> Cache<M> {
         let object = offer.stored?;
         let liveness = object.record.liveness(&self.marks);
         if liveness.is_dead() {
+            R::reach(Point::LookAndRemove);
             if self.index.remove(key, &object.record) {
                 Counters::add(&self.counters.dead);
             }
@@ -119,6 +141,34 @@ impl<M: Metadata> Cache<M> {
             liveness,
             reader,
         })
+    }
+
+    /// The same for a request that may have to doubt the marks: what it finds may be used as it is
+    /// ([`Looked::Usable`]), or must be validated first.
+    pub fn look_up(&self, key: KeyRef<'_>, trust: Trust) -> Looked<M> {
+        match self.find(key) {
+            None => Looked::Absent,
+            Some(found) if found.record.is_trusted(&self.marks, trust) => Looked::Usable(found),
+            Some(found) => Looked::Doubtful(found),
+        }
+    }
+
+    /// Whether what was found, and is stale, may be served after all: the marks are asked again, since purges may have
+    /// come since it was found, and so is the trust, since the edge may be isolated by now. To be called directly before
+    /// it is served. Ok says what the marks say now: live, or soft-purged.
+    pub fn ask_before_stale(
+        &self,
+        record: &Record<M>,
+        found: Liveness,
+        trust: Trust,
+    ) -> Result<Liveness, StaleRefusal> {
+        if !R::ASK_AGAIN_BEFORE_STALE {
+            return Ok(found);
+        }
+        if !record.is_trusted(&self.marks, trust) {
+            return Err(StaleRefusal::Isolated);
+        }
+        record.liveness(&self.marks).into()
     }
 
     /// Follows exactly that fill, whatever the marks say by now: for the request that brings it.
@@ -138,7 +188,7 @@ impl<M: Metadata> Cache<M> {
         key: KeyRef<'_>,
         record: Record<M>,
         expectation: Expectation,
-    ) -> Result<Writer<M>, Refusal> {
+    ) -> Result<Writer<M, R>, Refusal> {
         let begun = self.try_fill(key.to_key(), record, expectation);
         if let Err(refusal) = &begun {
             self.refuse(key, *refusal);
@@ -151,7 +201,7 @@ impl<M: Metadata> Cache<M> {
         key: Key,
         record: Record<M>,
         expectation: Expectation,
-    ) -> Result<Writer<M>, Refusal> {
+    ) -> Result<Writer<M, R>, Refusal> {
         let bytes_max = expectation
             .bytes_max
             .min(self.budget.bytes_max() / OBJECT_SHARE);
@@ -165,7 +215,7 @@ impl<M: Metadata> Cache<M> {
             .charge(record_bytes(&key, &record))
             .ok_or(Refusal::NoRoom)?;
         let body_charge = self
-            .charge(expectation.bytes.map_or(0, Writer::<M>::bytes_for))
+            .charge(expectation.bytes.map_or(0, Writer::<M, R>::bytes_for))
             .ok_or(Refusal::NoRoom)?;
         let fill = Arc::new(Fill {
             id: self.next_fill.fetch_add(1, Ordering::Relaxed),
@@ -209,6 +259,7 @@ impl<M: Metadata> Cache<M> {
         let charge = self
             .charge(record_bytes(&key.to_key(), &record))
             .ok_or(Refusal::NoRoom)?;
+        R::reach(Point::JudgeAndRenew);
         let (body, generation) = (record.body_generation, record.fetch.generation);
         let record = Arc::new(record);
         self.index.revalidate(key, body, generation, |old| Object {
@@ -264,6 +315,7 @@ impl<M: Metadata> Cache<M> {
         if object.record.liveness(&self.marks).is_dead() {
             return Err(Refusal::Purged);
         }
+        R::reach(Point::JudgeAndStore);
         self.index.store(key, Arc::new(object))?;
         self.hit_for_miss.forget(self.primary_hash(key.as_ref()));
         Counters::add(&self.counters.stored);
@@ -306,7 +358,7 @@ fn record_bytes<M: Metadata>(key: &Key, record: &Record<M>) -> u64 {
     OBJECT_OVERHEAD_BYTES + key.bytes() + record.identity.bytes() + record.meta.bytes()
 }
 
-impl<M> std::fmt::Debug for Cache<M> {
+impl<M, R> std::fmt::Debug for Cache<M, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cache")
             .field("budget", &self.budget)

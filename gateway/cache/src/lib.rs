@@ -40,25 +40,28 @@ pub mod marks;
 mod object;
 mod record;
 mod refusal;
+pub mod rules;
 pub mod slots;
 mod stamp;
 pub mod stream;
+mod trust;
 mod writer;
 
 pub use body::{Body, BodyReader, OutOfRange};
 pub use cache::{
-    Cache, Expectation, Found, OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, UNSTORABLE_PERIOD,
+    Cache, Expectation, Found, Looked, OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, UNSTORABLE_PERIOD,
 };
 pub use clock::{Clock, ManualClock, SteadyClock};
 pub use count::CacheCount;
 pub use identity::{Identity, TAGS_MAX};
 pub use key::{Key, KeyRef, Variance};
 pub use liveness::{Checked, Death, Liveness};
-pub use marks::{Marks, MarksCount};
+pub use marks::{Fetching, MarkBounds, Marks, MarksCount};
 pub use object::{Fill, Object, Reader};
 pub use record::{Metadata, Record};
 pub use refusal::Refusal;
 pub use stamp::{Fetch, Newest, Stamp};
+pub use trust::{Arrival, StaleRefusal, Trust};
 pub use writer::{Abandoned, Writer};
 
 #[cfg(test)]

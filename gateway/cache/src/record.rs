@@ -4,7 +4,9 @@ use crate::{
     identity::Identity,
     liveness::{Checked, Liveness},
     marks::Marks,
+    rules::Rules,
     stamp::Fetch,
+    trust::Trust,
 };
 
 /// What the owner of the cache keeps with an object: response header, lifetimes. The engine never looks inside.
@@ -67,7 +69,12 @@ impl<M> Record<M> {
     }
 
     /// What the marks say of it now.
-    pub fn liveness(&self, marks: &Marks) -> Liveness {
+    pub fn liveness<R: Rules>(&self, marks: &Marks<R>) -> Liveness {
         marks.check_remembering(&self.identity, &self.fetch.stamp, &self.checked)
+    }
+
+    /// Whether isolation lets it be used as it is. If not, it may be validated.
+    pub fn is_trusted<R: Rules>(&self, _marks: &Marks<R>, trust: Trust) -> bool {
+        !R::FETCHED_AFTER_ARRIVAL || trust.allows(self.fetch.generation)
     }
 }

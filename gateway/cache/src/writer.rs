@@ -8,15 +8,15 @@ use crate::{
     object::{Fill, Object},
     record::{Metadata, Record},
     refusal::Refusal,
+    rules::{Kept, Point, Rules},
     stream::{Broken, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN},
 };
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Writes one body. Dropped before [`finish`](Self::finish), it breaks the body off: whoever follows gets an error.
-#[derive(Debug)]
-pub struct Writer<M: Metadata> {
-    cache: Arc<Cache<M>>,
+pub struct Writer<M: Metadata, R: Rules = Kept> {
+    cache: Arc<Cache<M, R>>,
     key: Key,
     fill: Arc<Fill<M>>,
     bytes_max: u64,
@@ -44,9 +44,9 @@ enum Mode {
 #[error("nobody reads this body and it is not stored ({0})")]
 pub struct Abandoned(#[source] pub Refusal);
 
-impl<M: Metadata> Writer<M> {
+impl<M: Metadata, R: Rules> Writer<M, R> {
     pub(crate) fn new(
-        cache: Arc<Cache<M>>,
+        cache: Arc<Cache<M, R>>,
         key: Key,
         fill: Arc<Fill<M>>,
         bytes_max: u64,
@@ -142,6 +142,7 @@ impl<M: Metadata> Writer<M> {
                 ..
             } => self.store(record_charge, body_charge),
         };
+        R::reach(Point::StoreAndEnd);
         self.cache.index.end(&self.key, self.fill.id);
         outcome
     }
@@ -223,11 +224,22 @@ impl<M: Metadata> Writer<M> {
     }
 }
 
-impl<M: Metadata> Drop for Writer<M> {
+impl<M: Metadata, R: Rules> Drop for Writer<M, R> {
     fn drop(&mut self) {
         if !matches!(self.mode, Mode::Ended) {
             self.fill.stream.break_off(Broken::Aborted);
             self.cache.index.end(&self.key, self.fill.id);
         }
+    }
+}
+
+impl<M: Metadata, R: Rules> std::fmt::Debug for Writer<M, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("key", &self.key)
+            .field("fill", &self.fill.id)
+            .field("written", &self.written)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }

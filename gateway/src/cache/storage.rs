@@ -8,7 +8,8 @@ use super::{
 };
 use async_trait::async_trait;
 use latencify_cache::{
-    Cache, CacheCount, Expectation, Fetch, Found, Identity, Liveness, Marks, Record,
+    Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Liveness, Marks, Record,
+    StaleRefusal, Trust,
 };
 use pingora::{
     Error, ErrorType, Result,
@@ -55,9 +56,34 @@ impl MemoryStorage {
         self.cache.marks()
     }
 
-    /// Begins a fetch or a validation: to be called before the origin is asked, once for each attempt.
-    pub fn begin_fetch(&self) -> Fetch {
+    /// A request has come: to be called before it looks anything up, for [`Trust::Isolated`].
+    pub fn arrive(&self) -> Arrival {
+        self.cache.arrive()
+    }
+
+    /// Begins a fetch or a validation: to be called before the origin is asked, once for each attempt. What it returns is
+    /// to be held until the response is stored: marks that it may need are kept as long.
+    pub fn begin_fetch(&self) -> Fetching {
         self.cache.begin_fetch()
+    }
+
+    /// Whether isolation lets the object behind a meta be used as it is; if not, it may be validated. A meta that is not of
+    /// a look-up was just fetched.
+    pub fn is_trusted(&self, meta: &CacheMeta, trust: Trust) -> bool {
+        hit(meta).is_none_or(|hit| hit.record.is_trusted(self.marks(), trust))
+    }
+
+    /// Whether the object behind a meta that was found, and is stale, may be served after all; what the marks say of it
+    /// now. To be called directly before it is served.
+    pub fn ask_before_stale(
+        &self,
+        meta: &CacheMeta,
+        trust: Trust,
+    ) -> Result<Liveness, StaleRefusal> {
+        hit(meta).map_or(Ok(Liveness::Live), |hit| {
+            self.cache
+                .ask_before_stale(&hit.record, hit.liveness, trust)
+        })
     }
 
     /// What the marks say *now* of the object behind a meta: before serving it stale, ask again. A meta that is not of

@@ -258,7 +258,8 @@ pub fn store(
     response: &ResponseHeader,
     ctx: &mut Context,
 ) -> RespCacheable {
-    let (Some(rule), Some(fetch)) = (ctx.caching.rule.clone(), ctx.caching.fetch) else {
+    let fetch = ctx.caching.fetch.as_deref().copied();
+    let (Some(rule), Some(fetch)) = (ctx.caching.rule.clone(), fetch) else {
         return RespCacheable::Uncacheable(NoCacheReason::Custom("no_fetch"));
     };
     let mut head = match ctx.caching.not_modified.take() {

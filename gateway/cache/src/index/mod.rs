@@ -13,13 +13,17 @@ use crate::{
     object::{Fill, Object},
     record::Record,
     refusal::Refusal,
+    rules::Rules,
 };
 use gone::Gone;
 use parking_lot::RwLock;
 use shard::Shard;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// How many locks the index is spread over.
@@ -27,21 +31,23 @@ pub const SHARDS: usize = 32;
 
 use shard::Offer;
 
-pub(crate) struct Index<M> {
+pub(crate) struct Index<M, R> {
     shards: [RwLock<Shard<M>>; SHARDS],
     hasher: ahash::RandomState,
     gone: Gone,
     /// The shard that is evicted from next.
     next_eviction: AtomicUsize,
+    rules: PhantomData<fn() -> R>,
 }
 
-impl<M> Index<M> {
+impl<M, R: Rules> Index<M, R> {
     pub(crate) fn new() -> Self {
         Self {
             shards: std::array::from_fn(|_| RwLock::new(Shard::new())),
             hasher: ahash::RandomState::new(),
             gone: Gone::new(),
             next_eviction: AtomicUsize::new(0),
+            rules: PhantomData,
         }
     }
 
@@ -52,7 +58,9 @@ impl<M> Index<M> {
 
     pub(crate) fn offer(&self, key: KeyRef<'_>) -> Option<Offer<M>> {
         let hash = self.hash(key);
-        self.shard(hash).read().offer(key, self.gone.newest(hash))
+        self.shard(hash)
+            .read()
+            .offer::<R>(key, self.gone.newest(hash))
     }
 
     /// The record of what is stored. Asking is no read of it.
@@ -78,7 +86,7 @@ impl<M> Index<M> {
         let replaced = self
             .shard(hash)
             .write()
-            .store(key, hash, object, &self.gone)?;
+            .store::<R>(key, hash, object, &self.gone)?;
         drop(replaced);
         Ok(())
     }
@@ -91,7 +99,7 @@ impl<M> Index<M> {
         make: impl FnOnce(&Object<M>) -> Object<M>,
     ) -> Result<(), Refusal> {
         let mut shard = self.shard(self.hash(key)).write();
-        let replaced = shard.revalidate(key, body_generation, generation, make)?;
+        let replaced = shard.revalidate::<R>(key, body_generation, generation, make)?;
         drop(shard);
         drop(replaced);
         Ok(())

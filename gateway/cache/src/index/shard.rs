@@ -9,6 +9,7 @@ use crate::{
     object::{Fill, Object},
     record::Record,
     refusal::Refusal,
+    rules::{Rules, is_later},
 };
 use std::{
     collections::HashMap,
@@ -59,14 +60,16 @@ impl<M> Shard<M> {
     }
 
     /// What a key has. Nothing is allocated unless a body is under way.
-    pub(super) fn offer(&self, key: KeyRef<'_>, gone: u64) -> Option<Offer<M>> {
+    pub(super) fn offer<R: Rules>(&self, key: KeyRef<'_>, gone: u64) -> Option<Offer<M>> {
         let slot = self.slots.get(&key as &dyn AsKey)?;
         let stored = slot.stored.as_ref();
         let newest = stored.map_or(gone, |entry| gone.max(entry.object.record.fetch.generation));
         let mut fills: Vec<_> = slot
             .fills
             .iter()
-            .filter(|fill| fill.record.fetch.generation > newest && fill.stream.is_open())
+            .filter(|fill| {
+                is_later::<R>(fill.record.fetch.generation, newest) && fill.stream.is_open()
+            })
             .cloned()
             .collect();
         fills.sort_unstable_by_key(|fill| std::cmp::Reverse(fill.record.fetch.generation));
@@ -120,7 +123,7 @@ impl<M> Shard<M> {
     }
 
     /// Stores an object unless something newer is or was there. Returns what it replaces, to be dropped outside.
-    pub(super) fn store(
+    pub(super) fn store<R: Rules>(
         &mut self,
         key: &Key,
         hash: u64,
@@ -128,7 +131,7 @@ impl<M> Shard<M> {
         gone: &Gone,
     ) -> Result<Option<Arc<Object<M>>>, Refusal> {
         let generation = object.record.fetch.generation;
-        if generation <= gone.newest(hash) {
+        if !is_later::<R>(generation, gone.newest(hash)) {
             return Err(Refusal::Older);
         }
         let bytes = object.charged();
@@ -137,7 +140,7 @@ impl<M> Shard<M> {
             fills: Vec::new(),
         });
         if let Some(entry) = &mut slot.stored {
-            if generation <= entry.object.record.fetch.generation {
+            if !is_later::<R>(generation, entry.object.record.fetch.generation) {
                 return Err(Refusal::Older);
             }
             self.queues.leave(entry.queue, entry.bytes);
@@ -160,7 +163,7 @@ impl<M> Shard<M> {
     }
 
     /// New metadata for a stored body, if it still is that body and nothing newer is there.
-    pub(super) fn revalidate(
+    pub(super) fn revalidate<R: Rules>(
         &mut self,
         key: KeyRef<'_>,
         body_generation: u64,
@@ -173,7 +176,7 @@ impl<M> Shard<M> {
             .and_then(|slot| slot.stored.as_mut())
             .filter(|entry| entry.object.record.body_generation == body_generation)
             .ok_or(Refusal::Gone)?;
-        if generation <= entry.object.record.fetch.generation {
+        if !is_later::<R>(generation, entry.object.record.fetch.generation) {
             return Err(Refusal::Older);
         }
         let object = Arc::new(make(&entry.object));

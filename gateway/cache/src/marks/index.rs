@@ -1,7 +1,10 @@
 //! All marks, found by what an object is: its path, prefixes of it, its tags, its site. A look-up costs one hash per
 //! URL and tag, and one per path segment that some prefix mark reaches; it does not grow with the number of marks.
 
-use super::mark::{Mark, Order};
+use super::{
+    bounds::{MarkBounds, PREFIX_SEGMENTS_MAX},
+    mark::{Mark, Order},
+};
 use crate::{
     identity::Identity,
     liveness::{Death, Liveness},
@@ -13,25 +16,14 @@ use latencify_conf::{
 };
 use std::{collections::HashMap, time::SystemTime};
 
-/// The deepest prefix that has a mark of its own, in segments; a deeper one is widened to this depth, so that a
-/// look-up walks no further on a path of a thousand slashes.
-pub const PREFIX_SEGMENTS_MAX: usize = 32;
-/// The most marks on URLs, prefixes and tags of one site; one more widens them all to the site.
-pub const MARKS_PER_SITE_MAX: usize = 100_000;
-/// The most bytes of those marks of one site; more widen them all to the site. Names are as long as whoever purges
-/// likes.
-pub const MARK_BYTES_PER_SITE_MAX: usize = 32 << 20;
-/// The most bytes of such marks of all sites; more widen the site that has the most, until they fit.
-pub const MARK_BYTES_MAX: usize = 128 << 20;
 /// What a mark costs beside its name.
 const MARK_OVERHEAD_BYTES: usize = 128;
-/// The most sites that have marks; one more widens all of them to everything.
-pub const SITES_MAX: usize = 10_000;
 
 type Table<K> = HashMap<K, Mark, ahash::RandomState>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
+    bounds: MarkBounds,
     all: Mark,
     sites: HashMap<SiteId, SiteMarks, ahash::RandomState>,
     /// Of all sites.
@@ -55,23 +47,33 @@ struct SiteMarks {
 }
 
 impl Index {
+    pub(super) fn new(bounds: MarkBounds) -> Self {
+        Self {
+            bounds,
+            all: Mark::default(),
+            sites: HashMap::default(),
+            bytes: 0,
+            widened: 0,
+        }
+    }
+
     /// Adds a purge of one target.
     pub(super) fn add(&mut self, target: &Target, order: Order, mode: Mode, at: SystemTime) {
         let Some(site) = site_of(target) else {
             return self.all.add(order, mode, at);
         };
-        if !self.sites.contains_key(&site) && self.sites.len() >= SITES_MAX {
+        if !self.sites.contains_key(&site) && self.sites.len() >= self.bounds.sites {
             self.widen_sites();
         }
         let marks = self.sites.entry(site).or_default();
         let bytes_before = marks.bytes;
         marks.add(target, order, mode, at);
-        if marks.len() > MARKS_PER_SITE_MAX || marks.bytes > MARK_BYTES_PER_SITE_MAX {
+        if marks.len() > self.bounds.marks_per_site || marks.bytes > self.bounds.bytes_per_site {
             marks.widen();
             self.widened += 1;
         }
         self.bytes = self.bytes - bytes_before + marks.bytes;
-        while self.bytes > MARK_BYTES_MAX {
+        while self.bytes > self.bounds.bytes {
             self.widen_largest_site();
         }
     }

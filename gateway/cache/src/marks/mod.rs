@@ -10,40 +10,47 @@
 //! The other order would lose purges: bump, then a reader loads the new counter, sees the old marks, and remembers
 //! "live" under the new counter for good.
 
+mod bounds;
 mod index;
-#[cfg(test)]
-pub(crate) mod interleave;
 mod mark;
+mod under_way;
 
-pub use index::{
-    MARK_BYTES_MAX, MARK_BYTES_PER_SITE_MAX, MARKS_PER_SITE_MAX, PREFIX_SEGMENTS_MAX, SITES_MAX,
-};
+pub use bounds::{MarkBounds, PREFIX_SEGMENTS_MAX};
+pub use under_way::Fetching;
 
 use crate::{
     clock::{Clock, SteadyClock},
     identity::Identity,
     liveness::{Checked, Death, Liveness},
+    rules::{Kept, Point, Rules},
     stamp::{Fetch, Newest, Stamp},
+    trust::Arrival,
 };
 use index::Index;
 use latencify_conf::change::{Epoch, Mode, Position, SiteId, Target};
 use mark::Order;
 use parking_lot::RwLock;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
+use under_way::UnderWay;
 
 /// All marks of this edge, and what it obeys. Shared by the fleet link and PURGE, who write, and the cache, which asks.
-pub struct Marks {
+pub struct Marks<R = Kept> {
     /// Starts at 1, so that what was never checked (0) is.
     counter: AtomicU64,
     generation: AtomicU64,
     state: RwLock<State>,
+    under_way: Arc<UnderWay>,
     clock: Box<dyn Clock>,
+    rules: PhantomData<fn() -> R>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// What a fetch that begins now is stamped with.
     now: Stamp,
@@ -73,11 +80,24 @@ impl Marks {
 
     /// The same on a clock of the caller's.
     pub fn with_clock(clock: impl Clock) -> Arc<Self> {
+        Self::open(clock, MarkBounds::default())
+    }
+}
+
+impl<R: Rules> Marks<R> {
+    /// No marks, no log; on a clock, within bounds and under rules of the caller's.
+    pub fn open(clock: impl Clock, bounds: MarkBounds) -> Arc<Self> {
         Arc::new(Self {
             counter: AtomicU64::new(1),
             generation: AtomicU64::new(0),
-            state: RwLock::default(),
+            state: RwLock::new(State {
+                now: Stamp::default(),
+                floor: Stamp::default(),
+                index: Index::new(bounds),
+            }),
+            under_way: Arc::default(),
             clock: Box::new(clock),
+            rules: PhantomData,
         })
     }
 
@@ -144,15 +164,23 @@ impl Marks {
         self.state.read().now
     }
 
-    /// Begins a fetch or a validation. Must be called before the origin is asked.
-    pub fn begin(&self) -> Fetch {
+    /// Begins a fetch or a validation. Must be called before the origin is asked. It is under way, and marks that it
+    /// may need are kept, until what this returns is dropped: hold it until the body begins to be stored.
+    pub fn begin(&self) -> Fetching {
+        let began = self.clock.now();
         // The number is taken under the lock, so that of two fetches the later has no older stamp.
         let state = self.state.read();
-        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        Fetch {
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        let fetch = Fetch {
             stamp: state.now,
             generation,
-        }
+        };
+        Fetching::new(fetch, began, &self.under_way)
+    }
+
+    /// A request has come: what begins to be fetched from now on began after it.
+    pub fn arrive(&self) -> Arrival {
+        Arrival(self.generation.load(Ordering::Acquire))
     }
 
     /// The counter of changes. To be loaded *before* [`check`](Self::check).
@@ -162,6 +190,9 @@ impl Marks {
 
     /// What the marks say of an object, looked up.
     pub fn check(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
+        if !R::LIVE {
+            return Liveness::Live;
+        }
         let state = self.state.read();
         if stamp.log != state.now.log {
             return Liveness::Dead(Death::OtherLog);
@@ -184,8 +215,12 @@ impl Marks {
             return verdict;
         }
         let verdict = self.check(identity, stamp);
-        #[cfg(test)]
-        interleave::reach(interleave::Between::LookAndRemember);
+        R::reach(Point::LookAndRemember);
+        let counter = if R::COUNTER_BEFORE_LOOK {
+            counter
+        } else {
+            self.counter()
+        };
         checked.remember(counter, verdict);
         verdict
     }
@@ -213,15 +248,19 @@ impl Marks {
 
     /// Publishes a change, then bumps the counter: in this order (see the module's text).
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        if !R::PUBLISH_BEFORE_COUNTER {
+            self.counter.fetch_add(1, Ordering::Release);
+            R::reach(Point::PublishAndBump);
+            return change(&mut self.state.write());
+        }
         let outcome = change(&mut self.state.write());
-        #[cfg(test)]
-        interleave::reach(interleave::Between::PublishAndBump);
+        R::reach(Point::PublishAndBump);
         self.counter.fetch_add(1, Ordering::Release);
         outcome
     }
 }
 
-impl std::fmt::Debug for Marks {
+impl<R: Rules> std::fmt::Debug for Marks<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Marks")
             .field("stamp", &self.stamp())

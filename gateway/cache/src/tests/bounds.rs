@@ -2,13 +2,17 @@
 
 use super::*;
 
+fn bounds() -> MarkBounds {
+    MarkBounds::default()
+}
+
 const MIB: usize = 1 << 20;
 
 #[test]
 fn too_many_marks_become_wider_ones_and_nothing_is_lost() {
     let marks = Marks::new();
     let stamp = marks.stamp();
-    let targets: Vec<Target> = (0..marks::MARKS_PER_SITE_MAX + 10)
+    let targets: Vec<Target> = (0..bounds().marks_per_site + 10)
         .map(|n| url(&format!("/{n}")))
         .collect();
     marks.apply_all(&targets, Mode::Hard, Epoch(1));
@@ -20,11 +24,11 @@ fn too_many_marks_become_wider_ones_and_nothing_is_lost() {
         "too much may go"
     );
 
-    let sites: Vec<Target> = (0..=marks::SITES_MAX as u64)
+    let sites: Vec<Target> = (0..=bounds().sites as u64)
         .map(|n| Target::Site { site: SiteId(n) })
         .collect();
     marks.apply_all(&sites, Mode::Hard, Epoch(2));
-    assert!(marks.count().marks <= marks::SITES_MAX as u64);
+    assert!(marks.count().marks <= bounds().sites as u64);
     let elsewhere = Identity::untagged(SiteId(0), "/");
     assert!(
         marks
@@ -56,7 +60,7 @@ fn marks_with_long_names_become_wider_ones_by_their_bytes() {
             .check(&Identity::untagged(site, "/other"), &stamp)
             .is_dead()
     };
-    let names_max = marks::MARK_BYTES_PER_SITE_MAX / MIB - 1;
+    let names_max = bounds().bytes_per_site / MIB - 1;
     purge_long_names(&marks, SITE, names_max);
     assert!(!is_dead(SITE), "they fit");
     purge_long_names(&marks, SITE, names_max);
@@ -76,7 +80,7 @@ fn marks_of_all_sites_are_bounded_together_by_widening_the_site_that_has_the_mos
             .check(&Identity::untagged(site, "/other"), &stamp)
             .is_dead()
     };
-    let sites = (marks::MARK_BYTES_MAX / MIB / 30 + 1) as u64;
+    let sites = (bounds().bytes / MIB / 30 + 1) as u64;
     marks.local_purge(
         &Target::Url {
             site: SiteId(0),
@@ -86,7 +90,7 @@ fn marks_of_all_sites_are_bounded_together_by_widening_the_site_that_has_the_mos
     );
     for site in 1..=sites {
         purge_long_names(&marks, SiteId(site), 30);
-        assert!(marks.count().bytes <= marks::MARK_BYTES_MAX as u64);
+        assert!(marks.count().bytes <= bounds().bytes as u64);
     }
     assert_eq!(marks.count().widened, 1);
     assert_eq!((1..=sites).filter(|site| is_dead(SiteId(*site))).count(), 1);

@@ -1,8 +1,11 @@
 //! The counter: once a purge is acknowledged, no look-up that begins later serves what was fetched before it. Each of
 //! the two orders that this rests on has a test that puts the other side between its steps; then real threads.
 
-use super::*;
-use crate::marks::interleave::{Between, once};
+use super::{
+    interleave::{Interleaved, once},
+    *,
+};
+use crate::rules::Point;
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -41,7 +44,7 @@ fn read(world: &World, cache: &Arc<Cache<()>>, name: &str) {
             }
             continue;
         }
-        let record = Record::of_fetch(identity(name, &["t"]), cache.begin_fetch(), ());
+        let record = Record::of_fetch(identity(name, &["t"]), *cache.begin_fetch(), ());
         let version = world.version.load(Ordering::SeqCst);
         if let Ok(mut writer) = cache.fill(key(name), record, ANY_SIZE) {
             let _ = writer.write(&version.to_be_bytes().to_vec().into());
@@ -50,9 +53,9 @@ fn read(world: &World, cache: &Arc<Cache<()>>, name: &str) {
     }
 }
 
-fn stored() -> (Arc<Marks>, Arc<Record<()>>) {
-    let marks = Marks::new();
-    let record = Arc::new(Record::of_fetch(identity("/a", &[]), marks.begin(), ()));
+fn stored() -> (Arc<Marks<Interleaved>>, Arc<Record<()>>) {
+    let marks = Marks::open(SteadyClock::start(), MarkBounds::default());
+    let record = Arc::new(Record::of_fetch(identity("/a", &[]), *marks.begin(), ()));
     assert_eq!(record.liveness(&marks), Liveness::Live);
     (marks, record)
 }
@@ -62,7 +65,7 @@ fn a_change_is_published_before_the_counter_says_so() {
     let (marks, record) = stored();
     let reader = (Arc::clone(&marks), Arc::clone(&record));
     // If the counter went first, this look-up would remember "live" under the new counter.
-    once(Between::PublishAndBump, move || {
+    once(Point::PublishAndBump, move || {
         reader.1.liveness(&reader.0);
     });
     marks.local_purge(&url("/a"), Mode::Hard);
@@ -75,7 +78,7 @@ fn a_look_up_loads_the_counter_before_it_looks() {
     marks.local_purge(&url("/other"), Mode::Hard);
     let purger = Arc::clone(&marks);
     // If the counter came after the look, "live" would be remembered under the counter of this purge.
-    once(Between::LookAndRemember, move || {
+    once(Point::LookAndRemember, move || {
         purger.local_purge(&url("/a"), Mode::Hard);
     });
     assert_eq!(

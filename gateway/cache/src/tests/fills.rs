@@ -62,7 +62,7 @@ fn keys_are_told_apart_by_all_of_their_bytes_and_their_variance() {
     ];
     for (number, key) in keys.into_iter().enumerate() {
         assert!(cache.find(key).is_none(), "{key:?}");
-        let record = Record::of_fetch(identity("/a", &[]), cache.begin_fetch(), ());
+        let record = Record::of_fetch(identity("/a", &[]), *cache.begin_fetch(), ());
         let mut writer = cache.fill(key, record, ANY_SIZE).unwrap();
         writer.write(&Bytes::from(vec![number as u8])).unwrap();
         writer.finish().unwrap();
@@ -175,7 +175,7 @@ fn the_fetch_that_brings_a_body_follows_it_even_when_purged() {
 fn a_dead_fill_does_not_hide_a_live_object() {
     let cache = cache(PLENTY);
     put(&cache, "/a", "untagged").unwrap();
-    let record = Record::of_fetch(identity("/a", &["t"]), cache.begin_fetch(), ());
+    let record = Record::of_fetch(identity("/a", &["t"]), *cache.begin_fetch(), ());
     let _fill = cache.fill(key("/a"), record, ANY_SIZE).unwrap();
     assert!(cache.find(key("/a")).unwrap().is_filling());
     cache.marks().local_purge(&tag("t"), Mode::Hard);

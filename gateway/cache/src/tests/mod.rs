@@ -4,6 +4,7 @@ mod bounds;
 mod budget_storm;
 mod counter;
 mod fills;
+mod interleave;
 mod model;
 mod rule;
 mod validations;
@@ -80,7 +81,7 @@ fn begin(
     name: &str,
     expectation: Expectation,
 ) -> Result<Writer<()>, Refusal> {
-    let record = Record::of_fetch(identity(name, &[]), cache.begin_fetch(), ());
+    let record = Record::of_fetch(identity(name, &[]), *cache.begin_fetch(), ());
     cache.fill(key(name), record, expectation)
 }
 

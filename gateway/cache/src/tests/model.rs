@@ -234,7 +234,7 @@ impl World {
             .collect();
         let fetch = self.cache.begin_fetch();
         self.began.insert(fetch.generation, self.now);
-        let record = Record::of_fetch(identity(KEYS[key], &tags), fetch, ());
+        let record = Record::of_fetch(identity(KEYS[key], &tags), *fetch, ());
         self.fetches.push(Fetching { key, record });
     }
 
@@ -271,7 +271,7 @@ impl World {
         let (key, base) = self.bases.swap_remove(base.index(self.bases.len()));
         let fetch = self.cache.begin_fetch();
         self.began.insert(fetch.generation, self.now);
-        let record = Record::of_validation(&base, base.identity.clone(), fetch, ());
+        let record = Record::of_validation(&base, base.identity.clone(), *fetch, ());
         self.validations.push(Fetching { key, record });
     }
 

@@ -15,18 +15,18 @@ fn a_validation_renews_the_body_that_it_was_about_and_no_other() {
     };
 
     let (early, later) = (cache.begin_fetch(), cache.begin_fetch());
-    validate(later).unwrap();
+    validate(*later).unwrap();
     assert_eq!(
         cache.find(key("/a")).unwrap().record.fetch,
-        later,
+        *later,
         "the stamp is the validation's"
     );
-    assert_eq!(validate(early).unwrap_err(), Refusal::Older, "a late 304");
+    assert_eq!(validate(*early).unwrap_err(), Refusal::Older, "a late 304");
     assert_eq!(body(&cache, "/a").unwrap(), b"first");
 
     let before_purge = cache.begin_fetch();
     cache.marks().local_purge(&url("/a"), Mode::Hard);
-    assert_eq!(validate(before_purge).unwrap_err(), Refusal::Purged);
+    assert_eq!(validate(*before_purge).unwrap_err(), Refusal::Purged);
     assert!(
         cache.find(key("/a")).is_none(),
         "a validation under way does not bring it back"
@@ -34,7 +34,7 @@ fn a_validation_renews_the_body_that_it_was_about_and_no_other() {
 
     put(&cache, "/a", "second").unwrap();
     assert_eq!(
-        validate(cache.begin_fetch()).unwrap_err(),
+        validate(*cache.begin_fetch()).unwrap_err(),
         Refusal::Gone,
         "it was about another body"
     );
@@ -56,10 +56,10 @@ fn a_validation_lifts_a_soft_purged_object_to_its_own_start() {
         cache.find(key("/a")).unwrap().liveness
     };
     assert!(
-        matches!(renew(fetch), Liveness::SoftPurged { .. }),
+        matches!(renew(*fetch), Liveness::SoftPurged { .. }),
         "purged again since it began"
     );
-    assert_eq!(renew(cache.begin_fetch()), Liveness::Live);
+    assert_eq!(renew(*cache.begin_fetch()), Liveness::Live);
 }
 
 /// Between a look-up and the stamp of its validation a whole purge may pass, receipt included: connecting takes time,
@@ -85,7 +85,7 @@ fn a_validation_that_begins_after_a_purge_does_not_bring_back_what_was_found_bef
     for (case, change) in changes {
         let cache = cache(PLENTY);
         cache.marks().obey(&position(log(1), 4));
-        let record = Record::of_fetch(identity("/a", &["news"]), cache.begin_fetch(), ());
+        let record = Record::of_fetch(identity("/a", &["news"]), *cache.begin_fetch(), ());
         cache
             .fill(key("/a"), record, ANY_SIZE)
             .unwrap()
@@ -93,7 +93,7 @@ fn a_validation_that_begins_after_a_purge_does_not_bring_back_what_was_found_bef
             .unwrap();
         let base = cache.find(key("/a")).unwrap().record;
         change(cache.marks());
-        let record = Record::of_validation(&base, base.identity.clone(), cache.begin_fetch(), ());
+        let record = Record::of_validation(&base, base.identity.clone(), *cache.begin_fetch(), ());
         assert_eq!(
             cache.revalidate(key("/a"), record).unwrap_err(),
             Refusal::Purged,
@@ -112,14 +112,14 @@ fn what_has_too_many_tags_is_not_stored_and_a_renewal_to_too_many_takes_it_out()
     };
     let cache = cache(PLENTY);
     let fill = |count| {
-        let record = Record::of_fetch(tagged(count), cache.begin_fetch(), ());
+        let record = Record::of_fetch(tagged(count), *cache.begin_fetch(), ());
         cache.fill(key("/a"), record, ANY_SIZE)?.finish()
     };
     assert_eq!(fill(TAGS_MAX + 1), Err(Refusal::TooManyTags));
     fill(TAGS_MAX).unwrap();
     let base = cache.find(key("/a")).unwrap().record;
     let renew = |count| {
-        let record = Record::of_validation(&base, tagged(count), cache.begin_fetch(), ());
+        let record = Record::of_validation(&base, tagged(count), *cache.begin_fetch(), ());
         cache.revalidate(key("/a"), record)
     };
     renew(TAGS_MAX).unwrap();

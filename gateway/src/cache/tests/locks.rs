@@ -81,7 +81,7 @@ async fn nobody_waits_for_an_answer_that_was_uncacheable() {
     put(
         storage,
         &key("/a"),
-        &meta(storage.begin_fetch(), header(&[]), &[]),
+        &meta(*storage.begin_fetch(), header(&[]), &[]),
         "cacheable after all",
     )
     .await;

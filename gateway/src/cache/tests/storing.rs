@@ -8,7 +8,7 @@ use pingora::cache::storage::HandleMiss;
 async fn a_stored_meta_comes_back_as_it_was() {
     let storage = open();
     let mut stored = meta(
-        storage.begin_fetch(),
+        *storage.begin_fetch(),
         header(&[("etag", "\"1\""), ("set-cookie", "a"), ("set-cookie", "b")]),
         &["t"],
     );
@@ -47,7 +47,7 @@ async fn a_stored_meta_comes_back_as_it_was() {
 async fn a_chunked_answer_is_stored_with_a_length_and_without_its_transfer_encoding() {
     let storage = open();
     let stored = meta(
-        storage.begin_fetch(),
+        *storage.begin_fetch(),
         header(&[("transfer-encoding", "chunked")]),
         &[],
     );
@@ -63,7 +63,7 @@ async fn ranges_are_read_by_seeking() {
     put(
         storage,
         &key("/a"),
-        &meta(storage.begin_fetch(), header(&[]), &[]),
+        &meta(*storage.begin_fetch(), header(&[]), &[]),
         "0123456789",
     )
     .await;
@@ -85,7 +85,7 @@ async fn ranges_are_read_by_seeking() {
 async fn the_fetching_request_reads_its_own_fill_and_others_join_it() {
     let storage = open();
     let stored = meta(
-        storage.begin_fetch(),
+        *storage.begin_fetch(),
         header(&[("content-length", "6")]),
         &[],
     );
@@ -127,7 +127,7 @@ async fn a_fill_that_breaks_off_is_an_error_to_those_who_joined() {
     let mut miss = begin(
         storage,
         &key("/a"),
-        &meta(storage.begin_fetch(), header(&[]), &[]),
+        &meta(*storage.begin_fetch(), header(&[]), &[]),
     )
     .await
     .unwrap();
@@ -146,28 +146,28 @@ async fn a_late_or_purged_or_short_fill_finishes_well_and_is_not_stored() {
     let purged = begin(
         storage,
         &key("/purged"),
-        &meta(storage.begin_fetch(), length("0"), &[]),
+        &meta(*storage.begin_fetch(), length("0"), &[]),
     )
     .await
     .unwrap();
     let short = begin(
         storage,
         &key("/short"),
-        &meta(storage.begin_fetch(), length("9"), &[]),
+        &meta(*storage.begin_fetch(), length("9"), &[]),
     )
     .await
     .unwrap();
     let late = begin(
         storage,
         &key("/late"),
-        &meta(storage.begin_fetch(), length("0"), &[]),
+        &meta(*storage.begin_fetch(), length("0"), &[]),
     )
     .await
     .unwrap();
     put(
         storage,
         &key("/late"),
-        &meta(storage.begin_fetch(), length("3"), &[]),
+        &meta(*storage.begin_fetch(), length("3"), &[]),
         "new",
     )
     .await;
@@ -192,7 +192,7 @@ async fn a_late_or_purged_or_short_fill_finishes_well_and_is_not_stored() {
 async fn an_answer_too_large_or_without_a_stamp_is_refused_before_its_body() {
     let storage = open();
     let large = meta(
-        storage.begin_fetch(),
+        *storage.begin_fetch(),
         header(&[("content-length", "1048577")]),
         &[],
     );
@@ -209,7 +209,7 @@ async fn an_answer_too_large_or_without_a_stamp_is_refused_before_its_body() {
         begin(
             storage,
             &unnamed,
-            &meta(storage.begin_fetch(), header(&[]), &[])
+            &meta(*storage.begin_fetch(), header(&[]), &[])
         )
         .await
         .is_err()
@@ -231,7 +231,7 @@ async fn a_304_renews_the_head_keeps_tags_and_length_and_is_refused_when_late() 
     put(
         storage,
         &key("/a"),
-        &meta(storage.begin_fetch(), header(&[]), &["t"]),
+        &meta(*storage.begin_fetch(), header(&[]), &["t"]),
         "body",
     )
     .await;
@@ -240,13 +240,13 @@ async fn a_304_renews_the_head_keeps_tags_and_length_and_is_refused_when_late() 
     let renewed = header(&[("etag", "\"2\""), ("content-length", "0")]);
     assert!(
         storage
-            .update_meta(&key("/a"), &validated(&old, later, renewed), &span)
+            .update_meta(&key("/a"), &validated(&old, *later, renewed), &span)
             .await
             .unwrap()
     );
     assert!(
         !storage
-            .update_meta(&key("/a"), &validated(&old, early, header(&[])), &span)
+            .update_meta(&key("/a"), &validated(&old, *early, header(&[])), &span)
             .await
             .unwrap()
     );
@@ -257,7 +257,7 @@ async fn a_304_renews_the_head_keeps_tags_and_length_and_is_refused_when_late() 
         (&found.headers()["etag"], &found.headers()["content-length"]),
         (&"\"2\"".parse().unwrap(), &"4".parse().unwrap())
     );
-    assert_eq!(super::hit(&found).unwrap().fetch(), later);
+    assert_eq!(super::hit(&found).unwrap().fetch(), *later);
 
     let under_way = storage.begin_fetch();
     storage.marks().local_purge(
@@ -275,7 +275,7 @@ async fn a_304_renews_the_head_keeps_tags_and_length_and_is_refused_when_late() 
         !storage
             .update_meta(
                 &key("/a"),
-                &validated(&found, under_way, header(&[])),
+                &validated(&found, *under_way, header(&[])),
                 &span
             )
             .await
@@ -295,7 +295,7 @@ async fn variants_and_the_primary_slot_do_not_meet() {
     put(
         storage,
         &key("/a"),
-        &meta(storage.begin_fetch(), header(&[]), &[]),
+        &meta(*storage.begin_fetch(), header(&[]), &[]),
         "primary",
     )
     .await;
@@ -303,7 +303,7 @@ async fn variants_and_the_primary_slot_do_not_meet() {
     put(
         storage,
         &variant,
-        &meta(storage.begin_fetch(), header(&[]), &[]),
+        &meta(*storage.begin_fetch(), header(&[]), &[]),
         "variant",
     )
     .await;
