@@ -13,25 +13,33 @@
 //!    does not is a [`Fault`]: nothing of it is applied, the stream ends, and the position stays.
 //! 4. The driver applies entries and says so ([`applied`](EdgeLink::applied)): only then does the position move, and the
 //!    cumulative `Ack` goes out. Applying many and saying so once acks once.
+//!    An edge whose acks mean that its marks are [saved](Introduction::saves_marks) acks when it is told so
+//!    ([`saved`](EdgeLink::saved)).
 //! 5. Heartbeats go out on a timer. An answer extends the lease from the moment when its heartbeat was *sent*.
+//!    Without a lease, and until what was missed is obeyed, the edge is [isolated](EdgeLink::isolation).
 //!
 //! # Rejected
 //! - *Skipping an entry that is not understood*: it might be a purge. The edge stays where it is, and says why.
 //! - *Asking again for a delivery that does not fit*: a replica that sends one is mistaken or forged; a new stream, maybe
 //!   to another replica, starts from the verified position.
 
+mod action;
 mod fault;
+pub mod isolation;
 mod live;
 mod wire;
 
+pub use action::{Action, Introduction};
 pub use fault::Fault;
+pub use isolation::Isolation;
 
 use super::{
     PROTOCOL, message,
-    replica::{Report, Target, read_position, write_position},
+    replica::{Report, read_position, write_position},
 };
-use crate::change::{Entry, Epoch, Position, ProcessId};
+use crate::change::{Epoch, Position};
 use bytes::Bytes;
+use isolation::Lease;
 use live::Live;
 use message::{from_edge::Message as From, to_edge::Message as To};
 use std::{collections::VecDeque, time::Duration};
@@ -41,43 +49,8 @@ use wire::{read_target, send, write_report};
 pub const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// Entries handed to the driver and not applied yet; a driver that lets more pile up is a defect, and the stream ends.
 pub const UNAPPLIED_MAX: usize = 4096;
-
-/// What an edge says of itself in every `Hello`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introduction {
-    /// The operator's name for the edge.
-    pub edge: String,
-    /// This run of it.
-    pub process: ProcessId,
-    /// Of the program.
-    pub version: String,
-    /// For people.
-    pub about: Vec<(String, String)>,
-}
-
-/// What the driver shall do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Send this to control.
-    Send(message::FromEdge),
-    /// What the edge has stored may be older than marks that it never saw: raise every floor to this position, then say
-    /// that it is applied.
-    Reset {
-        /// Deliveries follow from here.
-        start: Position,
-    },
-    /// Apply a verified entry, then say that its position is applied.
-    Apply {
-        /// What changes.
-        entry: Box<Entry>,
-        /// Where it stands.
-        position: Position,
-    },
-    /// This is the policy to run; it replaces earlier targets. Nothing here waits for it.
-    Target(Target),
-    /// Close the stream. What was sent before need not go out.
-    Disconnect(Fault),
-}
+/// Positions that are obeyed and not saved yet, and known one by one; of more, only the newest.
+pub const UNSAVED_MAX: usize = 4096;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
@@ -98,9 +71,15 @@ pub struct EdgeLink {
     obeyed: Option<Position>,
     /// Handed to the driver on this stream and not applied yet, in order.
     unapplied: VecDeque<Position>,
+    /// The present stream tells another history than the one obeyed, and nothing of it is applied yet.
+    is_resetting: bool,
+    /// Obeyed and not saved yet, in order; kept only if acks wait for that.
+    unsaved: VecDeque<Position>,
+    /// The last position that is saved.
+    saved: Option<Position>,
     report: Report,
     sequence: u64,
-    lease_until: Option<Duration>,
+    lease: Lease,
     head: Epoch,
 }
 
@@ -112,10 +91,22 @@ impl EdgeLink {
             phase: Phase::Offline,
             obeyed: None,
             unapplied: VecDeque::new(),
+            is_resetting: false,
+            unsaved: VecDeque::new(),
+            saved: None,
             report: Report::default(),
             sequence: 0,
-            lease_until: None,
+            lease: Lease::new(),
             head: Epoch(0),
+        }
+    }
+
+    /// An edge process that goes on where an earlier one has saved what it obeyed.
+    pub fn resuming(introduction: Introduction, saved: Position) -> Self {
+        Self {
+            obeyed: Some(saved),
+            saved: Some(saved),
+            ..Self::new(introduction)
         }
     }
 
@@ -131,7 +122,22 @@ impl EdgeLink {
 
     /// Until when control counts on this edge; none before the first answered heartbeat. In the past: the edge is cut off.
     pub fn lease_until(&self) -> Option<Duration> {
-        self.lease_until
+        self.lease.until()
+    }
+
+    /// Until when stored objects may be used if nothing more is heard of control; none: the edge is isolated.
+    pub fn trusted_until(&self) -> Option<Duration> {
+        self.lease.trusted_until()
+    }
+
+    /// Why the edge is isolated; none: it is not. See [`isolation`].
+    pub fn isolation(&self, now: Duration) -> Option<Isolation> {
+        self.lease.isolation(now)
+    }
+
+    /// What it says of itself.
+    pub fn introduction(&self) -> &Introduction {
+        &self.introduction
     }
 
     /// The newest epoch that a replica has told of.
@@ -153,6 +159,9 @@ impl EdgeLink {
         self.phase = Phase::AwaitingWelcome { since: now };
         // Entries of an earlier stream that are still to be applied are delivered again on this one, or reset away.
         self.unapplied.clear();
+        self.is_resetting = false;
+        self.lease.look(now);
+        self.lease.stream_opened();
         let introduction = &self.introduction;
         vec![send(From::Hello(message::Hello {
             protocol: PROTOCOL,
@@ -161,8 +170,8 @@ impl EdgeLink {
             position: self.obeyed.as_ref().map(write_position),
             version: introduction.version.clone(),
             about: introduction.about.iter().cloned().collect(),
-            when_isolated: message::WhenIsolated::Revalidate.into(),
-            saves_marks: false,
+            when_isolated: introduction.when_isolated.into(),
+            saves_marks: introduction.saves_marks,
         }))]
     }
 
@@ -173,15 +182,21 @@ impl EdgeLink {
 
     /// Takes one message of control.
     pub fn receive(&mut self, message: message::ToEdge, now: Duration) -> Vec<Action> {
+        self.lease.look(now);
         let taken = match (&mut self.phase, message.message) {
             (Phase::Offline | Phase::Over, _) => return Vec::new(),
             (_, None) => Err(Fault::Malformed(
                 "an empty message, or one of a newer protocol: upgrade this edge",
             )),
-            (_, Some(To::Refusal(refusal))) => Err(Fault::Refused {
-                reason: refusal.reason,
-                is_final: refusal.r#final,
-            }),
+            (_, Some(To::Refusal(refusal))) => {
+                if refusal.removed {
+                    self.lease.removed();
+                }
+                Err(Fault::Refused {
+                    reason: refusal.reason,
+                    is_final: refusal.r#final,
+                })
+            }
             (Phase::AwaitingWelcome { .. }, Some(To::Welcome(welcome))) => {
                 self.welcome(welcome, now)
             }
@@ -212,8 +227,13 @@ impl EdgeLink {
                         "an answer to a heartbeat that was never sent",
                     ))
                 } else {
-                    self.head = self.head.max(Epoch(answer.head));
-                    self.lease_until = self.lease_until.max(live.answered(answer.sequence));
+                    let head = Epoch(answer.head);
+                    self.head = self.head.max(head);
+                    if let Some(until) = live.answered(answer.sequence) {
+                        let obeyed = self.obeyed.filter(|_| !self.is_resetting);
+                        let obeyed = obeyed.map(|position| position.epoch);
+                        self.lease.answered(until, head, obeyed, now);
+                    }
                     Ok(Vec::new())
                 }
             }
@@ -250,10 +270,36 @@ impl EdgeLink {
         };
         self.unapplied.drain(..=at);
         self.obeyed = Some(*position);
+        if std::mem::take(&mut self.is_resetting) {
+            // What was obeyed before is of a history that counts no more.
+            self.unsaved.clear();
+            self.saved = None;
+        }
+        self.lease.obeyed(position.epoch);
+        if !self.introduction.saves_marks {
+            return self.ack(position.epoch);
+        }
+        if self.unsaved.len() == UNSAVED_MAX {
+            self.unsaved.pop_back();
+        }
+        self.unsaved.push_back(*position);
+        Vec::new()
+    }
+
+    /// The marks of everything up to and including this position, which was obeyed, are on disk.
+    pub fn saved(&mut self, position: &Position) -> Vec<Action> {
+        // One of a history that was left is known no more.
+        let Some(at) = self.unsaved.iter().position(|unsaved| unsaved == position) else {
+            return Vec::new();
+        };
+        self.unsaved.drain(..=at);
+        self.saved = Some(*position);
+        self.ack(position.epoch)
+    }
+
+    fn ack(&self, epoch: Epoch) -> Vec<Action> {
         match self.phase {
-            Phase::Live(_) => vec![send(From::Ack(message::Ack {
-                epoch: position.epoch.0,
-            }))],
+            Phase::Live(_) => vec![send(From::Ack(message::Ack { epoch: epoch.0 }))],
             _ => Vec::new(),
         }
     }
@@ -293,8 +339,14 @@ impl EdgeLink {
         self.head = start.epoch;
         let mut actions = Vec::new();
         if welcome.reset {
+            self.is_resetting = true;
+            self.lease.history_changed();
             self.unapplied.push_back(start);
             actions.push(Action::Reset { start });
+        } else if let Some(saved) = self.saved.filter(|_| self.introduction.saves_marks) {
+            // The position in Hello was what it obeys; this is what it acks.
+            let epoch = saved.epoch.0;
+            actions.push(send(From::Ack(message::Ack { epoch })));
         }
         actions.push(send(write_report(&self.report)));
         self.sequence += 1;

@@ -178,8 +178,14 @@ impl End {
 #[derive(Debug, Clone, PartialEq)]
 enum State {
     AwaitingHello,
-    AwaitingAdmission { position: Option<Position> },
-    Live { sent: Position, acked: Epoch },
+    AwaitingAdmission {
+        position: Option<Position>,
+        saves_marks: bool,
+    },
+    Live {
+        sent: Position,
+        acked: Epoch,
+    },
     Over,
 }
 
@@ -251,7 +257,11 @@ impl Replica {
 
     /// Welcomes a peer that is in the roster, or says why not.
     pub fn admit(&mut self, admission: Admission) -> Vec<Action> {
-        let State::AwaitingAdmission { position } = self.state else {
+        let State::AwaitingAdmission {
+            position,
+            saves_marks,
+        } = self.state
+        else {
             return Vec::new();
         };
         let Admission {
@@ -269,7 +279,9 @@ impl Replica {
         }
         let continues = same_log.filter(|position| known == Some(*position));
         let start = continues.unwrap_or(head);
-        let acked = continues.map_or(Epoch(0), |position| position.epoch);
+        // What it obeys is not what it has saved: it says so itself after the Welcome.
+        let acked = continues.filter(|_| !saves_marks);
+        let acked = acked.map_or(Epoch(0), |position| position.epoch);
         self.state = State::Live { sent: start, acked };
         let mut actions = vec![send(To::Welcome(message::Welcome {
             start: Some(write_position(&start)),
@@ -278,7 +290,7 @@ impl Replica {
             heartbeat_ms: self.terms.heartbeat_ms,
             replica: self.terms.replica.clone(),
         }))];
-        actions.push(continues.map_or(Action::Reset, |position| Action::Acked(position.epoch)));
+        actions.push(continues.map_or(Action::Reset, |_| Action::Acked(acked)));
         actions.extend(target.map(|target| send(write_target(&target))));
         actions
     }
@@ -323,6 +335,7 @@ impl Replica {
             send(To::Refusal(message::Refusal {
                 reason,
                 r#final: is_final,
+                removed: end == End::Removed,
             })),
             Action::End(end),
         ]
@@ -349,6 +362,7 @@ impl Replica {
             Ok(peer) => {
                 self.state = State::AwaitingAdmission {
                     position: peer.position,
+                    saves_marks: peer.saves_marks,
                 };
                 vec![Action::Admit(peer)]
             }

@@ -131,6 +131,8 @@ impl Fleet {
             process,
             version: env!("CARGO_PKG_VERSION").into(),
             about: settings.about,
+            when_isolated: message::WhenIsolated::Revalidate,
+            saves_marks: false,
         };
         let session = session::Session::new(
             Obedience::new(introduction, ports.marks),

@@ -3,12 +3,14 @@
 mod both_ends;
 mod corruption;
 mod delivery;
+mod isolation;
+mod saving;
 mod talk;
 mod welcome;
 
 use super::{wire::write_report, *};
 use crate::{
-    change::{Change, LogId, Mode, Revision, SiteId, Target as PurgeTarget},
+    change::{Change, Entry, LogId, Mode, ProcessId, Revision, SiteId, Target as PurgeTarget},
     digest::Digest,
     link::chain,
 };
@@ -92,6 +94,8 @@ fn new_link() -> EdgeLink {
         process: ProcessId(Uuid::from_u128(7)),
         version: "0.1.0".into(),
         about: Vec::new(),
+        when_isolated: message::WhenIsolated::Refuse,
+        saves_marks: false,
     })
 }
 

@@ -16,6 +16,7 @@ fn messages_out_of_their_place_are_refused() {
     let refusal = To::Refusal(message::Refusal {
         reason: "full".into(),
         r#final: false,
+        removed: false,
     });
     let welcome = To::Welcome(welcome(&log.positions[0], true));
     // (name, whether the stream is live, message, fault)
