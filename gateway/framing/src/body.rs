@@ -1,0 +1,79 @@
+//! The body of a request, up to its last octet.
+
+use crate::{Framing, Limits, Violation, chunk::Chunks};
+
+/// Looks at the body of one request as it comes.
+#[derive(Debug, Clone)]
+pub struct BodyReader {
+    limits: Limits,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Left(u64),
+    Chunked(Chunks),
+}
+
+/// What became of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filtered {
+    /// So many octets of the piece belong to the body; what follows is the next request.
+    pub taken: usize,
+    /// So many of them go on, and stand at the front of the piece now.
+    pub kept: usize,
+}
+
+impl BodyReader {
+    /// For the body that a head announced.
+    pub fn new(framing: Framing, limits: Limits) -> Self {
+        let state = match framing {
+            Framing::Empty => State::Left(0),
+            Framing::Length(length) => State::Left(length),
+            Framing::Chunked => State::Chunked(Chunks::new()),
+        };
+        Self { limits, state }
+    }
+
+    /// Whether the body has ended.
+    pub fn is_done(&self) -> bool {
+        match &self.state {
+            State::Left(left) => *left == 0,
+            State::Chunked(chunks) => chunks.is_done(),
+        }
+    }
+
+    /// Looks at what came, and moves what goes on to its front. After a [`Violation`] the reader is spent, and nothing of
+    /// the piece goes on.
+    pub fn filter(&mut self, piece: &mut [u8]) -> Result<Filtered, Violation> {
+        match &mut self.state {
+            State::Left(left) => {
+                let taken = piece
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= taken as u64;
+                Ok(Filtered { taken, kept: taken })
+            }
+            State::Chunked(chunks) => filter_chunks(chunks, piece, &self.limits),
+        }
+    }
+}
+
+fn filter_chunks(
+    chunks: &mut Chunks,
+    piece: &mut [u8],
+    limits: &Limits,
+) -> Result<Filtered, Violation> {
+    let (mut taken, mut kept) = (0, 0);
+    while taken < piece.len() && !chunks.is_done() {
+        let (count, passes) = chunks.take(piece.get(taken..).unwrap_or_default(), limits)?;
+        if passes {
+            if kept < taken {
+                piece.copy_within(taken..taken + count, kept);
+            }
+            kept += count;
+        }
+        taken += count;
+    }
+    Ok(Filtered { taken, kept })
+}
