@@ -50,20 +50,18 @@ impl Meant {
     /// In any of the ways that a sender may write it: case, blanks around values, leading zeros, extensions, trailers.
     fn written(&self, odd: bool) -> Vec<u8> {
         let (blank, zero) = if odd { (" \t ", "00") } else { (" ", "") };
-        let mut out = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        out += &format!(
-            "{}:{blank}a{}\r\n",
-            if odd { "hOST" } else { "Host" },
-            if odd { "\t" } else { "" }
-        );
+        let mut out = Vec::new();
+        let mut write = |text: String| out.extend(text.into_bytes());
+        let (host, after) = if odd { ("hOST", "\t") } else { ("Host", "") };
+        write(format!("{} {} HTTP/1.1\r\n", self.method, self.target));
+        write(format!("{host}:{blank}a{after}\r\n"));
         for (name, value) in &self.fields {
-            out += &format!("{name}:{blank}{value}{}\r\n", if odd { "  " } else { "" });
+            write(format!("{name}:{blank}{value}{after}\r\n"));
         }
         if self.chunks.is_some() {
-            out += "Transfer-Encoding: chunked\r\n";
+            write("Transfer-Encoding: chunked\r\n".to_owned());
         }
-        out += "\r\n";
-        let mut out = out.into_bytes();
+        write("\r\n".to_owned());
         for chunk in self.chunks.iter().flatten() {
             out.extend(
                 format!(
@@ -154,7 +152,7 @@ proptest! {
         let plain = meant.written(false);
         prop_assert_eq!(canonical(&plain, pieces), Ok(plain.clone()));
         // Zeros are found again only where no data can look like them.
-        if meant.chunks.as_ref().is_none_or(|chunks| chunks.iter().flatten().all(|octet| octet.is_ascii_alphabetic())) {
+        if meant.chunks.as_ref().is_none_or(|chunks| chunks.iter().flatten().all(u8::is_ascii_alphabetic)) {
             let odd = canonical(&meant.written(true), pieces).map(without_zeros);
             prop_assert_eq!(odd, Ok(plain));
         }

@@ -3,6 +3,7 @@
 mod bodies;
 mod heads;
 mod laws;
+mod meaning;
 mod oracle;
 
 use crate::{BodyReader, Framing, Head, HeadReader, Limits, Violation};
