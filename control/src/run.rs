@@ -4,7 +4,7 @@ use crate::{
     api,
     auth::{Purpose, Token},
     data, events,
-    fleet::{self, Connections, Fleet, SaidByEdges, Tail},
+    fleet::{self, Ahead, Connections, Contacts, Fleet, SaidByEdges, Tail},
     fold::driver::Fold,
     kafka::Cluster,
     log::{ChangeLog, LogError, kafka::KafkaLog, sqlite::SqliteLog},
@@ -72,6 +72,8 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     }
     let bound = bind(settings).await?;
     let lock = data::open(&settings.data, settings.kafka.is_none())?;
+    // Nobody else works on this folder: an earlier run answers no more heartbeats.
+    let started = fleet::contacts::now();
     if let Some(warning) = data::exposed(&settings.data) {
         tracing::warn!("{warning}");
     }
@@ -102,18 +104,22 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     }
     let metrics = Metrics::new()?;
     let said = SaidByEdges::load(&store, state.roster.keys().copied()).await?;
+    let contacts = Contacts::load(&store, state.roster.keys().copied(), started).await?;
     let tail = Tail::default();
     let fold = Fold::new(state, tail.clone());
     let writer = Writer::new(log.clone(), fold.clone(), metrics.clone());
     let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
     let sessions = TaskTracker::new();
+    let ahead = Ahead::new(metrics.clone());
     let fleet = Fleet {
         fold: fold.clone(),
         store: store.clone(),
         writer,
         tail,
         connections: Connections::new(metrics.clone()),
-        said: said.clone(),
+        ahead: ahead.clone(),
+        contacts,
+        said,
         metrics: metrics.clone(),
         stop: stop_serving.clone(),
         replica: format!("control-{}", std::process::id()),
@@ -130,11 +136,12 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         fold: fold.clone(),
         log: log.clone(),
         store: store.clone(),
+        ahead,
         events: consumer.clone(),
     };
 
     let mut workers = vec![
-        tokio::spawn(said.keep_saving(store.clone(), fold.clone(), stop_working.clone())),
+        tokio::spawn(control.fleet.clone().keep_saving(stop_working.clone())),
         tokio::spawn(tell_of_missing_files(
             store.clone(),
             fold.clone(),

@@ -1,6 +1,9 @@
 //! `/v1/edges`.
 
-use crate::change::{Epoch, ProcessId, Revision};
+use crate::{
+    change::{Epoch, ProcessId, Revision},
+    link::message,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +27,18 @@ pub struct Edge {
     pub process: ProcessId,
     /// Connected or not.
     pub state: EdgeState,
+    /// What it does with stored objects while it is cut off; none: it has not said so to this replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_isolated: Option<WhenIsolated>,
+    /// Cut off for longer than its lease, or not caught up since: it serves nothing stored from before.
+    #[serde(default)]
+    pub fenced: bool,
+    /// How long ago a heartbeat of it was answered, in milliseconds; unknown: not since this replica started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheard_ms: Option<u64>,
+    /// It obeys more of the log than this replica has: this epoch. It is turned away until the replica has passed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Epoch>,
     /// The newest epoch that all its workers obey.
     pub acked: Epoch,
     /// When it joined, as an epoch.
@@ -34,6 +49,29 @@ pub struct Edge {
     pub version: String,
     /// What policy it runs.
     pub policy: PolicyOnEdge,
+}
+
+/// What an edge does with stored objects while it is cut off from control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WhenIsolated {
+    /// It asks the origin whether they are still good before it serves them.
+    Revalidate,
+    /// It serves them, whatever was purged meanwhile: no receipt is complete without its ack.
+    Serve,
+    /// It answers 503 instead.
+    Refuse,
+}
+
+impl From<message::WhenIsolated> for WhenIsolated {
+    fn from(said: message::WhenIsolated) -> Self {
+        match said {
+            message::WhenIsolated::Revalidate => Self::Revalidate,
+            message::WhenIsolated::Serve => Self::Serve,
+            message::WhenIsolated::Refuse => Self::Refuse,
+        }
+    }
 }
 
 /// Whether an edge is connected.

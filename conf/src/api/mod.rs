@@ -7,7 +7,7 @@ mod policies;
 mod problem;
 mod purges;
 
-pub use edges::{Edge, EdgeState, Edges, PolicyOnEdge};
+pub use edges::{Edge, EdgeState, Edges, PolicyOnEdge, WhenIsolated};
 pub use events::EventAccepted;
 pub use log::{LogEntries, LogEntry, LogOutcome};
 pub use policies::{

@@ -25,6 +25,8 @@ pub struct Contact {
     when_isolated: Option<WhenIsolated>,
     /// The longest lease that it was promised.
     lease: Duration,
+    /// When a heartbeat of it was answered last; none: not in this run.
+    answered: Option<Duration>,
     /// Before this, it may hold a lease.
     held_until: Duration,
     /// Its lease had run out, and it stays isolated until it obeys this.
@@ -42,23 +44,25 @@ impl Contact {
         Self {
             when_isolated,
             lease,
+            answered: None,
             held_until: ends(started, lease),
             fenced_through: Epoch(0),
         }
     }
 
     /// The process is about to be welcomed: it says what it does when isolated, and is promised a lease.
-    pub fn greeted(&mut self, when_isolated: WhenIsolated, lease: Duration) {
-        self.when_isolated = Some(when_isolated);
+    pub fn greeted(&mut self, when_isolated: Option<WhenIsolated>, lease: Duration) {
+        self.when_isolated = when_isolated;
         self.lease = self.lease.max(lease);
     }
 
-    /// A heartbeat is about to be answered with this head. The head must be read after the receipts that this may end
-    /// have looked: whoever judges and whoever answers take turns.
+    /// A heartbeat is about to be answered with this head, which must be as new as that of any receipt that has found
+    /// the process fenced.
     pub fn answered(&mut self, now: Duration, head: Epoch) {
         if self.is_out(now) {
             self.fenced_through = self.fenced_through.max(head);
         }
+        self.answered = Some(now);
         self.held_until = self.held_until.max(ends(now, self.lease));
     }
 
@@ -72,6 +76,11 @@ impl Contact {
         now > self.held_until
     }
 
+    /// When a heartbeat of it was answered last; none: not in this run.
+    pub fn answered_at(&self) -> Option<Duration> {
+        self.answered
+    }
+
     /// When the lease must have run out, if nothing is answered until then.
     pub fn held_until(&self) -> Duration {
         self.held_until
@@ -80,6 +89,16 @@ impl Contact {
     /// Every purge up to here is fenced until it is acked.
     pub fn fenced_through(&self) -> Epoch {
         self.fenced_through
+    }
+
+    /// Whether the process serves nothing stored from before: it is cut off, or back and has acked too little, and does not
+    /// serve all the same.
+    pub fn is_fenced(&self, now: Duration, acked: Epoch) -> bool {
+        let fences = matches!(
+            self.when_isolated,
+            Some(WhenIsolated::Revalidate | WhenIsolated::Refuse)
+        );
+        fences && (self.is_out(now) || self.fenced_through > acked)
     }
 
     /// What it does when isolated; none: it has not said.

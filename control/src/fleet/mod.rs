@@ -6,12 +6,20 @@
 //! - [`Tail`]: the newest accepted entries in memory; live sessions read from it, slow ones fall back to the store.
 //! - [`Connections`]: which process has a stream here. The newest stream of a process wins.
 //! - [`Said`](said::SaidByEdges): acks and policy reports, in memory at once and in the store a moment later.
-//! - [`receipts`]: the roster at a purge's epoch against what was said.
+//! - [`Contacts`]: until when each process may hold a lease, and so from when on it is fenced; [`contact`] says why that
+//!   may be believed.
+//! - [`receipts`]: the roster at a purge's epoch against what was said; [`judgement`] is the pure part of it, as
+//!   [`admission`] is of sessions.
 //! - [`server`]: the gRPC face of all that, behind the join token.
 //!
 //! # What must hold
 //! - A process is in the roster, through the log and folded, before its `Welcome`: whatever is accepted after that is
 //!   either before its start or delivered to it, so no receipt forgets an edge that serves.
+//! - A heartbeat is noted before the head is read that its answer tells, and a receipt looks at the head before it looks
+//!   at the contact: who is found fenced is told a head at least as new as the purge before it may serve again.
+//! - A fence is judged by the replica that the edge would attach to: the only one, as long as each replica has a store of
+//!   its own. Replicas that share one must share contacts before the second may answer heartbeats: another's answer
+//!   extends a lease that this one takes for over.
 //! - A broken stream changes nothing about the roster: only a clean `Leave` or the operator takes a process out.
 //! - Nothing here grows with a slow edge: a session holds one position and a bounded queue of messages.
 //!
@@ -22,8 +30,10 @@
 //!   cumulative and are said again by `Hello`, so losing the last second of them loses nothing.
 
 pub mod admission;
+mod ahead;
 mod connections;
 pub mod contact;
+pub mod contacts;
 pub mod judgement;
 pub mod receipts;
 pub mod said;
@@ -31,7 +41,9 @@ pub mod server;
 mod session;
 mod tail;
 
+pub use ahead::Ahead;
 pub use connections::Connections;
+pub use contacts::Contacts;
 pub use said::SaidByEdges;
 pub use tail::Tail;
 
@@ -42,6 +54,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// An edge says that it lives so many times a lease.
 const HEARTBEATS_A_LEASE: u32 = 5;
+
+/// How long what edges said may be in memory only.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that sessions share.
 #[derive(Clone)]
@@ -56,6 +71,10 @@ pub struct Fleet {
     pub tail: Tail,
     /// Who is connected.
     pub connections: Connections,
+    /// Who obeys more than the log has.
+    pub ahead: Ahead,
+    /// Until when edges may hold a lease.
+    pub contacts: Contacts,
     /// What edges said.
     pub said: SaidByEdges,
     /// Counters.
@@ -71,6 +90,31 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Saves what edges said, now and then, until `stop`, and once more then. What is known of processes that have left
+    /// is only in the store after that.
+    pub async fn keep_saving(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(FLUSH_EVERY) => {}
+            }
+            match self.said.save(&self.store).await {
+                Ok(()) => self.forget_the_gone(),
+                Err(error) => {
+                    tracing::warn!(%error, "what edges said could not be saved; it is kept in memory");
+                }
+            }
+        }
+    }
+
+    /// The roster is read under the locks: whoever is noted there had joined before.
+    fn forget_the_gone(&self) {
+        let state = || self.fold.state();
+        self.said.forget_all_but(state);
+        self.contacts.forget_all_but(state);
+        self.ahead.forget_all_but(state);
+    }
+
     fn terms(&self) -> Terms {
         Terms {
             lease_ms: self.lease.as_millis() as u32,

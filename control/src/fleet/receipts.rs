@@ -1,21 +1,25 @@
-//! Receipts: who of the roster at a purge's epoch obeys it.
+//! Receipts: who of the roster at a purge's epoch obeys it, or can't serve anything from before it.
 
-use super::Fleet;
-use crate::store::{StoreError, roster::Purge};
+use super::{
+    Fleet, contacts,
+    judgement::{Judgement, Standing, Stay, is_complete, judge},
+};
+use crate::{
+    fold::State,
+    store::{StoreError, roster::Purge},
+};
 use latencify_conf::{
     api::{EdgeReceipt, PurgeReceipt, ReceiptState},
     change::{Epoch, ProcessId},
 };
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 /// The longest that a question for a receipt is held back.
 pub const WAIT_MAX: Duration = Duration::from_mins(1);
-
-struct Member {
-    edge: String,
-    process: ProcessId,
-}
+/// A fence is looked for so long after it fell due, so that it is found.
+const AFTER_DUE: Duration = Duration::from_millis(5);
 
 impl Fleet {
     /// The receipt of a purge; none when there is no such purge. With `wait`, as soon as it is complete, or when the
@@ -28,23 +32,14 @@ impl Fleet {
         let Some(purge) = self.store.purge(id).await? else {
             return Ok(None);
         };
-        let members: Vec<_> = self
-            .store
-            .roster_at(purge.epoch)
-            .await?
-            .into_iter()
-            .map(|stay| Member {
-                edge: stay.edge,
-                process: ProcessId(stay.process),
-            })
-            .collect();
-        let stored: std::collections::HashMap<_, _> = self
+        let members: Vec<Stay> = self.store.roster_at(purge.epoch).await?;
+        let stored = self
             .store
             .said(members.iter().map(|member| member.process))
             .await?
             .into_iter()
+            .map(|(process, said)| (process, said.acked))
             .collect();
-        let stored = |process: &ProcessId| stored.get(process).map_or(Epoch(0), |said| said.acked);
 
         let mut said = self.said.subscribe();
         let mut state = self.fold.subscribe();
@@ -53,70 +48,94 @@ impl Fleet {
             // Marked as seen before looking: what changes while we look wakes us again.
             said.mark_unchanged();
             let here = state.borrow_and_update().clone();
-            let edges: Vec<_> = members
-                .iter()
-                .map(|member| {
-                    // A process that was taken out and is back serves what it had stored: it has to obey.
-                    let has_left = !here.roster.contains_key(&member.process);
-                    self.edge_receipt(&purge, member, has_left, stored(&member.process))
-                })
-                .collect();
-            let complete = edges.iter().all(|edge| edge.state != ReceiptState::Missing);
-            let receipt = PurgeReceipt {
-                id: id.to_string(),
-                epoch: purge.epoch,
-                mode: purge.mode,
-                complete,
-                edges,
-            };
+            let judgements = self.judge_all(&purge, &members, &here, &stored);
+            let receipt = self.write_receipt(&purge, &members, &judgements);
             if receipt.complete {
                 return Ok(Some(receipt));
             }
+            let due = judgements.iter().filter_map(|judgement| judgement.due);
+            let due = due.min().map_or(Duration::MAX, |due| {
+                due.saturating_sub(contacts::now()) + AFTER_DUE
+            });
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => return Ok(Some(receipt)),
                 () = self.stop.cancelled() => return Ok(Some(receipt)),
                 _ = said.changed() => {}
                 _ = state.changed() => {}
+                () = tokio::time::sleep(due) => {}
             }
         }
     }
 
-    fn edge_receipt(
+    /// Judges everybody whom the purge counts on. The state is older than the contacts that are looked at here.
+    fn judge_all(
         &self,
         purge: &Purge,
-        member: &Member,
-        has_left: bool,
-        stored: Epoch,
-    ) -> EdgeReceipt {
-        let process = member.process;
-        // Who has left says nothing any more; then what the store remembers is the last word.
-        let acked = if has_left {
-            self.said.acked_by(process).max(stored)
-        } else {
-            self.said.acked_by(process)
+        members: &[Stay],
+        state: &State,
+        stored: &HashMap<ProcessId, Epoch>,
+    ) -> Vec<Judgement> {
+        let judge_one = |member: &Stay| {
+            let process = member.process;
+            let in_roster = state.roster.contains_key(&process);
+            let acked = self.said.acked_by(process);
+            let standing = Standing {
+                // Who has left says nothing any more; then what the store remembers is the last word.
+                acked: if in_roster {
+                    acked
+                } else {
+                    acked.max(stored.get(&process).copied().unwrap_or_default())
+                },
+                in_roster,
+                connected: self.connections.is_open(process),
+                contact: self.contacts.get(process),
+            };
+            judge(
+                purge.epoch,
+                state.position.epoch,
+                contacts::now(),
+                &standing,
+            )
         };
-        let state = match (acked >= purge.epoch, has_left) {
-            (true, _) => ReceiptState::Acked,
-            (false, true) => ReceiptState::Left,
-            (false, false) => ReceiptState::Missing,
-        };
-        let latency = || {
-            let accepted = self.tail.accepted_at(purge.epoch)?;
-            let acked = self.said.acked_at(process, purge.epoch)?;
-            Some(acked.saturating_duration_since(accepted).as_micros() as u64)
-        };
-        let latency_us = if state == ReceiptState::Acked {
-            latency()
-        } else {
-            None
-        };
-        EdgeReceipt {
-            edge: member.edge.clone(),
-            process,
-            state,
-            why: None,
-            since: None,
-            latency_us,
+        members.iter().map(judge_one).collect()
+    }
+
+    fn write_receipt(
+        &self,
+        purge: &Purge,
+        members: &[Stay],
+        judgements: &[Judgement],
+    ) -> PurgeReceipt {
+        let edges = members.iter().zip(judgements).map(|(member, judgement)| {
+            let is_acked = judgement.state == ReceiptState::Acked;
+            EdgeReceipt {
+                edge: member.edge.clone(),
+                process: member.process,
+                state: judgement.state,
+                why: judgement.why,
+                since: judgement.since.and_then(wall_clock),
+                latency_us: self.latency_us(purge, member).filter(|_| is_acked),
+            }
+        });
+        PurgeReceipt {
+            id: purge.id.to_string(),
+            epoch: purge.epoch,
+            mode: purge.mode,
+            complete: is_complete(judgements),
+            edges: edges.collect(),
         }
     }
+
+    fn latency_us(&self, purge: &Purge, member: &Stay) -> Option<u64> {
+        let accepted = self.tail.accepted_at(purge.epoch)?;
+        let acked = self.said.acked_at(member.process, purge.epoch)?;
+        Some(acked.saturating_duration_since(accepted).as_micros() as u64)
+    }
+}
+
+/// A moment of the leases' clock as people say it.
+pub fn wall_clock(moment: Duration) -> Option<String> {
+    let ago = contacts::now().saturating_sub(moment);
+    let at = OffsetDateTime::now_utc() - ago;
+    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }

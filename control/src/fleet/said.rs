@@ -1,7 +1,7 @@
 //! What edges said last: acks and policy reports, in memory at once, in the store a moment later.
 
 use crate::{
-    fold::{Member, driver::Fold},
+    fold::State,
     store::{Store, StoreError, processes::Said},
 };
 use latencify_conf::{
@@ -10,17 +10,14 @@ use latencify_conf::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// Acks of one process whose time is kept: enough to tell the latency of the last purges.
 const TIMES_MAX: usize = 8192;
-/// How long what was said may be in memory only.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// What every process said. A clone sees the same.
 #[derive(Clone)]
@@ -135,23 +132,6 @@ impl SaidByEdges {
         self.inner.changed.subscribe()
     }
 
-    /// Saves what was said, now and then, until `stop`, and once more then. What processes said that have left is only
-    /// in the store after that.
-    pub async fn keep_saving(self, store: Store, fold: Fold, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(FLUSH_EVERY) => {}
-            }
-            match self.save(&store).await {
-                Ok(()) => self.forget_all_but(&fold.state().roster),
-                Err(error) => {
-                    tracing::warn!(%error, "what edges said could not be saved; it is kept in memory");
-                }
-            }
-        }
-    }
-
     /// Saves what was said since the last time.
     pub async fn save(&self, store: &Store) -> Result<(), StoreError> {
         let unsaved = std::mem::take(&mut *self.inner.unsaved.lock());
@@ -169,11 +149,13 @@ impl SaidByEdges {
         saved
     }
 
-    /// What was said since the save is kept, whoever said it.
-    fn forget_all_but(&self, members: &BTreeMap<ProcessId, Member>) {
+    /// Only who is in the roster is still in the fleet. What was said since the save is kept, whoever said it.
+    pub fn forget_all_but(&self, state: impl FnOnce() -> Arc<State>) {
         let mut processes = self.inner.processes.lock();
         let unsaved = self.inner.unsaved.lock();
-        processes.retain(|process, _| members.contains_key(process) || unsaved.contains(process));
+        let state = state();
+        processes
+            .retain(|process, _| state.roster.contains_key(process) || unsaved.contains(process));
     }
 
     fn change(&self, process: ProcessId, change: impl FnOnce(&mut Process)) {

@@ -4,6 +4,7 @@
 use super::{
     Fleet,
     admission::{self, Step},
+    ahead::EdgeAhead,
     connections::Connection,
 };
 use crate::{
@@ -12,9 +13,9 @@ use crate::{
     writer::WriteError,
 };
 use latencify_conf::{
-    change::{Change, LeaveReason, Position, ProcessId, Revision},
+    change::{Change, Epoch, LeaveReason, Position, ProcessId, Revision},
     link::{
-        message::{FromEdge, ToEdge},
+        message::{FromEdge, ToEdge, from_edge::Message as From},
         replica::{Accepted, Action, Admission, End, Peer, Replica},
     },
 };
@@ -109,7 +110,7 @@ impl Session {
             match self.wake(&mut inbound, heard).await {
                 Woken::Heard(Ok(Some(message))) => {
                     heard = Instant::now();
-                    let head = self.state.borrow().position.epoch;
+                    let head = self.head_for(&message);
                     let actions = self.machine.receive(message, head);
                     self.carry_out(actions).await;
                 }
@@ -192,7 +193,10 @@ impl Session {
             match action {
                 Action::Admit(peer) => self.admit(peer).await,
                 Action::Acked(epoch) => self.acked(epoch),
-                Action::Reset => self.for_member(|fleet, process| fleet.said.reset(process)),
+                Action::Reset => self.for_member(|fleet, process| {
+                    fleet.said.reset(process);
+                    fleet.contacts.reset(process);
+                }),
                 Action::Reported(report) => {
                     self.for_member(|fleet, process| fleet.said.reported(process, report));
                 }
@@ -212,13 +216,24 @@ impl Session {
         }
     }
 
+    /// The head that an answer tells. Whoever holds a lease because of that answer is noted.
+    fn head_for(&self, message: &FromEdge) -> Epoch {
+        let head = || self.state.borrow().position.epoch;
+        match (&message.message, &self.member) {
+            (Some(From::Heartbeat(_)), Some(member)) => {
+                self.fleet.contacts.answer(member.process, head)
+            }
+            _ => head(),
+        }
+    }
+
     fn for_member(&self, act: impl FnOnce(&Fleet, ProcessId)) {
         if let Some(member) = &self.member {
             act(&self.fleet, member.process);
         }
     }
 
-    fn acked(&self, epoch: latencify_conf::change::Epoch) {
+    fn acked(&self, epoch: Epoch) {
         self.for_member(|fleet, process| {
             fleet.said.acked(process, epoch);
             if let Some(accepted) = fleet.tail.accepted_at(epoch) {
@@ -229,7 +244,7 @@ impl Session {
 
     /// Sees that a peer is in the roster and welcomes it. Nothing of what it says is believed before that.
     async fn admit(&mut self, peer: Peer) {
-        let admission = match self.join_and_look(&peer).await {
+        let admission = match self.join_and_greet(&peer).await {
             Ok(admission) => admission,
             Err(error) => return self.give_up(&error),
         };
@@ -244,6 +259,38 @@ impl Session {
         self.target = admission.target.as_ref().map(|target| target.revision);
         let actions = self.machine.admit(admission);
         Box::pin(self.carry_out(actions)).await;
+        self.tell_if_ahead(peer.position);
+    }
+
+    /// The operator has to know of an edge that obeys more than there is.
+    fn tell_if_ahead(&self, position: Option<Position>) {
+        let Some(member) = &self.member else { return };
+        let ahead = &self.fleet.ahead;
+        match (self.ended, position) {
+            (Some(End::ReplicaBehind), Some(position)) => {
+                let edge = EdgeAhead {
+                    edge: member.edge.clone(),
+                    obeys: position.epoch,
+                };
+                ahead.turned_away(member.process, edge, &self.state.borrow());
+            }
+            _ => ahead.welcomed(member.process),
+        }
+    }
+
+    /// What was promised is kept before it is promised.
+    async fn join_and_greet(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
+        let admission = self.join_and_look(peer).await?;
+        let Fleet {
+            contacts,
+            store,
+            lease,
+            ..
+        } = &self.fleet;
+        contacts
+            .greet(store, peer.process, peer.when_isolated, *lease)
+            .await?;
+        Ok(admission)
     }
 
     /// Takes the steps of an [admission]. The operator may take the peer out in between; then it joins again.

@@ -2,6 +2,7 @@
 
 use crate::{
     events,
+    fleet::Ahead,
     fold::driver::{Fold, Health},
     log::ChangeLog,
     observe::{metrics::Metrics, missing::missing_files},
@@ -31,6 +32,8 @@ pub struct Admin {
     pub log: Arc<dyn ChangeLog>,
     /// The store.
     pub store: Store,
+    /// Edges that obey more than the log has.
+    pub ahead: Ahead,
     /// The event consumer, with Kafka.
     pub events: Option<events::Consumer>,
 }
@@ -98,6 +101,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
             .await
             .unwrap_or_else(|error| Some(error.to_string())),
     );
+    warnings.extend(admin.ahead.warnings(&state));
     let ready = log == "following";
     let status = if ready {
         StatusCode::OK

@@ -30,6 +30,7 @@ struct Inner {
     append: Histogram,
     ack: Histogram,
     connected: IntGauge,
+    ahead: IntGauge,
     streams_ended: IntCounterVec,
     requests: IntCounterVec,
     events: IntCounterVec,
@@ -88,6 +89,10 @@ impl Metrics {
                 "latencify_control_edges_connected",
                 "Edge processes with an open stream to this replica.",
             )?,
+            ahead: gauge(
+                "latencify_control_edges_ahead",
+                "Edge processes that obey more of the log than this replica has, and are turned away.",
+            )?,
             streams_ended: counters(
                 "latencify_control_edge_streams_ended_total",
                 "Ended edge streams by reason.",
@@ -141,6 +146,11 @@ impl Metrics {
     /// So many edge processes have an open stream.
     pub fn connected(&self, edges: usize) {
         self.inner.connected.set(edges as i64);
+    }
+
+    /// So many edge processes obey more of the log than there is.
+    pub fn edges_ahead(&self, edges: usize) {
+        self.inner.ahead.set(edges as i64);
     }
 
     /// An edge's stream ended; none: it broke.

@@ -31,11 +31,18 @@ struct Step {
     indexes: fn() -> Vec<IndexCreateStatement>,
 }
 
-const STEPS: &[Step] = &[Step {
-    name: "first",
-    tables: first_tables,
-    indexes: first_indexes,
-}];
+const STEPS: &[Step] = &[
+    Step {
+        name: "first",
+        tables: first_tables,
+        indexes: first_indexes,
+    },
+    Step {
+        name: "fences and replicas",
+        tables: fences_and_replicas,
+        indexes: Vec::new,
+    },
+];
 
 /// Brings a database to this version's schema.
 pub async fn migrate(database: &DatabaseConnection) -> Result<(), DbErr> {
@@ -77,29 +84,68 @@ pub async fn migrate(database: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
+fn number(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().not_null().take()
+}
+
+fn maybe_number(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).big_integer().null().take()
+}
+
+fn text(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).text().not_null().take()
+}
+
+fn maybe_text(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).text().null().take()
+}
+
+fn id(name: &'static str) -> ColumnDef {
+    ColumnDef::new(name).uuid().not_null().take()
+}
+
+/// A table whose first column is the key.
+fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
+    let mut table = Table::create().table(name).take();
+    for (number, mut column) in columns.into_iter().enumerate() {
+        table.col(if number == 0 {
+            column.primary_key().take()
+        } else {
+            column
+        });
+    }
+    table
+}
+
+fn fences_and_replicas() -> Vec<TableCreateStatement> {
+    vec![
+        table(
+            "promises",
+            vec![id("process"), text("when_isolated"), number("lease_ms")],
+        ),
+        table("identity", vec![number("id"), id("store")]),
+        table(
+            "replicas",
+            vec![
+                number("joined"),
+                id("replica"),
+                text("name"),
+                text("kind"),
+                id("store"),
+                text("version"),
+                maybe_number("left"),
+                maybe_text("why"),
+            ],
+        ),
+    ]
+}
+
 fn first_tables() -> Vec<TableCreateStatement> {
-    let number = |name: &'static str| ColumnDef::new(name).big_integer().not_null().take();
-    let maybe_number = |name: &'static str| ColumnDef::new(name).big_integer().null().take();
-    let text = |name: &'static str| ColumnDef::new(name).text().not_null().take();
-    let maybe_text = |name: &'static str| ColumnDef::new(name).text().null().take();
     // A key is bounded, because MySQL indexes no unbounded text.
     let name = |name: &'static str| ColumnDef::new(name).string_len(700).not_null().take();
     let long_name = |name: &'static str| ColumnDef::new(name).string_len(1100).not_null().take();
-    let id = |name: &'static str| ColumnDef::new(name).uuid().not_null().take();
     let blob = |name: &'static str| ColumnDef::new(name).blob().not_null().take();
     let maybe_blob = |name: &'static str| ColumnDef::new(name).blob().null().take();
-    let table = |name: &'static str, columns: Vec<ColumnDef>| {
-        let mut table = Table::create().table(name).take();
-        for (number, mut column) in columns.into_iter().enumerate() {
-            // The first column is the key.
-            table.col(if number == 0 {
-                column.primary_key().take()
-            } else {
-                column
-            });
-        }
-        table
-    };
     vec![
         table(
             "applied",

@@ -4,7 +4,8 @@ use super::{
     Store, StoreError,
     entity::{purges, roster},
 };
-use latencify_conf::change::{Epoch, Mode};
+use crate::fleet::judgement::Stay;
+use latencify_conf::change::{Epoch, Mode, ProcessId};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ pub struct Purge {
 
 impl Store {
     /// The stays of processes that had joined and not left at an epoch, by edge.
-    pub async fn roster_at(&self, epoch: Epoch) -> Result<Vec<roster::Model>, StoreError> {
+    pub async fn roster_at(&self, epoch: Epoch) -> Result<Vec<Stay>, StoreError> {
         let epoch = epoch.0 as i64;
         let not_left = Condition::any()
             .add(roster::Column::Left.is_null())
@@ -31,7 +32,7 @@ impl Store {
             .filter(not_left)
             .order_by_asc(roster::Column::Edge)
             .order_by_asc(roster::Column::Joined);
-        Ok(query.all(&self.read).await?)
+        Ok(query.all(&self.read).await?.into_iter().map(stay).collect())
     }
 
     /// A purge by its id.
@@ -49,5 +50,14 @@ impl Store {
             epoch: Epoch(row.epoch as u64),
             mode,
         }))
+    }
+}
+
+fn stay(row: roster::Model) -> Stay {
+    Stay {
+        edge: row.edge,
+        process: ProcessId(row.process),
+        joined: Epoch(row.joined as u64),
+        left: row.left.map(|left| Epoch(left as u64)),
     }
 }

@@ -1,6 +1,7 @@
 //! The roster, as people see it.
 
 use super::{Control, Refused};
+use crate::fleet::contacts;
 use latencify_conf::{
     api::{Edge, EdgeState, PolicyOnEdge},
     change::{Change, LeaveReason, ProcessId},
@@ -18,12 +19,15 @@ impl Control {
     /// Every edge process of the roster, by name.
     pub fn edges(&self) -> Vec<Edge> {
         let state = self.fleet.fold.state();
+        let now = contacts::now();
         let mut edges: Vec<_> = state
             .roster
             .iter()
             .map(|(process, member)| {
                 let said = self.fleet.said.get(*process);
                 let connected = self.fleet.connections.is_open(*process);
+                let contact = self.fleet.contacts.get(*process);
+                let answered = contact.and_then(|contact| contact.answered_at());
                 let report = said.report;
                 Edge {
                     edge: member.edge.clone(),
@@ -33,6 +37,12 @@ impl Control {
                     } else {
                         EdgeState::Disconnected
                     },
+                    when_isolated: contact
+                        .and_then(|contact| contact.when_isolated())
+                        .map(Into::into),
+                    fenced: contact.is_some_and(|contact| contact.is_fenced(now, said.acked)),
+                    unheard_ms: answered.map(|at| now.saturating_sub(at).as_millis() as u64),
+                    ahead: self.fleet.ahead.get(*process),
                     acked: said.acked,
                     joined: member.joined,
                     about: member.about.clone(),

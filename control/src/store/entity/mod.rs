@@ -3,9 +3,12 @@
 pub mod applied;
 pub mod blobs;
 pub mod entries;
+pub mod identity;
 pub mod policies;
 pub mod processes;
+pub mod promises;
 pub mod purges;
 pub mod repeats;
+pub mod replicas;
 pub mod roster;
 pub mod tokens;
