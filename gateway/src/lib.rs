@@ -22,4 +22,8 @@ pub mod proxy;
 pub mod purge;
 pub mod respond;
 pub mod run;
+pub mod service;
 pub mod settings;
+pub mod signals;
+pub mod systemd;
+pub mod upgrade;

@@ -1,54 +1,21 @@
 //! The program: build → run → drain.
 
 use crate::{
-    admin::Admin,
-    cache::{MemoryStorage, Options},
-    drain::{Drain, Drained},
-    edge::{Edge, Parts},
-    listen::{self, Endpoint, tls::Acceptor},
-    membership::Membership,
-    observe::{AccessLog, AccessLogWriter, Metrics},
-    origin::Network,
-    policy::watch,
-    proxy::Gateway,
+    observe::Metrics,
+    service::{Heir, Service},
     settings::{LogForm, Settings},
+    signals::{Signals, Told},
+    systemd::ServiceManager,
+    upgrade::{Program, Ready, TakeOver, start_successor},
 };
 use anyhow::{Context as _, Result, anyhow};
-use latencify_cache::Marks;
-use latencify_geoip::GeoIp;
-use pingora::{
-    apps::{HttpServerApp as _, HttpServerOptions},
-    proxy::{HttpProxy, http_proxy},
-    server::configuration::ServerConf,
-};
-use std::{
-    io::IsTerminal as _,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-};
+use futures::future::BoxFuture;
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-/// An HTTP/2 connection without streams is closed after this time.
-const H2_IDLE_MAX: Duration = Duration::from_mins(3);
-/// Requests on one HTTP/1.1 connection, so that connections spread out again after a deploy.
-const KEEPALIVE_REQUESTS_MAX: u32 = 10_000;
-/// Connections to origins that are kept for the next request.
-const IDLE_ORIGIN_CONNECTIONS_MAX: usize = 1_024;
-/// A fetch without a response's head for so long is no longer waited for by others.
-const FILL_LOCK_AGE: Duration = Duration::from_mins(1);
 /// After a drain that ran out of time, tasks get so long to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
-
-type Proxy = HttpProxy<Gateway>;
 
 /// Runs an edge until it is told to stop. An error means that it could not start.
 pub fn run(settings: Settings) -> Result<()> {
@@ -85,133 +52,136 @@ pub fn set_up_logging(form: LogForm) {
 
 async fn live(settings: Settings) -> Result<()> {
     let mut signals = Signals::new()?;
+    let program = Program::of_this_process().context("the path of this program")?;
+    let manager = ServiceManager::from_environment();
+    let mut service = start(settings).await?;
+    manager.ready();
+    if let Some(interval) = manager.watchdog_interval() {
+        tokio::spawn(stay_alive(ServiceManager::from_environment(), interval));
+    }
+
+    let heir = serve(&service, &mut signals, &program, &manager).await;
+    if heir == Heir::None {
+        manager.stopping();
+    }
+    service.begin_drain(heir);
+    tokio::select! {
+        () = service.drain() => {}
+        () = refuse(&mut signals) => {}
+    }
+    service.end().await;
+    Ok(())
+}
+
+/// Builds it and accepts: at once, or when the process that it takes over from lets it.
+async fn start(settings: Settings) -> Result<Service> {
     let metrics = Metrics::new().context("metrics")?;
     count_panics(&metrics);
-    let (access_log, writer) = open_access_log(&settings, &metrics)?;
-    let drain = Drain::new();
-    let marks = Marks::new();
-    let cache = MemoryStorage::open(
-        Options {
-            bytes_max: settings.cache_memory_bytes,
-            fill_lock_age: FILL_LOCK_AGE,
-        },
-        marks.clone(),
-    );
-    let edge = Edge::new(Parts {
-        name: settings.name.clone(),
-        cache,
-        certificate_folder: settings.cert_dir.clone(),
-        places: GeoIp::open(&settings.geoip).context("GeoIP")?,
-        place_files: settings.geoip.clone(),
-        network: Network::new(settings.dns),
-        metrics,
-        access_log,
-        drain: drain.clone(),
-    });
-    let mut membership = Membership::begin(&settings, &edge, &marks).await?;
-    let (nudge, nudges) = mpsc::channel(1);
-    tokio::spawn(watch(edge.clone(), membership.take_files(), nudges));
-
-    let proxy = Arc::new(proxy(&settings, edge.clone()));
-    listen_everywhere(&settings, &edge, &proxy)?;
-
-    while let Told::Reload = signals.next().await {
-        info!("SIGHUP: looking at files again");
-        if let Some(writer) = &writer {
-            writer.reopen();
+    let (take_over, kept) = match TakeOver::begin()? {
+        Some((take_over, kept)) => (Some(take_over), kept),
+        None => (None, crate::listen::Kept::from_supervisor()?),
+    };
+    let Some(take_over) = take_over else {
+        let mut service = Service::build(settings, kept, metrics).await?;
+        service.accept()?;
+        return Ok(service);
+    };
+    let built = async {
+        let service = Service::build(settings, kept, metrics).await?;
+        match service.could_serve().await {
+            Ok(()) => Ok(service),
+            Err(error) => {
+                service.end().await;
+                Err(error)
+            }
         }
-        // One waiting look is enough.
-        let _ = nudge.try_send(());
-        membership.reload();
+    };
+    let mut service = match built.await {
+        Ok(service) => service,
+        Err(error) => {
+            take_over.failed(&format!("{error:#}")).await;
+            return Err(error);
+        }
+    };
+    if let Err(error) = take_over.ready().await {
+        service.end().await;
+        return Err(error);
     }
-    info!(time_max = ?settings.drain_timeout, "draining");
-    drain.begin();
-    proxy.http_cleanup().await;
-    match drain.finish(settings.drain_timeout).await {
-        Drained::Clean => info!("drained"),
-        Drained::TimedOut(left) => warn!(left, "the drain's time is over; what is left is cut off"),
+    service.accept()?;
+    Ok(service)
+}
+
+/// Until it is told to stop, or another process has taken over.
+async fn serve(
+    service: &Service,
+    signals: &mut Signals,
+    program: &Program,
+    manager: &ServiceManager,
+) -> Heir {
+    let mut upgrade: Option<BoxFuture<'_, Result<Ready, String>>> = None;
+    loop {
+        let started = async {
+            match &mut upgrade {
+                Some(upgrade) => upgrade.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop => return Heir::None,
+                Told::Reload => {
+                    info!("SIGHUP: looking at files again");
+                    manager.reloading();
+                    service.reload();
+                    manager.ready();
+                }
+                Told::Upgrade if upgrade.is_some() => {
+                    warn!("SIGUSR2 refused: an upgrade is under way");
+                }
+                Told::Upgrade => {
+                    info!("SIGUSR2: starting the process that takes over");
+                    upgrade = Some(Box::pin(start_successor(program, service.handles())));
+                }
+            },
+            started = started => {
+                upgrade = None;
+                match hand_over(started, manager).await {
+                    Ok(()) => return Heir::Successor,
+                    Err(why) => error!(%why, "the upgrade failed; this process goes on"),
+                }
+            }
+        }
     }
-    membership.end().await;
-    if let Some(writer) = writer {
-        writer.finish();
-    }
+}
+
+async fn hand_over(started: Result<Ready, String>, manager: &ServiceManager) -> Result<(), String> {
+    let ready = started?;
+    let pid = ready.pid;
+    ready
+        .go()
+        .await
+        .map_err(|error| format!("it ended as soon as it was ready: {error}"))?;
+    manager.main_process(pid);
+    info!(pid, "handed over");
     Ok(())
 }
 
-fn open_access_log(
-    settings: &Settings,
-    metrics: &Metrics,
-) -> Result<(AccessLog, Option<AccessLogWriter>)> {
-    let dropped = metrics.access_log_dropped.clone();
-    let Some(path) = &settings.access_log else {
-        return Ok((AccessLog::off(dropped), None));
-    };
-    let (log, writer) = AccessLog::open(path, dropped)
-        .with_context(|| format!("can't open the access log {}", path.display()))?;
-    Ok((log, Some(writer)))
+/// While it drains nothing else is done; never ends.
+async fn refuse(signals: &mut Signals) {
+    loop {
+        match signals.next().await {
+            Told::Upgrade => warn!("SIGUSR2 refused: this process drains"),
+            told @ (Told::Stop | Told::Reload) => info!(?told, "this process drains already"),
+        }
+    }
 }
 
-fn proxy(settings: &Settings, edge: Arc<Edge>) -> Proxy {
-    let conf = ServerConf {
-        threads: settings.threads,
-        upstream_keepalive_pool_size: IDLE_ORIGIN_CONNECTIONS_MAX,
-        // Pingora's own bound is above ours, which the policy says.
-        max_retries: crate::phases::steer::ATTEMPTS_MAX,
-        ..ServerConf::default()
-    };
-    let mut proxy = http_proxy(&Arc::new(conf), Gateway::new(edge));
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(H2_IDLE_MAX);
-    options.keepalive_request_limit = Some(KEEPALIVE_REQUESTS_MAX);
-    proxy.server_options = Some(options);
-    proxy
-}
-
-fn listen_everywhere(settings: &Settings, edge: &Arc<Edge>, proxy: &Arc<Proxy>) -> Result<()> {
-    let listening = Arc::new(AtomicBool::new(false));
-    let drain = edge.drain.clone();
-    if let Some(warning) = settings.open_admin() {
-        warn!("{warning}");
+async fn stay_alive(manager: ServiceManager, interval: Duration) {
+    let mut beats = tokio::time::interval(interval);
+    loop {
+        beats.tick().await;
+        manager.alive();
     }
-    let admin = listen::bind(settings.admin).context("admin")?;
-    let admin_address = admin.address;
-    let service = Arc::new(Admin::new(edge.clone(), listening.clone()));
-    // The admin address answers to the end: it is not part of what drains.
-    tokio::spawn(listen::serve(
-        Endpoint {
-            bound: admin,
-            tls: None,
-        },
-        service,
-        Drain::new(),
-    ));
-
-    let bind_all = |addresses: &[SocketAddr]| {
-        addresses
-            .iter()
-            .copied()
-            .map(listen::bind)
-            .collect::<Result<Vec<_>>>()
-    };
-    let (http, https) = (bind_all(&settings.http)?, bind_all(&settings.https)?);
-    let addresses =
-        |bound: &[listen::Bound]| bound.iter().map(|bound| bound.address).collect::<Vec<_>>();
-    let (http_addresses, https_addresses) = (addresses(&http), addresses(&https));
-    let acceptor = Arc::new(Acceptor::new(edge.certificate_source())?);
-    let plain = http.into_iter().map(|bound| Endpoint { bound, tls: None });
-    let secure = https.into_iter().map(|bound| Endpoint {
-        bound,
-        tls: Some(acceptor.clone()),
-    });
-    for endpoint in plain.chain(secure) {
-        tokio::spawn(listen::serve(endpoint, proxy.clone(), drain.clone()));
-    }
-    listening.store(true, Ordering::Release);
-    if let Some(path) = &settings.ports_file {
-        listen::write_ports_file(path, &http_addresses, &https_addresses, &admin_address)?;
-    }
-    info!(http = ?http_addresses, https = ?https_addresses, admin = %admin_address, "listening");
-    Ok(())
 }
 
 /// A panic ends the task of one request or connection; here it is told and counted.
@@ -221,34 +191,4 @@ fn count_panics(metrics: &Arc<Metrics>) {
         panics.inc();
         error!(%panic, backtrace = %std::backtrace::Backtrace::capture(), "panic");
     }));
-}
-
-enum Told {
-    Stop,
-    Reload,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("can't listen for signals");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.hang_up.recv() => Told::Reload,
-        }
-    }
 }

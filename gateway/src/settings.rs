@@ -34,6 +34,24 @@ pub struct Arguments {
     /// File that holds the token with which edges join; LATENCIFY_JOIN_TOKEN holds it instead.
     #[arg(long, env = "LATENCIFY_JOIN_TOKEN_FILE", value_name = "FILE")]
     join_token_file: Option<PathBuf>,
+    /// What to do with stored responses while control is out of reach for longer than a lease, and after a start until
+    /// everything is caught up: validate them at their origins, serve them all the same (purges then wait for this edge), or
+    /// answer 503.
+    #[arg(
+        long,
+        env = "LATENCIFY_WHEN_ISOLATED",
+        value_name = "WHAT",
+        default_value = "revalidate"
+    )]
+    when_isolated: fleet::WhenIsolated,
+    /// What it means that this edge has acknowledged a purge: that every request obeys it, or also that it is on disk.
+    #[arg(
+        long,
+        env = "LATENCIFY_ACKS",
+        value_name = "WHEN",
+        default_value = "obeyed"
+    )]
+    acks: fleet::Acks,
     /// PEM file of the CAs that control's certificate is checked against; the system's otherwise.
     #[arg(long, env = "LATENCIFY_CONTROL_CA", value_name = "FILE")]
     control_ca: Option<PathBuf>,
@@ -90,12 +108,15 @@ pub struct Arguments {
     /// Worker threads; one a core otherwise.
     #[arg(long, env = "LATENCIFY_THREADS", value_name = "N")]
     threads: Option<usize>,
-    /// How long requests under way may take after SIGTERM, like 30s.
+    /// How long requests under way may take after SIGTERM, or after SIGUSR2 has let a new process take over, like 30s.
     #[arg(long, env = "LATENCIFY_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
-    /// File that receives the bound addresses as JSON when all listen.
+    /// File that receives the bound addresses and the process id as JSON when all listen.
     #[arg(long, env = "LATENCIFY_PORTS_FILE", value_name = "FILE")]
     ports_file: Option<PathBuf>,
+    /// File that receives the process id while it serves; after an upgrade (SIGUSR2), that of the process that took over.
+    #[arg(long, env = "LATENCIFY_PID_FILE", value_name = "FILE")]
+    pid_file: Option<PathBuf>,
     /// Form of the log on standard error.
     #[arg(
         long,
@@ -144,6 +165,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Where the bound addresses are written.
     pub ports_file: Option<PathBuf>,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
     /// Form of the program's own log.
     pub log: LogForm,
 }
@@ -197,6 +220,8 @@ impl Settings {
                 token: fleet::JoinToken::new(join_token(typed.join_token_file.as_deref())?),
                 control_ca: typed.control_ca,
                 about: Vec::new(),
+                when_isolated: typed.when_isolated,
+                acks: typed.acks,
             }),
             (None, None) => {
                 return Err("where is the policy? Give --policy PATH, or --control URL with --edge and --state".into());
@@ -221,6 +246,7 @@ impl Settings {
             threads: typed.threads.unwrap_or(cores).max(1),
             drain_timeout: typed.drain_timeout,
             ports_file: typed.ports_file,
+            pid_file: typed.pid_file,
             log: typed.log,
         })
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 use tokio::net::TcpListener;
@@ -19,6 +20,29 @@ pub struct Bound {
     pub listener: TcpListener,
     /// Its address, with the port that the system chose when port 0 was asked for.
     pub address: SocketAddr,
+    /// The address that was asked for.
+    pub asked: SocketAddr,
+}
+
+impl Bound {
+    /// A socket that listens since before.
+    pub(super) fn kept(listener: std::net::TcpListener, asked: SocketAddr) -> Result<Self> {
+        let place = || format!("the socket at {asked} that was handed over");
+        listener.set_nonblocking(true).with_context(place)?;
+        let listener = TcpListener::from_std(listener).with_context(place)?;
+        let address = listener.local_addr().with_context(place)?;
+        Ok(Self {
+            listener,
+            address,
+            asked,
+        })
+    }
+
+    /// A second handle on the socket: it listens as long as one of them is there.
+    pub(super) fn handle(&self) -> Result<OwnedFd> {
+        (self.listener.as_fd().try_clone_to_owned())
+            .with_context(|| format!("a second handle on {}", self.address))
+    }
 }
 
 /// The bound addresses, as the ports file holds them.
@@ -27,34 +51,39 @@ struct Ports<'a> {
     http: Vec<&'a SocketAddr>,
     https: Vec<&'a SocketAddr>,
     admin: &'a SocketAddr,
+    pid: u32,
 }
 
 /// Binds one address. An IPv6 socket takes IPv6 alone, so that `[::]:80` and `0.0.0.0:80` live side by side and an IPv4
 /// client never shows as a mapped address in access lists.
-pub fn bind(address: SocketAddr) -> Result<Bound> {
+pub fn bind(asked: SocketAddr) -> Result<Bound> {
     let open = || -> std::io::Result<TcpListener> {
         let socket = Socket::new(
-            Domain::for_address(address),
+            Domain::for_address(asked),
             Type::STREAM,
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
+        if asked.is_ipv6() {
             socket.set_only_v6(true)?;
         }
         socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+        socket.bind(&asked.into())?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    let listener = open().with_context(|| format!("can't listen on {address}"))?;
+    let listener = open().with_context(|| format!("can't listen on {asked}"))?;
     let address = listener
         .local_addr()
-        .with_context(|| format!("address of the listener on {address}"))?;
-    Ok(Bound { listener, address })
+        .with_context(|| format!("address of the listener on {asked}"))?;
+    Ok(Bound {
+        listener,
+        address,
+        asked,
+    })
 }
 
-/// Writes the bound addresses as JSON; readers see the whole file or none.
+/// Writes the bound addresses, and which process listens, as JSON; readers see the whole file or none.
 pub fn write_ports_file(
     path: &Path,
     http: &[SocketAddr],
@@ -65,6 +94,7 @@ pub fn write_ports_file(
         http: http.iter().collect(),
         https: https.iter().collect(),
         admin,
+        pid: std::process::id(),
     };
     let part = PathBuf::from(format!("{}.part", path.display()));
     std::fs::write(&part, serde_json::to_vec(&ports)?)
@@ -97,7 +127,10 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(
             text,
-            r#"{"http":["127.0.0.1:80"],"https":[],"admin":"127.0.0.1:80"}"#
+            format!(
+                r#"{{"http":["127.0.0.1:80"],"https":[],"admin":"127.0.0.1:80","pid":{}}}"#,
+                std::process::id()
+            )
         );
     }
 }

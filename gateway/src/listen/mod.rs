@@ -9,9 +9,12 @@ mod accept;
 mod bind;
 mod connection;
 mod limits;
+pub mod proxy_protocol;
+mod sockets;
 pub mod tls;
 
 pub use accept::{Endpoint, serve};
 pub use bind::{Bound, bind, write_ports_file};
 pub use connection::{HeadWatch, KEEPALIVE_SECONDS};
 pub use limits::Limits;
+pub use sockets::{Asked, Handles, Kept, Label, Role, Sockets};
