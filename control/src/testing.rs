@@ -36,9 +36,20 @@ pub struct Answer {
 
 impl Replica {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more flags.
+    pub async fn start_with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = settings(&folder.path().join("data"), &[]);
+        let settings = settings(&folder.path().join("data"), more);
         Self::on(folder, settings).await
+    }
+
+    /// Restarts it with these flags instead.
+    pub async fn restart_with(mut self, more: &[&str]) -> Self {
+        self.settings = settings(&self.settings.data, more);
+        self.restart().await
     }
 
     async fn on(folder: TempDir, settings: Settings) -> Self {

@@ -8,7 +8,7 @@ use crate::link::chain;
 const WRITTEN: &str = include_str!("entry.v1.jsonl");
 
 /// The chain before the first line and after each, at epochs 2, 4, 6 … Computed apart from this code.
-const CHAIN: [&str; 11] = [
+const CHAIN: [&str; 13] = [
     "sha256:345f7c69955de6f5a66a7299f7a4970be4072b071742ec797869a55fa673a7f4",
     "sha256:0cc3cf4f9f2ef663974fcead3f15db4db30badb991ae64d694bec8c25b4e8b2a",
     "sha256:378a3bb2d126f22dabf8f59c127806d8269b2946368daa6177d1594f1b3e262d",
@@ -20,11 +20,14 @@ const CHAIN: [&str; 11] = [
     "sha256:3d056ff51806da4a438834c41e7589dc6201c59187086b6f696c21fd17acb5f8",
     "sha256:2e6a8ba1321184a635cfd56ab4bce974777cf6cc722631887fba85e1ef6c24c9",
     "sha256:2ce714804e9fd0b11d43ae51e8580924d1410cf842ceaca953ffeb70760669dc",
+    "sha256:f52c4823b91269f36e36352a49eeaa2f48eec7497610b543a16392291a05bf1d",
+    "sha256:25c29091ee95ccd0236b3920be891a60520147ba1ec87b1790a5a7ad635edda3",
 ];
 
 const LOG: LogId = LogId(uuid(0xaa));
 const PARIS: ProcessId = ProcessId(uuid(0xb1));
 const TOKYO: ProcessId = ProcessId(uuid(0xb2));
+const REPLICA: ReplicaId = ReplicaId(uuid(0xc1));
 
 const fn uuid(last: u128) -> Uuid {
     Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_0000 | last)
@@ -135,6 +138,27 @@ fn meant() -> Vec<Entry> {
                     log: LOG,
                     entries: 8,
                 }),
+            },
+        ),
+        entry(
+            11,
+            "control",
+            Change::ReplicaJoined {
+                replica: REPLICA,
+                name: "control-1".to_owned(),
+                store: StoreRef {
+                    kind: StoreKind::Sqlite,
+                    id: StoreId(uuid(0xd1)),
+                },
+                version: "0.1.0".to_owned(),
+            },
+        ),
+        entry(
+            12,
+            "control",
+            Change::ReplicaLeft {
+                replica: REPLICA,
+                why: LeaveReason::Stopped,
             },
         ),
     ]

@@ -6,9 +6,11 @@
 #[cfg(test)]
 mod golden;
 mod position;
+mod replica;
 mod target;
 
-pub use position::{Epoch, LogId, Position, ProcessId, Revision, SiteId};
+pub use position::{Epoch, LogId, Position, ProcessId, ReplicaId, Revision, SiteId, StoreId};
+pub use replica::{StoreKind, StoreRef};
 pub use target::{Mode, Target};
 
 use crate::digest::Digest;
@@ -105,6 +107,24 @@ pub enum Change {
         /// A clean stop, or taken out by the operator.
         why: LeaveReason,
     },
+    /// A replica of the control service serves from now on. Edges have nothing to do with it.
+    ReplicaJoined {
+        /// This run of it.
+        replica: ReplicaId,
+        /// Its name, for people.
+        name: String,
+        /// Where it folds the log to. A run on the same store replaces earlier ones.
+        store: StoreRef,
+        /// Its version.
+        version: String,
+    },
+    /// A replica serves no more.
+    ReplicaLeft {
+        /// Which run.
+        replica: ReplicaId,
+        /// A clean stop, or taken out by the operator.
+        why: LeaveReason,
+    },
 }
 
 /// Where the first entries of a log come from.
@@ -117,13 +137,13 @@ pub struct Moved {
     pub entries: u64,
 }
 
-/// Why an edge process left the roster.
+/// Why an edge process or a replica left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaveReason {
     /// It drained and said so.
     Stopped,
-    /// `latencify edge remove`.
+    /// `latencify edge remove`, `latencify-control --remove-replica`.
     Removed,
 }
 

@@ -25,6 +25,18 @@ pub struct LogId(pub Uuid);
 #[serde(transparent)]
 pub struct ProcessId(pub Uuid);
 
+/// One run of one control program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(transparent)]
+pub struct ReplicaId(pub Uuid);
+
+/// The identity of a store: made with it, and kept wherever it moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(transparent)]
+pub struct StoreId(pub Uuid);
+
 /// The number of a policy revision: 1, 2, 3 … in the order of the log.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
@@ -60,4 +72,6 @@ macro_rules! displayed_as_inner {
         }
     )*};
 }
-displayed_as_inner!(Epoch, LogId, ProcessId, Revision, SiteId);
+displayed_as_inner!(
+    Epoch, LogId, ProcessId, ReplicaId, Revision, SiteId, StoreId
+);

@@ -116,3 +116,59 @@ fn ends(from: Duration, lease: Duration) -> Duration {
     from.saturating_add(lease)
         .saturating_add(lease / DRIFT_PART)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_lease_runs_out_a_little_later_here_than_at_the_edge() {
+        let mut contact = Contact::remembered(None, LEASE, at(0));
+        contact.greeted(Some(WhenIsolated::Revalidate), LEASE);
+        contact.answered(at(100), Epoch(5));
+        for (now, is_out) in [(100, false), (110, false), (111, true)] {
+            assert_eq!(contact.is_out(at(now)), is_out, "{now}");
+        }
+        let at_the_edge = at(110);
+        assert!(contact.held_until() > at_the_edge);
+    }
+
+    #[test]
+    fn a_run_that_has_just_started_waits_for_the_lease_that_an_earlier_one_gave() {
+        // Promised a minute before, ten seconds now.
+        let mut contact = Contact::remembered(
+            Some(WhenIsolated::Refuse),
+            Duration::from_mins(1),
+            at(1_000),
+        );
+        assert!(!contact.is_out(at(1_059)));
+        contact.greeted(Some(WhenIsolated::Refuse), LEASE);
+        contact.answered(at(1_001), Epoch(5));
+        assert!(
+            !contact.is_out(at(1_059)),
+            "an answer never shortens what was promised"
+        );
+        assert!(contact.is_out(at(1_062)));
+        assert_eq!(contact.lease(), Duration::from_mins(1));
+    }
+
+    #[test]
+    fn a_fence_holds_for_what_was_purged_before_the_edge_came_back() {
+        let mut contact = Contact::remembered(None, LEASE, at(0));
+        contact.greeted(Some(WhenIsolated::Revalidate), LEASE);
+        contact.answered(at(1), Epoch(5));
+        assert_eq!(contact.fenced_through(), Epoch(0), "its lease still ran");
+        contact.answered(at(30), Epoch(7));
+        contact.answered(at(31), Epoch(9));
+        assert_eq!(contact.fenced_through(), Epoch(7));
+        assert!(contact.is_fenced(at(31), Epoch(6)) && !contact.is_fenced(at(31), Epoch(7)));
+        contact.reset();
+        assert_eq!(contact.fenced_through(), Epoch(0));
+    }
+}

@@ -114,3 +114,190 @@ pub fn is_complete<'a>(judgements: impl IntoIterator<Item = &'a Judgement>) -> b
         .into_iter()
         .all(|judgement| judgement.state != ReceiptState::Missing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PURGE: Epoch = Epoch(5);
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Answered at second 100, with this head.
+    fn contact(when_isolated: Option<WhenIsolated>, head: u64) -> Contact {
+        let mut contact = Contact::remembered(None, LEASE, at(0));
+        contact.greeted(when_isolated, LEASE);
+        contact.answered(at(100), Epoch(head));
+        contact
+    }
+
+    #[test]
+    fn acked_fenced_missing_or_left() {
+        use {ReceiptState as State, ReceiptWhy as Why};
+        let revalidates = Standing {
+            acked: Epoch(4),
+            in_roster: true,
+            connected: false,
+            contact: Some(contact(Some(WhenIsolated::Revalidate), 4)),
+        };
+        let with = |contact| Standing {
+            contact,
+            ..revalidates
+        };
+        let serves = with(Some(contact(Some(WhenIsolated::Serve), 4)));
+        let refuses = with(Some(contact(Some(WhenIsolated::Refuse), 4)));
+        let unknown = with(Some(contact(None, 4)));
+        let back = with(Some(contact(Some(WhenIsolated::Revalidate), 5)));
+        let acked = Standing {
+            acked: PURGE,
+            ..serves
+        };
+        let left = Standing {
+            in_roster: false,
+            ..revalidates
+        };
+        let left_obeying = Standing {
+            in_roster: false,
+            ..acked
+        };
+        let connected = Standing {
+            connected: true,
+            ..revalidates
+        };
+        let cases = [
+            ("acked", acked, 5, 200, (State::Acked, None)),
+            (
+                "acked, then left",
+                left_obeying,
+                5,
+                200,
+                (State::Acked, None),
+            ),
+            ("left", left, 5, 200, (State::Left, None)),
+            (
+                "lease over",
+                revalidates,
+                5,
+                200,
+                (State::Fenced, Some(Why::LeaseOver)),
+            ),
+            (
+                "refuses",
+                refuses,
+                5,
+                200,
+                (State::Fenced, Some(Why::LeaseOver)),
+            ),
+            (
+                "connected, silent",
+                connected,
+                5,
+                200,
+                (State::Fenced, Some(Why::LeaseOver)),
+            ),
+            (
+                "lease runs",
+                revalidates,
+                5,
+                105,
+                (State::Missing, Some(Why::LeaseRuns)),
+            ),
+            (
+                "under way",
+                connected,
+                5,
+                105,
+                (State::Missing, Some(Why::UnderWay)),
+            ),
+            (
+                "serves",
+                serves,
+                5,
+                200,
+                (State::Missing, Some(Why::Serves)),
+            ),
+            (
+                "unknown",
+                unknown,
+                5,
+                200,
+                (State::Missing, Some(Why::NeverHeard)),
+            ),
+            (
+                "nothing known",
+                with(None),
+                5,
+                200,
+                (State::Missing, Some(Why::NeverHeard)),
+            ),
+            (
+                "not folded here",
+                revalidates,
+                4,
+                200,
+                (State::Missing, Some(Why::NotFolded)),
+            ),
+            (
+                "back, told the purge",
+                back,
+                5,
+                105,
+                (State::Fenced, Some(Why::CatchingUp)),
+            ),
+            (
+                "back before the purge",
+                with(Some(contact(Some(WhenIsolated::Refuse), 4))),
+                5,
+                105,
+                (State::Missing, Some(Why::LeaseRuns)),
+            ),
+        ];
+        for (name, standing, head, now, expected) in cases {
+            let judgement = judge(PURGE, Epoch(head), at(now), &standing);
+            assert_eq!((judgement.state, judgement.why), expected, "{name}");
+            // Whoever will be fenced says when, and is fenced right after that.
+            if let Some(due) = judgement.due {
+                let later = judge(
+                    PURGE,
+                    Epoch(head),
+                    due + Duration::from_millis(1),
+                    &standing,
+                );
+                assert_eq!(later.state, State::Fenced, "{name}");
+                assert_eq!(later.since, Some(due), "{name}");
+            }
+            assert_eq!(
+                is_complete([&judgement]),
+                judgement.state != State::Missing,
+                "{name}"
+            );
+        }
+        assert!(is_complete([]));
+    }
+
+    #[test]
+    fn a_purge_counts_on_who_had_joined_and_not_left() {
+        let stay = |joined, left: Option<u64>| Stay {
+            edge: "paris".to_owned(),
+            process: ProcessId(uuid::Uuid::nil()),
+            joined: Epoch(joined),
+            left: left.map(Epoch),
+        };
+        for (joined, left, expected) in [
+            (4, None, true),
+            (6, None, false),
+            (4, Some(6), true),
+            (4, Some(4), false),
+            (3, Some(4), false),
+        ] {
+            assert_eq!(
+                stay(joined, left).counts_at(PURGE),
+                expected,
+                "{joined} {left:?}"
+            );
+        }
+    }
+}

@@ -1,4 +1,6 @@
 mod edge;
+mod fences;
+mod histories;
 mod resolving;
 
 use crate::testing::{API_TOKEN, JOIN_TOKEN, Replica, answer, until};

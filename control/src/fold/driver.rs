@@ -22,7 +22,7 @@ const WAITERS_MAX: usize = 4096;
 /// How long a read of the log waits for something to come.
 const READ_WAIT: Duration = Duration::from_secs(1);
 /// Between two attempts after the log or the store failed: doubled from the first to the second.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// How the fold fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,31 @@ impl Fold {
         self.shared.health.borrow().clone()
     }
 
+    /// What has kept it from following for so long; none as soon as it follows.
+    pub async fn is_held_up(&self, for_long: Duration) -> Option<String> {
+        let mut health = self.shared.health.subscribe();
+        let follows = health.wait_for(|health| *health == Health::Following);
+        if matches!(tokio::time::timeout(for_long, follows).await, Ok(Ok(_))) {
+            return None;
+        }
+        match self.health() {
+            Health::Following => None,
+            Health::Retrying(why) | Health::Stopped(why) => Some(why),
+        }
+    }
+
+    /// Waits until something has kept it from following for so long, and says what.
+    pub async fn held_up(&self, for_long: Duration) -> String {
+        let mut health = self.shared.health.subscribe();
+        loop {
+            // The sender lives as long as this does.
+            let _ = health.wait_for(|health| *health != Health::Following).await;
+            if let Some(why) = self.is_held_up(for_long).await {
+                return why;
+            }
+        }
+    }
+
     /// Waits until an epoch is folded, at most `wait`; says whether it is.
     pub async fn reaches(&self, epoch: Epoch, wait: Duration) -> bool {
         let mut state = self.subscribe();
@@ -128,7 +153,11 @@ impl Fold {
                 self.set_health(Health::Stopped(error.to_string()));
                 return stop.cancelled().await;
             }
-            tracing::warn!(%error, retry_in_ms = backoff.as_millis() as u64, "the fold is held up");
+            if self.health() == Health::Following {
+                tracing::warn!(%error, "the fold is held up; it is tried again");
+            } else {
+                tracing::debug!(%error, retry_in_ms = backoff.as_millis() as u64, "the fold is still held up");
+            }
             self.set_health(Health::Retrying(error.to_string()));
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -154,14 +183,14 @@ impl Fold {
                 Ok(records) => records,
                 Err(error) => return Ended::Log(error),
             };
-            *backoff = BACKOFF.0;
-            self.set_health(Health::Following);
-            if records.is_empty() {
-                continue;
-            }
-            if let Err(ended) = self.fold(store, metrics, state, &records).await {
+            // What was read and can't be folded has not been followed.
+            if !records.is_empty()
+                && let Err(ended) = self.fold(store, metrics, state, &records).await
+            {
                 return ended;
             }
+            *backoff = BACKOFF.0;
+            self.set_health(Health::Following);
         }
     }
 

@@ -22,14 +22,16 @@
 //!   again, and that is no repeat. Joining twice in a row is told from the roster.
 
 pub mod driver;
+pub mod replicas;
 mod state;
 
+pub use replicas::{Announced, ReplicaLeft};
 pub use state::{Head, Member, State};
 
 use latencify_conf::{
     change::{
         Change, Entry, Epoch, EventId, LeaveReason, LogId, ProcessId, REPEAT_WINDOW_ENTRIES,
-        Revision, SiteId,
+        ReplicaId, Revision, SiteId,
     },
     digest::Digest,
 };
@@ -72,6 +74,10 @@ pub enum Conflict {
     AlreadyJoined,
     /// The process is not in the roster.
     NotInRoster,
+    /// Another replica folds into a store of its own.
+    OtherStore(ReplicaId),
+    /// The replica has not announced itself, or has left.
+    NoSuchReplica,
     /// The log has its identity already.
     NotFirst,
 }
@@ -109,6 +115,20 @@ pub enum Effect {
         process: ProcessId,
         /// Why.
         why: LeaveReason,
+    },
+    /// A replica serves.
+    ReplicaJoined {
+        /// Which run.
+        replica: ReplicaId,
+        /// What it said of itself.
+        announced: Announced,
+    },
+    /// A replica serves no more.
+    ReplicaLeft {
+        /// Which run.
+        replica: ReplicaId,
+        /// Why.
+        why: ReplicaLeft,
     },
     /// A later entry of this name is a repeat of this one.
     Remember {
@@ -161,7 +181,7 @@ pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Ent
             reused
         });
     }
-    let mut effects = match judge(state, &entry.change) {
+    let mut effects = match judge(state, epoch, &entry.change) {
         Ok(effects) => effects,
         Err(conflict) => return refused(Outcome::Conflict(conflict)),
     };
@@ -172,7 +192,7 @@ pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Ent
     }
 }
 
-fn judge(state: &State, change: &Change) -> Result<Vec<Effect>, Conflict> {
+fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Conflict> {
     match change {
         Change::LogCreated { log, .. } => created(state, *log),
         Change::Policy {
@@ -203,6 +223,30 @@ fn judge(state: &State, change: &Change) -> Result<Vec<Effect>, Conflict> {
         Change::EdgeLeft { process, why } => Ok(vec![Effect::Left {
             process: *process,
             why: *why,
+        }]),
+        Change::ReplicaJoined {
+            replica,
+            name,
+            store,
+            version,
+        } => {
+            let announced = Announced {
+                name: name.clone(),
+                store: *store,
+                version: version.clone(),
+                joined: epoch,
+            };
+            replicas::joined(&state.replicas, *replica, announced)
+        }
+        Change::ReplicaLeft { replica, .. } if !state.replicas.contains_key(replica) => {
+            Err(Conflict::NoSuchReplica)
+        }
+        Change::ReplicaLeft { replica, why } => Ok(vec![Effect::ReplicaLeft {
+            replica: *replica,
+            why: match why {
+                LeaveReason::Stopped => ReplicaLeft::Stopped,
+                LeaveReason::Removed => ReplicaLeft::Removed,
+            },
         }]),
     }
 }

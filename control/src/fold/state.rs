@@ -1,6 +1,6 @@
 //! What the next entry is judged by.
 
-use super::{Effect, Folded, Outcome};
+use super::{Effect, Folded, Outcome, replicas::Replicas};
 use latencify_conf::{
     change::{Epoch, LogId, Position, ProcessId, Revision, SiteId},
     digest::Digest,
@@ -21,6 +21,8 @@ pub struct State {
     pub last_site: SiteId,
     /// The processes that have joined and not left.
     pub roster: BTreeMap<ProcessId, Member>,
+    /// The replicas that have announced themselves and not left.
+    pub replicas: Replicas,
 }
 
 /// The head policy.
@@ -54,6 +56,7 @@ impl State {
             head: None,
             last_site: SiteId(0),
             roster: BTreeMap::new(),
+            replicas: Replicas::new(),
         }
     }
 
@@ -92,6 +95,12 @@ impl State {
             }
             Effect::Left { process, .. } => {
                 self.roster.remove(process);
+            }
+            Effect::ReplicaJoined { replica, announced } => {
+                self.replicas.insert(*replica, announced.clone());
+            }
+            Effect::ReplicaLeft { replica, .. } => {
+                self.replicas.remove(replica);
             }
             Effect::Purge | Effect::Remember { .. } => {}
         }

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError,
-    entity::{policies, purges, repeats, roster},
+    entity::{policies, purges, repeats, replicas, roster},
 };
 use crate::fold::Effect;
 use latencify_conf::change::{Change, Entry, Epoch, LeaveReason, Mode};
@@ -77,6 +77,30 @@ pub async fn save(
                 .col_expr(roster::Column::Why, Expr::value(why))
                 .filter(roster::Column::Process.eq(process.0))
                 .filter(roster::Column::Left.is_null())
+                .exec(transaction)
+                .await?;
+        }
+        (Effect::ReplicaJoined { replica, announced }, _) => {
+            let row = replicas::ActiveModel {
+                joined: Set(announced.joined.0 as i64),
+                replica: Set(replica.0),
+                name: Set(announced.name.clone()),
+                kind: Set(announced.store.kind.as_str().to_owned()),
+                store: Set(announced.store.id.0),
+                version: Set(announced.version.clone()),
+                left: Set(None),
+                why: Set(None),
+            };
+            replicas::Entity::insert(row)
+                .exec_without_returning(transaction)
+                .await?;
+        }
+        (Effect::ReplicaLeft { replica, why }, _) => {
+            replicas::Entity::update_many()
+                .col_expr(replicas::Column::Left, Expr::value(epoch.0 as i64))
+                .col_expr(replicas::Column::Why, Expr::value(why.as_str()))
+                .filter(replicas::Column::Replica.eq(replica.0))
+                .filter(replicas::Column::Left.is_null())
                 .exec(transaction)
                 .await?;
         }

@@ -145,6 +145,12 @@ fn answer(settled: &Settled) -> Result<Answer, Refused> {
         Outcome::Conflict(Conflict::NotInRoster) => Err(Refused::NotFound(
             "the process is not in the fleet (any more): `latencify edge list` shows who is".into(),
         )),
+        Outcome::Conflict(Conflict::NoSuchReplica) => Err(Refused::NotFound(
+            "the replica has not announced itself, or has left: `latencify replica list` shows who is there".into(),
+        )),
+        Outcome::Conflict(Conflict::OtherStore(other)) => Err(Refused::Conflict(format!(
+            "the replica {other} folds into a store of its own"
+        ))),
         Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst) => Err(Refused::Conflict(
             "this is so already; nothing changed".into(),
         )),

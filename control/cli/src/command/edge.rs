@@ -3,7 +3,7 @@
 use super::count;
 use crate::{args::EdgeVerb, failure::Failure, output::Output, server::Server};
 use latencify_conf::{
-    api::{Edge, EdgeState, Edges},
+    api::{Edge, EdgeState, Edges, WhenIsolated},
     change::Epoch,
 };
 
@@ -38,7 +38,7 @@ fn roster(edges: &Edges, output: &Output) -> String {
     for edge in &edges.edges {
         table.row([
             edge.edge.clone(),
-            state(edge).to_owned(),
+            state(edge),
             behind(edge, edges.head),
             policy(edge),
             edge.version.clone(),
@@ -48,12 +48,26 @@ fn roster(edges: &Edges, output: &Output) -> String {
     table.to_string()
 }
 
-/// Whether an edge is connected, as a word.
-pub fn state(edge: &Edge) -> &'static str {
-    match edge.state {
-        EdgeState::Connected => "connected",
-        EdgeState::Disconnected => "disconnected",
+/// How an edge stands to control, in words.
+pub fn state(edge: &Edge) -> String {
+    if let Some(epoch) = edge.ahead {
+        return format!("turned away: ahead of the log, at {epoch}");
     }
+    let serves = edge.when_isolated == Some(WhenIsolated::Serve);
+    match (edge.state, edge.fenced) {
+        (EdgeState::Connected, false) => "connected".to_owned(),
+        (EdgeState::Connected, true) => "connected, fenced until it has caught up".to_owned(),
+        (EdgeState::Disconnected, true) => format!("{} (fenced)", cut_off(edge)),
+        (EdgeState::Disconnected, false) if serves => format!("{} (serves)", cut_off(edge)),
+        (EdgeState::Disconnected, false) => cut_off(edge),
+    }
+}
+
+fn cut_off(edge: &Edge) -> String {
+    edge.unheard_ms.map_or_else(
+        || "disconnected".to_owned(),
+        |ms| format!("cut off for {} s", ms / 1_000),
+    )
 }
 
 /// What an edge runs, and what it can't build.

@@ -181,7 +181,7 @@ fn status(status: &PolicyStatus, output: &Output) -> String {
         let reason = edge.policy.reason.clone().unwrap_or_default();
         table.row([
             edge.edge.clone(),
-            edge::state(edge).to_owned(),
+            edge::state(edge),
             edge::policy(edge),
             reason,
         ]);

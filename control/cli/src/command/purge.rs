@@ -8,7 +8,7 @@ use crate::{
     server::{Patience, Server},
 };
 use latencify_conf::{
-    api::{EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, ReceiptState},
+    api::{EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, ReceiptState, ReceiptWhy},
     change::{Mode, PURGE_TARGETS_MAX},
 };
 use std::time::Duration;
@@ -104,7 +104,10 @@ fn missing(receipt: &PurgeReceipt) -> Vec<String> {
         .iter()
         .filter(|edge| edge.state == ReceiptState::Missing);
     missing
-        .map(|edge| format!("{} ({})", edge.edge, edge.process))
+        .map(|edge| match edge.why.map(in_words) {
+            Some(why) => format!("{} ({}: {why})", edge.edge, edge.process),
+            None => format!("{} ({})", edge.edge, edge.process),
+        })
         .collect()
 }
 
@@ -117,8 +120,8 @@ fn incomplete(receipt: &PurgeReceipt, waited: Duration) -> Failure {
     ))
     .with_help(format!(
         "the purge is in the log at epoch {}: an edge that is missing obeys it as soon as it is connected again, and may \
-         serve what it stored until then. Who is connected: latencify edge list. An edge that is gone for good: latencify \
-         edge remove NAME",
+         serve what it stored until then, at most as long as its lease, unless it runs with --when-isolated serve. Who is \
+         connected: latencify edge list. An edge that is gone for good: latencify edge remove NAME",
         receipt.epoch
     ))
 }
@@ -137,9 +140,14 @@ fn table(receipt: &PurgeReceipt, output: &Output) -> String {
         Mode::Soft => "soft",
     };
     let obeying = receipt.edges.len() - missing(receipt).len();
-    let mut table = output.table(&["edge", "state", "latency"]);
+    let mut table = output.table(&["edge", "state", "latency", "why"]);
     for edge in &receipt.edges {
-        table.row([edge.edge.clone(), state(edge).to_owned(), latency(edge)]);
+        table.row([
+            edge.edge.clone(),
+            state(edge).to_owned(),
+            latency(edge),
+            why(edge),
+        ]);
     }
     let summary = format!(
         "{mode} purge {} at epoch {}: {obeying} of {}",
@@ -148,9 +156,38 @@ fn table(receipt: &PurgeReceipt, output: &Output) -> String {
         count(receipt.edges.len(), "edge")
     );
     if receipt.edges.is_empty() {
-        format!("{summary}; no edge had joined")
+        return format!("{summary}; no edge had joined");
+    }
+    let fenced = |edge: &EdgeReceipt| edge.state == ReceiptState::Fenced;
+    let meaning = if receipt.edges.iter().any(fenced) {
+        FENCED
     } else {
-        format!("{table}{summary}")
+        ""
+    };
+    format!("{table}{summary}{meaning}")
+}
+
+/// What it means that an edge is fenced.
+const FENCED: &str = "\nfenced: cut off for longer than its lease. Such an edge uses nothing that it stored before the purge, \
+                      and will not before it obeys the purge";
+
+fn why(edge: &EdgeReceipt) -> String {
+    match (edge.why.map(in_words), &edge.since) {
+        (None, _) => "-".to_owned(),
+        (Some(why), None) => why.to_owned(),
+        (Some(why), Some(since)) => format!("{why} since {since}"),
+    }
+}
+
+fn in_words(why: ReceiptWhy) -> &'static str {
+    match why {
+        ReceiptWhy::LeaseOver => "cut off, its lease is over",
+        ReceiptWhy::CatchingUp => "back, and isolated until it has caught up",
+        ReceiptWhy::UnderWay => "connected, its ack is under way",
+        ReceiptWhy::LeaseRuns => "cut off, its lease still runs",
+        ReceiptWhy::Serves => "cut off, and serves what it stored all the same",
+        ReceiptWhy::NeverHeard => "this replica has never heard of it",
+        ReceiptWhy::NotFolded => "this replica has not folded the purge yet",
     }
 }
 

@@ -9,8 +9,8 @@ use latencify_conf::{
     link::{
         PROTOCOL, chain,
         message::{
-            Ack, FromEdge, Hello, Refusal, ToEdge, Welcome, from_edge::Message as From,
-            to_edge::Message as To,
+            Ack, FromEdge, Heartbeat, Hello, Refusal, ToEdge, Welcome, WhenIsolated,
+            from_edge::Message as From, to_edge::Message as To,
         },
         replica::{read_position, write_position},
     },
@@ -52,6 +52,17 @@ impl Edge {
         process: Uuid,
         position: Option<Position>,
     ) -> Self {
+        Self::attach_as(replica, name, process, position, WhenIsolated::Revalidate).await
+    }
+
+    /// And says what it does when it is cut off.
+    pub(super) async fn attach_as(
+        replica: &Replica,
+        name: &str,
+        process: Uuid,
+        position: Option<Position>,
+        when_isolated: WhenIsolated,
+    ) -> Self {
         let (say, said) = mpsc::channel(16);
         let request = with_token(ReceiverStream::new(said), JOIN_TOKEN);
         let hello = Hello {
@@ -60,6 +71,7 @@ impl Edge {
             process: bytes::Bytes::copy_from_slice(process.as_bytes()),
             position: position.as_ref().map(write_position),
             version: "test".into(),
+            when_isolated: when_isolated.into(),
             ..Hello::default()
         };
         say.send(FromEdge {
@@ -102,6 +114,17 @@ impl Edge {
             epoch: self.position.unwrap().epoch.0,
         }))
         .await;
+    }
+
+    /// Sends a heartbeat, and tells the head that its answer tells; what else comes is let by.
+    pub(super) async fn beat(&mut self, sequence: u64) -> Epoch {
+        self.say(From::Heartbeat(Heartbeat { sequence })).await;
+        loop {
+            match self.hear().await.expect("the stream ended") {
+                To::Heartbeat(answer) if answer.sequence == sequence => return Epoch(answer.head),
+                _ => {}
+            }
+        }
     }
 
     pub(super) async fn hear(&mut self) -> Option<To> {

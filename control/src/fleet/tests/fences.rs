@@ -1,0 +1,123 @@
+//! Receipts of edges that are cut off.
+
+use super::{edge::Edge, purge};
+use crate::testing::{Replica, until};
+use latencify_conf::link::message::WhenIsolated;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// State and reason of every edge in a receipt, and whether it is complete.
+async fn receipt(replica: &Replica, id: &str, wait: &str) -> (bool, Vec<String>) {
+    let receipt = replica
+        .get(&format!("/v1/purges/{id}?wait={wait}"))
+        .await
+        .body;
+    let edges = receipt["edges"].as_array().unwrap().iter();
+    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let states = edges
+        .map(|edge| {
+            let (name, state, why) = (&edge["edge"], &edge["state"], &edge["why"]);
+            format!("{} {} {}", word(name), word(state), word(why))
+        })
+        .collect();
+    (receipt["complete"].as_bool().unwrap(), states)
+}
+
+async fn fenced(replica: &Replica) -> Vec<(String, bool)> {
+    let edges = replica.get("/v1/edges").await.body["edges"].clone();
+    let of = |edge: &Value| {
+        (
+            edge["edge"].as_str().unwrap().to_owned(),
+            edge["fenced"].as_bool().unwrap(),
+        )
+    };
+    edges.as_array().unwrap().iter().map(of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_receipt_is_told_when_the_lease_of_the_last_edge_is_over() {
+    let replica = Replica::start_with(&["--edge-lease", "1s"]).await;
+    replica.apply(&["shop"]).await;
+    let mut paris = Edge::join(&replica, "paris").await;
+    paris.beat(1).await;
+    let id = purge(&replica, json!({"all": true})).await;
+    // It is connected all the time, and says nothing any more: as one that is stopped.
+    let said = receipt(&replica, &id, "20s").await;
+    assert_eq!(said, (true, vec!["paris fenced lease_over".to_owned()]));
+    let edges = replica.get(&format!("/v1/purges/{id}")).await.body["edges"].clone();
+    assert!(edges[0]["since"].as_str().is_some(), "{edges}");
+    assert_eq!(fenced(&replica).await, [("paris".to_owned(), true)]);
+
+    // It is back and has been told of the purge: isolated until it obeys it.
+    let position = paris.position;
+    let process = paris.process;
+    drop(paris);
+    let mut paris = Edge::attach(&replica, "paris", process, position).await;
+    paris.welcomed().await;
+    paris.beat(2).await;
+    let said = receipt(&replica, &id, "0s").await;
+    assert!(said.0 && said.1[0].starts_with("paris fenced"), "{said:?}");
+    paris.position = position;
+    let mut again = Edge::attach(&replica, "paris", process, position).await;
+    again.welcomed().await;
+    while again.delivered().await.id.to_string() != id {}
+    again.ack().await;
+    until("the fenced edge has acked", async || {
+        let said = receipt(&replica, &id, "0s").await;
+        (said == (true, vec!["paris acked -".to_owned()])).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_serves_when_cut_off_is_missing_and_never_fenced() {
+    let replica = Replica::start_with(&["--edge-lease", "1s"]).await;
+    replica.apply(&["shop"]).await;
+    let process = uuid::Uuid::new_v4();
+    let mut serves = Edge::attach_as(&replica, "serves", process, None, WhenIsolated::Serve).await;
+    serves.welcomed().await;
+    serves.beat(1).await;
+    let mut refuses = Edge::attach_as(
+        &replica,
+        "refuses",
+        uuid::Uuid::new_v4(),
+        None,
+        WhenIsolated::Refuse,
+    )
+    .await;
+    refuses.welcomed().await;
+    drop((serves, refuses));
+    let id = purge(&replica, json!({"all": true})).await;
+    until(
+        "the one that refuses is fenced, the other is not",
+        async || {
+            let expected = [
+                "refuses fenced lease_over".to_owned(),
+                "serves missing serves".to_owned(),
+            ];
+            (receipt(&replica, &id, "0s").await == (false, expected.to_vec())).then_some(())
+        },
+    )
+    .await;
+    let expected = [("refuses".to_owned(), true), ("serves".to_owned(), false)];
+    assert_eq!(fenced(&replica).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_has_just_started_waits_for_the_lease_that_it_may_have_given() {
+    let replica = Replica::start_with(&["--edge-lease", "3s"]).await;
+    replica.apply(&["shop"]).await;
+    let paris = Edge::join(&replica, "paris").await;
+    let id = purge(&replica, json!({"all": true})).await;
+    drop(paris);
+    // The lease was longer then. A heartbeat may have been answered a moment before.
+    let before = Instant::now();
+    let replica = replica.restart_with(&["--edge-lease", "1s"]).await;
+    let said = receipt(&replica, &id, "20s").await;
+    assert_eq!(said, (true, vec!["paris fenced lease_over".to_owned()]));
+    assert!(
+        before.elapsed() >= Duration::from_secs(3),
+        "fenced after {:?}",
+        before.elapsed()
+    );
+}

@@ -1,0 +1,86 @@
+//! Edges and replicas that don't stand on the same history.
+
+use super::{edge::Edge, purge, receipt, states};
+use crate::testing::Replica;
+use serde_json::json;
+
+/// A copy of a data folder, as a backup makes it.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_ahead_of_a_restored_copy_is_turned_away_loudly_and_its_acks_count_no_more() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let mut paris = Edge::join(&replica, "paris").await;
+    let backup = tempfile::tempdir().unwrap();
+    let replica = replica
+        .restart_after(async |data| copy(&data, backup.path()))
+        .await;
+    let mut paris = Edge::attach(&replica, "paris", paris.process, paris.position.take()).await;
+    paris.welcomed().await;
+    // What is lost by the restore, and obeyed by the edge.
+    for number in 0..4 {
+        let id = purge(&replica, json!({"tag": {"tag": number.to_string()}})).await;
+        while paris.delivered().await.id.to_string() != id {}
+    }
+    paris.ack().await;
+    let (process, obeyed) = (paris.process, paris.position.unwrap());
+    drop(paris);
+    let replica = replica
+        .restart_after(async |data| {
+            std::fs::remove_dir_all(&data).unwrap();
+            copy(backup.path(), &data);
+        })
+        .await;
+
+    // The log is shorter than what the edge obeys: it may come again, and the operator is told.
+    let mut paris = Edge::attach(&replica, "paris", process, Some(obeyed)).await;
+    let refusal = paris.ends().await.unwrap();
+    assert!(!refusal.r#final, "{refusal:?}");
+    let edges = replica.get("/v1/edges").await.body;
+    assert_eq!(edges["edges"][0]["ahead"], obeyed.epoch.0, "{edges}");
+    let (status, ready) = replica.admin("/readyz").await;
+    assert!(
+        status.is_success() && ready.contains("migrate-log"),
+        "{ready}"
+    );
+    let (_, metrics) = replica.admin("/metrics").await;
+    assert!(
+        metrics.contains("latencify_control_edges_ahead 1"),
+        "{metrics}"
+    );
+
+    // The new history goes on to where the edge stands, and beyond: the hash decides.
+    let mut id = String::new();
+    while replica.get("/v1/edges").await.body["head"]
+        .as_u64()
+        .unwrap()
+        <= obeyed.epoch.0
+    {
+        id = purge(&replica, json!({"tag": {"tag": "new"}})).await;
+    }
+    assert_eq!(
+        receipt(&replica, &id, "0s").await,
+        (false, states(&[("paris", "missing")])),
+        "an ack of the abandoned history is none of the new one"
+    );
+    let mut paris = Edge::attach(&replica, "paris", process, Some(obeyed)).await;
+    assert!(paris.welcomed().await.reset);
+    assert_eq!(
+        receipt(&replica, &id, "0s").await,
+        (false, states(&[("paris", "missing")]))
+    );
+    paris.ack().await;
+    assert_eq!(
+        receipt(&replica, &id, "20s").await,
+        (true, states(&[("paris", "acked")]))
+    );
+    let (_, ready) = replica.admin("/readyz").await;
+    assert!(!ready.contains("migrate-log"), "{ready}");
+}
