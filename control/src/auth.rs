@@ -77,7 +77,10 @@ impl Token {
                 return Err(TokenError::TooShort(name));
             }
             let token = Self::of(preset);
-            store.set_token_hash(name, &token.hash).await?;
+            // A replica starts on a full disk too.
+            if store.token_hash(name).await?.as_deref() != Some(&token.hash[..]) {
+                store.set_token_hash(name, &token.hash).await?;
+            }
             return Ok((token, None));
         }
         if let Some(hash) = store.token_hash(name).await? {

@@ -10,6 +10,7 @@ pub mod api;
 pub mod auth;
 pub mod data;
 pub mod events;
+pub mod fault;
 pub mod fleet;
 pub mod fold;
 pub mod kafka;

@@ -7,7 +7,7 @@ use crate::{
     fleet::{self, Ahead, Connections, Contacts, Fleet, SaidByEdges, Tail},
     fold::driver::Fold,
     kafka::Cluster,
-    log::{ChangeLog, LogError, kafka::KafkaLog, sqlite::SqliteLog},
+    log,
     observe::{
         admin::{self, Admin},
         metrics::Metrics,
@@ -21,19 +21,14 @@ use crate::{
     verbs::{Control, Policies},
     writer::Writer,
 };
-use anyhow::{Context as _, bail};
-use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use anyhow::Context as _;
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long what is under way may take after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How long brokers may be out of reach at start before this program gives up.
-const START_MAX: Duration = Duration::from_mins(2);
-/// Between two attempts to open the log.
-const START_PAUSE: Duration = Duration::from_secs(2);
-
 /// A replica that serves. It stops by [`Running::stop`].
 pub struct Running {
     /// Where the API listens.
@@ -88,26 +83,21 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         brokers,
         prefix: settings.kafka_prefix.clone(),
     });
-    let log = open_log(&settings.data, cluster.clone()).await?;
+    let (log, state) = log::opening::open(&settings.data, cluster.clone(), &store).await?;
     for risk in log.risks() {
         tracing::warn!("{risk}");
-    }
-    let state = store.bind(log.identity()).await?;
-    let head = log.head().await?;
-    if head < state.applied {
-        // New entries would get epochs that the store takes for past.
-        bail!(
-            "the store has folded the log to epoch {}, but the log ends at {head}: it lost entries, or an older copy was \
-             restored; put the log back, or start with an empty data folder, which is folded anew",
-            state.applied
-        );
     }
     let metrics = Metrics::new()?;
     let said = SaidByEdges::load(&store, state.roster.keys().copied()).await?;
     let contacts = Contacts::load(&store, state.roster.keys().copied(), started).await?;
     let tail = Tail::default();
     let fold = Fold::new(state, tail.clone());
-    let writer = Writer::new(log.clone(), fold.clone(), metrics.clone());
+    let writer = Writer::new(
+        log.clone(),
+        fold.clone(),
+        store.condition().clone(),
+        metrics.clone(),
+    );
     let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
     let sessions = TaskTracker::new();
     let ahead = Ahead::new(metrics.clone());
@@ -148,6 +138,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             log.clone(),
             stop_working.clone(),
         )),
+        tokio::spawn(store.clone().keep_trying(stop_working.clone())),
         tokio::spawn(fold.run(log, store, metrics, stop_working.clone())),
     ];
     workers.extend(
@@ -268,23 +259,4 @@ async fn bind(settings: &Settings) -> anyhow::Result<Bound> {
         admin: listen("--admin", settings.admin).await?,
         tls,
     })
-}
-
-async fn open_log(folder: &Path, cluster: Option<Cluster>) -> anyhow::Result<Arc<dyn ChangeLog>> {
-    let Some(cluster) = cluster else {
-        return Ok(Arc::new(SqliteLog::open(folder).await?));
-    };
-    let give_up = tokio::time::Instant::now() + START_MAX;
-    loop {
-        match KafkaLog::open(cluster.clone()).await {
-            Ok(log) => return Ok(Arc::new(log)),
-            Err(error @ LogError::Unreachable(_)) if tokio::time::Instant::now() < give_up => {
-                tracing::warn!(brokers = cluster.brokers, %error, "waiting for Kafka");
-                tokio::time::sleep(START_PAUSE).await;
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("--kafka {}", cluster.brokers));
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The way into the log: append, wait for the fold, answer from its outcome.
 
 use crate::{
+    fault::{Condition, Fault},
     fold::driver::{Fold, Health},
     log::{AppendError, ChangeLog},
     observe::metrics::Metrics,
@@ -17,6 +18,8 @@ use uuid::Uuid;
 
 /// How long a writer waits for the fold of what it appended.
 const FOLD_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long the fold may be held up before writers are told: a broker that leads anew takes less.
+const HELD_UP_MAX: Duration = Duration::from_secs(2);
 
 /// An idempotency key as it stands in the log, and the digest of the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,19 @@ pub enum WriteError {
     /// Nothing is folded, so nothing is written.
     #[error("this replica has stopped folding the log: {0}")]
     Stopped(String),
+    /// Nothing can be folded now, so nothing is written.
+    #[error("what is written can't be taken in now: {0}")]
+    HeldUp(String),
+    /// It is in the log, but nothing can be folded now.
+    #[error(
+        "the entry is in the log at epoch {epoch}, but can't be taken in now: {why}; it will be"
+    )]
+    FoldHeldUp {
+        /// Where it stands.
+        epoch: Epoch,
+        /// What holds the fold up.
+        why: String,
+    },
     /// It is in the log, but not folded in time.
     #[error("the entry is in the log at epoch {0}, but was not folded in time")]
     FoldSlow(Epoch),
@@ -52,13 +68,19 @@ pub enum WriteError {
 pub struct Writer {
     log: Arc<dyn ChangeLog>,
     fold: Fold,
+    store: Condition,
     metrics: Metrics,
 }
 
 impl Writer {
-    /// A writer to this log, whose fold this is.
-    pub fn new(log: Arc<dyn ChangeLog>, fold: Fold, metrics: Metrics) -> Self {
-        Self { log, fold, metrics }
+    /// A writer to this log, whose fold this is, into a store that fares so.
+    pub fn new(log: Arc<dyn ChangeLog>, fold: Fold, store: Condition, metrics: Metrics) -> Self {
+        Self {
+            log,
+            fold,
+            store,
+            metrics,
+        }
     }
 
     /// Appends a change and waits until it is folded.
@@ -81,13 +103,23 @@ impl Writer {
         if let Health::Stopped(why) = self.fold.health() {
             return Err(WriteError::Stopped(why));
         }
+        if let Some(Fault { detail, .. }) = self.store.fault() {
+            return Err(WriteError::HeldUp(detail));
+        }
+        // A log that can't be written says so better than the fold that can't read it.
+        if self.log.condition().fault().is_none()
+            && let Some(why) = self.fold.is_held_up(HELD_UP_MAX).await
+        {
+            return Err(WriteError::HeldUp(why));
+        }
         let waiter = self.fold.expect(entry.id).ok_or(WriteError::Busy)?;
         let timer = self.metrics.append_timer();
         let epoch = self.log.append(bytes).await?;
         timer.observe_duration();
-        waiter
-            .settled(FOLD_WAIT_MAX)
-            .await
-            .ok_or(WriteError::FoldSlow(epoch))
+        tokio::select! {
+            biased;
+            settled = waiter.settled(FOLD_WAIT_MAX) => settled.ok_or(WriteError::FoldSlow(epoch)),
+            why = self.fold.held_up(HELD_UP_MAX) => Err(WriteError::FoldHeldUp { epoch, why }),
+        }
     }
 }

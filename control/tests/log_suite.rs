@@ -16,13 +16,17 @@ mod suite;
 use broker::Broker;
 use latencify_control::{
     kafka::Cluster,
-    log::{ChangeLog, LogError, kafka::KafkaLog, sqlite::SqliteLog},
+    log::{ChangeLog, LogError, Opening, kafka::KafkaLog, sqlite::SqliteLog},
 };
 use rdkafka::admin::{NewTopic, TopicReplication};
 use std::{path::Path, sync::Arc};
 
 async fn sqlite(folder: &Path) -> Arc<dyn ChangeLog> {
-    Arc::new(SqliteLog::open(folder).await.unwrap())
+    Arc::new(
+        SqliteLog::open(folder, Opening::Follow(None))
+            .await
+            .unwrap(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +50,7 @@ async fn a_sqlite_file_that_begins_with_something_else_is_not_a_log() {
         .await
         .unwrap();
     assert!(matches!(
-        SqliteLog::open(folder.path()).await,
+        SqliteLog::open(folder.path(), Opening::Follow(None)).await,
         Err(LogError::NotALog(_))
     ));
 }
@@ -58,7 +62,11 @@ async fn kafka_keeps_what_a_log_promises() {
     };
     let cluster = broker.cluster("suite");
     suite::run(async || {
-        let log: Arc<dyn ChangeLog> = Arc::new(KafkaLog::open(cluster.clone()).await.unwrap());
+        let log: Arc<dyn ChangeLog> = Arc::new(
+            KafkaLog::open(cluster.clone(), Opening::Follow(None))
+                .await
+                .unwrap(),
+        );
         log
     })
     .await;
@@ -72,7 +80,11 @@ async fn a_topic_that_forgets_is_refused(broker: &Broker) {
     let name = cluster.topic("changes");
     let topic = latencify_control::kafka::topic(&name, 1).set("retention.ms", "1000");
     cluster.ensure_topic(&topic).await.unwrap();
-    let error = KafkaLog::open(cluster).await.err().unwrap().to_string();
+    let error = KafkaLog::open(cluster, Opening::Follow(None))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("retention.ms=-1"), "{error}");
 
     let cluster = broker.cluster("parted");
@@ -82,7 +94,11 @@ async fn a_topic_that_forgets_is_refused(broker: &Broker) {
         .set("retention.bytes", "-1")
         .set("cleanup.policy", "delete");
     cluster.ensure_topic(&kept).await.unwrap();
-    let error = KafkaLog::open(cluster).await.err().unwrap().to_string();
+    let error = KafkaLog::open(cluster, Opening::Follow(None))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("2 partitions"), "{error}");
 }
 
@@ -102,7 +118,9 @@ async fn a_topic_that_may_lose_entries_is_told_of(broker: &Broker) {
         |topic, (key, value)| topic.set(key, value),
     );
     cluster.ensure_topic(&topic).await.unwrap();
-    let log = KafkaLog::open(cluster).await.unwrap();
+    let log = KafkaLog::open(cluster, Opening::Follow(None))
+        .await
+        .unwrap();
     let risks = log.risks();
     for (risk, says) in risks.iter().zip([
         "has 1 replica,",
@@ -117,8 +135,8 @@ async fn a_topic_that_may_lose_entries_is_told_of(broker: &Broker) {
 async fn two_replicas_that_begin_at_once_agree(broker: &Broker) {
     let cluster: Cluster = broker.cluster("race");
     let (one, two) = tokio::join!(
-        KafkaLog::open(cluster.clone()),
-        KafkaLog::open(cluster.clone())
+        KafkaLog::open(cluster.clone(), Opening::Follow(None)),
+        KafkaLog::open(cluster.clone(), Opening::Follow(None))
     );
     assert_eq!(one.unwrap().identity(), two.unwrap().identity());
 }

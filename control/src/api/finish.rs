@@ -22,6 +22,9 @@ const EPOCH_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The most bytes of a request id that a client chose.
 const REQUEST_ID_BYTES_MAX: usize = 100;
 
+/// When to come again with what can't be done now (RFC 9110 §10.2.3). Seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outermost layer. Nothing leaves without a request id, and no error without a problem's body.
@@ -129,6 +132,9 @@ fn with_problem(response: Response, request_id: &str) -> Response {
     let error = parts.extensions.remove::<Arc<ApiError>>();
     let error = error.unwrap_or_else(|| Arc::new(of_bare_status(status)));
     let problem = error.problem(request_id);
+    if problem.retryable {
+        parts.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     parts.status = StatusCode::from_u16(problem.status).unwrap_or(status);
     parts.headers.remove(header::CONTENT_LENGTH);
     let body = Json(problem).into_response().into_body();

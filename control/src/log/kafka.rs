@@ -1,141 +1,302 @@
 //! The log as a topic of one partition: epoch = offset + 1. The producer is idempotent and waits for all replicas in
 //! sync; readers assign themselves the partition from an offset, never a group.
 
+mod ask;
+mod reader;
 mod topic;
+mod watch;
 
-use super::{AppendError, ChangeLog, LogError, READ_MAX, Reader, Record, first_entry, identity_of};
-use crate::kafka::{ASK_MAX, Cluster, DELIVERY_MAX, topic as new_topic};
+use super::{AppendError, ChangeLog, LogError, Opening, Origin, Reader, first_entry, origin_of};
+use crate::{
+    fault::Condition,
+    kafka::{ASK_MAX, Cluster, DELIVERY_MAX, topic as new_topic},
+};
+use ask::{Look, Questions};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt as _;
-use latencify_conf::change::{Epoch, LogId};
-use parking_lot::RwLock;
+use latencify_conf::change::{Epoch, LogId, Moved};
+use parking_lot::{Mutex, RwLock};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer, StreamConsumer},
+    Message as _,
     error::{KafkaError, RDKafkaErrorCode},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-use std::time::Duration;
+use reader::{KafkaReader, Records};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use topic::Kept;
 use uuid::Uuid;
 
 /// The topic, after the prefix.
 pub const TOPIC: &str = "changes";
 const PARTITION: i32 = 0;
-/// How long the first entry of a log may take to be read.
+/// How long the first entry of a log may take to be read, and a topic that was just made to be there.
 const FIRST_WAIT: Duration = Duration::from_secs(20);
+/// Between two looks for a topic that was just made.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// A log in Kafka.
 pub struct KafkaLog {
+    shared: Arc<Shared>,
+    producer: RwLock<FutureProducer>,
+    watching: JoinHandle<()>,
+}
+
+/// What the log, its readers and its watch know.
+struct Shared {
     cluster: Cluster,
     topic: String,
-    identity: LogId,
-    risks: Vec<String>,
-    producer: RwLock<FutureProducer>,
+    origin: Origin,
+    ask: Questions,
+    condition: Condition,
+    /// Something was odd: look at once.
+    doubted: Notify,
+    newest: AtomicU64,
+    /// The end of the log, if it is records that were written for another one: the last entry before them, and the last
+    /// of them.
+    passed_over: Mutex<Option<(Epoch, Epoch)>>,
+    kept: Mutex<(Kept, Vec<String>)>,
+}
+
+impl Shared {
+    fn newest(&self) -> Epoch {
+        Epoch(self.newest.load(Ordering::SeqCst))
+    }
+
+    fn saw(&self, epoch: Epoch) {
+        self.newest.fetch_max(epoch.0, Ordering::SeqCst);
+    }
+
+    fn passed_over(&self, last: Epoch, epoch: Epoch) {
+        *self.passed_over.lock() = Some((last, epoch));
+    }
+
+    fn kept(&self) -> Kept {
+        self.kept.lock().0.clone()
+    }
+
+    fn risks(&self) -> Vec<String> {
+        self.kept.lock().1.clone()
+    }
+
+    fn keep(&self, kept: Kept, risks: Vec<String>) {
+        *self.kept.lock() = (kept, risks);
+    }
 }
 
 impl KafkaLog {
     /// Opens the log of a cluster, or begins one.
-    pub async fn open(cluster: Cluster) -> Result<Self, LogError> {
-        let name = cluster.topic(TOPIC);
-        let new = topic::MUST_BE
-            .iter()
-            .fold(new_topic(&name, 1), |topic, (key, value)| {
-                topic.set(key, value)
-            });
-        cluster
-            .ensure_topic(&new)
-            .await
-            .map_err(|error| unreachable(&error))?;
-        let risks = topic::check(&cluster, &name).await?;
-        let producer: FutureProducer = cluster
-            .producer()
-            .create()
-            .map_err(|error| unreachable(&error))?;
-        let (first, next) = watermarks(&cluster, &name).await?;
-        if first > 0 {
-            return Err(LogError::Gone {
-                wanted: Epoch(1),
-                first: epoch_of(first),
-            });
+    pub async fn open(cluster: Cluster, opening: Opening) -> Result<Self, LogError> {
+        let topic = cluster.topic(TOPIC);
+        let ask = Questions::new(&cluster, &topic)?;
+        let look = match (ask.look(ASK_MAX).await?, opening) {
+            (None, Opening::Follow(Some(bound))) => {
+                return Err(lost(&cluster, &topic, "does not exist", bound));
+            }
+            (None, _) => make(&cluster, &topic, &ask).await?,
+            (Some(look), _) => look,
+        };
+        let kept = Kept::of(&cluster, &topic, look.clone()).await;
+        kept.refuse(&topic, &cluster)?;
+        let risks = kept.risks(&topic, &cluster);
+        let producer = producer(&cluster, opening)?;
+        if look.next == 0 {
+            let from = match opening {
+                Opening::Follow(None) => None,
+                Opening::Move(from) => Some(from),
+                Opening::Follow(Some(bound)) => {
+                    return Err(lost(&cluster, &topic, "is empty", bound));
+                }
+            };
+            begin(&producer, &topic, from).await?;
         }
-        if next == 0 {
-            let entry = first_entry(LogId(Uuid::new_v4()), None)
-                .map_err(|error| LogError::NotALog(error.to_string()))?;
-            // Another replica may begin the log at the same time: whichever entry stands first counts, for both.
-            send(&producer, &name, &entry)
-                .await
-                .map_err(|(error, _)| unreachable(&error))?;
-        }
-        let mut reader = KafkaReader::open(&cluster, &name, Epoch(0))?;
-        let records = reader.next(FIRST_WAIT).await?;
+        let records = Records::after(&cluster, &topic, Epoch(0))?
+            .next(FIRST_WAIT)
+            .await?;
         let first = records
             .first()
             .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
-        let identity = identity_of(&first.bytes)?;
-        Ok(Self {
+        let origin = origin_of(first.payload().unwrap_or_default())?;
+        let next = ask.look(ASK_MAX).await?.map_or(look.next, |look| look.next);
+        if matches!(opening, Opening::Follow(_)) && !origin.is_complete(Epoch(next as u64)) {
+            return Err(LogError::Unfit(format!(
+                "the move of another log into the topic {topic} is not finished ({} of {} entries are there): run \
+                 latencify-control migrate-log again",
+                next - 1,
+                origin.from.map_or(0, |from| from.entries)
+            )));
+        }
+        let shared = Arc::new(Shared {
             cluster,
-            topic: name,
-            identity,
-            risks,
+            topic,
+            origin,
+            ask,
+            condition: Condition::new("change log"),
+            doubted: Notify::new(),
+            newest: AtomicU64::new(next as u64),
+            passed_over: Mutex::default(),
+            kept: Mutex::new((kept, risks)),
+        });
+        Ok(Self {
+            watching: tokio::spawn(watch::keep_watching(shared.clone())),
+            shared,
             producer: RwLock::new(producer),
         })
     }
 
     /// A producer that met a fatal error does nothing any more; the next one starts afresh.
     fn renew_producer(&self) {
-        match self.cluster.producer().create() {
+        match self.shared.cluster.producer().create() {
             Ok(producer) => *self.producer.write() = producer,
             Err(error) => tracing::error!(%error, "no new Kafka producer could be made"),
         }
+    }
+
+    fn failed(&self, error: &KafkaError, was_taken: Taken) -> AppendError {
+        self.shared.doubted.notify_one();
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            tracing::warn!(%error, "the Kafka producer is renewed");
+            self.renew_producer();
+        }
+        match was_taken {
+            Taken::No => AppendError::Refused(error.to_string()),
+            Taken::NotKnown => AppendError::Unknown(error.to_string()),
+        }
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.watching.abort();
     }
 }
 
 #[async_trait]
 impl ChangeLog for KafkaLog {
-    fn identity(&self) -> LogId {
-        self.identity
+    fn origin(&self) -> Origin {
+        self.shared.origin
     }
 
-    fn risks(&self) -> &[String] {
-        &self.risks
+    fn condition(&self) -> &Condition {
+        &self.shared.condition
+    }
+
+    fn risks(&self) -> Vec<String> {
+        self.shared.risks()
     }
 
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError> {
-        let producer = self.producer.read().clone();
-        match send(&producer, &self.topic, &entry).await {
-            Ok(offset) => Ok(epoch_of(offset)),
-            Err((error, was_taken)) => {
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-                    tracing::warn!(%error, "the Kafka producer is renewed");
-                    self.renew_producer();
-                }
-                Err(match was_taken {
-                    Taken::No => AppendError::Refused(error.to_string()),
-                    Taken::NotKnown => AppendError::Unknown(error.to_string()),
-                })
-            }
+        if let Some(fault) = self.shared.condition.fault() {
+            return Err(AppendError::Refused(fault.to_string()));
         }
+        let producer = self.producer.read().clone();
+        let before = self.shared.newest();
+        let log = self.shared.origin.log;
+        let sent = tokio::select! {
+            sent = send(&producer, &self.shared.topic, log, &entry) => sent,
+            // It may still be taken, but nobody should wait for that.
+            fault = self.shared.condition.fails() => return Err(AppendError::Unknown(fault.to_string())),
+        };
+        let epoch = match sent {
+            Ok(offset) => epoch_of(offset),
+            Err((error, was_taken)) => return Err(self.failed(&error, was_taken)),
+        };
+        if epoch <= before {
+            // No log gives an epoch twice.
+            let holds = format!("gave epoch {epoch} to an entry after {before}");
+            let fault = self.shared.replaced(&holds);
+            self.shared.condition.raise(fault.clone());
+            return Err(AppendError::Unknown(fault.to_string()));
+        }
+        self.shared.saw(epoch);
+        Ok(epoch)
     }
 
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
-        let (first, _) = watermarks(&self.cluster, &self.topic).await?;
-        if first > after.0 as i64 {
+        let shared = &self.shared;
+        let Some(look) = shared.ask.look(ASK_MAX).await? else {
+            return Err(LogError::Lost(shared.missing()));
+        };
+        if look.first > after.0 as i64 {
             return Err(LogError::Gone {
                 wanted: Epoch(after.0 + 1),
-                first: epoch_of(first),
+                first: epoch_of(look.first),
+                remedy: topic::restore(&shared.topic, &shared.cluster),
             });
         }
-        Ok(Box::new(KafkaReader::open(
-            &self.cluster,
-            &self.topic,
-            after,
-        )?))
+        if shared.condition.fault().is_some() || look.next < after.0 as i64 {
+            shared.look_at_first().await?;
+        }
+        Ok(Box::new(KafkaReader::open(shared.clone(), after)?))
     }
 
     async fn head(&self) -> Result<Epoch, LogError> {
-        let (_, next) = watermarks(&self.cluster, &self.topic).await?;
-        Ok(Epoch(next as u64))
+        let Some(look) = self.shared.ask.look(ASK_MAX).await? else {
+            return Err(LogError::Lost(self.shared.missing()));
+        };
+        let head = Epoch(look.next as u64);
+        let passed_over = *self.shared.passed_over.lock();
+        Ok(passed_over
+            .filter(|(_, last)| *last == head)
+            .map_or(head, |(before, _)| before))
+    }
+}
+
+/// Makes the topic, and waits until the cluster tells of it.
+async fn make(cluster: &Cluster, topic: &str, ask: &Questions) -> Result<Look, LogError> {
+    let new = topic::MADE_WITH
+        .iter()
+        .fold(new_topic(topic, 1), |new, (key, value)| new.set(key, value));
+    cluster
+        .ensure_topic(&new)
+        .await
+        .map_err(|error| unreachable(&error))?;
+    let deadline = tokio::time::Instant::now() + FIRST_WAIT;
+    loop {
+        match ask.look(ASK_MAX).await {
+            Ok(Some(look)) => return Ok(look),
+            Ok(None) | Err(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Ok(None) => {
+                let why = format!("the topic {topic} was made and is not there");
+                return Err(LogError::Unreachable(why));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn producer(cluster: &Cluster, opening: Opening) -> Result<FutureProducer, LogError> {
+    let mut config = cluster.producer();
+    if matches!(opening, Opening::Move(_)) {
+        // One that failed must stop those behind it, or the entries would stand in another order.
+        config.set("enable.gapless.guarantee", "true");
+    }
+    config.create().map_err(|error| unreachable(&error))
+}
+
+/// Another replica may begin the log at the same time: whichever entry stands first counts, for both.
+async fn begin(
+    producer: &FutureProducer,
+    topic: &str,
+    from: Option<Moved>,
+) -> Result<(), LogError> {
+    let log = LogId(Uuid::new_v4());
+    let entry = first_entry(log, from).map_err(|error| LogError::NotALog(error.to_string()))?;
+    let record = FutureRecord::<(), [u8]>::to(topic)
+        .partition(PARTITION)
+        .payload(&entry);
+    match producer.send(record, Timeout::After(DELIVERY_MAX)).await {
+        Ok(_) => Ok(()),
+        Err((error, _)) => Err(unreachable(&error)),
     }
 }
 
@@ -149,119 +310,45 @@ enum Taken {
 async fn send(
     producer: &FutureProducer,
     topic: &str,
+    log: LogId,
     entry: &[u8],
 ) -> Result<i64, (KafkaError, Taken)> {
     let record = FutureRecord::<(), [u8]>::to(topic)
         .partition(PARTITION)
+        .headers(reader::headers(log))
         .payload(entry);
     match producer.send(record, Timeout::After(DELIVERY_MAX)).await {
         Ok(delivery) => Ok(delivery.offset),
         Err((error, _)) => {
-            let never_sent = matches!(
+            // What was never sent, and what the broker has looked at and refused.
+            let is_refused = matches!(
                 error.rdkafka_error_code(),
-                Some(RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::MessageSizeTooLarge)
+                Some(
+                    RDKafkaErrorCode::QueueFull
+                        | RDKafkaErrorCode::MessageSizeTooLarge
+                        | RDKafkaErrorCode::InvalidTimestamp
+                        | RDKafkaErrorCode::InvalidRecord
+                        | RDKafkaErrorCode::TopicAuthorizationFailed
+                        | RDKafkaErrorCode::PolicyViolation
+                )
             );
-            Err((
-                error,
-                if never_sent {
-                    Taken::No
-                } else {
-                    Taken::NotKnown
-                },
-            ))
-        }
-    }
-}
-
-struct KafkaReader {
-    consumer: StreamConsumer,
-    next: Epoch,
-}
-
-impl KafkaReader {
-    fn open(cluster: &Cluster, topic: &str, after: Epoch) -> Result<Self, LogError> {
-        let consumer: StreamConsumer = cluster
-            .consumer()
-            // librdkafka wants a name; nothing is ever committed under it.
-            .set("group.id", format!("{}.log-reader", cluster.prefix))
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "error")
-            .create()
-            .map_err(|error| unreachable(&error))?;
-        let mut from = TopicPartitionList::new();
-        from.add_partition_offset(topic, PARTITION, Offset::Offset(after.0 as i64))
-            .map_err(|error| unreachable(&error))?;
-        consumer
-            .assign(&from)
-            .map_err(|error| unreachable(&error))?;
-        Ok(Self {
-            consumer,
-            next: Epoch(after.0 + 1),
-        })
-    }
-
-    fn take(&mut self, message: &impl Message) -> Result<Record, LogError> {
-        let epoch = epoch_of(message.offset());
-        if epoch < self.next {
-            return Err(LogError::Unfit(format!(
-                "the topic gave epoch {epoch} after {}",
-                self.next
-            )));
-        }
-        self.next = Epoch(epoch.0 + 1);
-        Ok(Record {
-            epoch,
-            bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-        })
-    }
-}
-
-#[async_trait]
-impl Reader for KafkaReader {
-    async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, LogError> {
-        let first = match tokio::time::timeout(wait, self.consumer.recv()).await {
-            Err(_) => return Ok(Vec::new()),
-            Ok(Ok(message)) => message.detach(),
-            Ok(Err(error)) => return Err(unreachable(&error)),
-        };
-        let mut records = vec![self.take(&first)?];
-        while records.len() < READ_MAX {
-            // What is here already; nothing is waited for.
-            let message = match self.consumer.recv().now_or_never() {
-                Some(Ok(message)) => message.detach(),
-                // It comes again, or stays away, with the next call.
-                Some(Err(_)) | None => break,
+            let taken = if is_refused {
+                Taken::No
+            } else {
+                Taken::NotKnown
             };
-            records.push(self.take(&message)?);
+            Err((error, taken))
         }
-        Ok(records)
     }
 }
 
-/// The first offset that is kept and the next one that will be given.
-async fn watermarks(cluster: &Cluster, topic: &str) -> Result<(i64, i64), LogError> {
-    let (config, name) = (cluster.client(), topic.to_owned());
-    let asked = tokio::task::spawn_blocking(move || {
-        let client: BaseConsumer = config.create()?;
-        let partitions = client.fetch_metadata(Some(&name), ASK_MAX)?;
-        let partitions = partitions
-            .topics()
-            .first()
-            .map_or(0, |topic| topic.partitions().len());
-        client
-            .fetch_watermarks(&name, PARTITION, ASK_MAX)
-            .map(|marks| (marks, partitions))
-    });
-    let (marks, partitions) = asked
-        .await
-        .map_err(|error| LogError::Unreachable(error.to_string()))?
-        .map_err(|error| unreachable(&error))?;
-    if partitions > 1 {
-        return Err(LogError::Unfit(format!(
-            "the topic {topic} has {partitions} partitions, so it has no one order: the change log needs exactly one"
-        )));
-    }
-    Ok(marks)
+fn lost(cluster: &Cluster, topic: &str, how: &str, bound: LogId) -> LogError {
+    let Cluster { brokers, prefix } = cluster;
+    LogError::Unfit(format!(
+        "the topic {topic} on {brokers} {how}, but the store has followed log {bound}: to move that log there, or to begin \
+         another one from the store because the topic was lost, run latencify-control migrate-log --data DIR --kafka {brokers} \
+         --kafka-prefix {prefix} (with --log-is-lost if it was lost)"
+    ))
 }
 
 fn epoch_of(offset: i64) -> Epoch {

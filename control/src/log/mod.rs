@@ -21,8 +21,10 @@
 //! - *Epochs from a sequence of our own beside Kafka's offsets*: two orders, one of which is not the log's.
 
 pub mod kafka;
+pub mod opening;
 pub mod sqlite;
 
+use crate::fault::{Condition, Fault};
 use async_trait::async_trait;
 use bytes::Bytes;
 use latencify_conf::change::{Change, Entry, EntryError, Epoch, LogId, Moved};
@@ -62,30 +64,69 @@ pub enum LogError {
     /// It is not a log that may be followed: the text says what to change.
     #[error("{0}")]
     Unfit(String),
-    /// An entry is no longer there, so nothing after it can be folded.
+    /// Entries that were deleted are needed; the text says what to do.
     #[error(
-        "the change log starts at {first}, but {wanted} is needed: entries were deleted; see its retention settings"
+        "the change log starts at {first}, but {wanted} is needed: entries were deleted; {remedy}"
     )]
     Gone {
         /// The entry that was asked for.
         wanted: Epoch,
         /// The oldest one there is.
         first: Epoch,
+        /// What to do.
+        remedy: String,
     },
+    /// It is not there any more, or not what it was.
+    #[error("{0}")]
+    Lost(Fault),
     /// Its first entry does not say its identity.
     #[error("the first entry is not the log's identity, so this is not a log of latencify: {0}")]
     NotALog(String),
 }
 
+/// What a log is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// To be followed by a store. One that has followed a log before names it: then an empty place is a lost log, and no
+    /// new one is begun in it.
+    Follow(Option<LogId>),
+    /// To be begun, or filled up, with the entries of another log.
+    Move(Moved),
+}
+
+/// What the first entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The log's identity.
+    pub log: LogId,
+    /// The log that it goes on from.
+    pub from: Option<Moved>,
+}
+
+impl Origin {
+    /// Whether all is there that was to be moved into this log.
+    pub fn is_complete(&self, head: Epoch) -> bool {
+        self.from.is_none_or(|from| head.0 > from.entries)
+    }
+}
+
 /// The ordered log of everything that the fleet must agree on.
 #[async_trait]
 pub trait ChangeLog: Send + Sync + 'static {
-    /// Which log this is: what its first entry says.
-    fn identity(&self) -> LogId;
+    /// What its first entry says.
+    fn origin(&self) -> Origin;
 
-    /// How entries may be lost, as it was found when the log was opened, each with its remedy.
-    fn risks(&self) -> &[String] {
-        &[]
+    /// Which log this is.
+    fn identity(&self) -> LogId {
+        self.origin().log
+    }
+
+    /// Whether it can be written. While there is a fault, appends are refused at once.
+    fn condition(&self) -> &Condition;
+
+    /// How entries may be lost, as it was found last, each with its remedy.
+    fn risks(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Appends an encoded entry and says where it stands, once it is kept.
@@ -118,13 +159,13 @@ pub fn first_entry(log: LogId, from: Option<Moved>) -> Result<Bytes, EntryError>
     entry.encode().map(Bytes::from)
 }
 
-/// The identity that a log's first entry gives it.
-pub fn identity_of(first: &[u8]) -> Result<LogId, LogError> {
+/// What a log's first entry says of it.
+pub fn origin_of(first: &[u8]) -> Result<Origin, LogError> {
     match Entry::decode(first) {
         Ok(Entry {
-            change: Change::LogCreated { log, .. },
+            change: Change::LogCreated { log, from },
             ..
-        }) => Ok(log),
+        }) => Ok(Origin { log, from }),
         Ok(other) => Err(LogError::NotALog(format!("it is entry {}", other.id))),
         Err(error) => Err(LogError::NotALog(error.to_string())),
     }

@@ -1,28 +1,36 @@
 //! The log as a table in the data folder: one writer task, many appends in one transaction, readers that see an entry
 //! only after its commit has reached the disk (`synchronous=FULL`).
 
-use super::{AppendError, ChangeLog, LogError, READ_MAX, Reader, Record, first_entry, identity_of};
-use crate::store::sqlite;
+pub mod moved;
+mod writing;
+
+use super::{
+    AppendError, ChangeLog, LogError, Opening, Origin, READ_MAX, Reader, Record, first_entry,
+    origin_of,
+};
+use crate::{
+    fault::Condition,
+    store::sqlite::{self, Writable},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_conf::change::{Epoch, LogId};
+use latencify_conf::change::{Epoch, LogId, Moved};
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, Schema, TransactionTrait,
+    QueryOrder, QuerySelect, Schema,
 };
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
+use writing::Append;
 
 /// The file in the data folder.
 pub const FILE: &str = "changes.db";
 /// Appends that wait for the writer; a further one waits to be let in.
 const APPENDS_WAITING_MAX: usize = 1024;
-/// Appends that share one transaction, and so one wait for the disk.
-const APPENDS_A_COMMIT_MAX: usize = 256;
-
-/// Between two attempts to see what a failed commit has kept.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 mod entity {
     use sea_orm::entity::prelude::*;
@@ -42,51 +50,93 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-struct Append {
-    bytes: Bytes,
-    answer: oneshot::Sender<Result<Epoch, AppendError>>,
-}
-
 /// A log in a SQLite file.
 pub struct SqliteLog {
-    identity: LogId,
+    origin: Origin,
     read: DatabaseConnection,
+    write: Writable,
     appends: mpsc::Sender<Append>,
     head: watch::Receiver<Epoch>,
+    /// Ends when the writer has let go of the file.
+    writer: tokio::task::JoinHandle<()>,
 }
 
 impl SqliteLog {
     /// Opens the log of a data folder, or begins one.
-    pub async fn open(folder: &Path) -> Result<Self, LogError> {
-        let file = folder.join(FILE);
-        let write = sqlite::writer(&file).await.map_err(unreachable)?;
+    pub async fn open(folder: &Path, opening: Opening) -> Result<Self, LogError> {
+        Self::open_file(&folder.join(FILE), opening).await
+    }
+
+    /// Opens the log in a file, or begins one.
+    pub async fn open_file(file: &Path, opening: Opening) -> Result<Self, LogError> {
+        let write = Writable::open(file, "change log")
+            .await
+            .map_err(unreachable)?;
+        let connection = write.connection().await.map_err(unreachable)?;
         let table =
-            Schema::new(write.get_database_backend()).create_table_from_entity(entity::Entity);
-        write
+            Schema::new(connection.get_database_backend()).create_table_from_entity(entity::Entity);
+        connection
             .execute(table.clone().if_not_exists())
             .await
             .map_err(unreachable)?;
-        let identity = match first(&write).await.map_err(unreachable)? {
-            Some(bytes) => identity_of(&bytes)?,
-            None => begin(&write).await?,
+        let origin = match (first(&connection).await.map_err(unreachable)?, opening) {
+            (Some(bytes), _) => origin_of(&bytes)?,
+            (None, Opening::Follow(None)) => begin(&connection, None).await?,
+            (None, Opening::Move(from)) => begin(&connection, Some(from)).await?,
+            (None, Opening::Follow(Some(bound))) => return Err(lost(file, bound)),
         };
-        let (publish, head) = watch::channel(newest(&write).await.map_err(unreachable)?);
-        let read = sqlite::reader(&file).await.map_err(unreachable)?;
+        let newest = newest(&connection).await.map_err(unreachable)?;
+        if matches!(opening, Opening::Follow(_)) {
+            moved::refuse(&connection, file).await?;
+            if !origin.is_complete(newest) {
+                return Err(LogError::Unfit(format!(
+                    "the move of another log into {} is not finished: run latencify-control migrate-log again",
+                    file.display()
+                )));
+            }
+        }
+        let (publish, head) = watch::channel(newest);
+        let read = sqlite::reader(file).await.map_err(unreachable)?;
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
-        tokio::spawn(keep_writing(write, waiting, publish));
+        let writer = tokio::spawn(writing::keep_writing(
+            write.clone(),
+            origin.log,
+            waiting,
+            publish,
+        ));
         Ok(Self {
-            identity,
+            origin,
             read,
+            write,
             appends,
             head,
+            writer,
         })
+    }
+
+    /// Finishes what is under way and brings everything into the one file, so that it can be renamed.
+    pub async fn close(self) -> Result<(), LogError> {
+        drop(self.appends);
+        // A writer that panicked has been reported by its panic.
+        let _ = self.writer.await;
+        self.read.close_by_ref().await.map_err(unreachable)?;
+        let connection = self.write.connection().await.map_err(unreachable)?;
+        connection
+            .execute_unprepared("pragma journal_mode = delete")
+            .await
+            .map_err(unreachable)?;
+        connection.close().await.map_err(unreachable)
     }
 }
 
 #[async_trait]
 impl ChangeLog for SqliteLog {
-    fn identity(&self) -> LogId {
-        self.identity
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn condition(&self) -> &Condition {
+        self.write.condition()
     }
 
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError> {
@@ -153,74 +203,19 @@ impl Reader for SqliteReader {
     }
 }
 
-/// Takes every append that waits, commits them together, publishes the new head, then answers.
-async fn keep_writing(
-    write: DatabaseConnection,
-    mut waiting: mpsc::Receiver<Append>,
-    publish: watch::Sender<Epoch>,
-) {
-    let mut batch = Vec::with_capacity(APPENDS_A_COMMIT_MAX);
-    let mut is_unsure = false;
-    loop {
-        let received = tokio::select! {
-            received = waiting.recv_many(&mut batch, APPENDS_A_COMMIT_MAX) => received,
-            () = tokio::time::sleep(LOOK_AGAIN), if is_unsure => {
-                is_unsure = !publish_kept(&write, &publish).await;
-                continue;
-            }
-        };
-        if received == 0 {
-            return;
-        }
-        match commit(&write, &batch).await {
-            Ok(epochs) => {
-                publish.send_replace(epochs.last().copied().unwrap_or_default());
-                for (append, epoch) in batch.drain(..).zip(epochs) {
-                    // The writer may have given up waiting; the entry is kept all the same.
-                    let _ = append.answer.send(Ok(epoch));
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "the change log did not commit");
-                for append in batch.drain(..) {
-                    // A failed COMMIT may still have reached the disk.
-                    let _ = append
-                        .answer
-                        .send(Err(AppendError::Unknown(error.to_string())));
-                }
-                is_unsure = !publish_kept(&write, &publish).await;
-            }
-        }
+/// What the first entry of a file says; none when there is no file, or no log in it. Nothing is made.
+pub async fn peek(file: &Path) -> Result<Option<Origin>, LogError> {
+    if std::fs::metadata(file).map_or(true, |file| file.len() == 0) {
+        return Ok(None);
     }
-}
-
-/// Publishes what is kept after a commit whose answer was lost: its entries must not wait for the next append. Says
-/// whether it could look.
-async fn publish_kept(write: &DatabaseConnection, publish: &watch::Sender<Epoch>) -> bool {
-    match newest(write).await {
-        Ok(newest) => {
-            publish.send_if_modified(|head| {
-                let is_news = newest > *head;
-                *head = newest.max(*head);
-                is_news
-            });
-            true
-        }
-        Err(error) => {
-            tracing::error!(%error, "the change log can't be read after a failed commit; it is tried again");
-            false
-        }
+    let read = sqlite::reader(file).await.map_err(unreachable)?;
+    let bytes = first(&read).await;
+    read.close().await.map_err(unreachable)?;
+    match bytes {
+        Ok(bytes) => bytes.map(|bytes| origin_of(&bytes)).transpose(),
+        Err(error) if error.to_string().contains("no such table") => Ok(None),
+        Err(error) => Err(unreachable(error)),
     }
-}
-
-async fn commit(write: &DatabaseConnection, batch: &[Append]) -> Result<Vec<Epoch>, DbErr> {
-    let transaction = write.begin().await?;
-    let mut epochs = Vec::with_capacity(batch.len());
-    for append in batch {
-        epochs.push(insert(&transaction, &append.bytes).await?);
-    }
-    transaction.commit().await?;
-    Ok(epochs)
 }
 
 async fn insert(connection: &impl ConnectionTrait, bytes: &[u8]) -> Result<Epoch, DbErr> {
@@ -236,12 +231,11 @@ async fn insert(connection: &impl ConnectionTrait, bytes: &[u8]) -> Result<Epoch
     ))
 }
 
-async fn begin(write: &DatabaseConnection) -> Result<LogId, LogError> {
-    let identity = LogId(Uuid::new_v4());
-    let entry =
-        first_entry(identity, None).map_err(|error| LogError::NotALog(error.to_string()))?;
+async fn begin(write: &impl ConnectionTrait, from: Option<Moved>) -> Result<Origin, LogError> {
+    let log = LogId(Uuid::new_v4());
+    let entry = first_entry(log, from).map_err(|error| LogError::NotALog(error.to_string()))?;
     insert(write, &entry).await.map_err(unreachable)?;
-    Ok(identity)
+    Ok(Origin { log, from })
 }
 
 async fn first(connection: &impl ConnectionTrait) -> Result<Option<Vec<u8>>, DbErr> {
@@ -262,23 +256,17 @@ async fn newest(connection: &impl ConnectionTrait) -> Result<Epoch, DbErr> {
     Ok(Epoch(epoch.flatten().unwrap_or_default() as u64))
 }
 
-fn unreachable(error: DbErr) -> LogError {
-    LogError::Unreachable(error.to_string())
+fn lost(file: &Path, bound: LogId) -> LogError {
+    let folder = file.parent().map(PathBuf::from).unwrap_or_default();
+    LogError::Unfit(format!(
+        "the store has followed log {bound}, which is not in {}: if that log is in Kafka, start with its --kafka and \
+         --kafka-prefix; if it was in this file, put the file back; if it is lost, begin another one from the store: \
+         latencify-control migrate-log --data {} --log-is-lost",
+        file.display(),
+        folder.display()
+    ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_a_commit_kept_whose_answer_was_lost_is_published() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(SqliteLog::open(folder.path()).await.unwrap());
-        let write = sqlite::writer(&folder.path().join(FILE)).await.unwrap();
-        let (publish, head) = watch::channel(newest(&write).await.unwrap());
-        assert_eq!(*head.borrow(), Epoch(1));
-        insert(&write, b"x").await.unwrap();
-        assert!(publish_kept(&write, &publish).await);
-        assert_eq!(*head.borrow(), Epoch(2));
-    }
+fn unreachable(error: DbErr) -> LogError {
+    LogError::Unreachable(error.to_string())
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     events,
+    fault::Fault,
     fleet::Ahead,
     fold::driver::{Fold, Health},
     log::ChangeLog,
@@ -44,6 +45,9 @@ struct Readiness {
     ready: bool,
     /// `following`, or what is wrong.
     log: String,
+    /// What keeps writes from being taken, by the stable names of their kinds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<&'static str>,
     applied: u64,
     head: Option<u64>,
     /// `off` without Kafka. A consumer that waits for its broker does not make the replica unready: the API works.
@@ -63,9 +67,22 @@ pub fn routes(admin: Admin) -> Router {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    for (part, fault) in admin.faults() {
+        admin.metrics.fault(part, fault.map(|fault| fault.kind));
+    }
     match admin.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+impl Admin {
+    /// How the parts fare that a write needs.
+    fn faults(&self) -> [(&'static str, Option<Fault>); 2] {
+        [
+            ("log", self.log.condition().fault()),
+            ("store", self.store.condition().fault()),
+        ]
     }
 }
 
@@ -81,8 +98,11 @@ async fn ready(State(admin): State<Admin>) -> Response {
             Some("the change log does not say where its head is".to_owned()),
         ),
     };
+    let faults = admin.faults();
+    let fault = faults.iter().find_map(|(_, fault)| fault.as_ref());
     let log = match (admin.fold.health(), head_error, head) {
         (Health::Stopped(why), _, _) => format!("stopped: {why}"),
+        _ if let Some(fault) = fault => format!("refusing writes: {fault}"),
         (Health::Retrying(why), _, _) | (Health::Following, Some(why), _) => {
             format!("retrying: {why}")
         }
@@ -95,7 +115,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
         Some(events::Health::Following) => "following".to_owned(),
         Some(events::Health::Retrying(why)) => format!("retrying: {why}"),
     };
-    let mut warnings = admin.log.risks().to_vec();
+    let mut warnings = admin.log.risks();
     warnings.extend(
         missing_files(&admin.store, &state)
             .await
@@ -114,6 +134,10 @@ async fn ready(State(admin): State<Admin>) -> Response {
         Json(Readiness {
             ready,
             log,
+            faults: faults
+                .iter()
+                .filter_map(|(_, fault)| Some(fault.as_ref()?.kind.as_str()))
+                .collect(),
             applied: applied.0,
             head,
             events,

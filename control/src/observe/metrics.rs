@@ -1,10 +1,10 @@
 //! `latencify_control_*`: counters and gauges in the Prometheus text format. No label's values are chosen by clients.
 
-use crate::fold::Outcome;
+use crate::{fault::Kind, fold::Outcome};
 use latencify_conf::{change::Epoch, link::replica::End};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ struct Inner {
     events: IntCounterVec,
     consumer_errors: IntCounter,
     policies_unread: IntCounter,
+    faults: IntGaugeVec,
 }
 
 impl Metrics {
@@ -65,7 +66,16 @@ impl Metrics {
             "Times that the event consumer lost its broker.",
         )?;
         registry.register(Box::new(consumer_errors.clone()))?;
+        let faults = IntGaugeVec::new(
+            Opts::new(
+                "latencify_control_fault",
+                "1 while the log or the store can't be written, by the kind of the fault.",
+            ),
+            &["part", "kind"],
+        )?;
+        registry.register(Box::new(faults.clone()))?;
         let inner = Inner {
+            faults,
             applied: gauge(
                 "latencify_control_log_applied_epoch",
                 "The newest folded entry.",
@@ -115,6 +125,17 @@ impl Metrics {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// What keeps a part from being written; none: it works.
+    pub fn fault(&self, part: &str, fault: Option<Kind>) {
+        for kind in Kind::ALL {
+            let is_this = i64::from(fault == Some(kind));
+            self.inner
+                .faults
+                .with_label_values(&[part, kind.as_str()])
+                .set(is_this);
+        }
     }
 
     /// A purge met an older policy that can't be read.

@@ -14,11 +14,11 @@ impl Store {
         let keep = OnConflict::column(blobs::Column::Digest)
             .do_nothing()
             .to_owned();
-        blobs::Entity::insert(row)
+        let kept = blobs::Entity::insert(row)
             .on_conflict(keep)
-            .exec_without_returning(&self.write)
-            .await?;
-        Ok(())
+            .exec_without_returning(&self.writer().await?)
+            .await;
+        self.noted(kept.map(|_| ()).map_err(StoreError::from)).await
     }
 
     /// Whether this store has a blob.

@@ -14,8 +14,8 @@ use latencify_conf::{
     link::replica::Accepted,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    TransactionTrait, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, TransactionTrait, sea_query::Expr,
 };
 use std::sync::Arc;
 
@@ -64,30 +64,11 @@ impl Store {
     /// Folds records that follow each other, and moves `state` with them. What is at or below the applied epoch is
     /// skipped. On an error of the database nothing is folded and `state` stands still.
     pub async fn fold(&self, state: &mut State, records: &[Record]) -> Result<Batch, StoreError> {
-        let transaction = self.write.begin().await?;
-        let mut next = lock(&transaction, state).await?;
-        let mut batch = Batch {
-            settled: Vec::with_capacity(records.len()),
-            stopped: None,
+        let folded = fold_all(&self.writer().await?, state, records).await;
+        let (transaction, next, batch) = match folded {
+            Ok(folded) => folded,
+            Err(error) => return self.noted(Err(error)).await,
         };
-        let applied = next.applied;
-        for record in records.iter().filter(|record| record.epoch > applied) {
-            let entry = match Entry::decode(&record.bytes) {
-                Ok(entry) => entry,
-                Err(error) => {
-                    batch.stopped = Some(FoldError::NotUnderstood {
-                        epoch: record.epoch,
-                        error,
-                    });
-                    break;
-                }
-            };
-            batch
-                .settled
-                .push(fold_one(&transaction, &mut next, record, entry).await?);
-        }
-        save_applied(&transaction, &next).await?;
-        prune(&transaction, state.applied, next.applied).await?;
         let committed = transaction.commit().await;
         self.confirm(committed, next.applied).await?;
         *state = next;
@@ -100,21 +81,56 @@ impl Store {
         committed: Result<(), DbErr>,
         applied: Epoch,
     ) -> Result<(), StoreError> {
-        let Err(error) = committed else { return Ok(()) };
+        let Err(error) = self.noted(committed.map_err(StoreError::from)).await else {
+            return Ok(());
+        };
         let row = applied::Entity::find_by_id(state::ONLY)
-            .one(&self.write)
+            .one(&self.writer().await?)
             .await?;
         if row.is_some_and(|row| row.epoch as u64 >= applied.0) {
             tracing::warn!(%error, %applied, "a commit of the store reported an error and took effect");
             return Ok(());
         }
-        Err(error.into())
+        Err(error)
     }
 
     /// What the index of repeats says of a name.
     pub async fn original(&self, name: &str) -> Result<Option<Original>, StoreError> {
         original(&self.read, name).await
     }
+}
+
+/// Folds records up to, and without, the commit.
+async fn fold_all(
+    database: &DatabaseConnection,
+    state: &State,
+    records: &[Record],
+) -> Result<(DatabaseTransaction, State, Batch), StoreError> {
+    let transaction = database.begin().await?;
+    let mut next = lock(&transaction, state).await?;
+    let mut batch = Batch {
+        settled: Vec::with_capacity(records.len()),
+        stopped: None,
+    };
+    let applied = next.applied;
+    for record in records.iter().filter(|record| record.epoch > applied) {
+        let entry = match Entry::decode(&record.bytes) {
+            Ok(entry) => entry,
+            Err(error) => {
+                batch.stopped = Some(FoldError::NotUnderstood {
+                    epoch: record.epoch,
+                    error,
+                });
+                break;
+            }
+        };
+        batch
+            .settled
+            .push(fold_one(&transaction, &mut next, record, entry).await?);
+    }
+    save_applied(&transaction, &next).await?;
+    prune(&transaction, state.applied, next.applied).await?;
+    Ok((transaction, next, batch))
 }
 
 /// Takes the lock of the applied row, which every replica that shares the database needs, and says where the store
@@ -128,7 +144,21 @@ async fn lock(transaction: &impl ConnectionTrait, state: &State) -> Result<State
     let row = applied::Entity::find_by_id(state::ONLY)
         .one(transaction)
         .await?;
-    if row.is_some_and(|row| row.epoch as u64 == state.applied.0) {
+    let Some(row) = row else {
+        return Err(StoreError::damaged(
+            "the applied epoch",
+            "its row is missing",
+        ));
+    };
+    if row.log != state.position.log.0 || (row.epoch as u64) < state.applied.0 {
+        // What came between would be folded upon nothing.
+        let why = format!(
+            "it was folded to epoch {} and says {} now: another file was put in its place; start control again",
+            state.applied, row.epoch
+        );
+        return Err(StoreError::damaged("another state", why));
+    }
+    if row.epoch as u64 == state.applied.0 {
         return Ok(state.clone());
     }
     state::load(transaction).await

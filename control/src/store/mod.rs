@@ -11,13 +11,17 @@ pub mod folding;
 pub mod migrations;
 pub mod policies;
 pub mod processes;
+pub mod promises;
 pub mod roster;
 pub mod sqlite;
 pub mod state;
 pub mod tokens;
 
+use crate::fault::Condition;
 use sea_orm::{DatabaseConnection, DbErr};
-use std::path::Path;
+use sqlite::Writable;
+use std::{path::Path, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// The file in the data folder.
 pub const FILE: &str = "store.db";
@@ -27,7 +31,7 @@ pub const FILE: &str = "store.db";
 pub enum StoreError {
     /// The database did not do it.
     #[error("the store (database) failed: {0}")]
-    Database(String),
+    Database(#[from] DbErr),
     /// What stands in it can't be read back.
     #[error(
         "the store holds {what} that can't be read: {why}; restore the data folder from a backup"
@@ -51,12 +55,6 @@ pub enum StoreError {
     },
 }
 
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
-        Self::Database(error.to_string())
-    }
-}
-
 impl StoreError {
     fn damaged(what: &'static str, why: impl ToString) -> Self {
         Self::Damaged {
@@ -69,17 +67,62 @@ impl StoreError {
 /// The database: one connection that writes, several that read.
 #[derive(Debug, Clone)]
 pub struct Store {
-    write: DatabaseConnection,
+    write: Writable,
     read: DatabaseConnection,
 }
+
+/// Between two attempts to write to a store that could not be written.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens the store of a data folder, makes it if it is missing, and brings its schema up to date.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let file = folder.join(FILE);
-        let write = sqlite::writer(&file).await?;
-        migrations::migrate(&write).await?;
+        let write = Writable::open(&file, "store").await?;
+        migrations::migrate(&write.connection().await?).await?;
         let read = sqlite::reader(&file).await?;
         Ok(Self { write, read })
+    }
+
+    /// Whether it can be written.
+    pub fn condition(&self) -> &Condition {
+        self.write.condition()
+    }
+
+    /// Finds out when a store that could not be written can be written again, until `stop`: with nothing to fold, nobody
+    /// else would.
+    pub async fn keep_trying(self, stop: CancellationToken) {
+        let again = async {
+            loop {
+                self.condition().fails().await;
+                tokio::time::sleep(TRY_AGAIN).await;
+                if self.write.try_again("update applied set id = id").await {
+                    self.write.succeeded();
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = again => {}
+        }
+    }
+
+    /// The connection that writes.
+    async fn writer(&self) -> Result<DatabaseConnection, StoreError> {
+        let connection = self.write.connection().await.map_err(StoreError::from);
+        match connection {
+            Ok(connection) => Ok(connection),
+            failed => self.noted(failed).await,
+        }
+    }
+
+    /// Takes note of how a write ended: after an error of the database the next one has another connection.
+    async fn noted<T>(&self, written: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &written {
+            Ok(_) => self.write.succeeded(),
+            Err(StoreError::Database(error)) => self.write.failed(error).await,
+            Err(_) => {}
+        }
+        written
     }
 }

@@ -7,7 +7,7 @@ use latencify_conf::{
     link::replica::Report,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, TransactionTrait,
     sea_query::OnConflict,
 };
 
@@ -35,27 +35,32 @@ impl Store {
 
     /// Keeps what processes said.
     pub async fn save_said(&self, said: &[(ProcessId, Said)]) -> Result<(), StoreError> {
-        let transaction = self.write.begin().await?;
-        for (process, said) in said {
-            let replace = OnConflict::column(processes::Column::Process)
-                .update_columns([
-                    processes::Column::Acked,
-                    processes::Column::Version,
-                    processes::Column::Running,
-                    processes::Column::Revision,
-                    processes::Column::Failed,
-                    processes::Column::FailedRevision,
-                    processes::Column::Reason,
-                ])
-                .to_owned();
-            processes::Entity::insert(row(*process, said))
-                .on_conflict(replace)
-                .exec_without_returning(&transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+        let saved = save(&self.writer().await?, said).await;
+        self.noted(saved).await
     }
+}
+
+async fn save(database: &DatabaseConnection, said: &[(ProcessId, Said)]) -> Result<(), StoreError> {
+    let transaction = database.begin().await?;
+    for (process, said) in said {
+        let replace = OnConflict::column(processes::Column::Process)
+            .update_columns([
+                processes::Column::Acked,
+                processes::Column::Version,
+                processes::Column::Running,
+                processes::Column::Revision,
+                processes::Column::Failed,
+                processes::Column::FailedRevision,
+                processes::Column::Reason,
+            ])
+            .to_owned();
+        processes::Entity::insert(row(*process, said))
+            .on_conflict(replace)
+            .exec_without_returning(&transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn row(process: ProcessId, said: &Said) -> processes::ActiveModel {

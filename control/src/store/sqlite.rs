@@ -1,30 +1,152 @@
 //! SQLite connections: write-ahead log, every commit on the disk before it is answered, one writer, several readers.
+//!
+//! # After an error
+//! SQLite ends a transaction by itself when the disk is full or fails, but sqlx goes on counting it as open: the next
+//! BEGIN becomes a SAVEPOINT, and a COMMIT a RELEASE that may commit nothing. So a connection on which a write failed
+//! is never used again: [`Writable`] opens another one, never a file that is not there, and whoever needs to know looks
+//! at what was kept.
 
+use crate::fault::{Condition, Fault, Kind};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr, RuntimeErr,
+    sqlx::{
+        self,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
-use std::{path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Mutex;
 
 /// Connections that read side by side.
 const READERS_MAX: u32 = 4;
 /// How long a statement waits for another's lock, and a caller for a connection.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// What must fit on the disk before writing is tried again: the largest entry twice.
+const ROOM_BYTES: usize = 1024 * 1024;
+/// The file by which it is seen that it fits, beside the database.
+pub const ROOM_FILE: &str = "room";
+
+/// The one connection that writes to a file, and how that fares. A clone is the same.
+#[derive(Debug, Clone)]
+pub struct Writable {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: PathBuf,
+    connection: Mutex<Option<DatabaseConnection>>,
+    condition: Condition,
+}
+
+impl Writable {
+    /// Opens a file for writing, and makes it if it is missing. `what` names it in the program's log.
+    pub async fn open(file: &Path, what: &'static str) -> Result<Self, DbErr> {
+        let connection = writer(file).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                file: file.to_owned(),
+                connection: Mutex::new(Some(connection)),
+                condition: Condition::new(what),
+            }),
+        })
+    }
+
+    /// How it fares.
+    pub fn condition(&self) -> &Condition {
+        &self.inner.condition
+    }
+
+    /// The connection; a new one if a write failed on the last.
+    pub async fn connection(&self) -> Result<DatabaseConnection, DbErr> {
+        let mut slot = self.inner.connection.lock().await;
+        if let Some(connection) = &*slot {
+            return Ok(connection.clone());
+        }
+        let connection = connect(&self.inner.file, 1, Access::Write).await?;
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// A write failed on the connection, so it is not used again.
+    pub async fn failed(&self, error: &DbErr) {
+        if let Some(connection) = self.inner.connection.lock().await.take() {
+            // Closing waits for what hangs on the disk, and nobody else should. What was not committed is rolled back.
+            tokio::spawn(connection.close());
+        }
+        self.inner.condition.raise(fault(&self.inner.file, error));
+    }
+
+    /// A write succeeded.
+    pub fn succeeded(&self) {
+        self.inner.condition.clear();
+    }
+
+    /// Tries whether the file can be written again: whether there is room, and whether a connection commits a statement
+    /// that changes nothing. The caller says then that it [succeeded](Self::succeeded).
+    pub async fn try_again(&self, changes_nothing: &str) -> bool {
+        if let Err(fault) = self.has_room().await {
+            self.inner.condition.raise(fault);
+            return false;
+        }
+        let committed = match self.connection().await {
+            Ok(connection) => connection.execute_unprepared(changes_nothing).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &committed {
+            self.failed(error).await;
+        }
+        committed.is_ok()
+    }
+
+    /// Whether there is room again for what may be written; a small write could succeed where the next one fails.
+    async fn has_room(&self) -> Result<(), Fault> {
+        let file = self.inner.file.clone();
+        let room = file.with_file_name(ROOM_FILE);
+        let tried = tokio::task::spawn_blocking(move || fill(&room)).await;
+        match tried.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(io_fault(&file_of(&self.inner.file), &error)),
+        }
+    }
+}
+
+/// Writes the room file to the disk, and takes it away.
+fn fill(room: &Path) -> io::Result<()> {
+    let written = std::fs::File::create(room).and_then(|mut file| {
+        io::Write::write_all(&mut file, &vec![0x5a; ROOM_BYTES])?;
+        file.sync_all()
+    });
+    let removed = std::fs::remove_file(room);
+    written.and(removed)
+}
 
 /// The one connection that writes to a file, which it makes if it is missing.
 pub async fn writer(file: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(file, 1, false).await
+    connect(file, 1, Access::Make).await
 }
 
 /// Connections that only read. The file exists.
 pub async fn reader(file: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(file, READERS_MAX, true).await
+    connect(file, READERS_MAX, Access::Read).await
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Make,
+    Write,
+    Read,
 }
 
 async fn connect(
     file: &Path,
     connections: u32,
-    read_only: bool,
+    access: Access,
 ) -> Result<DatabaseConnection, DbErr> {
     let path = file.to_path_buf();
     // The path goes in by `filename`, as it is (no escaping of `?` or `%`); the URL only names the backend.
@@ -37,12 +159,171 @@ async fn connect(
         .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite
                 .filename(&path)
-                .create_if_missing(!read_only)
-                .read_only(read_only)
+                .create_if_missing(access == Access::Make)
+                .read_only(access == Access::Read)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(WAIT_MAX)
         })
         .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
     Database::connect(options).await
+}
+
+/// What an error of a database says about the file and the disk under it.
+pub fn fault(file: &Path, error: &DbErr) -> Fault {
+    let name = file_of(file);
+    let kind = match primary_code(error) {
+        // SQLite's result codes: https://www.sqlite.org/rescode.html
+        Some(13) => Kind::DiskFull,
+        Some(8) => Kind::ReadOnly,
+        Some(14) => return io_fault(&name, &opened(file)),
+        _ => Kind::Io,
+    };
+    Fault::new(
+        kind,
+        format!(
+            "{name} can't be written: {}{}",
+            describe(error),
+            remedy(kind)
+        ),
+    )
+}
+
+/// What the system says when the file is opened for writing: SQLite itself only says that it can't.
+fn opened(file: &Path) -> io::Error {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(file)
+        .err()
+        .unwrap_or_else(|| io::Error::other("SQLite can't open it, or a file beside it"))
+}
+
+fn io_fault(name: &str, error: &io::Error) -> Fault {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::DiskFull,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Kind::ReadOnly,
+        _ => Kind::Io,
+    };
+    Fault::new(
+        kind,
+        format!("{name} can't be written: {error}{}", remedy(kind)),
+    )
+}
+
+fn remedy(kind: Kind) -> &'static str {
+    match kind {
+        Kind::DiskFull => ": make room on its disk",
+        Kind::ReadOnly => ": make its file and folder writable",
+        _ => ": look at its disk",
+    }
+}
+
+fn file_of(file: &Path) -> String {
+    file.file_name()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// SQLite's words, without sea-orm's around them.
+fn describe(error: &DbErr) -> String {
+    match database_error(error) {
+        Some(error) => error.message().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+fn primary_code(error: &DbErr) -> Option<i32> {
+    let code: i32 = database_error(error)?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))
+    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::TransactionTrait as _;
+
+    async fn count(writable: &Writable) -> usize {
+        let rows = writable.connection().await.unwrap();
+        rows.query_all_raw(sea_orm::Statement::from_string(
+            sea_orm::DbBackend::Sqlite,
+            "select x from t",
+        ))
+        .await
+        .unwrap()
+        .len()
+    }
+
+    /// `max_page_count` is SQLite's own full disk.
+    #[tokio::test]
+    async fn after_a_full_disk_another_connection_commits_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let writable = Writable::open(&folder.path().join("a.db"), "test")
+            .await
+            .unwrap();
+        let first = writable.connection().await.unwrap();
+        first
+            .execute_unprepared("create table t (x blob)")
+            .await
+            .unwrap();
+        first
+            .execute_unprepared("pragma max_page_count = 4")
+            .await
+            .unwrap();
+        let transaction = first.begin().await.unwrap();
+        let error = transaction
+            .execute_unprepared("insert into t values (zeroblob(100000))")
+            .await
+            .unwrap_err();
+        drop(transaction);
+        writable.failed(&error).await;
+        let fault = writable.condition().fault().unwrap();
+        assert_eq!(fault.kind, Kind::DiskFull, "{fault}");
+        assert!(
+            fault.detail.contains("a.db") && fault.detail.contains("make room"),
+            "{fault}"
+        );
+
+        let transaction = writable.connection().await.unwrap().begin().await.unwrap();
+        transaction
+            .execute_unprepared("insert into t values (1)")
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        writable.succeeded();
+        assert_eq!(writable.condition().fault(), None);
+        let elsewhere = Writable::open(&folder.path().join("a.db"), "test")
+            .await
+            .unwrap();
+        assert_eq!(
+            count(&elsewhere).await,
+            1,
+            "what was committed is seen by others"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let writable = Writable::open(&file, "test").await.unwrap();
+        writable.failed(&DbErr::Custom("it broke".to_owned())).await;
+        for name in ["a.db", "a.db-wal", "a.db-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(name));
+        }
+        assert!(writable.connection().await.is_err());
+        assert!(!file.exists());
+        assert!(writable.has_room().await.is_ok());
+        assert!(!folder.path().join(ROOM_FILE).exists());
+    }
 }

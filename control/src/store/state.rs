@@ -2,16 +2,16 @@
 
 use super::{
     Store, StoreError,
-    entity::{applied, policies, roster},
+    entity::{applied, policies, replicas, roster},
 };
-use crate::fold::{Member, State};
+use crate::fold::{Announced, Member, State};
 use latencify_conf::{
-    change::{Epoch, LogId, Position, ProcessId, SiteId},
+    change::{Epoch, LogId, Position, ProcessId, ReplicaId, SiteId, StoreId, StoreKind, StoreRef},
     digest::Digest,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter,
+    QueryOrder, TransactionTrait,
 };
 
 /// The key of the only row of `applied`.
@@ -20,27 +20,8 @@ pub const ONLY: i32 = 1;
 impl Store {
     /// Binds the store to a log, which must be the one it was folded from, and reads the state.
     pub async fn bind(&self, log: LogId) -> Result<State, StoreError> {
-        let transaction = self.write.begin().await?;
-        if applied::Entity::find_by_id(ONLY)
-            .one(&transaction)
-            .await?
-            .is_none()
-        {
-            let before = State::before(log);
-            let row = applied::ActiveModel {
-                id: Set(ONLY),
-                log: Set(log.0),
-                epoch: Set(0),
-                position: Set(0),
-                hash: Set(before.position.hash.0.to_vec()),
-                last_site: Set(0),
-            };
-            applied::Entity::insert(row)
-                .exec_without_returning(&transaction)
-                .await?;
-        }
-        let state = load(&transaction).await?;
-        transaction.commit().await?;
+        let state = bind(&self.writer().await?, log).await;
+        let state = self.noted(state).await?;
         if state.position.log != log {
             return Err(StoreError::OtherLog {
                 store: state.position.log,
@@ -49,6 +30,37 @@ impl Store {
         }
         Ok(state)
     }
+
+    /// The log that this store was folded from; none before it is bound to one.
+    pub async fn bound(&self) -> Result<Option<LogId>, StoreError> {
+        let row = applied::Entity::find_by_id(ONLY).one(&self.read).await?;
+        Ok(row.map(|row| LogId(row.log)))
+    }
+}
+
+async fn bind(database: &DatabaseConnection, log: LogId) -> Result<State, StoreError> {
+    let transaction = database.begin().await?;
+    if applied::Entity::find_by_id(ONLY)
+        .one(&transaction)
+        .await?
+        .is_none()
+    {
+        let before = State::before(log);
+        let row = applied::ActiveModel {
+            id: Set(ONLY),
+            log: Set(log.0),
+            epoch: Set(0),
+            position: Set(0),
+            hash: Set(before.position.hash.0.to_vec()),
+            last_site: Set(0),
+        };
+        applied::Entity::insert(row)
+            .exec_without_returning(&transaction)
+            .await?;
+    }
+    let state = load(&transaction).await?;
+    transaction.commit().await?;
+    Ok(state)
 }
 
 /// Reads the whole state.
@@ -65,6 +77,10 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
         .filter(roster::Column::Left.is_null())
         .all(connection)
         .await?;
+    let announced = replicas::Entity::find()
+        .filter(replicas::Column::Left.is_null())
+        .all(connection)
+        .await?;
     Ok(State {
         applied: Epoch(applied.epoch as u64),
         position: Position {
@@ -75,6 +91,10 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
         head: head.map(|row| row.head()).transpose()?,
         last_site: SiteId(applied.last_site as u64),
         roster: members.into_iter().map(member).collect::<Result<_, _>>()?,
+        replicas: announced
+            .into_iter()
+            .map(replica)
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -103,4 +123,21 @@ fn member(row: roster::Model) -> Result<(ProcessId, Member), StoreError> {
             about,
         },
     ))
+}
+
+fn replica(row: replicas::Model) -> Result<(ReplicaId, Announced), StoreError> {
+    let kind = match row.kind.as_str() {
+        "sqlite" => StoreKind::Sqlite,
+        other => return Err(StoreError::damaged("a replica", format!("store {other:?}"))),
+    };
+    let announced = Announced {
+        name: row.name,
+        store: StoreRef {
+            kind,
+            id: StoreId(row.store),
+        },
+        version: row.version,
+        joined: Epoch(row.joined as u64),
+    };
+    Ok((ReplicaId(row.replica), announced))
 }

@@ -21,10 +21,10 @@ impl Store {
         let replace = OnConflict::column(tokens::Column::Name)
             .update_column(tokens::Column::Hash)
             .to_owned();
-        tokens::Entity::insert(row)
+        let kept = tokens::Entity::insert(row)
             .on_conflict(replace)
-            .exec_without_returning(&self.write)
-            .await?;
-        Ok(())
+            .exec_without_returning(&self.writer().await?)
+            .await;
+        self.noted(kept.map(|_| ()).map_err(StoreError::from)).await
     }
 }

@@ -1,0 +1,83 @@
+//! Questions about the topic, asked by one client.
+
+use super::{PARTITION, unreachable};
+use crate::{kafka::Cluster, log::LogError};
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+    metadata::MetadataBroker,
+};
+use std::{sync::Arc, time::Duration};
+
+/// A topic as the cluster tells of it now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The cluster's brokers.
+    pub brokers: Vec<i32>,
+    /// How many partitions the topic has.
+    pub partitions: usize,
+    /// The brokers that keep the first one.
+    pub replicas: Vec<i32>,
+    /// Those of them that have all of it.
+    pub in_sync: Vec<i32>,
+    /// The oldest offset that is kept.
+    pub first: i64,
+    /// The offset that the next record gets.
+    pub next: i64,
+}
+
+/// Asks about one topic.
+#[derive(Clone)]
+pub struct Questions {
+    client: Arc<BaseConsumer>,
+    topic: String,
+}
+
+impl Questions {
+    /// About a topic of a cluster. It need not be there.
+    pub fn new(cluster: &Cluster, topic: &str) -> Result<Self, LogError> {
+        let client = cluster.client().create();
+        Ok(Self {
+            client: Arc::new(client.map_err(|error| unreachable(&error))?),
+            topic: topic.to_owned(),
+        })
+    }
+
+    /// How the topic is now; none: there is none.
+    pub async fn look(&self, wait: Duration) -> Result<Option<Look>, LogError> {
+        let asked = self.clone();
+        let told = tokio::task::spawn_blocking(move || asked.look_now(wait)).await;
+        told.unwrap_or(Err(KafkaError::Canceled))
+            .map_err(|error| unreachable(&error))
+    }
+
+    fn look_now(&self, wait: Duration) -> Result<Option<Look>, KafkaError> {
+        let told = self.client.fetch_metadata(Some(&self.topic), wait)?;
+        let brokers = told.brokers().iter().map(MetadataBroker::id).collect();
+        let Some(topic) = told.topics().first() else {
+            return Ok(None);
+        };
+        if let Some(error) = topic.error() {
+            return match RDKafkaErrorCode::from(error) {
+                RDKafkaErrorCode::UnknownTopicOrPartition => Ok(None),
+                code => Err(KafkaError::MetadataFetch(code)),
+            };
+        }
+        let Some(partition) = topic
+            .partitions()
+            .iter()
+            .find(|part| part.id() == PARTITION)
+        else {
+            return Ok(None);
+        };
+        let (first, next) = self.client.fetch_watermarks(&self.topic, PARTITION, wait)?;
+        Ok(Some(Look {
+            brokers,
+            partitions: topic.partitions().len(),
+            replicas: partition.replicas().to_vec(),
+            in_sync: partition.isr().to_vec(),
+            first,
+            next,
+        }))
+    }
+}

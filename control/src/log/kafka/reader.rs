@@ -1,0 +1,149 @@
+//! Reading the topic: the partition is assigned from an offset, never by a group.
+
+use super::{PARTITION, Shared, epoch_of, unreachable};
+use crate::{
+    fault::Kind,
+    kafka::Cluster,
+    log::{LogError, READ_MAX, Reader, Record},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt as _;
+use latencify_conf::change::{Epoch, LogId};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{Consumer as _, StreamConsumer},
+    message::{Header, Headers as _, OwnedHeaders, OwnedMessage},
+};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// The header that says for which log a record was written: a topic that was deleted and made again may hold another log,
+/// and a writer or reader that has not noticed must not mix the two.
+const LOG_HEADER: &str = "latencify-log";
+
+/// The headers of a record for a log.
+pub(super) fn headers(log: LogId) -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header {
+        key: LOG_HEADER,
+        value: Some(log.0.to_string().as_str()),
+    })
+}
+
+/// For which log a record was written; none: it does not say so.
+fn written_for(message: &OwnedMessage) -> Option<LogId> {
+    let headers = message.headers()?;
+    let value = headers
+        .iter()
+        .find(|header| header.key == LOG_HEADER)?
+        .value?;
+    let log = Uuid::parse_str(std::str::from_utf8(value).ok()?).ok()?;
+    Some(LogId(log))
+}
+
+/// Reads records as they stand, whatever they are.
+pub(super) struct Records {
+    consumer: StreamConsumer,
+}
+
+impl Records {
+    pub(super) fn after(cluster: &Cluster, topic: &str, after: Epoch) -> Result<Self, LogError> {
+        let consumer: StreamConsumer = cluster
+            .consumer()
+            // librdkafka wants a name; nothing is ever committed under it.
+            .set("group.id", format!("{}.log-reader", cluster.prefix))
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "error")
+            .create()
+            .map_err(|error| unreachable(&error))?;
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, PARTITION, Offset::Offset(after.0 as i64))
+            .map_err(|error| unreachable(&error))?;
+        consumer
+            .assign(&from)
+            .map_err(|error| unreachable(&error))?;
+        Ok(Self { consumer })
+    }
+
+    pub(super) async fn next(&self, wait: Duration) -> Result<Vec<OwnedMessage>, LogError> {
+        let mut records = match tokio::time::timeout(wait, self.consumer.recv()).await {
+            Err(_) => return Ok(Vec::new()),
+            Ok(Ok(message)) => vec![message.detach()],
+            Ok(Err(error)) => return Err(unreachable(&error)),
+        };
+        while records.len() < READ_MAX {
+            // What is here already; nothing is waited for.
+            match self.consumer.recv().now_or_never() {
+                Some(Ok(message)) => records.push(message.detach()),
+                // It comes again, or stays away, with the next call.
+                Some(Err(_)) | None => break,
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// Reads the entries of one log.
+pub(super) struct KafkaReader {
+    shared: Arc<Shared>,
+    records: Records,
+    /// The newest that was given out, or where it began.
+    last: Epoch,
+    next: Epoch,
+}
+
+impl KafkaReader {
+    pub(super) fn open(shared: Arc<Shared>, after: Epoch) -> Result<Self, LogError> {
+        Ok(Self {
+            records: Records::after(&shared.cluster, &shared.topic, after)?,
+            shared,
+            last: after,
+            next: Epoch(after.0 + 1),
+        })
+    }
+
+    /// The entry in a record; none when it was written for another log.
+    async fn take(&mut self, message: &OwnedMessage) -> Result<Option<Record>, LogError> {
+        let epoch = epoch_of(message.offset());
+        if epoch < self.next {
+            return Err(LogError::Unfit(format!(
+                "the topic gave epoch {epoch} after {}",
+                self.next
+            )));
+        }
+        let log = self.shared.origin.log;
+        if let Some(other) = written_for(message).filter(|other| *other != log) {
+            // Either the topic is no longer this log's, or a writer was late to notice that it is no longer its own.
+            self.shared.look_at_first().await?;
+            tracing::warn!(%epoch, %other, "a record in the topic was written for another log: it is passed over");
+            self.next = Epoch(epoch.0 + 1);
+            self.shared.passed_over(self.last, epoch);
+            return Ok(None);
+        }
+        self.next = Epoch(epoch.0 + 1);
+        self.last = epoch;
+        self.shared.saw(epoch);
+        Ok(Some(Record {
+            epoch,
+            bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        }))
+    }
+}
+
+#[async_trait]
+impl Reader for KafkaReader {
+    async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, LogError> {
+        // What stands in a topic that is not this log's any more is none of its entries.
+        if let Some(fault) = self.shared.condition.fault()
+            && matches!(fault.kind, Kind::Missing | Kind::Replaced | Kind::Rewound)
+        {
+            return Err(LogError::Lost(fault));
+        }
+        let messages = self.records.next(wait).await?;
+        let mut records = Vec::with_capacity(messages.len());
+        for message in &messages {
+            records.extend(self.take(message).await?);
+        }
+        Ok(records)
+    }
+}
