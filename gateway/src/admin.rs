@@ -28,17 +28,25 @@ impl Admin {
         }
     }
 
-    fn readiness(&self) -> Result<(), &'static str> {
+    /// What to say of an edge that is ready, or why it is not.
+    fn readiness(&self) -> Result<String, String> {
         if self.drain.is_begun() {
-            return Err("draining");
+            return Err("draining".into());
         }
         if !self.listening.load(Ordering::Acquire) {
-            return Err("not listening yet");
+            return Err("not listening yet".into());
         }
         if self.edge.running().is_none() {
-            return Err("no policy runs yet");
+            return Err("no policy runs yet".into());
         }
-        Ok(())
+        let Some(isolated) = self.edge.isolated() else {
+            return Ok("ready".into());
+        };
+        let (why, does) = (isolated.why.as_str(), isolated.does.as_str());
+        if isolated.refuses() {
+            return Err(format!("isolated ({why}): stored responses are refused"));
+        }
+        Ok(format!("ready, but isolated ({why}): when_isolated={does}"))
     }
 
     fn answer(&self, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
@@ -58,7 +66,7 @@ impl Admin {
             },
             "/healthz" => (StatusCode::OK, TEXT, b"ok\n".to_vec()),
             "/readyz" => match self.readiness() {
-                Ok(()) => (StatusCode::OK, TEXT, b"ready\n".to_vec()),
+                Ok(how) => (StatusCode::OK, TEXT, format!("{how}\n").into_bytes()),
                 Err(why) => (
                     StatusCode::SERVICE_UNAVAILABLE,
                     TEXT,

@@ -3,12 +3,14 @@
 use crate::{
     drain::UnderWay,
     errors::Fault,
+    fleet::Isolated,
+    listen::Wire,
     observe::Counted,
     origin::{SocketHandle, Watch},
     policy::Compiled,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
-use latencify_cache::{Fetch, Fetching, Stamp};
+use latencify_cache::{Arrival, Fetch, Fetching, Stamp};
 use latencify_conf::{
     policy::{Action, CacheRule, OriginId, Proxy, RateLimit, Site},
     record::CacheOutcome,
@@ -24,7 +26,10 @@ use latencify_geoip::Place;
 use std::{
     borrow::Cow,
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -50,6 +55,8 @@ pub struct Context {
     pub answer: Answer,
     /// The steps of the decision, for the record.
     pub decisions: Vec<Cow<'static, str>>,
+    /// The connection that it came on; none: over HTTP/2, and in a background refresh.
+    pub wire: Option<Wire>,
     /// Bytes of the request's body so far.
     pub body_bytes: u64,
     /// Whether it refreshes a stored response for nobody in particular.
@@ -122,8 +129,14 @@ pub struct Admitted {
 pub struct Caching {
     /// The rule, when the cache is asked at all.
     pub rule: Option<Arc<CacheRule>>,
+    /// When the request came, in the order in which fetches begin.
+    pub arrival: Arrival,
     /// The stored response that was found, as last judged.
     pub found: Option<Found>,
+    /// The edge was isolated when it was last judged, and it had been fetched before the request came.
+    pub isolated: Option<Isolated>,
+    /// Set when it would have answered and must not: a request that is refused waits for nobody's fetch.
+    pub refused: Option<Arc<AtomicBool>>,
     /// What this edge obeyed when the origin was asked.
     pub fetch: Option<Fetching>,
     /// When the origin was asked.
@@ -198,6 +211,15 @@ pub struct Answer {
     pub age: Option<u64>,
 }
 
+impl Caching {
+    /// A stored response would have answered, and must not.
+    pub fn refuse(&self) {
+        if let Some(refused) = &self.refused {
+            refused.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Context {
     /// At the start of a request.
     pub fn new(under_way: UnderWay, counted: Counted) -> Self {
@@ -216,6 +238,7 @@ impl Context {
             steering: Steering::default(),
             answer: Answer::default(),
             decisions: Vec::with_capacity(8),
+            wire: None,
             body_bytes: 0,
             is_refresh: false,
             _under_way: (under_way, counted),

@@ -3,7 +3,7 @@
 use crate::{
     cache::MemoryStorage,
     drain::Drain,
-    fleet::Fleet,
+    fleet::{Fleet, Isolated, WhenIsolated},
     limit::Limiter,
     listen::{
         Limits,
@@ -154,8 +154,8 @@ impl Edge {
         compiled.origins.start(&self.network, &self.runtime);
         let digest = compiled.policy.digest;
         let (sites, origins) = (compiled.policy.sites.len(), compiled.policy.origins.len());
-        self.certificates.store(Some(Arc::new(certificates)));
-        self.limits.set(compiled.policy.edge.limits);
+        self.show(certificates);
+        self.limits.set(compiled.policy.edge.clone());
         self.running.store(Some(Arc::new(compiled)));
         *loaded_files = self.look_at_certificates();
         self.metrics.policy_reloads.inc();
@@ -185,8 +185,15 @@ impl Edge {
         let certificates = Certificates::load(&running.policy, &self.certificate_folder)
             .map_err(|error| format!("{error:#}"))
             .inspect_err(|_| self.metrics.policy_reload_failures.inc())?;
-        self.certificates.store(Some(Arc::new(certificates)));
+        self.show(certificates);
         Ok(true)
+    }
+
+    /// Clients of certificates that have not changed go on with their TLS sessions.
+    fn show(&self, certificates: Certificates) {
+        let former = self.certificates.load();
+        let certificates = certificates.keep_sessions_of(former.as_deref());
+        self.certificates.store(Some(Arc::new(certificates)));
     }
 
     /// Opens GeoIP files again that have changed.
@@ -214,9 +221,30 @@ impl Edge {
             .collect()
     }
 
-    /// The link to control, for the metrics. Set once.
+    /// The link to control, for the metrics and for whoever asks whether purges may be missing. Set once.
     pub fn set_fleet(&self, fleet: Arc<Fleet>) {
         let _ = self.fleet.set(fleet);
+    }
+
+    /// Whether purges may be missing now, and what to do then; none also for an edge that stands alone.
+    pub fn isolated(&self) -> Option<Isolated> {
+        self.fleet.get()?.standing().isolated()
+    }
+
+    /// Whether stored responses are refused now.
+    pub fn refuses_stored(&self) -> bool {
+        let refuses = |fleet: &Arc<Fleet>| {
+            let standing = fleet.standing();
+            standing.when_isolated() == WhenIsolated::Refuse && standing.isolated().is_some()
+        };
+        self.fleet.get().is_some_and(refuses)
+    }
+
+    /// A request found a stored object while purges might be missing.
+    pub fn count_isolated(&self) {
+        if let Some(fleet) = self.fleet.get() {
+            fleet.standing().count_request();
+        }
     }
 
     /// The text that a scrape gets.
@@ -230,6 +258,7 @@ impl Edge {
         }
         if let Some(fleet) = self.fleet.get() {
             pulled.link(&fleet.state());
+            pulled.standing(fleet.standing());
         }
         text.extend(pulled.into_text().into_bytes());
         Ok(text)

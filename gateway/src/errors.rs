@@ -23,8 +23,20 @@ pub enum Fault {
     NoRoute,
     /// The method is refused everywhere.
     MethodNotAllowed,
+    /// The request's head did not come in time.
+    RequestTimeout,
     /// The request's body is larger than the route allows.
     BodyTooLarge,
+    /// The target is longer than the edge allows.
+    TargetTooLong,
+    /// The header fields are more, or longer, than the edge allows.
+    FieldsTooLarge,
+    /// The client expects what is not done here.
+    ExpectationFailed,
+    /// The request needs what nobody here knows.
+    NotImplemented,
+    /// The version of HTTP is not spoken here.
+    VersionNotSupported,
     /// A rate limit is reached.
     RateLimited,
     /// The request came through this edge before.
@@ -45,6 +57,8 @@ pub enum Fault {
     ControlUnreachable,
     /// The client wants a stored response only, and there is none.
     OnlyIfCached,
+    /// There is a stored response, but the edge is isolated, and it may have been purged.
+    Isolated,
 }
 
 impl Fault {
@@ -58,7 +72,13 @@ impl Fault {
             Self::Misdirected => "misdirected",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
             Self::BodyTooLarge => "body_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::FieldsTooLarge => "fields_too_large",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::NotImplemented => "not_implemented",
+            Self::VersionNotSupported => "version_not_supported",
             Self::RateLimited => "rate_limited",
             Self::Loop => "loop_detected",
             Self::Internal => "internal",
@@ -69,6 +89,7 @@ impl Fault {
             Self::NoPolicy => "no_policy",
             Self::ControlUnreachable => "control_unreachable",
             Self::OnlyIfCached => "only_if_cached",
+            Self::Isolated => "isolated",
         }
     }
 
@@ -81,13 +102,19 @@ impl Fault {
             Self::NoSite | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::OriginFailed | Self::OriginUnreachable => StatusCode::BAD_GATEWAY,
             Self::OriginTimeout | Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoOrigin | Self::NoPolicy | Self::ControlUnreachable => {
+            Self::NoOrigin | Self::NoPolicy | Self::ControlUnreachable | Self::Isolated => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }
@@ -103,7 +130,13 @@ impl Fault {
             Self::Misdirected => "This host is not served over this connection",
             Self::NoRoute => "Nothing is served here",
             Self::MethodNotAllowed => "The method is not allowed",
+            Self::RequestTimeout => "The request came too slowly",
             Self::BodyTooLarge => "The request's body is too large",
+            Self::TargetTooLong => "The address is too long",
+            Self::FieldsTooLarge => "The request's header fields are too large",
+            Self::ExpectationFailed => "The expectation can't be met",
+            Self::NotImplemented => "The request needs what is not done here",
+            Self::VersionNotSupported => "This version of HTTP is not spoken here",
             Self::RateLimited => "Too many requests",
             Self::Loop => "The request came here before",
             Self::Internal => "Something went wrong here",
@@ -114,6 +147,7 @@ impl Fault {
             Self::NoPolicy => "The edge is starting",
             Self::ControlUnreachable => "Control can't be reached",
             Self::OnlyIfCached => "No stored response",
+            Self::Isolated => "The edge is cut off",
         }
     }
 
@@ -121,13 +155,15 @@ impl Fault {
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::RateLimited
+            Self::RequestTimeout
+                | Self::RateLimited
                 | Self::OriginFailed
                 | Self::OriginUnreachable
                 | Self::OriginTimeout
                 | Self::NoOrigin
                 | Self::NoPolicy
                 | Self::ControlUnreachable
+                | Self::Isolated
         )
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     edge::Edge,
     errors::Fault,
-    listen::{HeadWatch, KEEPALIVE_SECONDS},
+    listen::Wire,
     phases::{
         admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
         route, steer, transform,
@@ -71,19 +71,13 @@ impl ProxyHttp for Gateway {
     fn on_connection_reuse(
         &self,
         _session: &mut Session,
-        _ctx: &mut Context,
-        watch: Box<dyn Any + Send + Sync>,
+        ctx: &mut Context,
+        wire: Box<dyn Any + Send + Sync>,
     ) {
-        if let Some(watch) = watch.downcast_ref::<HeadWatch>() {
-            watch.head_read();
-        }
+        ctx.wire = wire.downcast::<Wire>().ok().map(|wire| *wire);
     }
 
     async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
-        // Pingora has just made it infinite for any client that did not ask for `close`.
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(KEEPALIVE_SECONDS));
-        }
         session.set_read_timeout(Some(CLIENT_STALL_MAX));
         session.set_write_timeout(Some(CLIENT_STALL_MAX));
         Ok(())
@@ -102,7 +96,7 @@ impl ProxyHttp for Gateway {
     }
 
     fn cache_key_callback(&self, session: &Session, ctx: &mut Context) -> Result<CacheKey> {
-        caching::key(session, ctx)
+        caching::key(&self.edge, session, ctx)
     }
 
     fn cache_vary_filter(
@@ -122,7 +116,7 @@ impl ProxyHttp for Gateway {
         _is_fresh: bool,
         ctx: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
-        Ok(Some(caching::judge(meta, ctx)))
+        Ok(Some(caching::judge(&self.edge, meta, ctx)))
     }
 
     fn should_serve_stale(
@@ -131,7 +125,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         error: Option<&Error>,
     ) -> bool {
-        caching::may_serve_stale(self.cache, session, ctx, error)
+        caching::may_serve_stale(&self.edge, session, ctx, error)
     }
 
     fn cache_not_modified_filter(
@@ -276,6 +270,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         ctx.head_goes_out(response.status);
+        if let Some(wire) = ctx.wire.as_ref().filter(|_| response.status == 101) {
+            wire.becomes_tunnel();
+        }
         ctx.caching.outcome = caching::outcome(session, ctx);
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
         transform::towards_client(response, self.edge.name(), limits, ctx)

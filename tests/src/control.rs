@@ -83,6 +83,11 @@ impl Control {
         self.url(self.ports.api)
     }
 
+    /// Where edges connect.
+    pub fn fleet(&self) -> SocketAddr {
+        self.ports.fleet
+    }
+
     /// `http://…` where edges connect, or `https://…`.
     pub fn fleet_url(&self) -> String {
         self.url(self.ports.fleet)

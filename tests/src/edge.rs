@@ -108,6 +108,11 @@ impl Edge {
         &mut self.process
     }
 
+    /// Sends it a signal, by name: `HUP`, `TERM`, `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     /// Everything in its folder: `policy/`, `certificates/`, `state/`, `access.log`.
     pub fn folder(&self) -> &Path {
         self.options.folder.path()

@@ -21,7 +21,7 @@
 //!   chooses. What they say is shown when the test fails; they are killed when the value goes away.
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
-//! - [`Relay`]: somebody on the path who alters what passes. [`Dns`]: a DNS server whose answers a test changes.
+//! - [`Relay`]: somebody on the path who alters what passes. [`Valve`]: a network that is cut off. [`Dns`]: a DNS server whose answers a test changes.
 //!   [`Authority`]: certificates.
 //! - [`wait_until`]: instead of sleeping. [`skip!`]: for what this machine does not have.
 //!
@@ -45,6 +45,7 @@ mod programs;
 mod relay;
 pub mod reply;
 mod skip;
+mod valve;
 mod wait;
 
 pub use certificates::{Authority, Identity};
@@ -58,4 +59,5 @@ pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
 pub use relay::Relay;
 pub use skip::report_skipped;
+pub use valve::Valve;
 pub use wait::{wait_until, wait_while_ok};

@@ -2,7 +2,7 @@
 //!
 //! The slot is chosen when the lock is taken and kept in the permit, because the marks may have moved when it is released.
 
-use super::meta::{Background, Named, StoredMeta, key_ref};
+use super::meta::{Background, Named, Refusable, StoredMeta, key_ref};
 use http::Extensions;
 use latencify_cache::{
     Cache, Newest,
@@ -12,7 +12,10 @@ use pingora::cache::{
     CacheKey,
     lock::{CacheKeyLock, LockStatus, LockStub, Locked, WritePermit},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// Pingora's reason when an origin answers 304 to a request that had nothing to validate: this request's trouble, not a
 /// property of the answer, so those who wait elect another to fetch.
@@ -67,6 +70,10 @@ impl FillLock {
 impl CacheKeyLock for FillLock {
     fn lock(&self, key: &CacheKey, stale_writer: bool) -> Locked {
         if !stale_writer && self.cache.is_uncacheable(key_ref(key)) {
+            return self.alone(stale_writer);
+        }
+        let refusable = key.extensions.get::<Refusable>();
+        if refusable.is_some_and(|refusable| refusable.0.load(Ordering::Relaxed)) {
             return self.alone(stale_writer);
         }
         // A background refresh finds the slot held by its own parent. With a stale object to refresh, Pingora swaps the

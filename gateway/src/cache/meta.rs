@@ -7,7 +7,11 @@ use pingora::{
     cache::{CacheKey, CacheMeta},
     http::ResponseHeader,
 };
-use std::{any::Any, sync::Arc, time::SystemTime};
+use std::{
+    any::Any,
+    sync::{Arc, atomic::AtomicBool},
+    time::SystemTime,
+};
 
 /// What a header field costs beside its name and value.
 const FIELD_OVERHEAD_BYTES: usize = 64;
@@ -24,6 +28,10 @@ pub struct Named {
 /// Marks the key of a background refresh.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Background;
+
+/// A request that may turn out to be refused: it then takes no part in waiting for fetches.
+#[derive(Debug, Clone)]
+pub(super) struct Refusable(pub(super) Arc<AtomicBool>);
 
 /// What `response_cache_filter` tells the cache of a response that is to be stored, or that validated a stored one.
 /// [`fetched`] puts it into the meta; without it nothing is stored.
@@ -69,6 +77,13 @@ pub fn name(key: &mut CacheKey, site: SiteId, path: Arc<str>) {
 /// Marks the key of a background refresh, which must never wait for the permit that its parent holds.
 pub fn mark_background(key: &mut CacheKey) {
     key.extensions.insert(Background);
+}
+
+/// Marks the key of a request that may be refused; once this is set, it waits for nobody's fetch, and nobody for it.
+pub fn refusable(key: &mut CacheKey) -> Arc<AtomicBool> {
+    let refused = Arc::new(AtomicBool::new(false));
+    key.extensions.insert(Refusable(refused.clone()));
+    refused
 }
 
 /// Tells the cache what it needs to store a response under this meta.

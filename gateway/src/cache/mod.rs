@@ -19,7 +19,7 @@ mod miss;
 mod storage;
 
 pub use lock::FillLock;
-pub use meta::{Fetched, Hit, Named, StoredMeta, fetched, hit, mark_background, name};
+pub use meta::{Fetched, Hit, Named, StoredMeta, fetched, hit, mark_background, name, refusable};
 pub use storage::{MemoryStorage, Options};
 
 #[cfg(test)]

@@ -6,22 +6,26 @@
 //! - [`obey`]: the state machine of [`conf::link::edge`](latencify_conf::link::edge), which decides what is believed, and
 //!   the marks that it is obeyed with. The simulation drives it as well.
 //! - [`policies`]: brings the edge to the newest target, on a signal and on a timer. Nothing waits for it.
+//! - [`standing`]: whether stored objects may be used, as requests ask.
 //! - [`state`]: the folder with the last good policy, so that an edge starts without control.
 //! - [`Fleet`]: the handle that the rest of the edge holds; takes `PURGE`s of clients to control.
 
 mod backoff;
 mod client;
+mod isolation_told;
 pub mod obey;
 mod policies;
 mod ports;
 mod session;
 mod settings;
+pub mod standing;
 mod state;
 mod status;
 mod stream;
 
 pub use ports::{EdgePorts, MarksPort, PolicyPort};
-pub use settings::{JoinToken, Settings};
+pub use settings::{Acks, JoinToken, Settings, WhenIsolated};
+pub use standing::{Isolated, Standing};
 pub use state::{SavedPolicy, StateFolder};
 pub use status::LinkState;
 
@@ -60,6 +64,7 @@ pub struct Fleet {
     leave: CancellationToken,
     session: Mutex<Option<JoinHandle<()>>>,
     policies: JoinHandle<()>,
+    telling: JoinHandle<()>,
 }
 
 /// A fleet can't be joined as the settings say.
@@ -111,7 +116,8 @@ impl Fleet {
             error,
         })?;
         let process = ProcessId(Uuid::new_v4());
-        let status = Arc::new(Status::new(process));
+        let standing = Arc::new(Standing::new(settings.when_isolated));
+        let status = Arc::new(Status::new(process, standing.clone()));
         let (want, wanted) = watch::channel(None);
         let (report, reports) = watch::channel(Report::default());
         let reload = Arc::new(Notify::new());
@@ -131,7 +137,7 @@ impl Fleet {
             process,
             version: env!("CARGO_PKG_VERSION").into(),
             about: settings.about,
-            when_isolated: message::WhenIsolated::Revalidate,
+            when_isolated: settings.when_isolated.said(),
             saves_marks: false,
         };
         let session = session::Session::new(
@@ -150,12 +156,18 @@ impl Fleet {
             leave,
             session: Mutex::new(Some(tokio::spawn(session.run()))),
             policies: tokio::spawn(policies.run()),
+            telling: tokio::spawn(isolation_told::keep_telling(standing)),
         })
     }
 
     /// Where the link stands, for `/metrics` and for whoever decides by the lease.
     pub fn state(&self) -> LinkState {
         self.status.read()
+    }
+
+    /// Whether stored objects may be used.
+    pub fn standing(&self) -> &Arc<Standing> {
+        self.status.standing()
     }
 
     /// Builds the target again now if it could not be built: the operator may have put the missing file in place.
@@ -171,6 +183,7 @@ impl Fleet {
             let _ = timeout(LEAVE_WITHIN, session).await;
         }
         self.policies.abort();
+        self.telling.abort();
     }
 }
 
@@ -180,6 +193,7 @@ impl Drop for Fleet {
             session.abort();
         }
         self.policies.abort();
+        self.telling.abort();
     }
 }
 

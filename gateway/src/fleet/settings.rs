@@ -1,6 +1,7 @@
 //! How a fleet is joined.
 
 use super::FleetError;
+use latencify_conf::link::message;
 use std::{
     fmt, fs,
     net::IpAddr,
@@ -35,6 +36,52 @@ pub struct Settings {
     pub state: PathBuf,
     /// What people may want to know of this edge.
     pub about: Vec<(String, String)>,
+    /// What it does with stored objects while it is isolated.
+    pub when_isolated: WhenIsolated,
+    /// What its acks mean.
+    pub acks: Acks,
+}
+
+/// What an edge does with stored objects while it is isolated: while purges may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum WhenIsolated {
+    /// Validates them at their origins before each use; serves nothing stale.
+    #[default]
+    Revalidate,
+    /// Serves them all the same.
+    Serve,
+    /// Answers 503 where one would have answered.
+    Refuse,
+}
+
+/// What an edge's acks mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Acks {
+    /// Every look-up obeys.
+    #[default]
+    Obeyed,
+    /// Every look-up obeys, and the marks are on disk.
+    Saved,
+}
+
+impl WhenIsolated {
+    /// Its stable name, in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revalidate => "revalidate",
+            Self::Serve => "serve",
+            Self::Refuse => "refuse",
+        }
+    }
+
+    /// As it is said in Hello.
+    pub(super) fn said(self) -> message::WhenIsolated {
+        match self {
+            Self::Revalidate => message::WhenIsolated::Revalidate,
+            Self::Serve => message::WhenIsolated::Serve,
+            Self::Refuse => message::WhenIsolated::Refuse,
+        }
+    }
 }
 
 /// What lets edges join; never shown.

@@ -1,6 +1,9 @@
 //! What the rest of the edge may know of the link.
 
-use super::FleetError;
+use super::{
+    FleetError,
+    standing::{Standing, boot_time},
+};
 use latencify_conf::{
     change::{Epoch, Position, ProcessId},
     link::edge::{EdgeLink, Fault},
@@ -8,7 +11,10 @@ use latencify_conf::{
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -97,7 +103,7 @@ impl std::convert::From<tonic::Status> for Broken {
 
 /// Kept by the link, read by everyone.
 pub struct Status {
-    start: Instant,
+    standing: Arc<Standing>,
     entries: AtomicU64,
     errors: BTreeMap<&'static str, AtomicU64>,
     state: Mutex<State>,
@@ -114,10 +120,10 @@ struct State {
 
 impl Status {
     /// Nothing has happened yet.
-    pub fn new(process: ProcessId) -> Self {
+    pub fn new(process: ProcessId, standing: Arc<Standing>) -> Self {
         let names = Fault::NAMES.into_iter().chain(Broken::NAMES);
         Self {
-            start: Instant::now(),
+            standing,
             entries: AtomicU64::new(0),
             errors: names.map(|name| (name, AtomicU64::new(0))).collect(),
             state: Mutex::new(State {
@@ -131,18 +137,28 @@ impl Status {
         }
     }
 
-    /// The clock of the link.
+    /// The clock of the link: it counts while the machine sleeps, as leases do.
     pub fn now(&self) -> Duration {
-        self.start.elapsed()
+        boot_time()
     }
 
-    /// A moment on that clock.
+    /// A moment on that clock, for timers.
     pub fn at(&self, time: Duration) -> Instant {
-        self.start + time
+        let (now, here) = (self.now(), Instant::now());
+        match time.checked_sub(now) {
+            Some(ahead) => here + ahead,
+            None => here.checked_sub(now.saturating_sub(time)).unwrap_or(here),
+        }
+    }
+
+    /// Whether stored objects may be used, as requests ask.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// Takes over where the link stands.
     pub fn follow(&self, link: &EdgeLink) {
+        self.standing.follow(link, self.now());
         let mut state = self.state.lock();
         state.connected = link.is_live();
         state.obeyed = link.obeyed();

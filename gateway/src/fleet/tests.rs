@@ -92,6 +92,8 @@ fn settings(control: SocketAddr, state: &Path) -> Settings {
         edge: "paris".into(),
         state: state.to_owned(),
         about: vec![("place".into(), "Paris".into())],
+        when_isolated: WhenIsolated::default(),
+        acks: Acks::default(),
     }
 }
 

@@ -1,7 +1,11 @@
 //! Numbers that other parts keep themselves, read when a scrape comes.
 
-use crate::{fleet::LinkState, origin::OriginState};
+use crate::{
+    fleet::{LinkState, Standing},
+    origin::OriginState,
+};
 use latencify_cache::{CacheCount, MarksCount};
+use latencify_conf::link::edge::Isolation;
 use std::fmt::{Display, Write as _};
 use tokio::time::Instant;
 
@@ -202,6 +206,28 @@ impl Pulled {
             "link_errors_total",
             "What went wrong with the link, by name.",
             errors,
+        );
+    }
+
+    /// Whether purges may be missing.
+    pub fn standing(&mut self, standing: &Standing) {
+        let isolated = standing.isolated();
+        let reasons = Isolation::NAMES.map(|name| {
+            let holds = isolated.is_some_and(|isolated| isolated.why.as_str() == name);
+            (vec![("reason", name)], f64::from(u8::from(holds)))
+        });
+        self.family(
+            Kind::Gauge,
+            "isolated",
+            "Whether purges may be missing, by why.",
+            reasons.into(),
+        );
+        let does = standing.when_isolated().as_str();
+        self.family(
+            Kind::Counter,
+            "isolated_requests_total",
+            "Requests that a stored response would have answered while purges might be missing, by what was done.",
+            vec![(vec![("when_isolated", does)], standing.requests() as f64)],
         );
     }
 

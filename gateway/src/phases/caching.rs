@@ -4,11 +4,12 @@
 use crate::{
     cache::{self, Fetched, MemoryStorage},
     context::{Context, Found},
+    edge::Edge,
     errors::Fault,
     respond::Stop,
 };
 use http::{HeaderMap, Method, StatusCode, header};
-use latencify_cache::Liveness;
+use latencify_cache::{Liveness, StaleRefusal, Trust};
 use latencify_conf::record::CacheOutcome;
 use latencify_decide::{
     facts,
@@ -48,6 +49,7 @@ struct Notes {
 
 /// Asks the cache, if the route caches and the request can be answered by it.
 pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut Context) {
+    ctx.caching.arrival = storage.arrive();
     let Some(rule) = ctx.proxying().and_then(|proxy| proxy.cache.clone()) else {
         ctx.caching.reason = Some("route_does_not_cache");
         return;
@@ -79,7 +81,7 @@ fn askable(session: &mut Session) -> Result<(), &'static str> {
 }
 
 /// The key of the request's object.
-pub fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
+pub fn key(edge: &Edge, session: &Session, ctx: &mut Context) -> pingora::Result<CacheKey> {
     let (Some(asked), Some(taken), Some(rule)) = (&ctx.asked, &ctx.taken, &ctx.caching.rule) else {
         return Error::e_explain(
             ErrorType::InternalError,
@@ -91,6 +93,9 @@ pub fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
     cache::name(&mut key, taken.site.id, asked.path.clone());
     if ctx.is_refresh {
         cache::mark_background(&mut key);
+    }
+    if edge.refuses_stored() {
+        ctx.caching.refused = Some(cache::refusable(&mut key));
     }
     Ok(key)
 }
@@ -104,7 +109,7 @@ pub fn variant(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> 
 }
 
 /// Judges a stored response that was found.
-pub fn judge(meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
+pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
     let judged = cache::hit(meta).and_then(|hit| Some((hit, hit.notes::<Notes>()?)));
     let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else {
         return ForcedFreshness::ForceMiss;
@@ -126,6 +131,23 @@ pub fn judge(meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
         reuse,
         fetch: hit.fetch(),
     });
+    let would_answer = !matches!(reuse, Reuse::Revalidate(_));
+    ctx.caching.isolated = edge.isolated().filter(|_| {
+        would_answer
+            && !edge
+                .cache
+                .is_trusted(meta, Trust::Isolated(ctx.caching.arrival))
+    });
+    if let Some(isolated) = ctx.caching.isolated {
+        ctx.decide(isolated.step());
+        if isolated.refuses() {
+            ctx.caching.refuse();
+        }
+        if isolated.doubts() {
+            // Neither it nor anything stale: its windows close.
+            return ForcedFreshness::ForceExpired;
+        }
+    }
     match reuse {
         Reuse::Fresh | Reuse::StaleAccepted => ForcedFreshness::ForceFresh,
         // The windows stay open: whether it is served while or after the origin is asked is decided then.
@@ -138,7 +160,7 @@ pub fn judge(meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
 /// Whether the stale response that was found may be served: while it is refreshed (no error), or because the origin
 /// failed.
 pub fn may_serve_stale(
-    storage: &MemoryStorage,
+    edge: &Edge,
     session: &mut Session,
     ctx: &mut Context,
     error: Option<&Error>,
@@ -146,12 +168,17 @@ pub fn may_serve_stale(
     let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else {
         return false;
     };
-    // Purged since it was found? And a refresh asks for the new one or nothing.
-    let dead = session
+    // Purged since it was found, or isolated since? And a refresh asks for the new one or nothing.
+    let isolated = edge.isolated().filter(|isolated| isolated.doubts());
+    let trust = isolated.map_or(Trust::Marks, |_| Trust::Isolated(ctx.caching.arrival));
+    let refusal = session
         .cache
         .maybe_cache_meta()
-        .is_none_or(|meta| storage.liveness(meta).is_dead());
-    if dead || ctx.is_refresh {
+        .and_then(|meta| edge.cache.ask_before_stale(meta, trust).err());
+    if refusal == Some(StaleRefusal::Isolated) {
+        ctx.caching.isolated = isolated;
+    }
+    if refusal.is_some() || ctx.is_refresh {
         return false;
     }
     let may = match error {
@@ -207,8 +234,13 @@ fn make_refreshable(session: &mut Session) {
     }
 }
 
-/// Before the origin is asked: `only-if-cached` ends here.
+/// Before the origin is asked: `only-if-cached` ends here, and what an isolated edge refuses.
 pub fn before_origin(ctx: &mut Context) -> Result<(), Stop> {
+    if let Some(isolated) = ctx.caching.isolated {
+        if isolated.refuses() && !ctx.is_refresh {
+            return Err(isolated.refusal());
+        }
+    }
     let wants_stored = ctx
         .asked
         .as_ref()

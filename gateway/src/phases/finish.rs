@@ -1,6 +1,6 @@
 //! The end of a request: its record and its numbers.
 
-use crate::{context::Context, edge::Edge, observe::RequestLabels};
+use crate::{context::Context, edge::Edge, isolation::ISOLATED, listen::Wire, observe::RequestLabels};
 use http::{HeaderName, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use pingora::{Error, proxy::Session};
@@ -15,6 +15,12 @@ pub fn finish(edge: &Edge, session: &Session, error: Option<&Error>, ctx: &mut C
     }
     if let Some(fault) = ctx.answer.fault {
         edge.metrics.fault(fault);
+    }
+    if let Some(violation) = ctx.wire.as_ref().and_then(Wire::violation) {
+        edge.metrics.violation(violation.name());
+    }
+    if ctx.caching.isolated.is_some() {
+        edge.count_isolated();
     }
     let status = session
         .response_written()
@@ -114,7 +120,10 @@ fn reason(ctx: &Context) -> Option<Cow<'static, str>> {
         ctx.caching.outcome,
         CacheOutcome::None | CacheOutcome::Uncacheable
     );
-    ctx.caching.reason.filter(|_| told).map(Cow::Borrowed)
+    let isolated = ctx.caching.isolated.map(|_| ISOLATED);
+    isolated
+        .or(ctx.caching.reason.filter(|_| told))
+        .map(Cow::Borrowed)
 }
 
 fn field(session: &Session, name: &HeaderName) -> Option<String> {

@@ -1,7 +1,10 @@
 //! The fields that change on the way to the origin and back.
 
-use crate::context::{Asked, Context};
-use crate::respond::REQUEST_ID;
+use crate::{
+    context::{Asked, Context},
+    isolation::ISOLATED,
+    respond::REQUEST_ID,
+};
 use http::{HeaderName, HeaderValue, header};
 use latencify_conf::{
     policy::{ClientAddressHeader, HeaderEdits},
@@ -194,7 +197,11 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
         CacheOutcome::Hit | CacheOutcome::Stale => match found {
             Some(found) => CacheStatus::Hit {
                 ttl: found.lifetime.ttl_seconds(now),
-                detail: (ctx.caching.outcome == CacheOutcome::Stale).then_some("stale"),
+                detail: ctx
+                    .caching
+                    .isolated
+                    .map(|_| ISOLATED)
+                    .or((ctx.caching.outcome == CacheOutcome::Stale).then_some("stale")),
             },
             None => CacheStatus::Local { detail: "unknown" },
         },
@@ -219,7 +226,11 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
                 status: (outcome == CacheOutcome::Revalidated).then_some(304),
                 stored: stored.is_some(),
                 ttl: stored.map(|lifetime| lifetime.ttl_seconds(now)),
-                detail: ctx.caching.reason.filter(|_| stored.is_none()),
+                detail: ctx
+                    .caching
+                    .isolated
+                    .map(|_| ISOLATED)
+                    .or(ctx.caching.reason.filter(|_| stored.is_none())),
                 ..Forward::because(reason)
             })
         }

@@ -6,6 +6,7 @@ mod command;
 mod forgery;
 mod hammer;
 mod holding;
+mod isolation;
 mod members;
 mod policies;
 mod purges;

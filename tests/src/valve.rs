@@ -1,0 +1,78 @@
+//! A TCP relay that can be shut: a network that is cut off, and mended.
+
+use std::net::SocketAddr;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+/// Passes connections on to a server while it is open. Shut, nothing passes: connections stay up and are silent, and new
+/// ones are accepted and silent, as behind a firewall that drops packets. Opened again, those that were silent break.
+pub struct Valve {
+    address: SocketAddr,
+    open: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Valve {
+    /// Listens on 127.0.0.1 before that server, open.
+    pub async fn before(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (open, is_open) = watch::channel(true);
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(pass(client, server, is_open.clone()));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self {
+            address,
+            open,
+            accepting,
+        }
+    }
+
+    /// `http://ADDRESS`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Nothing passes any more.
+    pub fn shut(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// New connections pass again.
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+impl Drop for Valve {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn pass(mut client: TcpStream, server: SocketAddr, mut is_open: watch::Receiver<bool>) {
+    if *is_open.borrow_and_update() {
+        let Ok(mut server) = TcpStream::connect(server).await else {
+            return;
+        };
+        let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
+        tokio::select! {
+            // A connection that breaks, breaks for both sides.
+            _ = copy_bidirectional(&mut client, &mut server) => return,
+            _ = is_open.wait_for(|open| !open) => {}
+        }
+        // Both sockets are held, and nobody reads them.
+        let _ = is_open.wait_for(|open| *open).await;
+        drop(server);
+    } else {
+        let _ = is_open.wait_for(|open| *open).await;
+    }
+}
