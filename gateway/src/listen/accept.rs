@@ -1,21 +1,35 @@
-//! The accept loop of one listener.
+//! The accept loop of one listener. It never stops while it runs: a connection over a limit is accepted and closed, so
+//! that it neither hangs in the backlog nor takes the place of somebody else's.
 
-use super::{Bound, connection, tls::Acceptor};
-use crate::drain::Drain;
-use pingora::{
-    apps::{HttpServerApp, ServerApp},
-    protocols::{Stream, l4::listener::Listener},
+use super::{
+    Bound, connection, descriptors,
+    descriptors::Spare,
+    gate::{Gate, Slot},
+    paced::Paced,
+    proxy_protocol,
+    tls::Acceptor,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
-use tracing::{debug, warn};
+use crate::{
+    drain::Drain,
+    observe::{Ended, Refused},
+};
+use futures::FutureExt as _;
+use pingora::{
+    apps::HttpServerApp,
+    protocols::{GetSocketDigest as _, SocketDigest, Stream, l4::stream::Stream as Socket},
+};
+use socket2::SockRef;
+use std::{io, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tracing::{debug, info, warn};
 
-/// Connections that one listener serves at a time; further ones wait in the kernel.
-pub const CONNECTIONS_MAX: usize = 65_536;
-/// A TLS handshake that takes longer is cut off.
-const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(15);
-/// After an accept that failed (out of file descriptors, mostly), so that the loop does not spin.
+/// After an accept that failed with nothing to be done about it, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a socket may hold that is not yet on its way: what a client that reads nothing costs the kernel.
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
 
 /// A listener and how its connections speak.
 pub struct Endpoint {
@@ -25,76 +39,170 @@ pub struct Endpoint {
     pub tls: Option<Arc<Acceptor>>,
 }
 
+/// A connection that was let in, before its first octet is read.
+struct Arrival {
+    socket: TcpStream,
+    peer: SocketAddr,
+    slot: Slot,
+    /// Whether it begins with a PROXY header, which names the client.
+    is_proxied: bool,
+}
+
 /// Accepts until the drain begins. Each connection is a task of its own, which the drain waits for: a panic in one
 /// ends it and nothing else.
-pub async fn serve<A>(endpoint: Endpoint, app: Arc<A>, drain: Arc<Drain>)
+pub async fn serve<A>(endpoint: Endpoint, app: Arc<A>, drain: Arc<Drain>, gate: Arc<Gate>)
 where
-    A: HttpServerApp + ServerApp + Send + Sync + 'static,
+    A: HttpServerApp + Send + Sync + 'static,
 {
-    let listener = Listener::from(endpoint.bound.listener);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let Endpoint { bound, tls } = endpoint;
+    let mut exhaustion = Exhaustion {
+        spare: Spare::new(),
+        is_told: false,
+    };
     loop {
         let accepted = tokio::select! {
             () = drain.begun() => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = bound.listener.accept() => accepted,
         };
-        let (mut stream, slot) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(address = %endpoint.bound.address, %error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+        match accepted {
+            Ok((socket, peer)) => {
+                exhaustion.is_over(bound.address);
+                let Some(arrival) = enter(&gate, socket, peer) else {
+                    continue;
+                };
+                let (app, tls, gate, draining) =
+                    (app.clone(), tls.clone(), gate.clone(), drain.clone());
+                drain.spawn(async move {
+                    let Some((stream, _slot)) = welcome(arrival, tls, &gate).await else {
+                        return;
+                    };
+                    connection::serve(stream, app, &draining, &gate).await;
+                });
             }
-        };
-        if let Err(error) = stream.set_nodelay() {
-            debug!(%error, "connection gone before it was served");
-            continue;
+            Err(error) if descriptors::is_exhaustion(&error) => {
+                if !exhaustion.turn_away(&bound.listener, bound.address, &gate, &error) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            // The client was gone before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                warn!(address = %bound.address, %error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
-        let (app, tls, draining) = (app.clone(), endpoint.tls.clone(), drain.clone());
-        drain.spawn(async move {
-            let _slot = slot;
-            let Some(stream) = handshake(stream, tls, &draining).await else {
-                return;
-            };
-            connection::serve(stream, app, &draining).await;
-        });
     }
 }
 
-type Accepted = (
-    pingora::protocols::l4::stream::Stream,
-    tokio::sync::OwnedSemaphorePermit,
-);
-
-async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let slot = slots
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    Ok((listener.accept().await?, slot))
+fn enter(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr) -> Option<Arrival> {
+    let is_proxied = gate.limits.rules().door.expects_proxy_header(peer.ip());
+    let Ok(slot) = gate.enter((!is_proxied).then_some(peer.ip())) else {
+        turn_away(&socket);
+        return None;
+    };
+    let options = SockRef::from(&socket);
+    let _ = options.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    if let Err(error) = options.set_tcp_nodelay(true) {
+        debug!(%error, "connection gone before it was served");
+        return None;
+    }
+    Some(Arrival {
+        socket,
+        peer,
+        slot,
+        is_proxied,
+    })
 }
 
-async fn handshake(
-    stream: pingora::protocols::l4::stream::Stream,
+/// Closes with a reset: the client learns of it at once, and nothing of the connection stays behind.
+fn turn_away(socket: &TcpStream) {
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// From the socket to where HTTP begins: PROXY header, TLS.
+async fn welcome(
+    arrival: Arrival,
     tls: Option<Arc<Acceptor>>,
-    drain: &Drain,
-) -> Option<Stream> {
+    gate: &Arc<Gate>,
+) -> Option<(Stream, Slot)> {
+    let mut slot = arrival.slot;
+    let mut socket = Socket::from(arrival.socket);
+    let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+    // A new cell is empty.
+    let _ = digest.peer_addr.set(Some(arrival.peer.into()));
+    socket.set_socket_digest(digest);
+    if arrival.is_proxied {
+        let time_max = gate.limits.now().handshake_time;
+        match proxy_protocol::receive(&mut socket, time_max).await {
+            Ok(received) => {
+                let client = received.client.unwrap_or(arrival.peer);
+                slot.belongs_to(client.ip()).ok()?;
+            }
+            Err(refused) => {
+                debug!(peer = %arrival.peer, %refused, "PROXY header refused");
+                return None;
+            }
+        }
+    }
     let Some(tls) = tls else {
-        return Some(Box::new(stream));
+        return Some((Box::new(Paced::new(socket, gate.clone())), slot));
     };
-    tokio::select! {
-        () = drain.begun() => None,
-        done = timeout(HANDSHAKE_TIME_MAX, tls.handshake(stream)) => match done {
-            Ok(Ok(stream)) => Some(Box::new(stream)),
-            Ok(Err(error)) => {
-                debug!(%error, "TLS handshake failed");
-                None
+    // Not cut off by a drain: whoever is here was accepted, and is served a request.
+    let time_max = gate.limits.now().handshake_time;
+    let secured = async {
+        let chosen = tls.choose(&mut socket).await?;
+        chosen.handshake(Paced::new(socket, gate.clone())).await
+    };
+    match timeout(time_max, secured).await {
+        Ok(Ok(stream)) => Some((Box::new(stream), slot)),
+        Ok(Err(error)) => {
+            gate.metrics.ended(Ended::Handshake);
+            debug!(%error, "TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            gate.metrics.ended(Ended::HandshakeTime);
+            debug!("TLS handshake took longer than {time_max:?}");
+            None
+        }
+    }
+}
+
+/// The time without file descriptors, told once.
+struct Exhaustion {
+    spare: Spare,
+    is_told: bool,
+}
+
+impl Exhaustion {
+    /// Closes a connection that there is no descriptor for; false: not even that was possible.
+    fn turn_away(
+        &mut self,
+        listener: &TcpListener,
+        address: SocketAddr,
+        gate: &Gate,
+        error: &io::Error,
+    ) -> bool {
+        if !std::mem::replace(&mut self.is_told, true) {
+            warn!(
+                %address, %error,
+                "no file descriptor is left: new connections are closed until some are given back; raise LimitNOFILE= (systemd) or ulimit -n"
+            );
+        }
+        let mut closed = false;
+        self.spare.lend(|| {
+            if let Some(Ok((socket, _))) = listener.accept().now_or_never() {
+                gate.metrics.refused(Refused::OutOfDescriptors);
+                turn_away(&socket);
+                closed = true;
             }
-            Err(_) => {
-                debug!("TLS handshake took longer than {HANDSHAKE_TIME_MAX:?}");
-                None
-            }
-        },
+        });
+        closed
+    }
+
+    fn is_over(&mut self, address: SocketAddr) {
+        if std::mem::take(&mut self.is_told) {
+            info!(%address, "there are file descriptors again");
+        }
     }
 }

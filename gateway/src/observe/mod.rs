@@ -5,5 +5,5 @@ mod metrics;
 mod pulled;
 
 pub use access_log::{AccessLog, AccessLogWriter};
-pub use metrics::{Counted, Metrics, RequestLabels};
+pub use metrics::{ConnectionMetrics, Counted, Ended, Metrics, Refused, RequestLabels};
 pub use pulled::Pulled;

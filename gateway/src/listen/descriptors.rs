@@ -1,0 +1,70 @@
+//! File descriptors: as many as the system gives, and one kept to turn clients away by when there are none.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{fs::File, io, path::Path};
+use tracing::{info, warn};
+
+/// Below this many, an edge is told to be short of them.
+const FEW: u64 = 16_384;
+
+/// Raises the number of descriptors that this process may open to what the system lets it have, and returns it.
+pub fn raise() -> u64 {
+    let before = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: before.maximum,
+        maximum: before.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        warn!(%error, "the number of file descriptors could not be raised");
+    }
+    let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    info!(
+        descriptors = now,
+        before = before.current,
+        "file descriptors"
+    );
+    if now < FEW {
+        warn!(
+            descriptors = now,
+            "few file descriptors: this edge can't hold many connections; raise LimitNOFILE= (systemd) or ulimit -n"
+        );
+    }
+    now
+}
+
+/// Whether an accept failed because no descriptor, or no memory for one, is left.
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    const EXHAUSTED: [rustix::io::Errno; 4] = [
+        rustix::io::Errno::MFILE,
+        rustix::io::Errno::NFILE,
+        rustix::io::Errno::NOBUFS,
+        rustix::io::Errno::NOMEM,
+    ];
+    rustix::io::Errno::from_io_error(error).is_some_and(|code| EXHAUSTED.contains(&code))
+}
+
+/// A descriptor that is held for the moment when there is no other: given up, it lets one connection be accepted, which
+/// is then closed. Without it clients would hang in the backlog until they give up by themselves.
+#[derive(Debug)]
+pub struct Spare(Option<File>);
+
+impl Spare {
+    /// Takes one.
+    pub fn new() -> Self {
+        Self(open())
+    }
+
+    /// Gives it up for as long as `take` runs; says whether there was one to give up.
+    pub fn lend(&mut self, take: impl FnOnce()) -> bool {
+        let had = self.0.take().is_some();
+        if had {
+            take();
+        }
+        self.0 = open();
+        had
+    }
+}
+
+fn open() -> Option<File> {
+    File::open(Path::new("/dev/null")).ok()
+}

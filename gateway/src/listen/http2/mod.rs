@@ -1,0 +1,174 @@
+//! HTTP/2 connections. The frames are Pingora's and h2's; ours are the limits, and how a connection ends: with a GOAWAY
+//! that the client can act on, whether it has been idle, has had its share of requests, or was too much.
+//!
+//! # Characters
+//! - [`frames`]: octets → what passes, pure; [`watch`] and [`stream`]: what of it is too much, or too slow, pure.
+//! - [`watched`]: the stream between TLS and the library, where frames pass.
+
+mod frames;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod watched;
+
+use super::gate::Gate;
+use crate::{drain::Drain, observe::Ended};
+use bytes::Bytes;
+use h2::Reason;
+use latencify_conf::policy::EdgeLimits;
+use pingora::{
+    apps::HttpServerApp,
+    protocols::{
+        Digest, Stream,
+        http::{
+            ServerSession,
+            v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake},
+        },
+    },
+};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch::{Receiver, Sender, channel},
+    time::{sleep, timeout},
+};
+use tracing::debug;
+use watched::{Watched, Word};
+
+/// A client that was told to go away has so long to finish what it had begun to send.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Octets of a response that are taken from it ahead of the client's window.
+const SEND_BUFFER_BYTES_MAX: usize = 128 << 10;
+
+/// What is done about a connection next.
+enum Next {
+    Accepted(pingora::Result<Option<H2Accept>>),
+    Leave(Option<Ended>),
+    Ended(Ended),
+    Gone,
+}
+
+/// Counts a request of the connection until it is dropped.
+struct Active(Sender<usize>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0
+            .send_modify(|active| *active = active.saturating_sub(1));
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<A>(stream: Stream, app: Arc<A>, drain: &Drain, gate: &Arc<Gate>)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let word = Arc::new(Word::default());
+    let digest = digest(&stream);
+    let watched = Watched::new(stream, gate.clone(), word.clone());
+    let options = options(&gate.limits.now());
+    let mut connection = tokio::select! {
+        biased;
+        why = word.ended() => {
+            told(gate, why);
+            return;
+        }
+        shaken = handshake(Box::new(watched), Some(options)) => match shaken {
+            Ok(connection) => connection,
+            Err(error) => {
+                debug!(%error, "HTTP/2 did not begin");
+                return;
+            }
+        },
+    };
+    let shutdown = drain.watch();
+    let (active, mut actives) = channel(0);
+    let mut stopping = pin!(drain.begun());
+    let mut is_leaving = false;
+    loop {
+        let limits = gate.limits.now();
+        let next = tokio::select! {
+            biased;
+            why = word.ended() => Next::Ended(why),
+            () = &mut stopping, if !is_leaving => Next::Leave(None),
+            accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => Next::Accepted(accepted),
+            () = unused(&mut actives, if is_leaving { GOODBYE_TIME_MAX } else { limits.idle }) => {
+                if is_leaving { Next::Gone } else { Next::Leave(Some(Ended::Idle)) }
+            }
+        };
+        match next {
+            Next::Accepted(Ok(Some(H2Accept::Session(session)))) => {
+                active.send_modify(|active| *active += 1);
+                let guard = Active(active.clone());
+                let (app, shutdown) = (app.clone(), shutdown.clone());
+                tokio::spawn(async move {
+                    let _guard = guard;
+                    app.process_new_http(ServerSession::new_http2(session), &shutdown)
+                        .await;
+                });
+                if !is_leaving && word.requests() >= limits.requests {
+                    is_leaving = true;
+                    told(gate, Ended::Requests);
+                    connection.graceful_shutdown();
+                }
+            }
+            Next::Accepted(Ok(Some(H2Accept::Rejected))) => {}
+            Next::Accepted(Ok(None)) | Next::Gone => return,
+            Next::Accepted(Err(error)) => {
+                // Clients that go without a word are common, and no news.
+                debug!(%error, "HTTP/2 connection ended");
+                return;
+            }
+            Next::Leave(why) => {
+                is_leaving = true;
+                if let Some(why) = why {
+                    told(gate, why);
+                }
+                connection.graceful_shutdown();
+            }
+            Next::Ended(why) => {
+                told(gate, why);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let _ = timeout(GOODBYE_TIME_MAX, close(&mut connection)).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Writes the GOAWAY and closes; what the client goes on sending is not read.
+async fn close(connection: &mut h2::server::Connection<Stream, Bytes>) {
+    let _ = poll_fn(|cx| connection.poll_closed(cx)).await;
+}
+
+/// Waits until there has been no request for so long.
+async fn unused(actives: &mut Receiver<usize>, time: Duration) {
+    // The sender lives as long as the connection.
+    let _ = actives.wait_for(|active| *active == 0).await;
+    sleep(time).await;
+}
+
+fn told(gate: &Gate, why: Ended) {
+    gate.metrics.ended(why);
+    debug!(limit = why.name(), "connection ended");
+}
+
+fn digest(stream: &Stream) -> Arc<Digest> {
+    Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    })
+}
+
+/// What the library is told: its own bounds, at the limits of the policy.
+fn options(limits: &EdgeLimits) -> H2Options {
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_local_error_reset_streams(Some(limits.resets as usize))
+        .max_send_buffer_size(SEND_BUFFER_BYTES_MAX);
+    options
+}

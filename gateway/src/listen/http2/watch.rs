@@ -1,0 +1,380 @@
+//! What a client does with an HTTP/2 connection, counted frame by frame. Pure: octets and times go in, verdicts come out.
+//!
+//! The library below (h2) bounds what it keeps; what it does not bound is work, and waiting:
+//! - frames that cost the sender nothing and carry nothing of a request ([`Watch::control`]);
+//! - requests that are opened and reset again, by the client (rapid reset, CVE-2023-44487) or by us because the client
+//!   broke them on purpose (CVE-2025-8671);
+//! - a head that never ends, a body that does not come, a response that is not taken: the client gives no window.
+//!
+//! What it ends by itself is read from its GOAWAY, so that it is counted all the same.
+
+use super::{
+    frames::{Event, Frame, FrameReader, kind},
+    stream::{StreamWatch, Waits},
+};
+use crate::observe::Ended;
+use latencify_conf::policy::EdgeLimits;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// Windows before anybody says otherwise (RFC 9113 §6.9.2).
+pub(super) const WINDOW: i64 = 65_535;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+/// The largest frame that we take, which is what we announce by saying nothing (RFC 9113 §4.2).
+const FRAME_BYTES_MAX: usize = 16_384;
+/// Requests that are followed beyond `streams`: the library refuses them, which takes a moment.
+const STREAMS_MORE: usize = 1_024;
+/// Resets by us that the client brought about (RFC 9113 §7): PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED,
+/// FRAME_SIZE_ERROR, REFUSED_STREAM.
+const PROVOKED: [u32; 5] = [1, 3, 5, 6, 7];
+const ENHANCE_YOUR_CALM: u32 = 11;
+/// Each DATA frame that we send may be answered by so many WINDOW_UPDATE frames: one for the stream, one for the
+/// connection. Each request may bring as many of its own accord.
+const ANSWERS: u32 = 2;
+/// Answers that a client may save up.
+const ANSWERS_MAX: u32 = 10_000;
+
+/// Follows one connection.
+#[derive(Debug)]
+pub(super) struct Watch {
+    limits: EdgeLimits,
+    theirs: FrameReader,
+    ours: FrameReader,
+    counted_since: Option<Instant>,
+    resets: u32,
+    control: u32,
+    /// WINDOW_UPDATE frames that what was sent may be answered by.
+    answers: u32,
+    /// Since when a head is under way; at first, the connection's own.
+    head_since: Option<Instant>,
+    continuations: usize,
+    streams: HashMap<u32, StreamWatch>,
+    newest: u32,
+    requests: u32,
+    flow: Flow,
+    verdict: Option<Ended>,
+}
+
+/// Windows of the connection, and those that new streams get.
+#[derive(Debug)]
+struct Flow {
+    /// What the client may still send.
+    receive: i64,
+    /// What we may still send.
+    send: i64,
+    /// What we give a new stream.
+    our_initial: i64,
+    /// What the client gives a new stream.
+    their_initial: i64,
+}
+
+impl Watch {
+    /// At the start of a connection.
+    pub(super) fn new(limits: EdgeLimits, now: Instant) -> Self {
+        Self {
+            limits,
+            theirs: FrameReader::of_client(),
+            ours: FrameReader::default(),
+            counted_since: None,
+            resets: 0,
+            control: 0,
+            answers: ANSWERS,
+            head_since: Some(now),
+            continuations: 0,
+            streams: HashMap::new(),
+            newest: 0,
+            requests: 0,
+            flow: Flow {
+                receive: WINDOW,
+                send: WINDOW,
+                our_initial: WINDOW,
+                their_initial: WINDOW,
+            },
+            verdict: None,
+        }
+    }
+
+    /// These hold from now on.
+    pub(super) fn obey(&mut self, limits: EdgeLimits) {
+        self.limits = limits;
+    }
+
+    /// Takes what the client sent; says whether that is too much.
+    pub(super) fn received(&mut self, octets: &[u8], now: Instant) -> Option<Ended> {
+        let mut theirs = std::mem::take(&mut self.theirs);
+        theirs.feed(octets, |event| self.their(event, now));
+        self.theirs = theirs;
+        self.verdict
+    }
+
+    /// Takes what we sent.
+    pub(super) fn sent(&mut self, octets: &[u8], now: Instant) -> Option<Ended> {
+        let mut ours = std::mem::take(&mut self.ours);
+        ours.feed(octets, |event| self.our(event, now));
+        self.ours = ours;
+        self.verdict
+    }
+
+    /// Looks at who is waited for. A head that is late ends the connection; streams that fell behind are put into
+    /// `overdue`.
+    pub(super) fn tick(&mut self, now: Instant, overdue: &mut Vec<(u32, Ended)>) -> Option<Ended> {
+        if let Some(since) = self.head_since
+            && now.saturating_duration_since(since) >= self.limits.header_time
+        {
+            self.end(Ended::HeaderTime);
+        }
+        let connection = Waits {
+            to_receive: self.flow.receive > 0,
+            to_send: self.flow.send <= 0,
+        };
+        for (id, stream) in &mut self.streams {
+            if let Some(reason) = stream.tick(&self.limits, connection, now) {
+                overdue.push((*id, reason));
+            }
+        }
+        for (id, _) in overdue {
+            self.streams.remove(id);
+        }
+        self.verdict
+    }
+
+    /// Whether somebody is waited for, so that [`Watch::tick`] is due now and then.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.head_since.is_some() || !self.streams.is_empty()
+    }
+
+    /// Whether a frame of ours may be put in between now.
+    pub(super) fn may_insert(&self) -> bool {
+        self.ours.is_between_frames()
+    }
+
+    /// Whether a frame may be put in between what the client sends.
+    pub(super) fn may_insert_theirs(&self) -> bool {
+        self.theirs.is_between_frames()
+    }
+
+    /// Requests that were opened so far.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    fn their(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Begin(frame) => self.their_frame(frame, now),
+            Event::Octets(frame, count) if frame.kind == kind::DATA => {
+                if let Some(stream) = self.streams.get_mut(&frame.stream) {
+                    stream.brought(count);
+                }
+            }
+            Event::Setting(INITIAL_WINDOW_SIZE, size) => {
+                let size = i64::from(size);
+                let change = size - self.flow.their_initial;
+                self.flow.their_initial = size;
+                for stream in self.streams.values_mut() {
+                    stream.widen_send(change);
+                }
+            }
+            Event::Number(frame, by) if frame.kind == kind::WINDOW_UPDATE => {
+                if frame.stream == 0 {
+                    self.flow.send += i64::from(by);
+                } else if let Some(stream) = self.streams.get_mut(&frame.stream) {
+                    stream.widen_send(i64::from(by));
+                }
+            }
+            Event::End(frame) => self.their_end(frame),
+            Event::Octets(..) | Event::Setting(..) | Event::Number(..) => {}
+        }
+    }
+
+    fn their_frame(&mut self, frame: Frame, now: Instant) {
+        let is_empty = frame.length == 0;
+        match frame.kind {
+            kind::DATA => {
+                self.flow.receive -= i64::from(frame.length);
+                if let Some(stream) = self.streams.get_mut(&frame.stream) {
+                    stream.receives(frame.length);
+                }
+                if is_empty && !frame.ends_stream() {
+                    self.control(Ended::EmptyFrames, now);
+                }
+            }
+            kind::HEADERS => {
+                self.head_since.get_or_insert(now);
+                self.continuations = 0;
+                self.open(frame);
+                if is_empty {
+                    self.control(Ended::EmptyFrames, now);
+                }
+            }
+            kind::CONTINUATION => {
+                self.continuations += 1;
+                if self.continuations > continuations_max(self.limits.header_bytes) {
+                    self.end(Ended::Continuation);
+                }
+                if is_empty {
+                    self.control(Ended::EmptyFrames, now);
+                }
+            }
+            kind::RST_STREAM => {
+                self.streams.remove(&frame.stream);
+                self.reset(now);
+            }
+            kind::PING => self.control(Ended::Ping, now),
+            kind::SETTINGS => self.control(Ended::Settings, now),
+            kind::PRIORITY | kind::PRIORITY_UPDATE => self.control(Ended::Priority, now),
+            kind::WINDOW_UPDATE => match self.answers.checked_sub(1) {
+                Some(left) => self.answers = left,
+                None => self.control(Ended::WindowUpdate, now),
+            },
+            kind::GOAWAY => {}
+            _ => self.control(Ended::UnknownFrames, now),
+        }
+    }
+
+    fn their_end(&mut self, frame: Frame) {
+        match frame.kind {
+            kind::HEADERS | kind::CONTINUATION if frame.ends_headers() => self.head_since = None,
+            // The connection's own head is its first SETTINGS.
+            kind::SETTINGS if self.newest == 0 => self.head_since = None,
+            _ => {}
+        }
+        if frame.ends_stream()
+            && let Some(stream) = self.streams.get_mut(&frame.stream)
+            && stream.request_ends()
+        {
+            self.streams.remove(&frame.stream);
+        }
+    }
+
+    fn open(&mut self, frame: Frame) {
+        if frame.stream <= self.newest {
+            return;
+        }
+        self.newest = frame.stream;
+        self.requests = self.requests.saturating_add(1);
+        self.answer();
+        if self.streams.len() >= self.limits.streams as usize + STREAMS_MORE {
+            self.end(Ended::Streams);
+            return;
+        }
+        let stream = StreamWatch::new(&self.limits, self.flow.our_initial, self.flow.their_initial);
+        self.streams.insert(frame.stream, stream);
+    }
+
+    fn our(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Begin(frame) => match frame.kind {
+                kind::DATA => {
+                    self.flow.send -= i64::from(frame.length);
+                    self.answer();
+                    if let Some(stream) = self.streams.get_mut(&frame.stream) {
+                        stream.sends(frame.length);
+                    }
+                }
+                kind::HEADERS => {
+                    if let Some(stream) = self.streams.get_mut(&frame.stream) {
+                        stream.response_begins();
+                    }
+                }
+                kind::RST_STREAM => {
+                    self.streams.remove(&frame.stream);
+                }
+                _ => {}
+            },
+            Event::Setting(INITIAL_WINDOW_SIZE, size) => {
+                let size = i64::from(size);
+                let change = size - self.flow.our_initial;
+                self.flow.our_initial = size;
+                for stream in self.streams.values_mut() {
+                    stream.widen_receive(change);
+                }
+            }
+            Event::Number(frame, number) => self.our_number(frame, number, now),
+            Event::End(frame) if frame.ends_stream() => {
+                if let Some(stream) = self.streams.get_mut(&frame.stream)
+                    && stream.response_ends()
+                {
+                    self.streams.remove(&frame.stream);
+                }
+            }
+            Event::Octets(..) | Event::Setting(..) | Event::End(_) => {}
+        }
+    }
+
+    fn our_number(&mut self, frame: Frame, number: u32, now: Instant) {
+        match (frame.kind, frame.stream) {
+            (kind::WINDOW_UPDATE, 0) => self.flow.receive += i64::from(number),
+            (kind::WINDOW_UPDATE, id) => {
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    stream.widen_receive(i64::from(number));
+                }
+            }
+            (kind::RST_STREAM, _) if PROVOKED.contains(&number) => self.reset(now),
+            (kind::GOAWAY, _) if number == ENHANCE_YOUR_CALM => self.end(of_library(frame.length)),
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self) {
+        self.answers = self.answers.saturating_add(ANSWERS).min(ANSWERS_MAX);
+    }
+
+    fn reset(&mut self, now: Instant) {
+        self.begin_window(now);
+        self.resets = self.resets.saturating_add(1);
+        if self.resets > self.limits.resets {
+            self.end(Ended::Resets);
+        }
+    }
+
+    /// Counts a frame that carries nothing of a request.
+    fn control(&mut self, why: Ended, now: Instant) {
+        self.begin_window(now);
+        self.control = self.control.saturating_add(1);
+        if self.control > self.limits.control_frames {
+            self.end(why);
+        }
+    }
+
+    fn begin_window(&mut self, now: Instant) {
+        let is_over =
+            |since: &mut Instant| now.saturating_duration_since(*since) >= EdgeLimits::WINDOW;
+        if self.counted_since.as_mut().is_none_or(is_over) {
+            self.counted_since = Some(now);
+            self.resets = 0;
+            self.control = 0;
+        }
+    }
+
+    /// The first reason is the one that is told.
+    fn end(&mut self, why: Ended) {
+        self.verdict.get_or_insert(why);
+    }
+}
+
+/// Why the library said ENHANCE_YOUR_CALM, by the length of its GOAWAY: its debug data is one of a few words.
+fn of_library(length: u32) -> Ended {
+    const WORDS: [(&str, Ended); 5] = [
+        ("too_many_resets", Ended::Resets),
+        ("too_many_internal_resets", Ended::Resets),
+        ("too_many_data_frames", Ended::SmallFrames),
+        ("too_many_continuations", Ended::Continuation),
+        ("header_list_way_too_large", Ended::HeaderBytes),
+    ];
+    let words = length.saturating_sub(8) as usize;
+    WORDS
+        .iter()
+        .find(|(text, _)| text.len() == words)
+        .map_or(Ended::SmallFrames, |(_, why)| *why)
+}
+
+/// As many as a head of that size needs, and a few: the library's own bound, so that it is met here first.
+fn continuations_max(header_bytes: usize) -> usize {
+    let needed = (header_bytes / FRAME_BYTES_MAX).max(1);
+    (needed + (needed >> 2)).max(5)
+}
+
+/// How often [`Watch::tick`] is due while somebody is waited for.
+pub(super) const TICK: Duration = Duration::from_millis(500);
