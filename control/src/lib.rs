@@ -17,6 +17,7 @@ pub mod kafka;
 pub mod log;
 pub mod observe;
 pub mod output;
+pub mod presence;
 pub mod run;
 pub mod serve;
 pub mod settings;

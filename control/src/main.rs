@@ -35,10 +35,13 @@ async fn serve() -> anyhow::Result<()> {
     };
     running.tell_tokens()?;
     tracing::info!(api = %running.api, fleet = %running.fleet, admin = %running.admin, "control serves");
-    interrupted(&mut terminate).await;
+    let lost = tokio::select! {
+        () = interrupted(&mut terminate) => None,
+        why = running.lost() => Some(why),
+    };
     tracing::info!("control stops: what is under way is finished");
     running.stop().await;
-    Ok(())
+    lost.map_or(Ok(()), |why| Err(anyhow::anyhow!(why)))
 }
 
 async fn interrupted(terminate: &mut tokio::signal::unix::Signal) {

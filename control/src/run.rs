@@ -14,6 +14,7 @@ use crate::{
         missing::tell_of_missing_files,
     },
     output,
+    presence::{self, Announcement, Presence, announce},
     serve::serve,
     settings::Settings,
     store::Store,
@@ -45,6 +46,7 @@ pub struct Running {
     servers: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     sessions: TaskTracker,
+    presence: Presence,
     /// What tests reach past the API for: moments that a client can't time.
     #[cfg(test)]
     pub(crate) control: Control,
@@ -101,7 +103,8 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
     let sessions = TaskTracker::new();
     let ahead = Ahead::new(metrics.clone());
-    let fleet = Fleet {
+    let name = presence::name();
+    let mut fleet = Fleet {
         fold: fold.clone(),
         store: store.clone(),
         writer,
@@ -112,13 +115,10 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         said,
         metrics: metrics.clone(),
         stop: stop_serving.clone(),
-        replica: format!("control-{}", std::process::id()),
+        replica: name.clone(),
         lease: settings.edge_lease,
+        serves_edges: false,
         sessions: sessions.clone(),
-    };
-    let control = Control {
-        fleet,
-        policies: Policies::default(),
     };
     let consumer = cluster.map(events::Consumer::new);
     let admin = Admin {
@@ -131,7 +131,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     };
 
     let mut workers = vec![
-        tokio::spawn(control.fleet.clone().keep_saving(stop_working.clone())),
+        tokio::spawn(fleet.clone().keep_saving(stop_working.clone())),
         tokio::spawn(tell_of_missing_files(
             store.clone(),
             fold.clone(),
@@ -139,8 +139,30 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             stop_working.clone(),
         )),
         tokio::spawn(store.clone().keep_trying(stop_working.clone())),
-        tokio::spawn(fold.run(log, store, metrics, stop_working.clone())),
+        tokio::spawn(
+            fold.clone()
+                .run(log.clone(), store.clone(), metrics, stop_working.clone()),
+        ),
     ];
+    let announcement = Announcement {
+        name,
+        remove: settings.remove_replica,
+        log_is_here: settings.kafka.is_none(),
+    };
+    let announced = announce(announcement, &*log, &store, &fold, &fleet.writer);
+    let presence = match announced.await {
+        Ok(presence) => presence,
+        Err(error) => {
+            stop_working.cancel();
+            return Err(error);
+        }
+    };
+    fleet.serves_edges = presence.serves_edges();
+    let control = Control {
+        fleet,
+        policies: Policies::default(),
+        replica: presence.replica(),
+    };
     workers.extend(
         consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))),
     );
@@ -185,6 +207,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         servers,
         workers,
         sessions,
+        presence,
         #[cfg(test)]
         control,
         _lock: lock,
@@ -207,6 +230,11 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until the log says that this replica may serve no more, and says why.
+    pub async fn lost(&self) -> String {
+        self.presence.lost().await
+    }
+
     /// Finishes what is under way and stops.
     pub async fn stop(self) {
         self.stop_serving.cancel();
@@ -216,6 +244,8 @@ impl Running {
             let (admin, serving) = (self.servers.len().saturating_sub(1), self.servers);
             for (number, server) in serving.into_iter().enumerate() {
                 if number == admin {
+                    // Nothing is served any more; the fold still works.
+                    self.presence.leave().await;
                     self.stop_working.cancel();
                 }
                 // A server that panicked has been reported by its panic.

@@ -42,6 +42,10 @@ pub struct Settings {
     /// What the names of Kafka topics and groups begin with.
     #[arg(long, env = "LATENCIFY_KAFKA_PREFIX", default_value = "latencify", value_name = "NAME", value_parser = prefix)]
     pub kafka_prefix: String,
+    /// Take a replica that is gone for good out of the log, by the id that the refusal to start beside it tells. One that
+    /// is alive after all stops as soon as it reads that.
+    #[arg(long, env = "LATENCIFY_REMOVE_REPLICA", value_name = "ID")]
+    pub remove_replica: Option<uuid::Uuid>,
     /// PEM file of the certificate chain of the API and the fleet address. Needed for addresses other than loopback.
     #[arg(
         long,

@@ -87,6 +87,8 @@ pub struct Fleet {
     pub replica: String,
     /// Cut off for longer, an edge is isolated.
     pub lease: Duration,
+    /// Whether edges may attach to this replica.
+    pub serves_edges: bool,
 }
 
 impl Fleet {

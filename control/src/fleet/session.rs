@@ -46,7 +46,12 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
         target: None,
         ended: None,
     };
-    let broke = session.serve(inbound).await;
+    let broke = if session.fleet.serves_edges {
+        session.serve(inbound).await
+    } else {
+        session.give_up(&"it could not announce itself in the log");
+        None
+    };
     session.farewell().await;
     session.fleet.metrics.stream_ended(session.ended);
     if let Some(member) = &session.member {

@@ -4,10 +4,12 @@
 //! Statements are sea-orm's and the schema is in [`migrations`], so another backend is another URL.
 
 pub mod blobs;
+mod copying;
 mod effects;
 pub mod entity;
 pub mod entries;
 pub mod folding;
+mod identity;
 pub mod migrations;
 pub mod policies;
 pub mod processes;
@@ -18,6 +20,7 @@ pub mod state;
 pub mod tokens;
 
 use crate::fault::Condition;
+use latencify_conf::change::StoreId;
 use sea_orm::{DatabaseConnection, DbErr};
 use sqlite::Writable;
 use std::{path::Path, time::Duration};
@@ -69,6 +72,7 @@ impl StoreError {
 pub struct Store {
     write: Writable,
     read: DatabaseConnection,
+    id: StoreId,
 }
 
 /// Between two attempts to write to a store that could not be written.
@@ -77,11 +81,17 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 impl Store {
     /// Opens the store of a data folder, makes it if it is missing, and brings its schema up to date.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let file = folder.join(FILE);
-        let write = Writable::open(&file, "store").await?;
-        migrations::migrate(&write.connection().await?).await?;
-        let read = sqlite::reader(&file).await?;
-        Ok(Self { write, read })
+        Self::open_file(&folder.join(FILE)).await
+    }
+
+    /// Opens the store in a file, as [`open`](Self::open) does.
+    pub async fn open_file(file: &Path) -> Result<Self, StoreError> {
+        let write = Writable::open(file, "store").await?;
+        let connection = write.connection().await?;
+        migrations::migrate(&connection).await?;
+        let id = identity::establish(&connection).await?;
+        let read = sqlite::reader(file).await?;
+        Ok(Self { write, read, id })
     }
 
     /// Whether it can be written.

@@ -20,7 +20,7 @@ use crate::{
 };
 use latencify_conf::{
     api::PolicyError,
-    change::{Change, Epoch, Revision},
+    change::{Change, Epoch, ReplicaId, Revision},
 };
 use uuid::Uuid;
 
@@ -31,6 +31,8 @@ pub struct Control {
     pub fleet: Fleet,
     /// Policies as obeyed, for resolving purges.
     pub policies: Policies,
+    /// This run in the log; none: it could not announce itself.
+    pub replica: Option<ReplicaId>,
 }
 
 /// Why a verb did not do it.

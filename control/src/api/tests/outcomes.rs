@@ -186,7 +186,7 @@ async fn an_event_purges_once_in_both_modes() {
         "{taken:?}"
     );
 
-    let log = replica.get("/v1/log?after=2").await;
+    let log = replica.get("/v1/log?after=3").await;
     let entries = log.body["entries"].as_array().unwrap();
     let targets: Vec<_> = entries
         .iter()

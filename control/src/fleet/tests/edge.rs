@@ -5,7 +5,7 @@ use crate::{
     testing::{JOIN_TOKEN, Replica, WAIT_MAX},
 };
 use latencify_conf::{
-    change::{Entry, Epoch, Position},
+    change::{Change, Entry, Epoch, Position},
     link::{
         PROTOCOL, chain,
         message::{
@@ -142,7 +142,7 @@ impl Edge {
         welcome
     }
 
-    /// The next delivery, verified against the chain; what else comes is let by.
+    /// The next delivery that is for edges, verified against the chain as all before it; what else comes is let by.
     pub(super) async fn delivered(&mut self) -> Entry {
         loop {
             let message = self.hear().await.expect("the stream ended");
@@ -157,7 +157,13 @@ impl Edge {
             let after = chain::extend(&before, Epoch(delivery.epoch), &delivery.entry);
             assert_eq!(delivery.hash[..], after.hash.0);
             self.position = Some(after);
-            return Entry::decode(&delivery.entry).unwrap();
+            let entry = Entry::decode(&delivery.entry).unwrap();
+            if !matches!(
+                entry.change,
+                Change::ReplicaJoined { .. } | Change::ReplicaLeft { .. }
+            ) {
+                return entry;
+            }
         }
     }
 

@@ -1,0 +1,234 @@
+//! This replica's place in the log: it announces itself and its store before it serves anything, leaves on a clean stop,
+//! and stops when it reads that it was taken out or replaced.
+//!
+//! The [fold](crate::fold::replicas) decides who may serve beside whom, alike for everybody who reads the log; here is
+//! only how one run behaves, and what its operator is told.
+
+use crate::{
+    fold::{
+        Announced, Outcome, State,
+        driver::{Fold, Health},
+        replicas::in_the_way,
+    },
+    log::ChangeLog,
+    store::Store,
+    writer::{WriteError, Writer},
+};
+use anyhow::bail;
+use latencify_conf::change::{Change, Epoch, LeaveReason, ReplicaId, StoreRef};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Between two notes of how far the fold has come before this replica may serve.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// How long a log that takes nothing is tried again at start, and the time between two attempts.
+const WRITE_MAX: Duration = Duration::from_mins(2);
+const WRITE_PAUSE: Duration = Duration::from_secs(2);
+/// How long a replica that stops waits for the entry that says so.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
+/// Who writes these entries.
+const BY: &str = "control";
+
+/// How a replica stands in the log.
+#[derive(Clone)]
+pub struct Presence {
+    /// None: this run could not announce itself, because the log can't be folded to its end.
+    announced: Option<ReplicaId>,
+    serves_edges: bool,
+    fold: Fold,
+    writer: Writer,
+}
+
+/// What an announcement says.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// This replica's name, for people.
+    pub name: String,
+    /// A replica to be taken out before.
+    pub remove: Option<Uuid>,
+    /// The log lies in the data folder, which is locked: nobody else can follow it, whoever is announced in it.
+    pub log_is_here: bool,
+}
+
+/// Catches up with the log and announces this run in it, unless another replica stands in the way.
+pub async fn announce(
+    announcement: Announcement,
+    log: &dyn ChangeLog,
+    store: &Store,
+    fold: &Fold,
+    writer: &Writer,
+) -> anyhow::Result<Presence> {
+    let here = store.identity();
+    if !catch_up(log, fold).await? {
+        return Ok(Presence {
+            announced: None,
+            // Then nobody else can have announced itself beside this store.
+            serves_edges: announcement.log_is_here || stands_for(&fold.state(), here),
+            fold: fold.clone(),
+            writer: writer.clone(),
+        });
+    }
+    if let Some(gone) = announcement.remove {
+        take_out(ReplicaId(gone), fold, writer).await?;
+    }
+    if announcement.log_is_here {
+        while let Some((other, _)) = in_the_way(&fold.state().replicas, here) {
+            tracing::info!(%other, "a replica with another store has followed this log, and can't any more: the log lies here");
+            take_out(other, fold, writer).await?;
+        }
+    }
+    refuse_beside_another(&fold.state(), here)?;
+    let replica = ReplicaId(Uuid::now_v7());
+    let change = Change::ReplicaJoined {
+        replica,
+        name: announcement.name,
+        store: here,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    persist(change, writer).await?;
+    let state = fold.state();
+    if !state.replicas.contains_key(&replica) {
+        // Two started at a time, and the log has put the other one first.
+        refuse_beside_another(&state, here)?;
+        bail!("{}", is_out(replica));
+    }
+    Ok(Presence {
+        announced: Some(replica),
+        serves_edges: true,
+        fold: fold.clone(),
+        writer: writer.clone(),
+    })
+}
+
+/// Writes one of these entries, and tries again while the log takes none. Written twice, the second changes nothing.
+async fn persist(change: Change, writer: &Writer) -> Result<Outcome, WriteError> {
+    let give_up = tokio::time::Instant::now() + WRITE_MAX;
+    loop {
+        match writer.write(BY, None, change.clone()).await {
+            Ok(settled) => return Ok(settled.folded.outcome),
+            Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => return Err(error),
+            Err(error) if tokio::time::Instant::now() < give_up => {
+                tracing::warn!(%error, "this replica can't announce itself in the log yet");
+                tokio::time::sleep(WRITE_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Presence {
+    /// This run's id in the log.
+    pub fn replica(&self) -> Option<ReplicaId> {
+        self.announced
+    }
+
+    /// Whether edges may attach here. Not to a replica beside which another may serve without its knowing.
+    pub fn serves_edges(&self) -> bool {
+        self.serves_edges
+    }
+
+    /// Waits until the log says that this run is no replica any more, and says what that means.
+    pub async fn lost(&self) -> String {
+        let Some(replica) = self.announced else {
+            return std::future::pending().await;
+        };
+        let mut state = self.fold.subscribe();
+        let left = state.wait_for(|state| !state.replicas.contains_key(&replica));
+        if left.await.is_err() {
+            return std::future::pending().await;
+        }
+        is_out(replica)
+    }
+
+    /// Leaves the log on a clean stop, so that another replica may follow it.
+    pub async fn leave(&self) {
+        let is_there = |replica: &ReplicaId| self.fold.state().replicas.contains_key(replica);
+        let Some(replica) = self.announced.filter(is_there) else {
+            return;
+        };
+        let change = Change::ReplicaLeft {
+            replica,
+            why: LeaveReason::Stopped,
+        };
+        let left = tokio::time::timeout(LEAVE_MAX, self.writer.write(BY, None, change));
+        let error = match left.await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the log did not take it in time".to_owned(),
+        };
+        tracing::warn!(
+            error,
+            %replica,
+            "this replica stops without having left the log: one with another store has to take it out with --remove-replica"
+        );
+    }
+}
+
+fn is_out(replica: ReplicaId) -> String {
+    format!(
+        "the log says that this replica ({replica}) was taken out, or that another run on a copy of its store has replaced \
+         it: it stops, so that receipts have one author. Start it again if it is the one that shall serve"
+    )
+}
+
+fn stands_for(state: &State, store: StoreRef) -> bool {
+    state.replicas.values().any(|other| other.store == store)
+}
+
+/// Waits until everything is folded that was in the log when this was called; says whether it can be.
+async fn catch_up(log: &dyn ChangeLog, fold: &Fold) -> anyhow::Result<bool> {
+    let head = log.head().await?;
+    while !fold.reaches(head, PROGRESS_EVERY).await {
+        if let Health::Stopped(why) = fold.health() {
+            tracing::error!(
+                why,
+                "the log can't be folded to its end: nothing is written"
+            );
+            return Ok(false);
+        }
+        tracing::info!(applied = %fold.state().applied, %head, "the log is folded before anything is served");
+    }
+    Ok(true)
+}
+
+async fn take_out(replica: ReplicaId, fold: &Fold, writer: &Writer) -> Result<(), WriteError> {
+    if !fold.state().replicas.contains_key(&replica) {
+        tracing::warn!(%replica, "the replica to be taken out is not in the log, or has left");
+        return Ok(());
+    }
+    let change = Change::ReplicaLeft {
+        replica,
+        why: LeaveReason::Removed,
+    };
+    persist(change, writer).await?;
+    Ok(())
+}
+
+fn refuse_beside_another(state: &State, here: StoreRef) -> anyhow::Result<()> {
+    let Some((replica, other)) = in_the_way(&state.replicas, here) else {
+        return Ok(());
+    };
+    let Announced {
+        name,
+        store,
+        version,
+        joined: Epoch(joined),
+    } = other;
+    bail!(
+        "another replica folds this log into a {kind} store of its own, which would give other receipts than this one: \
+         {name}, replica {replica}, version {version}, store {id}, announced at epoch {joined}. Stop that one first: a clean \
+         stop takes it out of the log. If it is gone for good: start this one with --remove-replica {replica}",
+        kind = store.kind.as_str(),
+        id = store.id,
+    )
+}
+
+/// What this replica is called: the machine and the process.
+pub fn name() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine = match machine.trim() {
+        "" => "control",
+        machine => machine,
+    };
+    format!("{machine}-{}", std::process::id())
+}
