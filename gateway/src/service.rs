@@ -5,9 +5,9 @@ use crate::{
     cache::{MemoryStorage, Options},
     drain::{Drain, Drained},
     edge::{Edge, Parts},
-    listen::{self, Asked, Bound, Endpoint, Handles, Kept, Sockets, tls::Acceptor},
+    listen::{self, Asked, Bound, Endpoint, Gate, Handles, Kept, Limits, Sockets, tls::Acceptor},
     membership::Membership,
-    observe::{AccessLog, AccessLogWriter, Metrics},
+    observe::{AccessLog, AccessLogWriter, ConnectionMetrics, Metrics},
     origin::Network,
     policy::watch,
     proxy::Gateway,
@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use latencify_cache::Marks;
 use latencify_geoip::GeoIp;
 use pingora::{
-    apps::{HttpServerApp as _, HttpServerOptions},
+    apps::HttpServerApp as _,
     proxy::{HttpProxy, http_proxy},
     server::configuration::ServerConf,
 };
@@ -37,10 +37,6 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-/// An HTTP/2 connection without streams is closed after this time.
-const H2_IDLE_MAX: Duration = Duration::from_mins(3);
-/// Requests on one HTTP/1.1 connection, so that connections spread out again after a deploy.
-const KEEPALIVE_REQUESTS_MAX: u32 = 10_000;
 /// Connections to origins that are kept for the next request.
 const IDLE_ORIGIN_CONNECTIONS_MAX: usize = 1_024;
 /// A fetch without a response's head for so long is no longer waited for by others.
@@ -173,7 +169,21 @@ impl Service {
             tls: None,
         };
         let service = Arc::new(Admin::new(self.edge.clone(), listening.clone()));
-        tokio::spawn(listen::serve(private, service, self.admin_drain.clone()));
+        let descriptors = listen::raise_descriptors();
+        // A flood of clients takes no place from whoever looks after the edge.
+        let staff = Gate::new(Limits::default(), ConnectionMetrics::unseen()?, descriptors);
+        tokio::spawn(listen::serve(
+            private,
+            service,
+            self.admin_drain.clone(),
+            staff,
+        ));
+        let gate = Gate::new(
+            self.edge.limits.clone(),
+            self.edge.metrics.connections.clone(),
+            descriptors,
+        );
+        let _ = gate.edge.set(self.edge.clone());
 
         let acceptor = Arc::new(Acceptor::new(self.edge.certificate_source())?);
         let plain = http.into_iter().map(|bound| Endpoint { bound, tls: None });
@@ -183,7 +193,12 @@ impl Service {
         });
         for endpoint in plain.chain(secure) {
             let drain = self.edge.drain.clone();
-            tokio::spawn(listen::serve(endpoint, self.proxy.clone(), drain));
+            tokio::spawn(listen::serve(
+                endpoint,
+                self.proxy.clone(),
+                drain,
+                gate.clone(),
+            ));
         }
         listening.store(true, Ordering::Release);
         self.tell_where(&http_addresses, &https_addresses, &admin_address)?;
@@ -285,10 +300,5 @@ fn proxy(settings: &Settings, edge: Arc<Edge>) -> Proxy {
         max_retries: crate::phases::steer::ATTEMPTS_MAX,
         ..ServerConf::default()
     };
-    let mut proxy = http_proxy(&Arc::new(conf), Gateway::new(edge));
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(H2_IDLE_MAX);
-    options.keepalive_request_limit = Some(KEEPALIVE_REQUESTS_MAX);
-    proxy.server_options = Some(options);
-    proxy
+    http_proxy(&Arc::new(conf), Gateway::new(edge))
 }
