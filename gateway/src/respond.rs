@@ -3,9 +3,11 @@
 use crate::{
     context::Context,
     errors::{self, Fault},
+    listen::fault_of,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use latencify_framing::Violation;
 use pingora::{Result, http::ResponseHeader, proxy::Session};
 
 /// The id of a request, as the response carries it.
@@ -53,6 +55,16 @@ impl From<Fault> for Stop {
 }
 
 impl Stop {
+    /// What could be read in two ways.
+    pub fn violation(violation: Violation) -> Self {
+        Self::Fault(Refusal {
+            fault: fault_of(violation),
+            kind: Some(violation.name()),
+            detail: Some(violation.advice()),
+            headers: Vec::new(),
+        })
+    }
+
     /// A fault with words for the client.
     pub fn because(fault: Fault, detail: impl Into<String>) -> Self {
         Self::Fault(Refusal {

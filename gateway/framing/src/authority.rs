@@ -55,6 +55,11 @@ pub fn is_same_authority(one: &[u8], other: &[u8], port: Option<u16>) -> bool {
     }
 }
 
+/// Whether it is a host with an optional port, as a request may name one.
+pub fn check_authority(text: &[u8]) -> Result<(), Violation> {
+    Authority::read(text).map(drop)
+}
+
 fn is_host(host: &[u8]) -> bool {
     if let Some(address) = host
         .strip_prefix(b"[")

@@ -28,10 +28,10 @@ mod violation;
 #[cfg(test)]
 mod tests;
 
-pub use authority::is_same_authority;
+pub use authority::{check_authority, is_same_authority};
 pub use body::{BodyReader, Filtered};
 pub use head::{Framing, Head, HeadReader, Version};
 pub use limits::Limits;
 pub use octets::is_value_octet;
-pub use target::{Target, is_target_octet};
+pub use target::{Target, check_target, is_target_octet};
 pub use violation::Violation;

@@ -79,6 +79,17 @@ pub fn read(method: &[u8], target: &[u8]) -> Result<Target, Violation> {
     Ok(form)
 }
 
+/// Whether it is a target in origin form (or `*`, of `OPTIONS`), for one that did not come in a request line.
+pub fn check_target(method: &[u8], target: &[u8]) -> Result<(), Violation> {
+    if let Some(octet) = target.iter().find(|octet| !is_target_octet(**octet)) {
+        return Err(flaw(*octet));
+    }
+    match read(method, target)? {
+        Target::Absolute { .. } => Err(Violation::BadTarget),
+        Target::Origin | Target::Asterisk => Ok(()),
+    }
+}
+
 fn absolute(target: &[u8]) -> Result<Target, Violation> {
     const SCHEMES: [(&[u8], bool); 2] = [(b"http://", false), (b"https://", true)];
     let begins = |scheme: &[u8]| {

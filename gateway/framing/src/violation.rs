@@ -112,6 +112,15 @@ violations! {
     /// The target names another host than `Host`.
     HostMismatch = "host_mismatch", 400, "The target and the Host field name different hosts.", "Send the same in both.";
 
+    /// The scheme of the target is not how the client came.
+    SchemeMismatch = "scheme_mismatch", 421, "The target's scheme is not the one of this connection.", "Ask for https over TLS, and for http without.";
+
+    // --- what HTTP/2 carries and HTTP/1 can't (RFC 9113 §8.2)
+    /// A field that is for one connection alone.
+    ConnectionField = "connection_field", 400, "A field is for one connection alone, which HTTP/2 has no place for.", "Leave it out.";
+    /// White space around a value.
+    BlankAroundValue = "blank_around_value", 400, "White space stands around a field's value.", "Leave it out.";
+
     // --- how long it is (RFC 9112 §6)
     /// Both lengths.
     BothLengths = "both_lengths", 400, "The length is told by both Content-Length and Transfer-Encoding.", "Send one of them.";

@@ -1,6 +1,12 @@
 //! Which fault a Pingora error is, and what the client is told of it.
 
-use crate::{context::Context, errors::Fault, respond};
+use crate::{
+    context::Context,
+    errors::Fault,
+    listen::{Wire, fault_of},
+    respond::{self, Stop},
+};
+use latencify_framing::Violation;
 use pingora::{
     Error, ErrorSource, ErrorType,
     proxy::{FailToProxy, Session},
@@ -9,6 +15,9 @@ use pingora::{
 /// Tells the client, if anything can be told, and ends the connection.
 pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
     ctx.answer.detail = Some(error.to_string());
+    if let Some(violation) = ctx.wire.as_ref().and_then(Wire::violation) {
+        return refuse(session, violation, ctx).await;
+    }
     let fault = fault(error, ctx);
     ctx.answer.fault = fault;
     let mut error_code = 0;
@@ -22,6 +31,23 @@ pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> 
     }
     FailToProxy {
         error_code,
+        can_reuse_downstream: false,
+    }
+}
+
+/// The body of the request broke the rules of framing.
+async fn refuse(session: &mut Session, violation: Violation, ctx: &mut Context) -> FailToProxy {
+    let fault = fault_of(violation);
+    ctx.answer.fault = Some(fault);
+    ctx.answer.kind = Some(violation.name());
+    ctx.decide("framing");
+    if respond::may_write(session)
+        && let Err(error) = respond::write(session, ctx, Stop::violation(violation)).await
+    {
+        tracing::debug!(%error, "the client was gone before it could be told");
+    }
+    FailToProxy {
+        error_code: fault.status().as_u16(),
         can_reuse_downstream: false,
     }
 }

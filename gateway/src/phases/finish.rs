@@ -1,6 +1,8 @@
 //! The end of a request: its record and its numbers.
 
-use crate::{context::Context, edge::Edge, isolation::ISOLATED, listen::Wire, observe::RequestLabels};
+use crate::{
+    context::Context, edge::Edge, isolation::ISOLATED, listen::Wire, observe::RequestLabels,
+};
 use http::{HeaderName, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use pingora::{Error, proxy::Session};

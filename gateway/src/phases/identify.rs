@@ -1,5 +1,7 @@
 //! Who asks for what: the client behind trusted hops, the request's id, host and path in their normal forms.
 
+mod http2;
+
 use crate::{
     context::{Asked, Context},
     edge::Edge,
@@ -55,7 +57,16 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     };
     let looped = hops::has_looped(&request.headers, edge.name());
     let refused = matches!(asked.method, Method::TRACE | Method::CONNECT);
+    let violation = session
+        .is_http2()
+        .then(|| http2::check(request, asked.https).err())
+        .flatten();
     ctx.asked = Some(asked);
+    if let Some(violation) = violation {
+        ctx.decide("framing");
+        edge.metrics.violation(violation.name());
+        return Err(Stop::violation(violation));
+    }
     if ctx.policy.is_none() {
         return Err(Fault::NoPolicy.into());
     }
@@ -65,12 +76,6 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     }
     if refused {
         return Err(Fault::MethodNotAllowed.into());
-    }
-    if is_framed_twice(session) {
-        return Err(Stop::because(
-            Fault::BadRequest,
-            "The request's length is told in two ways.",
-        ));
     }
     if host.is_none() {
         return Err(Stop::because(
@@ -89,28 +94,6 @@ fn asks_for_websocket(session: &Session) -> bool {
 
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
-}
-
-/// `Content-Length` beside `Transfer-Encoding`: a sign of request smuggling (RFC 9112 §6.1). Pingora has dropped the
-/// former by now, so the head is looked at as it came.
-fn is_framed_twice(session: &Session) -> bool {
-    if session.is_http2()
-        || !session
-            .req_header()
-            .headers
-            .contains_key(header::TRANSFER_ENCODING)
-    {
-        return false;
-    }
-    const NAME: &[u8] = b"content-length";
-    session
-        .to_h1_raw()
-        .split(|byte| *byte == b'\n')
-        .any(|line| {
-            line.split(|byte| *byte == b':')
-                .next()
-                .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
-        })
 }
 
 fn peer_address(session: &Session) -> IpAddr {

@@ -1,0 +1,77 @@
+//! Waiting for the next request of a connection, and reading its head.
+
+use super::{framing_limits, line::Line};
+use crate::{drain::Drain, observe::Ended};
+use bytes::{Buf as _, BytesMut};
+use latencify_conf::policy::EdgeLimits;
+use latencify_framing::{Head, HeadReader, Violation};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// What came.
+pub(super) enum Arrival {
+    /// A whole head, and its octets without what may stand before it.
+    Head(Head, BytesMut),
+    /// What no request may be; the octets are pending.
+    Refused(Violation, HeadReader),
+    /// A head that did not come in time; its octets are pending.
+    Late(HeadReader),
+    /// Nothing that anybody waits for an answer to: the client closed, or the time was over that is named.
+    Nothing(Option<Ended>),
+}
+
+impl Line {
+    /// The next head. The first of a connection has its time from the start of the connection, the others from their
+    /// first octet.
+    pub(super) async fn next_head(
+        &mut self,
+        first: bool,
+        limits: &EdgeLimits,
+        drain: &Drain,
+    ) -> Arrival {
+        let came_at = Instant::now();
+        if self.pending.is_empty() {
+            let (wait, over) = if first {
+                (limits.header_time, Ended::HeaderTime)
+            } else {
+                (limits.idle, Ended::Idle)
+            };
+            let came = tokio::select! {
+                biased;
+                came = self.read_more() => matches!(came, Ok(1..)).then_some(()).ok_or(None),
+                () = sleep_until(came_at + wait) => Err(Some(over)),
+                () = drain.idle_closes() => Err(None),
+            };
+            if let Err(ended) = came {
+                return Arrival::Nothing(ended);
+            }
+        }
+        let start = if first { came_at } else { Instant::now() };
+        let mut reader = HeadReader::new(framing_limits(limits));
+        loop {
+            match reader.read(&self.pending) {
+                Ok(Some(head)) => {
+                    let octets = self.take_head(&head);
+                    return Arrival::Head(head, octets);
+                }
+                Ok(None) => {}
+                Err(violation) => return Arrival::Refused(violation, reader),
+            }
+            match timeout_at(start + limits.header_time, self.read_more()).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Arrival::Nothing(None),
+                Err(_) => return Arrival::Late(reader),
+            }
+        }
+    }
+
+    fn take_head(&mut self, head: &Head) -> BytesMut {
+        let mut octets = if head.end == self.pending.len() {
+            // The usual case: nothing is shared, so nothing is counted.
+            std::mem::take(&mut self.pending)
+        } else {
+            self.pending.split_to(head.end)
+        };
+        octets.advance(head.skip);
+        octets
+    }
+}

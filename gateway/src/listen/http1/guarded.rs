@@ -1,0 +1,172 @@
+//! A connection lent to Pingora for one request.
+
+use super::{
+    line::{BodyError, Line},
+    wire::Wire,
+};
+use async_trait::async_trait;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType,
+    raw_connect::ProxyDigest,
+    tls::{SslDigest, TlsRef},
+};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Gives out the body of one request, and takes the response. When it is dropped, the connection goes back to the loop.
+#[derive(Debug)]
+pub struct Guarded {
+    /// There until the drop.
+    line: Option<Line>,
+    wire: Wire,
+}
+
+impl Guarded {
+    /// Lends the connection.
+    pub fn lend(line: Line, wire: &Wire) -> Self {
+        Self {
+            line: Some(line),
+            wire: wire.clone(),
+        }
+    }
+
+    fn line(&mut self) -> io::Result<&mut Line> {
+        self.line
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut pingora::protocols::Stream>> {
+        self.line().map(|line| Pin::new(&mut line.stream))
+    }
+
+    fn peer<T>(&self, ask: impl FnOnce(&pingora::protocols::Stream) -> Option<T>) -> Option<T> {
+        self.line.as_ref().and_then(|line| ask(&line.stream))
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(line) = self.line.take() {
+            self.wire.give_back(line);
+        }
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(violation) = this.wire.violation() {
+            return Poll::Ready(Err(invalid(violation)));
+        }
+        let tunnel = this.wire.is_tunnel();
+        let line = this.line()?;
+        if tunnel {
+            return line.poll_anything(cx, out);
+        }
+        Poll::Ready(match ready!(line.poll_body(cx, out)) {
+            Ok(()) => Ok(()),
+            Err(BodyError::Lost(error)) => Err(error),
+            Err(BodyError::Bad(violation)) => {
+                this.wire.violated(violation);
+                Err(invalid(violation))
+            }
+        })
+    }
+}
+
+fn invalid(violation: latencify_framing::Violation) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, violation)
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().stream()?.poll_write(cx, octets)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().stream()?.poll_write_vectored(cx, octets)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.line
+            .as_ref()
+            .is_some_and(|line| line.stream.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().stream()?.poll_flush(cx)
+    }
+
+    /// Only what was written goes out: the connection is closed by the loop, which it goes back to.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    // See `poll_shutdown`.
+    async fn shutdown(&mut self) {
+        let _ = tokio::io::AsyncWriteExt::flush(self).await;
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        self.line.as_ref().map_or(-1, |line| line.stream.id())
+    }
+}
+
+impl Ssl for Guarded {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.line.as_ref().and_then(|line| line.stream.get_ssl())
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.peer(|stream| stream.get_ssl_digest())
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.peer(|stream| stream.selected_alpn_proto())
+    }
+}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.peer(|stream| Some(stream.get_timing_digest()))
+            .unwrap_or_default()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.peer(|stream| stream.get_proxy_digest())
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.peer(|stream| stream.get_socket_digest())
+    }
+}
+
+impl Peek for Guarded {}

@@ -1,0 +1,132 @@
+//! HTTP/1 connections: the loop over their requests.
+//!
+//! What a client sends is read here first (`arrival`), by the strict machine of `latencify-framing`, and nothing of a head
+//! reaches Pingora before all of it is valid. For the time of a request the connection is lent to Pingora as a
+//! [`Guarded`] stream, which gives out the request's body and nothing behind it; then it comes back here, whatever
+//! became of the request. So the wait between requests holds no session and no buffer, the next head is always looked at
+//! here, and every connection is closed here, in a way that does not cost the client its answer (`close`).
+
+mod arrival;
+mod close;
+mod guarded;
+mod line;
+mod refusal;
+mod rewrite;
+mod wire;
+
+use super::gate::Gate;
+use crate::{drain::Drain, errors::Fault, observe::Ended};
+use arrival::Arrival;
+use close::Close;
+use guarded::Guarded;
+use latencify_conf::policy::EdgeLimits;
+use latencify_framing::Violation;
+use line::Line;
+use pingora::{
+    apps::HttpServerApp,
+    protocols::{Stream, http::ServerSession},
+};
+use refusal::Refusal;
+use std::sync::Arc;
+
+pub use wire::Wire;
+
+/// Serves one connection to its end.
+pub(super) async fn serve<A>(stream: Stream, app: &Arc<A>, drain: &Drain, gate: &Gate)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let shutdown = drain.watch();
+    let mut line = Line::new(stream);
+    let wire = Wire::default();
+    let mut served: u32 = 0;
+    loop {
+        let limits = gate.limits.now();
+        let arrival = line.next_head(served == 0, &limits, drain).await;
+        let (head, octets) = match arrival {
+            Arrival::Head(head, octets) => (head, octets),
+            Arrival::Refused(violation, reader) => {
+                let refusal = Refusal::of(violation, &reader, &line);
+                return refuse(line, refusal, gate).await;
+            }
+            Arrival::Late(reader) => {
+                gate.metrics.ended(Ended::HeaderTime);
+                let refusal = Refusal::late(&reader, &line);
+                return refuse(line, refusal, gate).await;
+            }
+            Arrival::Nothing(ended) => {
+                if let Some(ended) = ended {
+                    gate.metrics.ended(ended);
+                }
+                return line.close(Close::Quietly).await;
+            }
+        };
+        let octets = match rewrite::to_origin_form(&head, octets, line.is_secure()) {
+            Ok(octets) => octets,
+            Err((violation, octets)) => {
+                let refusal = Refusal::of_head(violation, &head, &octets, &line);
+                return refuse(line, refusal, gate).await;
+            }
+        };
+        served = served.saturating_add(1);
+        line.expect_body(&head, &limits);
+
+        let lent = Guarded::lend(line, &wire);
+        let mut session = ServerSession::new_http1(Box::new(lent));
+        session.set_pipelined_prefix(octets);
+        session.set_keepalive_reuses_remaining(Some(u32::from(served < limits.requests)));
+        session.set_connection_user_context(Some(Box::new(wire.clone())));
+        let goes_on = app.process_new_http(session, &shutdown).await.is_some();
+
+        // Lost only if somebody kept the stream beyond its request; then it is theirs to close.
+        let Some(back) = wire.take_back() else { return };
+        line = back;
+        if served >= limits.requests {
+            gate.metrics.ended(Ended::Requests);
+        }
+        if !goes_on || !line.is_between_requests() {
+            return line.close(Close::AfterAnswer).await;
+        }
+    }
+}
+
+/// Answers, tells, and closes. In a box of its own: what waits for a head shall be small.
+async fn refuse(line: Line, refusal: Refusal, gate: &Gate) {
+    Box::pin(async move {
+        let mut line = line;
+        refusal.answer(&mut line, gate.edge.get()).await;
+        line.close(Close::AfterAnswer).await;
+    })
+    .await;
+}
+
+/// The limits of the machine, by what the policy allows.
+fn framing_limits(limits: &EdgeLimits) -> latencify_framing::Limits {
+    /// Pingora's own bound on fields; beyond it, it would refuse a head by itself.
+    const FIELDS_MAX: usize = 256;
+    /// The longest target that the `http` crate holds.
+    const TARGET_BYTES_MAX: usize = 65_534;
+    /// Longest single field; half of a head leaves room for the others.
+    let field_bytes = limits.header_bytes / 2;
+    latencify_framing::Limits {
+        fields: limits.headers.min(FIELDS_MAX),
+        head_bytes: limits.header_bytes,
+        field_bytes,
+        target_bytes: limits.uri_bytes.min(TARGET_BYTES_MAX),
+        ..latencify_framing::Limits::default()
+    }
+}
+
+/// The fault that a violation is.
+pub fn fault_of(violation: Violation) -> Fault {
+    match violation.status() {
+        405 => Fault::MethodNotAllowed,
+        414 => Fault::TargetTooLong,
+        417 => Fault::ExpectationFailed,
+        421 => Fault::Misdirected,
+        431 => Fault::FieldsTooLarge,
+        501 => Fault::NotImplemented,
+        505 => Fault::VersionNotSupported,
+        _ => Fault::BadRequest,
+    }
+}

@@ -1,0 +1,51 @@
+//! What a connection and the request on it tell each other.
+
+use super::line::Line;
+use latencify_framing::Violation;
+use parking_lot::Mutex;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// One connection's. Pingora hands it to the request's context.
+#[derive(Debug, Clone, Default)]
+pub struct Wire(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The connection, when nobody has it lent.
+    line: Mutex<Option<Line>>,
+    /// What was wrong with a body.
+    violation: OnceLock<Violation>,
+    /// Whether what the client sends is no HTTP any more.
+    tunnel: AtomicBool,
+}
+
+impl Wire {
+    /// What was wrong with the request's body, if something was.
+    pub fn violation(&self) -> Option<Violation> {
+        self.0.violation.get().copied()
+    }
+
+    /// From now on everything passes: the origin agreed to another protocol (RFC 9110 §7.8).
+    pub fn becomes_tunnel(&self) {
+        self.0.tunnel.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.0.tunnel.load(Ordering::Acquire)
+    }
+
+    pub(super) fn violated(&self, violation: Violation) {
+        let _ = self.0.violation.set(violation);
+    }
+
+    pub(super) fn give_back(&self, line: Line) {
+        *self.0.line.lock() = Some(line);
+    }
+
+    pub(super) fn take_back(&self) -> Option<Line> {
+        self.0.line.lock().take()
+    }
+}
