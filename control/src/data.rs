@@ -21,6 +21,17 @@ pub fn open(folder: &Path, log_is_here: bool) -> anyhow::Result<fs::File> {
         .mode(FOLDER_MODE)
         .create(folder)
         .with_context(|| format!("--data {}", folder.display()))?;
+    let lock = hold(folder)?;
+    // SQLite takes an empty file for a new database, and gives the files beside it the same mode.
+    private(&folder.join(store::FILE))?;
+    if log_is_here {
+        private(&folder.join(log::sqlite::FILE))?;
+    }
+    Ok(lock)
+}
+
+/// Holds a folder that is there for one replica, or for one move of its log.
+pub fn hold(folder: &Path) -> anyhow::Result<fs::File> {
     let lock = private(&folder.join("lock"))?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -33,11 +44,6 @@ pub fn open(folder: &Path, log_is_here: bool) -> anyhow::Result<fs::File> {
         Err(fs::TryLockError::Error(error)) => {
             return Err(error).with_context(|| format!("locking {}", folder.display()));
         }
-    }
-    // SQLite takes an empty file for a new database, and gives the files beside it the same mode.
-    private(&folder.join(store::FILE))?;
-    if log_is_here {
-        private(&folder.join(log::sqlite::FILE))?;
     }
     Ok(lock)
 }

@@ -1,10 +1,9 @@
 //! `latencify-control`: settings → build → run → drain.
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use latencify_control::{
-    output, run,
-    settings::{LogForm, Settings},
+    migrate, output, run,
+    settings::{Invocation, LogForm, MigrateLog, Settings},
 };
 use std::{io::IsTerminal as _, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +11,12 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve().await {
+    let ended = match Invocation::read(std::env::args_os()) {
+        Ok(Invocation::Serve(settings)) => serve(settings).await,
+        Ok(Invocation::MigrateLog(settings)) => migrate_log(&settings).await,
+        Err(error) => error.exit(),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
@@ -21,8 +25,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve() -> anyhow::Result<()> {
-    let settings = Settings::parse();
+async fn migrate_log(settings: &MigrateLog) -> anyhow::Result<()> {
+    tell(LogForm::Text);
+    let progress = output::Progress::default();
+    let done = migrate::run(&settings.order(), &progress).await;
+    progress.end();
+    output::moved(&done?).context("telling how it went on standard output")
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
     tell(settings.log);
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

@@ -1,6 +1,7 @@
 //! What the operator says on the command line and in the environment.
 
-use clap::{Parser, ValueEnum};
+use crate::{kafka::Cluster, migrate::Order};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use latencify_conf::document::text::{self, Text as _};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -93,6 +94,87 @@ pub struct Settings {
         value_name = "FORM"
     )]
     pub log: LogForm,
+}
+
+/// What the program is to do.
+#[derive(Debug, Clone)]
+pub enum Invocation {
+    /// To serve.
+    Serve(Settings),
+    /// To move the log.
+    MigrateLog(MigrateLog),
+}
+
+impl Invocation {
+    /// Reads a command line; its error is also a wish for help.
+    pub fn read<I, T>(arguments: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let command = Settings::command()
+            .subcommand(MigrateLog::command())
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true);
+        let matches = command.try_get_matches_from(arguments)?;
+        match matches.subcommand() {
+            Some((_, chosen)) => MigrateLog::from_arg_matches(chosen).map(Self::MigrateLog),
+            None => Settings::from_arg_matches(&matches).map(Self::Serve),
+        }
+    }
+}
+
+/// Moves the change log: to Kafka, to the data folder, or to a new log after one was lost or restored.
+///
+/// Writes a new log with every entry that the store in the data folder has folded, proves it by folding it anew, and lets
+/// the store follow it. Policies, site ids, the roster, idempotency keys and tokens stay as they are. Stop control first. It
+/// may be cut off at any time: run it again, and it goes on where it stopped.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "migrate-log",
+    after_help = "Examples:\n  from SQLite to Kafka:\n    latencify-control migrate-log --data DIR --kafka BROKERS\n  from Kafka \
+                  to SQLite:\n    latencify-control migrate-log --data DIR --from-kafka BROKERS\n  the topic was deleted, and is \
+                  to be made again from what the store has:\n    latencify-control migrate-log --data DIR --kafka BROKERS \
+                  --log-is-lost\n  an older copy of the data folder was restored, and edges obey more than its log has:\n    \
+                  latencify-control migrate-log --data DIR"
+)]
+pub struct MigrateLog {
+    /// Folder of the store, and of the change log unless that is in Kafka.
+    #[arg(long, env = "LATENCIFY_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Kafka brokers of the new log; without it, the new log is in the data folder.
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub kafka: Option<String>,
+    /// What the name of the new log's topic begins with.
+    #[arg(long, default_value = "latencify", value_name = "NAME", value_parser = prefix)]
+    pub kafka_prefix: String,
+    /// Kafka brokers of the old log, if it was in Kafka and is not lost.
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub from_kafka: Option<String>,
+    /// What the name of the old log's topic begins with.
+    #[arg(long, default_value = "latencify", value_name = "NAME", value_parser = prefix)]
+    pub from_kafka_prefix: String,
+    /// The old log is lost, or has lost entries: what the store has folded is all that is moved.
+    #[arg(long, conflicts_with = "from_kafka")]
+    pub log_is_lost: bool,
+}
+
+impl MigrateLog {
+    /// As it is carried out.
+    pub fn order(&self) -> Order {
+        let cluster = |brokers: &Option<String>, prefix: &str| {
+            brokers.clone().map(|brokers| Cluster {
+                brokers,
+                prefix: prefix.to_owned(),
+            })
+        };
+        Order {
+            data: self.data.clone(),
+            to: cluster(&self.kafka, &self.kafka_prefix),
+            from: cluster(&self.from_kafka, &self.from_kafka_prefix),
+            log_is_lost: self.log_is_lost,
+        }
+    }
 }
 
 /// The form of the log.

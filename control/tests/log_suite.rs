@@ -126,10 +126,11 @@ async fn a_topic_that_may_lose_entries_is_told_of(broker: &Broker) {
         "has 1 replica,",
         "min.insync.replicas=2",
         "unclean.leader.election.enable=false",
+        "message.timestamp.type=LogAppendTime",
     ]) {
         assert!(risk.contains(&name) && risk.contains(says), "{risk}");
     }
-    assert_eq!(risks.len(), 3, "{risks:?}");
+    assert_eq!(risks.len(), 4, "{risks:?}");
 }
 
 async fn two_replicas_that_begin_at_once_agree(broker: &Broker) {

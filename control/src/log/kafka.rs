@@ -249,6 +249,23 @@ impl ChangeLog for KafkaLog {
     }
 }
 
+/// What the first entry of a cluster's log says; none when there is no topic, or nothing in it. Nothing is made.
+pub async fn peek(cluster: &Cluster) -> Result<Option<Origin>, LogError> {
+    let topic = cluster.topic(TOPIC);
+    let ask = Questions::new(cluster, &topic)?;
+    match ask.look(ASK_MAX).await? {
+        Some(look) if look.next > 0 => {}
+        _ => return Ok(None),
+    }
+    let records = Records::after(cluster, &topic, Epoch(0))?
+        .next(FIRST_WAIT)
+        .await?;
+    let first = records
+        .first()
+        .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
+    origin_of(first.payload().unwrap_or_default()).map(Some)
+}
+
 /// Makes the topic, and waits until the cluster tells of it.
 async fn make(cluster: &Cluster, topic: &str, ask: &Questions) -> Result<Look, LogError> {
     let new = topic::MADE_WITH

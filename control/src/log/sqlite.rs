@@ -114,6 +114,11 @@ impl SqliteLog {
         })
     }
 
+    /// Where it went, if it was moved.
+    pub async fn moved(&self) -> Result<Option<moved::Mark>, LogError> {
+        moved::read(&self.read).await
+    }
+
     /// Finishes what is under way and brings everything into the one file, so that it can be renamed.
     pub async fn close(self) -> Result<(), LogError> {
         drop(self.appends);
@@ -216,6 +221,17 @@ pub async fn peek(file: &Path) -> Result<Option<Origin>, LogError> {
         Err(error) if error.to_string().contains("no such table") => Ok(None),
         Err(error) => Err(unreachable(error)),
     }
+}
+
+/// Marks the log in a file that nobody has open, and brings everything into the one file.
+pub async fn mark_as_moved(file: &Path, mark: &moved::Mark) -> Result<(), LogError> {
+    let connection = sqlite::writer(file).await.map_err(unreachable)?;
+    moved::mark(&connection, mark).await?;
+    connection
+        .execute_unprepared("pragma journal_mode = delete")
+        .await
+        .map_err(unreachable)?;
+    connection.close().await.map_err(unreachable)
 }
 
 async fn insert(connection: &impl ConnectionTrait, bytes: &[u8]) -> Result<Epoch, DbErr> {

@@ -157,13 +157,15 @@ async fn connect(
         .acquire_timeout(WAIT_MAX)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite.filename(&path).busy_timeout(WAIT_MAX);
+            if access == Access::Read {
+                // It takes the file as it is.
+                return sqlite.create_if_missing(false).read_only(true);
+            }
             sqlite
-                .filename(&path)
                 .create_if_missing(access == Access::Make)
-                .read_only(access == Access::Read)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(WAIT_MAX)
         })
         .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
     Database::connect(options).await
