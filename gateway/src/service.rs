@@ -2,7 +2,7 @@
 
 use crate::{
     admin::Admin,
-    cache::{MemoryStorage, Options},
+    cache::{MemoryStorage, Options, keep_swept},
     drain::{Drain, Drained},
     edge::{Edge, Parts},
     listen::{self, Asked, Bound, Endpoint, Gate, Handles, Kept, Limits, Sockets, tls::Acceptor},
@@ -94,6 +94,7 @@ impl Service {
             },
             marks.clone(),
         );
+        tokio::spawn(keep_swept(cache));
         let edge = Edge::new(Parts {
             name: settings.name.clone(),
             cache,

@@ -25,6 +25,10 @@ pub struct CacheCount {
     pub evicted: u64,
     /// Objects taken out because a look-up found them dead, so far.
     pub dead: u64,
+    /// Dead objects that sweeps took out, so far.
+    pub swept: u64,
+    /// Rounds that sweeps have ended, so far.
+    pub sweep_rounds: u64,
     /// Objects stored, so far.
     pub stored: u64,
     /// Objects whose metadata a validation renewed, so far.
@@ -39,6 +43,8 @@ pub struct CacheCount {
 pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
     pub(crate) dead: AtomicU64,
+    pub(crate) swept: AtomicU64,
+    pub(crate) rounds: AtomicU64,
     pub(crate) stored: AtomicU64,
     pub(crate) revalidated: AtomicU64,
     pub(crate) passing_bytes: Arc<AtomicU64>,
@@ -61,6 +67,8 @@ impl Counters {
         CacheCount {
             evicted: read(&self.evicted),
             dead: read(&self.dead),
+            swept: read(&self.swept),
+            sweep_rounds: read(&self.rounds),
             stored: read(&self.stored),
             revalidated: read(&self.revalidated),
             passing_bytes: read(&self.passing_bytes),

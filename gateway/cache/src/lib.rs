@@ -44,6 +44,7 @@ pub mod rules;
 pub mod slots;
 mod stamp;
 pub mod stream;
+mod sweep;
 mod trust;
 mod writer;
 
@@ -56,11 +57,14 @@ pub use count::CacheCount;
 pub use identity::{Identity, TAGS_MAX};
 pub use key::{Key, KeyRef, Variance};
 pub use liveness::{Checked, Death, Liveness};
-pub use marks::{Fetching, MarkBounds, Marks, MarksCount};
+pub use marks::{
+    Fetching, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot, SnapshotError,
+};
 pub use object::{Fill, Object, Reader};
 pub use record::{Metadata, Record};
 pub use refusal::Refusal;
 pub use stamp::{Fetch, Newest, Stamp};
+pub use sweep::{Sweep, Swept};
 pub use trust::{Arrival, StaleRefusal, Trust};
 pub use writer::{Abandoned, Writer};
 

@@ -1,5 +1,7 @@
 //! What the marks say about a stored object.
 
+use crate::stamp::Floor;
+use latencify_conf::change::Epoch;
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
@@ -63,12 +65,30 @@ impl Death {
 /// The last verdict on one object and the counter of the marks that it was given under. While that counter stands
 /// still, the verdict stands.
 ///
+/// And how far it is *settled*: that all marks up to some place were looked at, and what they said is kept here, so that
+/// they need not be asked, or be kept, for this object again. A sweep settles whatever is stored.
+///
 /// A dead verdict is not kept: a dead object leaves the cache.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checked {
     counter: AtomicU64,
-    /// Milliseconds since 1970 plus one; 0: not soft-purged.
+    /// Milliseconds since 1970; [`NEVER`]: not soft-purged.
     soft_since: AtomicU64,
+    settled_epoch: AtomicU64,
+    settled_local: AtomicU64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl Default for Checked {
+    fn default() -> Self {
+        Self {
+            counter: AtomicU64::new(0),
+            soft_since: AtomicU64::new(NEVER),
+            settled_epoch: AtomicU64::new(0),
+            settled_local: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Checked {
@@ -77,29 +97,54 @@ impl Checked {
         if self.counter.load(Ordering::Acquire) != counter {
             return None;
         }
-        // Marks are never taken back, so `soft_since` only goes from none to some; one that another thread stored
-        // under a later counter is true as well.
-        Some(match self.soft_since.load(Ordering::Relaxed) {
-            0 => Liveness::Live,
-            millis => Liveness::SoftPurged {
-                since: SystemTime::UNIX_EPOCH + Duration::from_millis(millis - 1),
-            },
-        })
+        // Marks are never taken back, so `soft_since` only goes from never to some time, and to an earlier one; what
+        // another thread stored under a later counter is true as well.
+        Some(self.kept())
     }
 
-    /// Remembers a verdict. `counter` must have been loaded before the marks were looked at.
-    pub fn remember(&self, counter: u64, verdict: Liveness) {
-        match verdict {
-            Liveness::Dead(_) => return,
-            Liveness::Live => {}
-            Liveness::SoftPurged { since } => {
-                let since = since
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .unwrap_or_default();
-                self.soft_since
-                    .store(since.as_millis() as u64 + 1, Ordering::Relaxed);
-            }
+    /// Remembers a verdict. `counter` must have been loaded before the marks were looked at. Returns the verdict together
+    /// with what was settled before.
+    pub fn remember(&self, counter: u64, verdict: Liveness) -> Liveness {
+        if verdict.is_dead() {
+            return verdict;
         }
+        self.keep(verdict);
         self.counter.fetch_max(counter, Ordering::Release);
+        self.kept()
+    }
+
+    /// How far it is settled.
+    pub(crate) fn settled(&self) -> Floor {
+        Floor {
+            epoch: Epoch(self.settled_epoch.load(Ordering::Acquire)),
+            local: self.settled_local.load(Ordering::Acquire),
+        }
+    }
+
+    /// All marks up to `to` were looked at, and this is what they said.
+    pub(crate) fn settle(&self, verdict: Liveness, to: Floor) {
+        // First what they said, so that nobody believes them asked without it.
+        self.keep(verdict);
+        self.settled_epoch.fetch_max(to.epoch.0, Ordering::Release);
+        self.settled_local.fetch_max(to.local, Ordering::Release);
+    }
+
+    fn keep(&self, verdict: Liveness) {
+        if let Liveness::SoftPurged { since } = verdict {
+            let since = since
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            self.soft_since
+                .fetch_min(since.as_millis() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn kept(&self) -> Liveness {
+        match self.soft_since.load(Ordering::Relaxed) {
+            NEVER => Liveness::Live,
+            millis => Liveness::SoftPurged {
+                since: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+            },
+        }
     }
 }

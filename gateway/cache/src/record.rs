@@ -4,8 +4,8 @@ use crate::{
     identity::Identity,
     liveness::{Checked, Liveness},
     marks::Marks,
-    rules::Rules,
-    stamp::Fetch,
+    rules::{Point, Rules},
+    stamp::{Fetch, Stamp},
     trust::Trust,
 };
 
@@ -71,6 +71,18 @@ impl<M> Record<M> {
     /// What the marks say of it now.
     pub fn liveness<R: Rules>(&self, marks: &Marks<R>) -> Liveness {
         marks.check_remembering(&self.identity, &self.fetch.stamp, &self.checked)
+    }
+
+    /// Asks every mark up to `to` for the last time: from here on it is judged as if its fetch had begun there. False: it
+    /// is dead.
+    pub(crate) fn settle<R: Rules>(&self, marks: &Marks<R>, to: &Stamp) -> bool {
+        // Not what is remembered: a mark may be published whose counter has not been bumped yet.
+        let liveness = marks.check_unsettled(&self.identity, &self.fetch.stamp, &self.checked);
+        R::reach(Point::LookAndSettle);
+        if !liveness.is_dead() && self.fetch.stamp.log == to.log {
+            self.checked.settle(liveness, to.place());
+        }
+        !liveness.is_dead()
     }
 
     /// Whether isolation lets it be used as it is. If not, it may be validated.

@@ -46,11 +46,17 @@ pub enum Point {
     StoreAndEnd,
     /// What a 304 renews was found live, and is not renewed yet.
     JudgeAndRenew,
+    /// A sweep found an object live, and has not settled it yet.
+    LookAndSettle,
+    /// A sweep has gone over everything, and the floor has not risen yet.
+    SweepAndRaise,
+    /// A sweep has raised the floor, and has not forgotten the marks below it yet.
+    RaiseAndForget,
 }
 
 impl Point {
     /// All of them, for a simulation that draws one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::PublishAndBump,
         Self::LookAndRemember,
         Self::OfferAndLook,
@@ -59,6 +65,9 @@ impl Point {
         Self::JudgeAndStore,
         Self::StoreAndEnd,
         Self::JudgeAndRenew,
+        Self::LookAndSettle,
+        Self::SweepAndRaise,
+        Self::RaiseAndForget,
     ];
 }
 

@@ -5,6 +5,7 @@ use crate::{
     budget::Charge,
     cache::Cache,
     key::Key,
+    marks::Registered,
     object::{Fill, Object},
     record::{Metadata, Record},
     refusal::Refusal,
@@ -27,6 +28,8 @@ pub struct Writer<M: Metadata, R: Rules = Kept> {
 #[derive(Debug)]
 enum Mode {
     Storing {
+        /// Marks that what is stored may need are kept until it is.
+        under_way: Registered,
         record_charge: Charge,
         body_charge: Charge,
         /// Bytes left in the present chunk.
@@ -54,6 +57,7 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
         body_charge: Charge,
     ) -> Self {
         let mode = Mode::Storing {
+            under_way: cache.marks.register(&fill.record.fetch),
             record_charge,
             body_charge,
             space: 0,
@@ -137,10 +141,15 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
                 Err(Refusal::WrongLength)
             }
             Mode::Storing {
+                under_way,
                 record_charge,
                 body_charge,
                 ..
-            } => self.store(record_charge, body_charge),
+            } => {
+                let stored = self.store(record_charge, body_charge);
+                drop(under_way);
+                stored
+            }
         };
         R::reach(Point::StoreAndEnd);
         self.cache.index.end(&self.key, self.fill.id);

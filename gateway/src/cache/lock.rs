@@ -1,11 +1,11 @@
 //! One fetch a key: Pingora's lock, over the engine's slots.
 //!
-//! The slot is chosen when the lock is taken and kept in the permit, because the marks may have moved when it is released.
+//! The permit keeps what its release needs: by then another fetch may lead the key.
 
 use super::meta::{Background, Named, Refusable, StoredMeta, key_ref};
 use http::Extensions;
 use latencify_cache::{
-    Cache, Newest,
+    Cache, Key, Newest,
     slots::{Slot, Slots},
 };
 use pingora::cache::{
@@ -31,7 +31,7 @@ pub struct FillLock {
 /// What a permit holds, so that its release finds it.
 #[derive(Clone)]
 struct Held {
-    slot: Slot,
+    key: Key,
     ticket: u64,
 }
 
@@ -50,13 +50,15 @@ impl FillLock {
     }
 
     fn slot(&self, key: &CacheKey) -> Slot {
-        let named = key.extensions.get::<Named>();
-        let newest = named.map_or_else(Newest::default, |named| {
-            self.cache.marks().newest(named.site, &named.path)
-        });
-        Slot {
-            key: key_ref(key).to_key(),
-            newest,
+        let marks = self.cache.marks();
+        let engine_key = key_ref(key).to_key();
+        match key.extensions.get::<Named>() {
+            Some(named) => marks.slot(engine_key, named.site, &named.path),
+            None => Slot {
+                key: engine_key,
+                newest: Newest::default(),
+                seen: Newest::default(),
+            },
         }
     }
 
@@ -94,7 +96,7 @@ impl CacheKeyLock for FillLock {
         let lead = |slot: &Slot, ticket: u64| {
             let mut extensions = Extensions::new();
             extensions.insert(Held {
-                slot: slot.clone(),
+                key: slot.key.clone(),
                 ticket,
             });
             let (permit, stub) = WritePermit::new(self.age_max, stale_writer, extensions);
@@ -105,7 +107,7 @@ impl CacheKeyLock for FillLock {
 
     fn release(&self, _key: &CacheKey, mut permit: WritePermit, reason: LockStatus) {
         if let Some(held) = permit.extensions().get::<Held>().cloned() {
-            self.slots.leave(&held.slot, held.ticket);
+            self.slots.leave(&held.key, held.ticket);
         }
         // Readers that gave up on an old permit compete already; the status must go on saying so.
         let timed_out = permit.lock_status() == LockStatus::AgeTimeout;

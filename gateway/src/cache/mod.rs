@@ -1,7 +1,8 @@
 //! Pingora adapters of the cache engine (`latencify-cache`).
 //!
 //! How the phases use it:
-//! - start: `let cache = MemoryStorage::open(options, marks)`; it lives as long as the process.
+//! - start: `let cache = MemoryStorage::open(options, marks)`; it lives as long as the process, and so does the task that
+//!   [sweeps](keep_swept) it.
 //! - `request_cache_filter`: `session.cache.enable(cache, None, None, Some(cache.lock()), overrides)`: no eviction manager (the
 //!   storage evicts), no predictor (hit-for-miss lives in the lock). Set `wait_timeout` and `max_lock_retries` in the
 //!   overrides. Never call `set_max_file_size_bytes`: it breaks off a response midway; [`Fetched::object_bytes_max`] does not.
@@ -17,10 +18,12 @@ mod lock;
 mod meta;
 mod miss;
 mod storage;
+mod sweep;
 
 pub use lock::FillLock;
 pub use meta::{Fetched, Hit, Named, StoredMeta, fetched, hit, mark_background, name, refusable};
 pub use storage::{MemoryStorage, Options};
+pub use sweep::keep_swept;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::{
 use async_trait::async_trait;
 use latencify_cache::{
     Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Liveness, Marks, Record,
-    StaleRefusal, Trust,
+    StaleRefusal, Sweep, Trust,
 };
 use pingora::{
     Error, ErrorType, Result,
@@ -101,6 +101,11 @@ impl MemoryStorage {
     /// Whether the answer for a key is remembered as uncacheable: its requests go to the origin side by side.
     pub fn is_uncacheable(&self, key: &CacheKey) -> bool {
         self.cache.is_uncacheable(key_ref(key))
+    }
+
+    /// A sweep over what is stored, that has not begun.
+    pub(super) fn sweep(&self) -> Sweep<StoredMeta> {
+        Sweep::new(Arc::clone(&self.cache))
     }
 
     /// Numbers for metrics.

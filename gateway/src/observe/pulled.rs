@@ -70,6 +70,16 @@ impl Pulled {
             cache.dead,
         );
         self.counter(
+            "cache_swept_total",
+            "Responses that a sweep took out because a purge names them.",
+            cache.swept,
+        );
+        self.counter(
+            "cache_sweeps_total",
+            "Sweeps over everything that is stored.",
+            cache.sweep_rounds,
+        );
+        self.counter(
             "cache_revalidated_total",
             "Responses whose fields a validation renewed.",
             cache.revalidated,
@@ -86,6 +96,21 @@ impl Pulled {
             refused,
         );
         self.gauge("marks", "Marks of purges that are kept.", marks.marks);
+        self.gauge(
+            "marks_bytes",
+            "Bytes of the marks on URLs, prefixes and tags.",
+            marks.bytes,
+        );
+        self.gauge(
+            "fetches_under_way",
+            "Fetches and validations that may need marks of before them.",
+            marks.under_way,
+        );
+        self.counter(
+            "marks_forgotten_total",
+            "Marks that sweeps forgot because nothing older was left.",
+            marks.forgotten,
+        );
         self.counter(
             "marks_widened_total",
             "Marks that became a wider one because there were too many.",

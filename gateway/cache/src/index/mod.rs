@@ -1,6 +1,7 @@
 //! Key → what is stored and under way, in shards, each behind its own lock. Marks are never asked under a shard's lock.
 
 mod gone;
+mod places;
 mod queues;
 mod shard;
 
@@ -29,7 +30,14 @@ use std::{
 /// How many locks the index is spread over.
 pub const SHARDS: usize = 32;
 
-use shard::Offer;
+use shard::{Offer, Stored};
+
+/// Where a walk over everything that is stored stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Cursor {
+    shard: usize,
+    place: usize,
+}
 
 pub(crate) struct Index<M, R> {
     shards: [RwLock<Shard<M>>; SHARDS],
@@ -124,6 +132,23 @@ impl<M, R: Rules> Index<M, R> {
                 shard.and_then(|shard| shard.write().evict(|key| self.hash(key), &self.gone));
             evicted.is_some()
         })
+    }
+
+    /// What is stored at so many places from a cursor on, and the cursor to go on from; none: it is the end. What is stored
+    /// during the whole walk is met; what comes or goes meanwhile may be.
+    pub(crate) fn walk(&self, from: Cursor, places: usize) -> (Vec<Stored<M>>, Option<Cursor>) {
+        let Some(shard) = self.shards.get(from.shard) else {
+            return (Vec::new(), None);
+        };
+        let (stored, next) = shard.read().walk(from.place, places);
+        let next = match next {
+            Some(place) => Cursor { place, ..from },
+            None => Cursor {
+                shard: from.shard + 1,
+                place: 0,
+            },
+        };
+        (stored, (next.shard < SHARDS).then_some(next))
     }
 
     pub(crate) fn objects(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use super::{
     gone::Gone,
+    places::Places,
     queues::{Queue, Queues, READS_MAX},
 };
 use crate::{
@@ -27,6 +28,8 @@ const STALE_PLACES_MAX: usize = 64;
 pub(super) struct Shard<M> {
     slots: HashMap<Key, Slot<M>, ahash::RandomState>,
     queues: Queues,
+    /// Every stored object has one.
+    places: Places,
     objects: usize,
 }
 
@@ -41,7 +44,11 @@ struct Entry<M> {
     ticket: u64,
     reads: AtomicU8,
     bytes: u64,
+    place: usize,
 }
+
+/// What is stored under a key.
+pub(crate) type Stored<M> = (Key, Arc<Record<M>>);
 
 /// What a key has to offer, before anyone asks whether it is live.
 pub(crate) struct Offer<M> {
@@ -55,6 +62,7 @@ impl<M> Shard<M> {
         Self {
             slots: HashMap::default(),
             queues: Queues::default(),
+            places: Places::default(),
             objects: 0,
         }
     }
@@ -157,6 +165,7 @@ impl<M> Shard<M> {
             ticket,
             reads: AtomicU8::new(0),
             bytes,
+            place: self.places.take(key),
         });
         self.objects += 1;
         Ok(None)
@@ -204,6 +213,7 @@ impl<M> Shard<M> {
             self.slots.remove(&key as &dyn AsKey);
         }
         self.queues.leave(entry.queue, entry.bytes);
+        self.places.leave(entry.place);
         self.objects -= 1;
         gone.leave(hash, entry.object.record.fetch.generation);
         self.forget_stale_places();
@@ -256,11 +266,22 @@ impl<M> Shard<M> {
             if queue == Queue::Small {
                 self.queues.haunt(hash);
             }
+            self.places.leave(entry.place);
             self.objects -= 1;
             gone.leave(hash, entry.object.record.fetch.generation);
             return Some(entry.object);
         }
         None
+    }
+
+    /// What is stored at so many places from `from` on, and where to go on from; none: these were the last.
+    pub(super) fn walk(&self, from: usize, places: usize) -> (Vec<Stored<M>>, Option<usize>) {
+        let stored = self.places.from(from, places).filter_map(|key| {
+            let record = self.stored(key.as_ref())?;
+            Some((key.clone(), record))
+        });
+        let next = from.saturating_add(places);
+        (stored.collect(), (next < self.places.end()).then_some(next))
     }
 
     pub(super) fn objects(&self) -> usize {

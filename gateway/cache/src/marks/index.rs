@@ -2,24 +2,17 @@
 //! URL and tag, and one per path segment that some prefix mark reaches; it does not grow with the number of marks.
 
 use super::{
-    bounds::{MarkBounds, PREFIX_SEGMENTS_MAX},
+    bounds::MarkBounds,
     mark::{Mark, Order},
+    site::SiteMarks,
 };
 use crate::{
     identity::Identity,
     liveness::{Death, Liveness},
-    stamp::{Newest, Stamp},
+    stamp::{Floor, Newest, Stamp},
 };
-use latencify_conf::{
-    change::{Mode, SiteId, Target},
-    path,
-};
+use latencify_conf::change::{Mode, SiteId, Target};
 use std::{collections::HashMap, time::SystemTime};
-
-/// What a mark costs beside its name.
-const MARK_OVERHEAD_BYTES: usize = 128;
-
-type Table<K> = HashMap<K, Mark, ahash::RandomState>;
 
 #[derive(Debug)]
 pub(super) struct Index {
@@ -28,22 +21,8 @@ pub(super) struct Index {
     sites: HashMap<SiteId, SiteMarks, ahash::RandomState>,
     /// Of all sites.
     bytes: usize,
-    /// How often too many marks became one wider mark.
+    /// How often too many marks became fewer and wider ones.
     widened: u64,
-}
-
-#[derive(Debug, Default)]
-struct SiteMarks {
-    site: Mark,
-    /// The newest of all tag marks: on a miss, the tags of what will come are unknown.
-    any_tag: Mark,
-    urls: Table<Box<str>>,
-    prefixes: Table<Box<str>>,
-    tags: Table<Box<str>>,
-    /// The most segments that a prefix with a mark has.
-    prefix_depth: usize,
-    /// Of the marks on URLs, prefixes and tags.
-    bytes: usize,
 }
 
 impl Index {
@@ -59,23 +38,34 @@ impl Index {
 
     /// Adds a purge of one target.
     pub(super) fn add(&mut self, target: &Target, order: Order, mode: Mode, at: SystemTime) {
+        match site_of(target) {
+            Some(site) => self.on_site(site, |marks| marks.add(target, order, mode, at)),
+            None => self.all.add(order, mode, at),
+        }
+    }
+
+    /// Puts back a mark that [`entries`](Self::entries) gave. What it names is taken literally.
+    pub(super) fn restore(&mut self, target: &Target, mark: Mark) {
         let Some(site) = site_of(target) else {
-            return self.all.add(order, mode, at);
+            return self.all.absorb(mark);
         };
-        if !self.sites.contains_key(&site) && self.sites.len() >= self.bounds.sites {
-            self.widen_sites();
-        }
-        let marks = self.sites.entry(site).or_default();
-        let bytes_before = marks.bytes;
-        marks.add(target, order, mode, at);
-        if marks.len() > self.bounds.marks_per_site || marks.bytes > self.bounds.bytes_per_site {
-            marks.widen();
-            self.widened += 1;
-        }
-        self.bytes = self.bytes - bytes_before + marks.bytes;
-        while self.bytes > self.bounds.bytes {
-            self.widen_largest_site();
-        }
+        self.on_site(site, |marks| match target {
+            Target::Url { path, .. } => marks.absorb_url(path, mark),
+            Target::Prefix { path, .. } => marks.absorb_prefix(path, mark),
+            Target::Tag { tag, .. } => marks.absorb_tag(tag, mark),
+            Target::Site { .. } | Target::All => marks.site.absorb(mark),
+        });
+    }
+
+    /// All marks, by what they name.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Target, Mark)> {
+        let of_sites = self
+            .sites
+            .iter()
+            .flat_map(|(site, marks)| marks.entries(*site));
+        std::iter::once((Target::All, self.all.clone()))
+            .chain(of_sites)
+            .filter(|(_, mark)| *mark != Mark::default())
     }
 
     /// Forgets all marks; right only when nothing older than now is live.
@@ -83,6 +73,37 @@ impl Index {
         self.all = Mark::default();
         self.sites.clear();
         self.bytes = 0;
+    }
+
+    /// Sites that have marks.
+    pub(super) fn sites(&self) -> Vec<SiteId> {
+        self.sites.keys().copied().collect()
+    }
+
+    /// Forgets what marks of everything say of stamps below a floor, which nothing asks any more.
+    pub(super) fn forget_all(&mut self, floor: Floor) {
+        self.all.forget(floor);
+    }
+
+    /// Forgets what marks of a site say of stamps below a floor, which nothing asks any more. Returns how many marks
+    /// were looked at and how many went.
+    pub(super) fn forget_site(&mut self, site: SiteId, floor: Floor) -> (usize, usize) {
+        let Some(marks) = self.sites.get_mut(&site) else {
+            return (1, 0);
+        };
+        let (looked_at, bytes) = (marks.len() + 1, marks.bytes);
+        let mut forgotten = marks.forget(floor);
+        self.bytes -= bytes - marks.bytes;
+        if marks.is_empty() {
+            self.sites.remove(&site);
+            forgotten += 1;
+        }
+        (looked_at, forgotten)
+    }
+
+    /// Whether there is no mark at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sites.is_empty() && self.all == Mark::default()
     }
 
     /// What the marks say of an object.
@@ -102,11 +123,7 @@ impl Index {
         let mut newest = Newest::default();
         self.all.raise(&mut newest);
         if let Some(marks) = self.sites.get(&site) {
-            marks.site.raise(&mut newest);
-            marks.any_tag.raise(&mut newest);
-            for (mark, _) in marks.on_path(path) {
-                mark.raise(&mut newest);
-            }
+            marks.raise(path, &mut newest);
         }
         newest
     }
@@ -128,96 +145,49 @@ impl Index {
     }
 
     fn matching<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = (&'a Mark, Death)> {
-        let of_site = self
-            .sites
-            .get(&identity.site)
-            .into_iter()
-            .flat_map(|marks| {
-                let of_tags = identity.tags.iter().filter_map(|tag| marks.tags.get(tag));
-                std::iter::once((&marks.site, Death::PurgedSite))
-                    .chain(marks.on_path(&identity.path))
-                    .chain(of_tags.map(|mark| (mark, Death::PurgedTag)))
-            });
+        let marks = self.sites.get(&identity.site);
+        let of_site = marks.into_iter().flat_map(|marks| marks.matching(identity));
         std::iter::once((&self.all, Death::PurgedAll)).chain(of_site)
     }
 
-    fn widen_sites(&mut self) {
-        for (_, mut marks) in self.sites.drain() {
+    /// Changes the marks of a site, and widens until all bounds hold again.
+    fn on_site(&mut self, site: SiteId, change: impl FnOnce(&mut SiteMarks)) {
+        if !self.sites.contains_key(&site) && self.sites.len() >= self.bounds.sites {
+            self.widen_to_all();
+        }
+        let marks = self.sites.entry(site).or_default();
+        let bytes = marks.bytes;
+        change(marks);
+        while marks.len() > self.bounds.marks_per_site || marks.bytes > self.bounds.bytes_per_site {
             marks.widen();
+            self.widened += 1;
+        }
+        self.bytes = self.bytes - bytes + marks.bytes;
+        while self.bytes > self.bounds.bytes {
+            self.widen_largest();
+        }
+    }
+
+    fn widen_to_all(&mut self) {
+        for (_, mut marks) in self.sites.drain() {
+            marks.widen_all();
             self.all.absorb(marks.site);
         }
         self.bytes = 0;
         self.widened += 1;
     }
 
-    fn widen_largest_site(&mut self) {
-        let largest = self.sites.values_mut().max_by_key(|marks| marks.bytes);
-        let freed = largest.map_or(self.bytes, SiteMarks::widen);
-        self.bytes = self.bytes.saturating_sub(freed);
-        self.widened += 1;
-    }
-}
-
-impl SiteMarks {
-    fn add(&mut self, target: &Target, order: Order, mode: Mode, at: SystemTime) {
-        let mark = match target {
-            Target::Url { path, .. } => {
-                entry(&mut self.urls, &path::normalise(path), &mut self.bytes)
-            }
-            Target::Tag { tag, .. } => {
-                self.any_tag.add(order, mode, at);
-                entry(&mut self.tags, tag, &mut self.bytes)
-            }
-            Target::Prefix { path, .. } => {
-                let normal = path::normalise(path);
-                // The last prefix of a prefix is the prefix itself, without its trailing slash.
-                let (depth, prefix) = path::segment_prefixes(&normal)
-                    .take(PREFIX_SEGMENTS_MAX + 1)
-                    .enumerate()
-                    .last()
-                    .unwrap_or((0, ""));
-                self.prefix_depth = self.prefix_depth.max(depth);
-                entry(&mut self.prefixes, prefix, &mut self.bytes)
-            }
-            Target::Site { .. } | Target::All => &mut self.site,
-        };
-        mark.add(order, mode, at);
-    }
-
-    fn on_path<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a Mark, Death)> {
-        let of_url = self.urls.get(path).map(|mark| (mark, Death::PurgedUrl));
-        let depth = if self.prefixes.is_empty() {
-            0
-        } else {
-            self.prefix_depth + 1
-        };
-        let of_prefixes = path::segment_prefixes(path)
-            .take(depth)
-            .filter_map(|prefix| self.prefixes.get(prefix));
-        of_url
-            .into_iter()
-            .chain(of_prefixes.map(|mark| (mark, Death::PurgedPrefix)))
-    }
-
-    fn len(&self) -> usize {
-        self.urls.len() + self.prefixes.len() + self.tags.len()
-    }
-
-    /// The one place where marks are given up for a wider one: too much may go, never too little. Returns
-    /// the bytes that it freed.
-    fn widen(&mut self) -> usize {
-        let urls = std::mem::take(&mut self.urls);
-        let prefixes = std::mem::take(&mut self.prefixes);
-        let tags = std::mem::take(&mut self.tags);
-        for mark in urls
-            .into_values()
-            .chain(prefixes.into_values())
-            .chain(tags.into_values())
-        {
-            self.site.absorb(mark);
+    fn widen_largest(&mut self) {
+        let largest = self
+            .sites
+            .iter_mut()
+            .max_by_key(|(site, marks)| (marks.bytes, **site));
+        if let Some((_, marks)) = largest {
+            let bytes = marks.bytes;
+            marks.widen();
+            self.bytes -= bytes - marks.bytes;
         }
-        self.prefix_depth = 0;
-        std::mem::take(&mut self.bytes)
+        self.widened += 1;
     }
 }
 
@@ -229,12 +199,4 @@ fn site_of(target: &Target) -> Option<SiteId> {
         | Target::Site { site } => Some(*site),
         Target::All => None,
     }
-}
-
-fn entry<'a>(table: &'a mut Table<Box<str>>, name: &str, bytes: &mut usize) -> &'a mut Mark {
-    if !table.contains_key(name) {
-        *bytes += name.len() + MARK_OVERHEAD_BYTES;
-        table.insert(name.into(), Mark::default());
-    }
-    table.entry(name.into()).or_default()
 }

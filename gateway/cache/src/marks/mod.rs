@@ -11,19 +11,28 @@
 //! "live" under the new counter for good.
 
 mod bounds;
+mod forget;
 mod index;
 mod mark;
+mod site;
+mod snapshot;
 mod under_way;
+mod widen;
 
 pub use bounds::{MarkBounds, PREFIX_SEGMENTS_MAX};
+pub(crate) use forget::Round;
+pub use snapshot::{LocalMarks, MarksSnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use under_way::Fetching;
+pub(crate) use under_way::Registered;
 
 use crate::{
     clock::{Clock, SteadyClock},
     identity::Identity,
+    key::Key,
     liveness::{Checked, Death, Liveness},
     rules::{Kept, Point, Rules},
-    stamp::{Fetch, Newest, Stamp},
+    slots::Slot,
+    stamp::{Fetch, Floor, Newest, Stamp},
     trust::Arrival,
 };
 use index::Index;
@@ -36,6 +45,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 use under_way::UnderWay;
 
@@ -54,9 +64,19 @@ pub struct Marks<R = Kept> {
 struct State {
     /// What a fetch that begins now is stamped with.
     now: Stamp,
-    /// What is stamped lower is dead.
-    floor: Stamp,
+    /// What is obeyed, of a log.
+    obeyed: Option<Position>,
+    /// What is stamped lower is dead. Sweeps raise it, from where a reset left it.
+    floor: Floor,
+    /// Where the last reset was: a fetch of before it is of no use to a reader of after it.
+    reset: Floor,
+    /// How often everything of before was given up.
+    resets: u64,
     index: Index,
+    /// Forgotten by sweeps, so far.
+    forgotten: u64,
+    /// Sites whose marks are to be forgotten up to the floor.
+    to_forget: Vec<SiteId>,
 }
 
 /// Numbers for metrics.
@@ -66,10 +86,14 @@ pub struct MarksCount {
     pub marks: u64,
     /// Bytes of the marks on URLs, prefixes and tags, with what they cost beside their names.
     pub bytes: u64,
-    /// How often too many marks became one wider mark.
+    /// How often too many marks became fewer and wider ones.
     pub widened: u64,
+    /// Marks that sweeps forgot, so far.
+    pub forgotten: u64,
     /// How often something changed.
     pub changes: u64,
+    /// Fetches and validations under way.
+    pub under_way: u64,
 }
 
 impl Marks {
@@ -92,8 +116,13 @@ impl<R: Rules> Marks<R> {
             generation: AtomicU64::new(0),
             state: RwLock::new(State {
                 now: Stamp::default(),
-                floor: Stamp::default(),
+                obeyed: None,
+                floor: Floor::default(),
+                reset: Floor::default(),
+                resets: 0,
                 index: Index::new(bounds),
+                forgotten: 0,
+                to_forget: Vec::new(),
             }),
             under_way: Arc::default(),
             clock: Box::new(clock),
@@ -108,12 +137,21 @@ impl<R: Rules> Marks<R> {
 
     /// Publishes all targets of a purge entry together.
     pub fn apply_all(&self, targets: &[Target], mode: Mode, epoch: Epoch) {
-        let at = self.clock.now();
+        self.apply_at(targets, mode, epoch, self.now());
+    }
+
+    /// The same at a time that was kept, for a journal that is read again.
+    pub fn apply_at(&self, targets: &[Target], mode: Mode, epoch: Epoch, at: SystemTime) {
         self.change(|state| {
             for target in targets {
                 state.index.add(target, Order::Epoch(epoch), mode, at);
             }
         });
+    }
+
+    /// The time on the clock of the marks: what a soft purge that is applied now is made at.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// Purges on this edge alone: PURGE without a fleet, unsafe methods (RFC 9111 §4.4). Returns its local number.
@@ -134,8 +172,9 @@ impl<R: Rules> Marks<R> {
         let same_log = {
             let mut state = self.state.write();
             let same_log = state.now.log == Some(position.log);
-            if same_log {
-                state.now.epoch = state.now.epoch.max(position.epoch);
+            if same_log && state.now.epoch <= position.epoch {
+                state.now.epoch = position.epoch;
+                state.obeyed = Some(*position);
             }
             same_log
         };
@@ -154,7 +193,10 @@ impl<R: Rules> Marks<R> {
                 epoch: start.epoch,
                 local: state.now.local + 1,
             };
-            state.floor = state.now;
+            state.obeyed = Some(*start);
+            state.floor = state.now.place();
+            state.reset = state.floor;
+            state.resets += 1;
             state.index.clear();
         });
     }
@@ -175,7 +217,12 @@ impl<R: Rules> Marks<R> {
             stamp: state.now,
             generation,
         };
-        Fetching::new(fetch, began, &self.under_way)
+        Fetching::new(fetch, self.under_way.register(fetch.stamp, began))
+    }
+
+    /// A body of that fetch begins to be stored: it is under way until what this returns is dropped.
+    pub(crate) fn register(&self, fetch: &Fetch) -> Registered {
+        self.under_way.register(fetch.stamp, self.clock.now())
     }
 
     /// A request has come: what begins to be fetched from now on began after it.
@@ -197,7 +244,7 @@ impl<R: Rules> Marks<R> {
         if stamp.log != state.now.log {
             return Liveness::Dead(Death::OtherLog);
         }
-        if stamp.epoch < state.floor.epoch || stamp.local < state.floor.local {
+        if state.floor.is_above(stamp) {
             return Liveness::Dead(Death::BelowFloor);
         }
         state.index.check(identity, stamp)
@@ -214,15 +261,31 @@ impl<R: Rules> Marks<R> {
         if let Some(verdict) = checked.verdict(counter) {
             return verdict;
         }
-        let verdict = self.check(identity, stamp);
+        let verdict = self.check_unsettled(identity, stamp, checked);
         R::reach(Point::LookAndRemember);
         let counter = if R::COUNTER_BEFORE_LOOK {
             counter
         } else {
             self.counter()
         };
-        checked.remember(counter, verdict);
-        verdict
+        checked.remember(counter, verdict)
+    }
+
+    /// Asks the marks that the object is not settled over.
+    pub(crate) fn check_unsettled(
+        &self,
+        identity: &Identity,
+        stamp: &Stamp,
+        checked: &Checked,
+    ) -> Liveness {
+        loop {
+            let settled = checked.settled();
+            let verdict = self.check(identity, &stamp.lifted(settled));
+            // A sweep may have settled the object and forgotten the marks between: then the floor says nothing of it.
+            if !verdict.is_dead() || checked.settled() == settled {
+                return verdict;
+            }
+        }
     }
 
     /// The newest mark that could match what a fetch for that path will bring, whatever its tags.
@@ -230,9 +293,24 @@ impl<R: Rules> Marks<R> {
         let state = self.state.read();
         let mut newest = state.index.newest(site, path);
         newest.log = state.now.log;
-        newest.epoch = newest.epoch.max(state.floor.epoch);
-        newest.local = newest.local.max(state.floor.local);
+        newest.epoch = newest.epoch.max(state.reset.epoch);
+        newest.local = newest.local.max(state.reset.local);
         newest
+    }
+
+    /// What a fetch that begins now covers: every mark up to here.
+    pub fn seen(&self) -> Newest {
+        let Stamp { log, epoch, local } = self.stamp();
+        Newest { log, epoch, local }
+    }
+
+    /// Where fetches for a key of that site and path meet now.
+    pub fn slot(&self, key: Key, site: SiteId, path: &str) -> Slot {
+        Slot {
+            key,
+            newest: self.newest(site, path),
+            seen: self.seen(),
+        }
     }
 
     /// Numbers for metrics.
@@ -242,7 +320,9 @@ impl<R: Rules> Marks<R> {
             marks: state.index.len() as u64,
             bytes: state.index.bytes() as u64,
             widened: state.index.widened(),
+            forgotten: state.forgotten,
             changes: self.counter.load(Ordering::Relaxed) - 1,
+            under_way: self.under_way.len() as u64,
         }
     }
 

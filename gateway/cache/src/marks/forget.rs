@@ -1,0 +1,83 @@
+//! Which marks may be forgotten, and when.
+//!
+//! A sweep goes over everything that is stored, in *rounds*. A round begins at a place in the order of marks: what is
+//! obeyed then. Whatever it meets is dead and taken out, or alive, and then *settled*: all marks up to that place have
+//! been asked and need not be asked again. What is stored behind the sweep's back was fetched meanwhile: its stamp is no
+//! older than the oldest fetch that was under way when the round began, or it began later.
+//!
+//! So at the end of a round nothing that lives asks for marks up to the lower of both places. The floor rises there, and
+//! marks below it say nothing any more: they are forgotten piece by piece. Had something slipped through, the floor
+//! would kill it: too much may go, never too little.
+
+use super::{Marks, Rules};
+use crate::stamp::{Floor, Stamp};
+use std::time::Duration;
+
+/// A fetch that is under way for longer is not waited for: what it brings at last is dead, if marks that it may need have
+/// been forgotten.
+pub const UNDER_WAY_MAX: Duration = Duration::from_hours(1);
+/// The most marks that are looked at under one lock, but for those of one site.
+const MARKS_PER_LOCK: usize = 10_000;
+
+/// One round of a sweep.
+#[derive(Debug)]
+pub(crate) struct Round {
+    /// What was obeyed when it began.
+    pub(crate) begun: Stamp,
+    /// Nothing that was under way then is stamped lower.
+    oldest: Floor,
+    resets: u64,
+    /// The counter when it began.
+    pub(crate) counter: u64,
+}
+
+impl<R: Rules> Marks<R> {
+    /// Begins a round.
+    pub(crate) fn begin_round(&self) -> Round {
+        let counter = self.counter();
+        // Under the lock nobody stands between taking a stamp and being registered.
+        let state = self.state.write();
+        let (begun, resets) = (state.now, state.resets);
+        drop(state);
+        let since = self.clock.now().checked_sub(UNDER_WAY_MAX);
+        let oldest = self.under_way.oldest(begun.log, since);
+        Round {
+            begun,
+            oldest: oldest.map_or(begun.place(), |oldest| oldest.min(begun.place())),
+            resets,
+            counter,
+        }
+    }
+
+    /// Everything that was stored has been swept since that round began: the floor rises to what it proved.
+    pub(crate) fn end_round(&self, round: &Round) {
+        let mut state = self.state.write();
+        // Since another start, everything of before is dead, and its epochs may belong to another history.
+        if state.resets == round.resets {
+            state.floor = state.floor.max(round.oldest);
+            state.to_forget = state.index.sites();
+        }
+    }
+
+    /// Forgets some of the marks that lie below the floor. False: there are none left that are known to.
+    pub(crate) fn forget_some(&self) -> bool {
+        let mut state = self.state.write();
+        let state = &mut *state;
+        state.index.forget_all(state.floor);
+        let mut left = MARKS_PER_LOCK;
+        while left > 0 {
+            let Some(site) = state.to_forget.pop() else {
+                return false;
+            };
+            let (looked_at, forgotten) = state.index.forget_site(site, state.floor);
+            left = left.saturating_sub(looked_at);
+            state.forgotten += forgotten as u64;
+        }
+        true
+    }
+
+    /// Whether there are no marks.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.read().index.is_empty()
+    }
+}
