@@ -226,24 +226,22 @@ mod tests {
         let any = "127.0.0.1:0".parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let open = |http, kept| {
-            Sockets::open(
-                Asked {
-                    http,
-                    https: &[],
-                    admin: any,
-                },
-                Kept(vec![kept]),
-            )
+        let open = |http: SocketAddr, kept| {
+            let asked = Asked {
+                http: &[http],
+                https: &[],
+                admin: any,
+            };
+            Sockets::open(asked, Kept(vec![kept]))
         };
-        let error = open(&[any], kept(None, &listener)).unwrap_err().to_string();
+        let error = open(any, kept(None, &listener)).unwrap_err().to_string();
         assert!(
             error.contains(&address.to_string()) && error.contains("--http"),
             "{error}"
         );
         // Its name says that it is for something else.
-        let error = open(&[address], kept(Some(Role::Https), &listener)).unwrap_err();
+        let error = open(address, kept(Some(Role::Https), &listener)).unwrap_err();
         assert!(format!("{error:#}").contains("--http"), "{error:#}");
-        open(&[address], kept(Some(Role::Http), &listener)).unwrap();
+        open(address, kept(Some(Role::Http), &listener)).unwrap();
     }
 }
