@@ -1,7 +1,7 @@
 //! `latencify-gateway` as a process.
 
 use crate::{
-    Authority, Client, Control, Process, Reply, geoip_fixture,
+    Authority, Client, Control, Process, Reply, ServiceManager, geoip_fixture,
     kafka::{ATTEMPTS, RETRY_AFTER},
     program, wait_until,
 };
@@ -33,6 +33,7 @@ pub struct EdgeOptions {
     ipv6: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    manager: Option<ServiceManager>,
 }
 
 /// What `--ports-file` says.
@@ -41,6 +42,7 @@ struct Ports {
     http: Vec<SocketAddr>,
     https: Vec<SocketAddr>,
     admin: SocketAddr,
+    pid: u32,
 }
 
 impl Edge {
@@ -159,6 +161,41 @@ impl Edge {
             .collect()
     }
 
+    /// Tells it to let a new process take over (SIGUSR2), and waits until that one serves; the one before drains.
+    pub async fn upgrade(&mut self) {
+        self.process.signal("USR2");
+        let file = self.options.ports_file();
+        let former = self.process.pid();
+        let ports = wait_until("another process serves", READY, async || {
+            let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+            let ports: Ports = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            if ports.pid == former {
+                return Err(format!("{former} serves\n{}", self.process.last_words()));
+            }
+            Ok(ports)
+        })
+        .await;
+        self.process.follow(ports.pid);
+        self.ports = ports;
+    }
+
+    /// Who plays systemd for it.
+    ///
+    /// # Panics
+    /// When it was started without one.
+    pub fn manager(&self) -> &ServiceManager {
+        self.options
+            .manager
+            .as_ref()
+            .expect("started with .managed()")
+    }
+
+    /// Starts it again as systemd does: the process has ended, its sockets are held.
+    pub async fn start_again(&mut self) {
+        let listen = self.options.listen_flags();
+        (self.process, self.ports) = self.options.spawn(&listen).await;
+    }
+
     /// Starts it again after its end, on the same addresses and folder.
     pub async fn restart(&mut self) {
         self.process.kill();
@@ -185,6 +222,7 @@ impl EdgeOptions {
             ipv6: false,
             arguments: Vec::new(),
             environment: Vec::new(),
+            manager: None,
             folder,
         };
         let certificates = options.certificates();
@@ -236,12 +274,35 @@ impl EdgeOptions {
         self
     }
 
+    /// As a service of systemd with a socket unit: somebody else holds the sockets, hears what it says of itself, and
+    /// may start it again.
+    pub fn managed(mut self) -> Self {
+        self.manager = Some(ServiceManager::new(self.folder.path()));
+        self
+    }
+
     /// Starts it and waits until it listens and, alone, runs its policy.
     pub async fn start(self) -> Edge {
+        let (process, ports) = self.spawn(&self.listen_flags()).await;
+        Edge {
+            process,
+            ports,
+            options: self,
+        }
+    }
+
+    fn listen_flags(&self) -> Vec<String> {
         let mut arguments = self.arguments.clone();
         let mut listen = |flag: &str, address: &str| {
             arguments.extend([flag.to_owned(), address.to_owned()]);
         };
+        if let Some(manager) = &self.manager {
+            let [http, https, admin] = manager.addresses().map(|address| address.to_string());
+            listen("--http", &http);
+            listen("--https", &https);
+            listen("--admin", &admin);
+            return arguments;
+        }
         listen("--http", "127.0.0.1:0");
         if self.ipv6 {
             listen("--http", "[::1]:0");
@@ -250,12 +311,7 @@ impl EdgeOptions {
             listen("--https", "127.0.0.1:0");
         }
         listen("--admin", "127.0.0.1:0");
-        let (process, ports) = self.spawn(&arguments).await;
-        Edge {
-            process,
-            ports,
-            options: self,
-        }
+        arguments
     }
 
     /// Starts it where it can't come up: the process, to look at what it says.
@@ -274,15 +330,23 @@ impl EdgeOptions {
         self.folder.path().join("edge.log")
     }
 
+    fn ports_file(&self) -> PathBuf {
+        self.folder.path().join("ports.json")
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(program("latencify-gateway"));
+        let program = program("latencify-gateway");
+        let mut command = match &self.manager {
+            Some(manager) => manager.command(&program),
+            None => Command::new(program),
+        };
         command.current_dir(self.folder.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
     async fn spawn(&self, arguments: &[String]) -> (Process, Ports) {
-        let ports_file = self.folder.path().join("ports.json");
+        let ports_file = self.ports_file();
         let start = || {
             let mut command = self.command();
             command.args(arguments).arg("--ports-file").arg(&ports_file);

@@ -21,6 +21,7 @@
 //!   chooses. What they say is shown when the test fails; they are killed when the value goes away.
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
+//! - [`ServiceManager`]: plays systemd, with a socket unit.
 //! - [`Relay`]: somebody on the path who alters what passes. [`Valve`]: a network that is cut off. [`Dns`]: a DNS server whose answers a test changes.
 //!   [`Authority`]: certificates.
 //! - [`wait_until`]: instead of sleeping. [`skip!`]: for what this machine does not have.
@@ -44,6 +45,7 @@ mod process;
 mod programs;
 mod relay;
 pub mod reply;
+mod service_manager;
 mod skip;
 mod valve;
 mod wait;
@@ -58,6 +60,7 @@ pub use origin::{Call, Origin, RawOrigin, Seen};
 pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
 pub use relay::Relay;
+pub use service_manager::ServiceManager;
 pub use skip::report_skipped;
 pub use valve::Valve;
 pub use wait::{wait_until, wait_while_ok};

@@ -15,6 +15,8 @@ const LINES_SHOWN: usize = 80;
 pub struct Process {
     name: String,
     child: Child,
+    /// The processes that took over from the child, one after the other: nobody's children here.
+    successors: Vec<u32>,
     log: PathBuf,
 }
 
@@ -32,13 +34,29 @@ impl Process {
         Self {
             name: name.to_owned(),
             child,
+            successors: Vec::new(),
             log: log.to_owned(),
         }
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.successors.last().copied().unwrap_or(self.child.id())
+    }
+
+    /// From now on that process is meant, which took over; the former ones are still killed at the end.
+    pub fn follow(&mut self, successor: u32) {
+        self.successors.push(successor);
+    }
+
+    /// The processes that were followed from and still run.
+    pub fn predecessors(&mut self) -> Vec<u32> {
+        let pid = self.pid();
+        // A child that nobody waits for stays as a zombie.
+        let _ = self.child.try_wait();
+        let all = std::iter::once(self.child.id()).chain(self.successors.iter().copied());
+        all.filter(|former| *former != pid && runs(*former))
+            .collect()
     }
 
     /// Sends it a signal, by name: `HUP`, `TERM`, `KILL`, `STOP`, `CONT`.
@@ -56,7 +74,7 @@ impl Process {
         );
     }
 
-    /// How it ended, if it did.
+    /// How the program that was started here ended, if it did: not that of a successor.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -69,6 +87,11 @@ impl Process {
 
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill(&mut self) {
+        for successor in self.successors.drain(..).filter(|pid| runs(*pid)) {
+            let _ = Command::new("sh")
+                .args(["-c", &format!("kill -KILL {successor}")])
+                .status();
+        }
         // An error means that it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -101,6 +124,16 @@ impl Drop for Process {
             eprint!("{}", self.last_words());
         }
     }
+}
+
+/// Whether there is such a process, other than as a zombie.
+fn runs(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('Z'))
+    })
 }
 
 fn append(path: &Path) -> File {
