@@ -6,6 +6,7 @@ mod log;
 mod policies;
 mod problem;
 mod purges;
+mod replicas;
 
 pub use edges::{Edge, EdgeState, Edges, PolicyOnEdge, WhenIsolated};
 pub use events::EventAccepted;
@@ -17,6 +18,7 @@ pub use problem::{PolicyError, Problem};
 pub use purges::{
     EdgeReceipt, PurgeAccepted, PurgeReceipt, PurgeRequest, PurgeTarget, ReceiptState, ReceiptWhy,
 };
+pub use replicas::{ReplicaInLog, Replicas};
 
 /// The header that makes a write safe to repeat; at most [`KEY_BYTES_MAX`](crate::change::KEY_BYTES_MAX) bytes.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";

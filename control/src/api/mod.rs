@@ -11,6 +11,7 @@ mod log;
 mod policies;
 mod problem;
 mod purges;
+mod replicas;
 
 pub use problem::{ApiError, Kind};
 
@@ -87,6 +88,7 @@ pub fn routes(control: Control, token: Token) -> Router {
         .routes(routes!(purges::receipt))
         .routes(routes!(edges::list))
         .routes(routes!(edges::remove))
+        .routes(routes!(replicas::list))
         .routes(routes!(events::accept))
         .routes(routes!(log::entries))
         .split_for_parts();

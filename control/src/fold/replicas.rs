@@ -83,3 +83,53 @@ impl ReplicaLeft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latencify_conf::change::StoreId;
+    use uuid::Uuid;
+
+    fn run(number: u128) -> ReplicaId {
+        ReplicaId(Uuid::from_u128(number))
+    }
+
+    fn on(store: u128) -> Announced {
+        Announced {
+            name: "control".to_owned(),
+            store: StoreRef {
+                kind: StoreKind::Sqlite,
+                id: StoreId(Uuid::from_u128(store)),
+            },
+            version: "1".to_owned(),
+            joined: Epoch(1),
+        }
+    }
+
+    #[test]
+    fn a_store_of_its_own_stands_alone_and_a_newer_run_on_it_replaces_the_older() {
+        let mut replicas = Replicas::new();
+        let first = joined(&replicas, run(1), on(1)).unwrap();
+        assert!(matches!(&first[..], [Effect::ReplicaJoined { .. }]));
+        replicas.insert(run(1), on(1));
+        assert_eq!(
+            joined(&replicas, run(1), on(1)),
+            Err(Conflict::AlreadyJoined)
+        );
+        assert_eq!(
+            joined(&replicas, run(2), on(2)),
+            Err(Conflict::OtherStore(run(1)))
+        );
+        let again = joined(&replicas, run(3), on(1)).unwrap();
+        let replaced = Effect::ReplicaLeft {
+            replica: run(1),
+            why: ReplicaLeft::Replaced,
+        };
+        assert!(
+            matches!(&again[..], [left, Effect::ReplicaJoined { replica, .. }] if *left == replaced && *replica == run(3)),
+            "{again:?}"
+        );
+        replicas.clear();
+        assert!(joined(&replicas, run(2), on(2)).is_ok());
+    }
+}

@@ -5,6 +5,7 @@ mod events;
 mod policies;
 mod purges;
 mod reading;
+mod replicas;
 pub mod resolve;
 
 pub use edges::Removed;

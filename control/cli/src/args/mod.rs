@@ -96,6 +96,9 @@ pub enum Noun {
     /// The roster of edges.
     #[command(subcommand, arg_required_else_help = true)]
     Edge(EdgeVerb),
+    /// The replicas of the control service.
+    #[command(subcommand, arg_required_else_help = true)]
+    Replica(ReplicaVerb),
     /// Content events.
     #[command(subcommand, arg_required_else_help = true)]
     Event(EventVerb),
@@ -137,6 +140,14 @@ pub enum EdgeVerb {
         #[arg(value_name = "NAME-OR-PROCESS")]
         edge: String,
     },
+}
+
+/// `latencify replica …`
+#[derive(Debug, Subcommand)]
+pub enum ReplicaVerb {
+    /// Every replica that has announced itself in the log and not left. One that is gone for good is taken out by the one
+    /// that takes its place: latencify-control --remove-replica ID.
+    List,
 }
 
 /// `latencify event …`

@@ -9,6 +9,7 @@ mod log;
 mod policy;
 mod policy_local;
 mod purge;
+mod replica;
 
 use crate::{
     args::{Cli, Noun},
@@ -36,6 +37,7 @@ async fn run_async(
         Noun::Policy(verb) => policy::run(verb, server, output).await,
         Noun::Purge(verb) => purge::run(verb, &Server::new(server)?, output).await,
         Noun::Edge(verb) => edge::run(verb, &Server::new(server)?, output).await,
+        Noun::Replica(verb) => replica::run(verb, &Server::new(server)?, output).await,
         Noun::Event(verb) => event::run(verb, &Server::new(server)?, output).await,
         Noun::Log(verb) => log::run(verb, &Server::new(server)?, output).await,
         Noun::Geo(geo) => geo::run(&geo, output),

@@ -48,6 +48,7 @@ async fn every_described_operation_but_the_description_wants_the_token() {
         "GET /v1/policies/{revision}",
         "GET /v1/policies/{revision}/status",
         "GET /v1/purges/{id}",
+        "GET /v1/replicas",
         "POST /v1/events",
         "POST /v1/policies",
         "POST /v1/purges",
