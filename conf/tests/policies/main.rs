@@ -1,5 +1,6 @@
 //! Good policies, and what they mean.
 
+mod limits;
 mod routes;
 #[path = "../support/mod.rs"]
 mod support;
