@@ -64,6 +64,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "latencify-tests",
         &["latencify-conf", "latencify-geoip", "latencify-decide"],
     ),
+    // Drives what both programs decide by, in one process; nobody uses it.
+    (
+        "latencify-simulation",
+        &[
+            "latencify-conf",
+            "latencify-decide",
+            "latencify-cache",
+            "latencify-gateway",
+            "latencify-control",
+        ],
+    ),
 ];
 
 /// Crates that must not be linked into a program, by the beginnings of their names.

@@ -1,0 +1,92 @@
+//! The simulation by hand.
+//!
+//! - `simulate SEED`: runs one seed's world and tells all that happened, up to what was not true.
+//! - `simulate FROM..TO`: runs many, tells which failed, and what went wrong in all of them.
+//!
+//! `cargo run -p latencify-simulation --example simulate -- 17`
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
+
+use latencify_simulation::{many::run_many, plan::Breaks, rules::Shipped, world::run};
+use std::{
+    ops::Range,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// How often progress is told.
+const TOLD_EVERY: u64 = 1000;
+
+fn main() -> ExitCode {
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    if let Ok(seed) = argument.parse() {
+        return one(seed);
+    }
+    let range = argument
+        .split_once("..")
+        .and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    if let Some(seeds) = range {
+        return many(seeds);
+    }
+    eprintln!("simulate SEED, or simulate FROM..TO");
+    ExitCode::from(2)
+}
+
+fn one(seed: u64) -> ExitCode {
+    let ended = run::<Shipped>(seed, Breaks::default(), true);
+    print!("{}", ended.text);
+    println!("\nWhat went wrong:\n{}", ended.faults);
+    println!(
+        "seed {seed}: {} events, {} answers, {} of them stored, {} purges, hash {:016x}",
+        ended.events, ended.answers, ended.stored_answers, ended.purges, ended.hash
+    );
+    match ended.violation {
+        None => {
+            println!("All that must be true is.");
+            ExitCode::SUCCESS
+        }
+        Some(violation) => {
+            println!("NOT TRUE: {}: {}", violation.invariant, violation.text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn many(seeds: Range<u64>) -> ExitCode {
+    let began = Instant::now();
+    let all = seeds.end.saturating_sub(seeds.start);
+    let many = run_many::<Shipped>(seeds, Breaks::default(), |many| {
+        if many.worlds.is_multiple_of(TOLD_EVERY) {
+            let (done, failed) = (many.worlds, many.failed.len());
+            eprintln!("{done} of {all} seeds in {:?}, {failed} failed", rounded(began));
+        }
+        true
+    });
+    println!("What went wrong, in all worlds:\n{}", many.faults);
+    println!(
+        "{} seeds in {:?}: {} events, {} answers, {} of them stored, {} purges",
+        many.worlds,
+        rounded(began),
+        many.events,
+        many.answers,
+        many.stored_answers,
+        many.purges
+    );
+    for failed in &many.failed {
+        if let Some(violation) = &failed.violation {
+            println!("seed {}: NOT TRUE: {}: {}", failed.seed, violation.invariant, violation.text);
+        }
+    }
+    if many.failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "{} failed. To see one: cargo run -p latencify-simulation --example simulate -- SEED",
+        many.failed.len()
+    );
+    ExitCode::FAILURE
+}
+
+fn rounded(since: Instant) -> Duration {
+    Duration::from_secs(since.elapsed().as_secs())
+}

@@ -1,0 +1,76 @@
+//! What other threads of an edge do between two steps of one: the engine says where it stands, and somebody looks something up
+//! there, or an unsafe method purges.
+
+use crate::{
+    origin::{OBJECTS, Object},
+    random::Random,
+};
+use latencify_cache::rules::Point;
+use std::cell::RefCell;
+
+/// What another thread may do.
+pub trait Others {
+    /// Looks an object up.
+    fn look(&self, object: Object);
+    /// Purges it, on this edge alone.
+    fn purge(&self, object: Object);
+}
+
+struct Scene {
+    others: Box<dyn Others>,
+    random: Random,
+    permille: u64,
+    looks: u64,
+    purged: Vec<Object>,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// So many look-ups came between.
+    pub looks: u64,
+    /// These were purged.
+    pub purged: Vec<Object>,
+}
+
+thread_local! {
+    static SCENE: RefCell<Option<Scene>> = const { RefCell::new(None) };
+}
+
+/// From here on others may come between the steps of this edge.
+pub fn begin(others: Box<dyn Others>, random: Random, permille: u64) {
+    let scene = Scene {
+        others,
+        random,
+        permille,
+        looks: 0,
+        purged: Vec::new(),
+    };
+    SCENE.set(Some(scene));
+}
+
+/// Nobody comes between any more.
+pub fn end() -> Done {
+    SCENE.take().map_or_else(Done::default, |scene| Done {
+        looks: scene.looks,
+        purged: scene.purged,
+    })
+}
+
+/// The engine stands between two steps.
+pub fn reach(point: Point) {
+    // Taken out meanwhile, so that nobody comes between those who come between.
+    let Some(mut scene) = SCENE.take() else { return };
+    if scene.random.permille(scene.permille) {
+        let object = scene.random.index(OBJECTS);
+        let may_purge = !matches!(point, Point::PublishAndBump);
+        if may_purge && scene.random.permille(100) {
+            scene.others.purge(object);
+            scene.purged.push(object);
+        } else {
+            scene.others.look(object);
+            scene.looks += 1;
+        }
+    }
+    SCENE.set(Some(scene));
+}

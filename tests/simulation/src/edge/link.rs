@@ -1,0 +1,213 @@
+//! An edge's end of the link: the shipped driver between model sockets.
+
+use super::port::Port;
+use crate::{
+    event::{Event, Run},
+    faults::Fault,
+    world::World,
+};
+use latencify_cache::rules::Rules;
+use latencify_conf::link::message::{ToEdge, to_edge::Message as To};
+use latencify_gateway::fleet::obey::Outcome;
+use std::{sync::Arc, time::Duration};
+
+/// Between two attempts: doubled from the first to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+impl<R: Rules> World<R> {
+    /// An edge opens a stream.
+    pub fn connect_edge(&mut self, edge: usize, run: Run) {
+        let (now, is_cut) = (self.now, self.network.is_cut(edge));
+        let replica_run = self.replica.running.as_ref().map(|running| running.run);
+        let Some(process) = self.process(edge, run) else { return };
+        if process.stream.is_some() {
+            return;
+        }
+        let hello = process.obedience.connected(now);
+        let Some(replica_run) = replica_run.filter(|_| !is_cut) else {
+            process.obedience.disconnected();
+            return self.reconnect(edge, run, None);
+        };
+        let stream = self.network.open(edge, run, replica_run);
+        if let Some(process) = self.process(edge, run) {
+            process.stream = Some(stream);
+            process.inbox.clear();
+        }
+        self.session_open(stream);
+        self.tell("stream opens", &[stream, edge as u64], || format!("stream {stream}: edge {edge}"));
+        self.carry_out(edge, run, hello);
+        self.tick_later(edge, run);
+    }
+
+    fn reconnect(&mut self, edge: usize, run: Run, pause: Option<Duration>) {
+        let Some(process) = self.process(edge, run) else { return };
+        process.backoff = (process.backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
+        let longest = pause.unwrap_or(process.backoff);
+        let pause = self.random.span(longest / 2, longest);
+        self.put(pause, Event::Connect(edge, run));
+    }
+
+    /// A message has arrived at an edge.
+    pub fn edge_gets(&mut self, edge: usize, run: Run, message: ToEdge) {
+        let soon = self.random.millis(0..2);
+        let Some(process) = self.process(edge, run) else { return };
+        process.inbox.push(message);
+        if !std::mem::replace(&mut process.read_due, true) {
+            self.put(soon, Event::Read(edge, run));
+        }
+    }
+
+    /// An edge reads what has arrived.
+    pub fn edge_reads(&mut self, edge: usize, run: Run) {
+        let now = self.now;
+        let Some(process) = self.process(edge, run) else { return };
+        process.read_due = false;
+        let messages = std::mem::take(&mut process.inbox);
+        if process.stream.is_none() {
+            return;
+        }
+        let answered = messages.iter().any(|message| matches!(message.message, Some(To::Heartbeat(_))));
+        if answered {
+            process.last_answer = Some(now);
+        }
+        let outcomes = process.obedience.receive(messages, now);
+        self.carry_out(edge, run, outcomes);
+        self.tick(edge, run);
+    }
+
+    /// An edge's timer goes off.
+    pub fn timer(&mut self, edge: usize, run: Run) {
+        if let Some(process) = self.process(edge, run) {
+            process.tick_due = None;
+            self.tick(edge, run);
+        }
+    }
+
+    /// An edge looks at its clock.
+    pub fn tick(&mut self, edge: usize, run: Run) {
+        let now = self.now;
+        let Some(process) = self.process(edge, run) else { return };
+        let outcomes = process.obedience.tick(now);
+        self.carry_out(edge, run, outcomes);
+        self.tick_later(edge, run);
+    }
+
+    fn tick_later(&mut self, edge: usize, run: Run) {
+        let now = self.now;
+        let Some(process) = self.process(edge, run) else { return };
+        let Some(at) = process.obedience.link().next_tick() else { return };
+        if process.tick_due.is_some_and(|due| due >= now && due <= at.max(now)) {
+            return;
+        }
+        process.tick_due = Some(at.max(now));
+        let late = self.random.millis(0..3);
+        self.put(at.saturating_sub(now) + late, Event::Tick(edge, run));
+    }
+
+    fn carry_out(&mut self, edge: usize, run: Run, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Send(message) => {
+                    if let Some(stream) = self.process(edge, run).and_then(|process| process.stream) {
+                        self.send_up(stream, message);
+                    }
+                }
+                Outcome::Want(wanted) => {
+                    if let Some(process) = self.process(edge, run) {
+                        process.wanted = Some(wanted);
+                    }
+                    let builds = self.random.millis(1..200);
+                    self.put(builds, Event::Installed(edge, run));
+                }
+                Outcome::Reset(start) => {
+                    let now = self.now;
+                    if let Some(process) = self.process(edge, run) {
+                        process.floor_at = now;
+                    }
+                    self.tell("edge starts over", &[edge as u64, start.epoch.0], || {
+                        format!("edge {edge}: floors rise to {}", start.epoch)
+                    });
+                }
+                Outcome::Obeyed { position, .. } => {
+                    self.oracle.obeyed(&position);
+                    self.note_obeyed(edge, run);
+                    self.tell("edge obeys", &[edge as u64, position.epoch.0], || {
+                        format!("edge {edge}: {}", position.epoch)
+                    });
+                    self.probe(edge, run);
+                }
+                Outcome::Disconnect(fault) => {
+                    self.tell("edge gives up", &[edge as u64], || {
+                        format!("edge {edge}: {} ({fault})", fault.as_str())
+                    });
+                    let pause = fault.is_distrust().then_some(Duration::from_secs(1));
+                    self.edge_hangs_up(edge, run, pause);
+                }
+                #[allow(unreachable_patterns)]
+                _ => {}
+            }
+        }
+    }
+
+    fn note_obeyed(&mut self, edge: usize, run: Run) {
+        let branch = self.branch;
+        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.run(run)) else { return };
+        process.backoff = Duration::ZERO;
+        let port: &Arc<Port<R>> = &process.port;
+        for epoch in port.take() {
+            process.obeys.extend(self.oracle.purge_at(epoch, branch));
+        }
+    }
+
+    fn edge_hangs_up(&mut self, edge: usize, run: Run, pause: Option<Duration>) {
+        let Some(process) = self.process(edge, run) else { return };
+        process.obedience.disconnected();
+        process.inbox.clear();
+        if let Some(stream) = process.stream.take() {
+            self.close_from_edge(stream);
+        }
+        self.reconnect(edge, run, pause);
+    }
+
+    /// An edge notices that its stream is gone.
+    pub fn edge_notices(&mut self, stream: u64) {
+        let Some(known) = self.network.streams.get(&stream) else { return };
+        let (edge, run) = (known.edge, known.edge_run);
+        let is_its = self.process(edge, run).is_some_and(|process| process.stream == Some(stream));
+        if is_its {
+            // What has arrived is read before the end.
+            self.edge_reads(edge, run);
+            self.edge_hangs_up(edge, run, None);
+        }
+    }
+
+    /// The newest policy that is wanted is built and in force.
+    pub fn installed(&mut self, edge: usize, run: Run) {
+        let Some(machine) = self.edges.get_mut(edge) else { return };
+        let Some(process) = machine.running.as_mut().filter(|process| process.run == run) else { return };
+        let Some(wanted) = process.wanted.clone() else { return };
+        process.policy = Some(wanted.clone());
+        machine.saved_policy = Some(wanted.clone());
+        self.oracle.installs(&wanted);
+    }
+
+    /// A clean stop: nothing is served any more, then the edge says so.
+    pub fn edge_leaves(&mut self, edge: usize, run: Run) {
+        let Some(process) = self.process(edge, run) else { return };
+        if !process.draining {
+            process.draining = true;
+            return self.put(Duration::from_millis(500), Event::Gone(edge, run));
+        }
+        if !process.requests.is_empty() {
+            return self.put(Duration::from_millis(300), Event::Gone(edge, run));
+        }
+        if process.obedience.link().is_live() {
+            let outcomes = process.obedience.leave();
+            self.fault(Fault::EdgeLeave);
+            self.carry_out(edge, run, outcomes);
+        }
+        self.edge_die(edge);
+        let back = self.random.millis(200..8000);
+        self.put(back, Event::EdgeStart(edge));
+    }
+}

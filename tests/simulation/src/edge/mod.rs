@@ -1,0 +1,333 @@
+//! An edge: the shipped engine, link machine and driver, and the shipped decisions on reuse, in the order in which the gateway's
+//! phases call them; its sockets, disk and clocks are models.
+
+pub mod fetch;
+pub mod interleave;
+pub mod link;
+pub mod port;
+pub mod request;
+
+use crate::{
+    event::{Event, FetchId, RequestId, Run},
+    faults::Fault,
+    network::StreamId,
+    origin::{self, Object, SITES},
+    world::World,
+};
+use fetch::Asking;
+use latencify_cache::{
+    Cache, Clock, KeyRef, MarkBounds, Marks, Metadata,
+    rules::Rules,
+    slots::Slots,
+};
+use latencify_conf::{
+    change::{Mode, ProcessId, SiteId, Target},
+    link::{edge::Introduction, message::{ToEdge, WhenIsolated}},
+};
+use latencify_decide::freshness::Lifetime;
+use latencify_gateway::fleet::obey::{Obedience, Wanted};
+use port::Port;
+use request::Request;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use uuid::Uuid;
+
+/// When worlds begin, by the wall clock.
+pub const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+
+/// An edge's machine.
+pub struct Machine<R: Rules> {
+    /// What it does with stored objects when isolated.
+    pub when_isolated: WhenIsolated,
+    /// How far its wall clock is ahead of when the world began.
+    pub wall: Duration,
+    /// Until then it stands still.
+    pub paused_until: Duration,
+    /// Its disk: the last policy that it ran.
+    pub saved_policy: Option<Wanted>,
+    /// The program; none: it is down.
+    pub running: Option<Process<R>>,
+}
+
+/// A run of an edge's program.
+pub struct Process<R: Rules> {
+    /// Which.
+    pub run: Run,
+    /// As the fleet knows it.
+    pub id: ProcessId,
+    /// The marks.
+    pub marks: Arc<Marks<R>>,
+    /// The cache.
+    pub cache: Arc<Cache<Meta, R>>,
+    /// Who fetches and who waits.
+    pub slots: Slots<FetchId>,
+    /// What it makes of control's words.
+    pub obedience: Obedience,
+    port: Arc<Port<R>>,
+    clock: Arc<Dial>,
+    /// Its stream.
+    pub stream: Option<StreamId>,
+    inbox: Vec<ToEdge>,
+    read_due: bool,
+    tick_due: Option<Duration>,
+    backoff: Duration,
+    last_answer: Option<Duration>,
+    wanted: Option<Wanted>,
+    /// The policy that runs.
+    pub policy: Option<Wanted>,
+    /// What clients wait for.
+    pub requests: BTreeMap<RequestId, Request>,
+    /// What the origin is asked.
+    pub asking: BTreeMap<FetchId, Asking<R>>,
+    /// It takes no new requests.
+    pub draining: bool,
+    /// Purges that it obeys, by their number with the oracle.
+    pub obeys: Vec<usize>,
+    /// When everything that it had stored became unusable.
+    pub floor_at: Duration,
+    /// Per object: when the fetch of the newest thing that was found stored began.
+    pub newest_began: [Duration; origin::OBJECTS],
+    evicted: u64,
+    widened: u64,
+}
+
+/// What is kept with a stored response.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// For how long it serves.
+    pub lifetime: Lifetime,
+    /// The version, so that the origin can say 304.
+    pub version: u64,
+    /// When the fetch or the validation of it began, for the oracle.
+    pub began: Duration,
+}
+
+impl Metadata for Meta {
+    fn bytes(&self) -> u64 {
+        64
+    }
+}
+
+/// A steady clock that the world turns.
+#[derive(Debug)]
+pub struct Dial(AtomicU64);
+
+impl Clock for DialFace {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.0.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The face of a [`Dial`]: what may be read of it.
+#[derive(Debug)]
+pub struct DialFace(Arc<Dial>);
+
+struct OtherThreads<R: Rules> {
+    cache: Arc<Cache<Meta, R>>,
+    sites: [Option<SiteId>; SITES.len()],
+}
+
+impl<R: Rules> interleave::Others for OtherThreads<R> {
+    fn look(&self, object: Object) {
+        if let Some(Some(site)) = self.sites.get(origin::site_of(object)) {
+            let key = key(*site, object);
+            drop(self.cache.find(key_ref(&key)));
+        }
+    }
+
+    fn purge(&self, object: Object) {
+        if let Some(Some(site)) = self.sites.get(origin::site_of(object)) {
+            self.cache.marks().local_purge(&url(*site, object), Mode::Hard);
+        }
+    }
+}
+
+/// The cache key of an object.
+pub fn key(site: SiteId, object: Object) -> Vec<u8> {
+    let mut key = site.0.to_be_bytes().to_vec();
+    key.extend_from_slice(origin::path_of(object).as_bytes());
+    key
+}
+
+/// The key as it is asked for.
+pub fn key_ref(primary: &[u8]) -> KeyRef<'_> {
+    KeyRef {
+        primary,
+        variance: None,
+    }
+}
+
+/// An object's URL.
+pub fn url(site: SiteId, object: Object) -> Target {
+    Target::Url {
+        site,
+        path: origin::path_of(object).to_owned(),
+    }
+}
+
+impl<R: Rules> Machine<R> {
+    /// A machine whose program has never run.
+    pub fn new(when_isolated: WhenIsolated) -> Self {
+        Self {
+            when_isolated,
+            wall: EPOCH,
+            paused_until: Duration::ZERO,
+            saved_policy: None,
+            running: None,
+        }
+    }
+
+    /// The program, if that run of it is on.
+    pub fn run(&mut self, run: Run) -> Option<&mut Process<R>> {
+        self.running.as_mut().filter(|running| running.run == run)
+    }
+}
+
+impl<R: Rules> Process<R> {
+    /// The id of a site under the policy that runs.
+    pub fn site(&self, place: usize) -> Option<SiteId> {
+        let policy = self.policy.as_ref()?;
+        policy.target.sites.get(*SITES.get(place)?).copied()
+    }
+
+    /// What stands still is nothing: no request, no question, no slot, no body under way.
+    pub fn leaks(&self) -> Option<String> {
+        let (fills, slots) = (self.cache.count().fills, self.slots.len());
+        let (requests, asking) = (self.requests.len(), self.asking.len());
+        (fills + slots as u64 + requests as u64 + asking as u64 > 0).then(|| {
+            format!("{requests} requests, {asking} questions to the origin, {slots} slots, {fills} fills")
+        })
+    }
+}
+
+impl<R: Rules> World<R> {
+    /// The program of an edge, if that run of it is on.
+    pub fn process(&mut self, edge: usize, run: Run) -> Option<&mut Process<R>> {
+        self.edges.get_mut(edge)?.run(run)
+    }
+
+    /// What an edge's wall clock shows.
+    pub fn wall(&self, edge: usize) -> SystemTime {
+        let wall = self.edges.get(edge).map_or(EPOCH, |machine| machine.wall);
+        SystemTime::UNIX_EPOCH + wall + self.now
+    }
+
+    /// An edge's machine starts its program.
+    pub fn edge_start(&mut self, edge: usize) {
+        if self.edges.get(edge).is_none_or(|machine| machine.running.is_some()) {
+            return;
+        }
+        let run = self.new_run();
+        let id = ProcessId(Uuid::from_u128(run.into()));
+        let started = self.wall(edge).duration_since(SystemTime::UNIX_EPOCH);
+        let steady = started.unwrap_or_default().as_micros() as u64;
+        let clock = Arc::new(Dial(AtomicU64::new(steady)));
+        let bounds = if self.plan.narrow_marks {
+            MarkBounds { marks_per_site: 8, sites: 2, ..MarkBounds::default() }
+        } else {
+            MarkBounds::default()
+        };
+        let marks = Marks::<R>::open(Arc::new(DialFace(clock.clone())), bounds);
+        let cache = Cache::new(self.plan.cache_bytes, marks.clone());
+        let port = Port::new(marks.clone(), self.plan.breaks.ack_before_publish);
+        let Some(machine) = self.edges.get_mut(edge) else { return };
+        let introduction = Introduction {
+            edge: format!("edge-{edge}"),
+            process: id,
+            version: "simulated".into(),
+            about: Vec::new(),
+            when_isolated: machine.when_isolated,
+            saves_marks: false,
+        };
+        machine.running = Some(Process {
+            run,
+            id,
+            marks,
+            cache,
+            slots: Slots::default(),
+            obedience: Obedience::new(introduction, port.clone()),
+            port,
+            clock,
+            stream: None,
+            inbox: Vec::new(),
+            read_due: false,
+            tick_due: None,
+            backoff: Duration::ZERO,
+            last_answer: None,
+            wanted: None,
+            policy: machine.saved_policy.clone(),
+            requests: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            draining: false,
+            obeys: Vec::new(),
+            floor_at: Duration::ZERO,
+            newest_began: [Duration::ZERO; origin::OBJECTS],
+            evicted: 0,
+            widened: 0,
+        });
+        self.tell("edge starts", &[edge as u64, run], || format!("edge {edge}, process {run}"));
+        self.put(Duration::ZERO, Event::Connect(edge, run));
+    }
+
+    /// An edge's program ends; its kernel says so where packets pass.
+    pub fn edge_die(&mut self, edge: usize) {
+        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.take()) else {
+            return;
+        };
+        self.tell("edge ends", &[edge as u64, process.run], || {
+            format!("edge {edge}, process {}", process.run)
+        });
+        if let Some(stream) = process.stream {
+            self.close_from_edge(stream);
+        }
+    }
+
+    /// Turns the edge's clock, and lets its other threads come between the steps of what follows.
+    pub fn edge_wakes(&mut self, edge: usize) {
+        let now = self.now;
+        let permille = self.plan.rates.interleave;
+        let random = self.random.branch();
+        let Some(machine) = self.edges.get_mut(edge) else { return };
+        let Some(process) = &mut machine.running else { return };
+        let wall = (machine.wall + now).as_micros() as u64;
+        // Steady: never back, whatever the wall clock says.
+        process.clock.0.fetch_max(wall, Ordering::Relaxed);
+        let sites = std::array::from_fn(|place| process.site(place));
+        let cache = process.cache.clone();
+        interleave::begin(Box::new(OtherThreads { cache, sites }), random, permille);
+    }
+
+    /// Nobody comes between any more; what came is noted.
+    pub fn edge_rests(&mut self, edge: usize) {
+        let done = interleave::end();
+        self.faults.add_many(Fault::Interleaved, done.looks + done.purged.len() as u64);
+        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut()) else {
+            return;
+        };
+        let (evicted, widened) = (process.cache.count().evicted, process.marks.count().widened);
+        let more_evicted = evicted - std::mem::replace(&mut process.evicted, evicted);
+        let more_widened = widened - std::mem::replace(&mut process.widened, widened);
+        self.faults.add_many(Fault::Eviction, more_evicted);
+        self.faults.add_many(Fault::Widened, more_widened);
+        for object in done.purged {
+            self.local_purged(edge, object);
+        }
+    }
+
+    /// An unsafe method purged an object on one edge.
+    pub fn local_purged(&mut self, edge: usize, object: Object) {
+        let now = self.now;
+        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut()) else {
+            return;
+        };
+        let number = self.oracle.local_purge(process.run, object, now);
+        process.obeys.push(number);
+        self.faults.add(Fault::LocalPurge);
+    }
+}

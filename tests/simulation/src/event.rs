@@ -1,0 +1,142 @@
+//! What is to happen.
+
+use crate::{control::Appended, edge::fetch::Answer, network::StreamId, writer::Reply};
+use latencify_conf::link::message::{FromEdge, ToEdge};
+use uuid::Uuid;
+
+/// A run of a program. An event of a run that is over does not happen.
+pub type Run = u64;
+/// A request of a client.
+pub type RequestId = u64;
+/// A question to the origin.
+pub type FetchId = u64;
+
+/// What is to happen.
+#[derive(Debug)]
+pub enum Event {
+    /// A message arrives at the replica.
+    ToReplica(StreamId, FromEdge),
+    /// A message arrives at an edge.
+    ToEdge(StreamId, ToEdge),
+    /// The replica notices that a stream is gone.
+    ReplicaNotices(StreamId),
+    /// An edge notices that a stream is gone.
+    EdgeNotices(StreamId),
+    /// A partition is over.
+    Heal(usize),
+
+    /// An edge's machine starts its program.
+    EdgeStart(usize),
+    /// An edge opens a stream.
+    Connect(usize, Run),
+    /// An edge reads what has arrived.
+    Read(usize, Run),
+    /// An edge looks at its clock.
+    Tick(usize, Run),
+    /// An edge has built a policy.
+    Installed(usize, Run),
+    /// An edge goes on from what it had in mind: a clean stop.
+    Gone(usize, Run),
+
+    /// Somebody asks an edge.
+    Ask,
+    /// A request arrives at an edge.
+    Arrive(usize, RequestId),
+    /// A request that waited looks again.
+    LookAgain(usize, Run, RequestId),
+    /// A request has waited long enough for another's fetch.
+    GiveUp(usize, Run, RequestId, FetchId),
+    /// A question arrives at the origin.
+    OriginGets(usize, Run, FetchId),
+    /// The origin's answer begins to arrive.
+    Head(usize, Run, FetchId, Answer),
+    /// A piece of a body arrives.
+    Piece(usize, Run, FetchId),
+    /// A client reads on.
+    ReadOn(usize, Run, RequestId),
+
+    /// The replica starts.
+    ReplicaStart,
+    /// An append takes effect.
+    Commit(Run, Appended),
+    /// The replica hears what became of an append.
+    Heard(Run, Uuid, AppendResult),
+    /// The replica reads the log.
+    Fold(Run),
+    /// A second follower of the log reads it.
+    Shadow,
+    /// A second of the replica's housekeeping is over.
+    Second(Run),
+    /// A session learns that a newer stream of its process took over.
+    Replaced(Run, StreamId),
+
+    /// A writer has something to write.
+    Write(usize),
+    /// What a writer sent arrives at the replica.
+    WriterAsks(usize, u64),
+    /// A writer hears an answer.
+    WriterHears(usize, u64, Reply),
+    /// A writer has waited long enough.
+    WriterTires(usize, u64),
+    /// A writer asks for the receipt of its purge.
+    AskReceipt(usize, usize),
+    /// Content changes at the origin.
+    Publish,
+
+    /// Something goes wrong.
+    Weather,
+    /// From here on nothing goes wrong any more.
+    Calm,
+    /// Everything must be well by now.
+    Judge,
+}
+
+/// What a replica hears of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendResult {
+    /// It is in the log.
+    Done,
+    /// Nothing was written.
+    Refused,
+    /// It may have been written.
+    Unknown,
+}
+
+/// Whom an event concerns: one that stands still does not see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// An edge.
+    Edge(usize),
+    /// The replica.
+    Replica,
+    /// Nobody who could stand still.
+    World,
+}
+
+impl Event {
+    /// Whom it concerns.
+    pub fn whom(&self) -> Whom {
+        match self {
+            Self::Connect(edge, _)
+            | Self::Read(edge, _)
+            | Self::Tick(edge, _)
+            | Self::Installed(edge, _)
+            | Self::Gone(edge, _)
+            | Self::Arrive(edge, _)
+            | Self::LookAgain(edge, _, _)
+            | Self::GiveUp(edge, _, _, _)
+            | Self::Head(edge, _, _, _)
+            | Self::Piece(edge, _, _)
+            | Self::ReadOn(edge, _, _) => Whom::Edge(*edge),
+            Self::ToReplica(..)
+            | Self::ReplicaNotices(_)
+            | Self::Heard(..)
+            | Self::Fold(_)
+            | Self::Second(_)
+            | Self::Replaced(..)
+            | Self::WriterAsks(..)
+            | Self::AskReceipt(..) => Whom::Replica,
+            _ => Whom::World,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What goes wrong, by name, and how often it did.
+
+use std::fmt;
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])* $name:ident => $text:literal,)*) => {
+        /// What goes wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault { $($(#[doc = $doc])* $name,)* }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its stable name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// A message, and with it all behind it in its stream, takes long.
+    Delay => "delay",
+    /// A stream breaks and what was under way is lost.
+    Drop => "drop",
+    /// One end of a stream does not notice that it broke.
+    HalfOpen => "half_open",
+    /// Messages of an old stream arrive after a newer one began: what reordering and duplicates are over TCP.
+    Straggler => "straggler",
+    /// What an edge says does not reach control.
+    PartitionUp => "partition_up",
+    /// What control says does not reach an edge.
+    PartitionDown => "partition_down",
+    /// Neither does.
+    PartitionBoth => "partition_both",
+    /// A replica sends a delivery twice.
+    ForgedDuplicate => "forged_duplicate",
+    /// A replica changes the order of two deliveries.
+    ForgedReorder => "forged_reorder",
+    /// A replica leaves a delivery out.
+    ForgedDrop => "forged_drop",
+    /// A replica sends an entry that is not what the log holds.
+    ForgedAltered => "forged_altered",
+    /// A replica says that it goes on where the edge does not stand.
+    ForgedStart => "forged_start",
+    /// An edge dies and starts again with what it had saved.
+    EdgeCrash => "edge_crash",
+    /// An edge dies and its disk with it.
+    EdgeCrashDiskLost => "edge_crash_disk_lost",
+    /// An edge stops cleanly and comes back as another process.
+    EdgeLeave => "edge_leave",
+    /// An edge joins when the log is long.
+    EdgeLate => "edge_late",
+    /// The operator takes a process out of the roster.
+    EdgeRemoved => "edge_removed",
+    /// An edge stands still, and time does not (SIGSTOP).
+    EdgePause => "edge_pause",
+    /// An edge's wall clock is set.
+    ClockJump => "clock_jump",
+    /// An edge can't save.
+    DiskFull => "disk_full",
+    /// What an edge saved ends in the middle of a line, or is altered.
+    JournalTorn => "journal_torn",
+    /// A replica dies.
+    ReplicaCrash => "replica_crash",
+    /// A replica stands still, and time does not.
+    ReplicaPause => "replica_pause",
+    /// A replica stops cleanly.
+    ReplicaStop => "replica_stop",
+    /// A replica dies between an append and its commit.
+    AppendLost => "append_lost",
+    /// The log does not say whether it took an entry.
+    AppendUnknown => "append_unknown",
+    /// The broker takes nothing for a while.
+    BrokerAway => "broker_away",
+    /// The log is put back to an older copy, with the same identity.
+    Rewind => "rewind",
+    /// After that, other entries come where edges have seen some.
+    Fork => "fork",
+    /// The log moves to a new one.
+    NewLog => "new_log",
+    /// The writer's answer is lost: it writes again with the same key.
+    Retry => "retry",
+    /// A body arrives while a purge comes.
+    SlowFill => "slow_fill",
+    /// A body breaks off.
+    FillBroken => "fill_broken",
+    /// The origin does not answer.
+    OriginDown => "origin_down",
+    /// A 304 comes after a purge, or after a newer answer.
+    Late304 => "late_304",
+    /// A stale answer is refreshed behind it.
+    BackgroundRefresh => "background_refresh",
+    /// What is stored is evicted.
+    Eviction => "eviction",
+    /// An unsafe method purges on one edge.
+    LocalPurge => "local_purge",
+    /// Too many marks become a wider one.
+    Widened => "widened",
+    /// Marks are forgotten because nothing is older.
+    Swept => "swept",
+    /// A look-up comes between two steps of a change of the marks.
+    Interleaved => "interleaved",
+    /// A request waits for another's fetch.
+    Waited => "waited",
+    /// An edge answers while it is isolated.
+    Isolated => "isolated",
+    /// A receipt is complete with a fenced edge.
+    Fenced => "fenced",
+}
+
+/// How often each happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults([u64; Fault::ALL.len()]);
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self([0; Fault::ALL.len()])
+    }
+}
+
+impl Faults {
+    /// One more.
+    pub fn add(&mut self, fault: Fault) {
+        self.add_many(fault, 1);
+    }
+
+    /// Some more.
+    pub fn add_many(&mut self, fault: Fault, times: u64) {
+        if let Some(count) = self.0.get_mut(fault as usize) {
+            *count += times;
+        }
+    }
+
+    /// How often one happened.
+    pub fn count(&self, fault: Fault) -> u64 {
+        self.0.get(fault as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds another world's.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, others) in self.0.iter_mut().zip(other.0) {
+            *mine += others;
+        }
+    }
+
+    /// Those that never happened.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let never = |fault: &&Fault| self.count(**fault) == 0;
+        Fault::ALL.iter().filter(never).map(|fault| fault.name()).collect()
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fault in Fault::ALL {
+            writeln!(f, "  {:<22} {:>10}", fault.name(), self.count(*fault))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! The engine's rules: all of them kept, or one of them broken.
+
+use crate::edge::interleave;
+use latencify_cache::rules::{Point, Rules};
+
+macro_rules! rules {
+    ($($(#[doc = $doc:literal])* $name:ident { $($rule:ident = $value:literal),* })*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Rules for $name {
+            $(const $rule: bool = $value;)*
+
+            fn reach(point: Point) {
+                interleave::reach(point);
+            }
+        }
+    )*};
+}
+
+rules! {
+    /// As it ships, but for those who come between two steps.
+    Shipped {}
+    /// Nothing is dead.
+    WithoutLive { LIVE = false }
+    /// Whoever comes last is stored.
+    WithoutGenerations { GENERATIONS = false }
+    /// The counter is bumped before the change is published.
+    CounterFirst { PUBLISH_BEFORE_COUNTER = false }
+    /// The counter is loaded after the marks were looked at.
+    LookFirst { COUNTER_BEFORE_LOOK = false }
+    /// What was found stale is served as it was found.
+    StaleAsFound { ASK_AGAIN_BEFORE_STALE = false }
+    /// An isolated edge serves as if it were not.
+    ServesIsolated { FETCHED_AFTER_ARRIVAL = false }
+}
