@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use tracing::error;
+use tracing::{error, info};
 
 /// Records between the requests and the writer.
 const QUEUE_RECORDS_MAX: usize = 16_384;
@@ -56,9 +56,10 @@ impl AccessLog {
     pub fn open(path: &Path, dropped: IntCounter) -> io::Result<(Self, AccessLogWriter)> {
         let sink = Sink::open(path)?;
         let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
+        let counter = dropped.clone();
         let thread = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write(sink, &records))?;
+            .spawn(move || write(sink, &records, counter))?;
         Ok((
             Self {
                 queue: Some(queue.clone()),
@@ -122,8 +123,8 @@ impl Sink {
         }
     }
 
+    /// Opens the file anew, whatever becomes of what was buffered for the old one.
     fn reopen(&mut self) -> io::Result<()> {
-        self.writer().flush()?;
         if let Self::File(path, _) = self {
             *self = Self::open(&path.clone())?;
         }
@@ -131,40 +132,88 @@ impl Sink {
     }
 }
 
-fn write(mut sink: Sink, messages: &Receiver<Message>) {
+/// What the thread keeps between messages.
+struct Writing {
+    sink: Sink,
+    dropped: IntCounter,
+    /// Records in the sink's buffer.
+    buffered: u64,
+    /// One record as a line: it goes into the buffer whole or not at all.
+    line: Vec<u8>,
+    /// Said once, until what was buffered has been written.
+    failing: bool,
+}
+
+fn write(sink: Sink, messages: &Receiver<Message>, dropped: IntCounter) {
     let mut unflushed_since: Option<Instant> = None;
-    let mut failing = false;
+    let mut writing = Writing {
+        sink,
+        dropped,
+        buffered: 0,
+        line: Vec::new(),
+        failing: false,
+    };
     loop {
         let wait = unflushed_since.map_or(FLUSH_EVERY, |since| {
             FLUSH_EVERY.saturating_sub(since.elapsed())
         });
-        let done = match messages.recv_timeout(wait) {
+        match messages.recv_timeout(wait) {
             Ok(Message::Record(record)) => {
                 unflushed_since.get_or_insert_with(Instant::now);
-                serde_json::to_writer(sink.writer(), &record)
-                    .map_err(io::Error::from)
-                    .and_then(|()| sink.writer().write_all(b"\n"))
+                writing.record(&record);
             }
-            Ok(Message::Reopen) => sink.reopen(),
+            Ok(Message::Reopen) => writing.reopen(),
             Err(RecvTimeoutError::Timeout) => {
                 unflushed_since = None;
-                sink.writer().flush()
+                writing.flush();
             }
-            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => {
-                if let Err(error) = sink.writer().flush() {
-                    error!(%error, "access log");
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return writing.flush(),
+        }
+    }
+}
+
+impl Writing {
+    fn record(&mut self, record: &AccessRecord) {
+        self.line.clear();
+        let done = serde_json::to_writer(&mut self.line, record).map_err(io::Error::from);
+        self.line.push(b'\n');
+        match done.and_then(|()| self.sink.writer().write_all(&self.line)) {
+            Ok(()) => self.buffered += 1,
+            Err(error) => self.lost(1, &error),
+        }
+    }
+
+    fn flush(&mut self) {
+        match self.sink.writer().flush() {
+            Ok(()) => {
+                self.buffered = 0;
+                if std::mem::take(&mut self.failing) {
+                    info!("access log: records are written again");
                 }
-                return;
             }
-        };
-        // Said once, not for each record, until it works again.
-        match done {
-            Err(error) if !failing => {
-                failing = true;
-                error!(%error, "access log: records are being lost; free space or move the file, then send SIGHUP");
-            }
-            Err(_) => {}
-            Ok(()) => failing = false,
+            // They stay in the buffer: nothing is lost yet.
+            Err(error) => self.lost(0, &error),
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Err(error) = self.sink.writer().flush() {
+            self.lost(self.buffered, &error);
+        }
+        self.buffered = 0;
+        match self.sink.reopen() {
+            Ok(()) => self.failing = false,
+            Err(error) => self.lost(0, &error),
+        }
+    }
+
+    fn lost(&mut self, records: u64, error: &io::Error) {
+        self.dropped.inc_by(records);
+        if !std::mem::replace(&mut self.failing, true) {
+            error!(
+                %error,
+                "access log: records are being lost; free space or move the file, then send SIGHUP"
+            );
         }
     }
 }
@@ -203,5 +252,23 @@ mod tests {
         );
         log.record(record("/c"));
         assert_eq!(dropped.get(), 1, "a record without a writer is counted");
+    }
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_counted_and_a_reopen_helps() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let dropped = IntCounter::new("dropped", "dropped").unwrap();
+        let (log, writer) = AccessLog::open(&path, dropped.clone()).unwrap();
+        for _ in 0..10 {
+            log.record(record("/lost"));
+        }
+        std::fs::remove_file(&path).unwrap();
+        writer.reopen();
+        log.record(record("/kept"));
+        writer.finish();
+        let lines = std::fs::read_to_string(path).unwrap();
+        assert_eq!((lines.lines().count(), dropped.get()), (1, 10), "{lines}");
     }
 }
