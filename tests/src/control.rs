@@ -17,7 +17,7 @@ use latencify_conf::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -40,7 +40,11 @@ pub struct Control {
 pub struct ControlOptions {
     folder: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// A program and its first arguments that starts it.
+    by: Vec<String>,
     authority: Option<Authority>,
+    fleet: IpAddr,
 }
 
 /// What `--ports-file` says.
@@ -62,7 +66,10 @@ impl Control {
         ControlOptions {
             folder,
             arguments: vec!["--data".to_owned(), data],
+            environment: Vec::new(),
+            by: Vec::new(),
             authority: None,
+            fleet: Ipv4Addr::LOCALHOST.into(),
         }
     }
 
@@ -130,6 +137,11 @@ impl Control {
         &mut self.process
     }
 
+    /// Sends it a signal, by name: `TERM`, `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     /// Where its files are: `data/`.
     pub fn folder(&self) -> &Path {
         self.options.folder.path()
@@ -138,6 +150,30 @@ impl Control {
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Stops it cleanly.
+    pub async fn stop(&mut self) {
+        self.process.signal("TERM");
+        let status = self.process.ended(READY).await;
+        assert!(status.success(), "{status}\n{}", self.process.last_words());
+    }
+
+    /// How it is started the next time.
+    pub fn options(&mut self) -> &mut ControlOptions {
+        &mut self.options
+    }
+
+    /// Starts it again where it can't come up: the process, to look at what it says.
+    pub fn restart_in_vain(&mut self) -> &mut Process {
+        self.process.kill();
+        let mut command = self.options.command();
+        command.args(["--api", "127.0.0.1:0", "--fleet", "127.0.0.1:0"]);
+        command.args(["--admin", "127.0.0.1:0"]);
+        let log = self.folder().join("in-vain.log");
+        let _ = fs::remove_file(&log);
+        self.process = Process::start("control", command, &log);
+        &mut self.process
     }
 
     /// Starts it again, after [`kill`](Self::kill) or over it, on the same addresses and data.
@@ -302,14 +338,50 @@ impl ControlOptions {
         self
     }
 
+    /// Sets a flag, or takes it away.
+    pub fn set(&mut self, flag: &str, value: Option<&str>) {
+        if let Some(at) = self.arguments.iter().position(|argument| argument == flag) {
+            self.arguments.drain(at..at + 2);
+        }
+        if let Some(value) = value {
+            self.arguments.extend([flag.to_owned(), value.to_owned()]);
+        }
+    }
+
+    /// Where its data will be.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// An environment variable.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it by another program, which gets it and its arguments after these.
+    pub fn by(mut self, program: &[String]) -> Self {
+        self.by = program.to_vec();
+        self
+    }
+
     /// Over TLS, with a certificate of that authority for 127.0.0.1.
     pub fn tls(mut self, authority: Authority) -> Self {
         let folder = self.folder.path();
-        let (chain, key) = authority.issue(&["127.0.0.1"]).write(folder, "control");
+        let mut names = vec!["127.0.0.1".to_owned(), self.fleet.to_string()];
+        names.dedup();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let (chain, key) = authority.issue(&names).write(folder, "control");
         fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
         self.authority = Some(authority);
         self.flag("--tls-cert", &chain.display().to_string())
             .flag("--tls-key", &key.display().to_string())
+    }
+
+    /// Edges reach it at that address of this machine, over TLS.
+    pub fn fleet_at(mut self, address: IpAddr, authority: Authority) -> Self {
+        self.fleet = address;
+        self.tls(authority)
     }
 
     /// Starts it where it can't come up: the process, to look at what it says.
@@ -334,9 +406,13 @@ impl ControlOptions {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program("latencify-control"));
+        let mut line = self.by.clone();
+        line.push(program("latencify-control").display().to_string());
+        let mut command = Command::new(&line[0]);
         command
+            .args(&line[1..])
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("LATENCIFY_API_TOKEN", API_TOKEN)
             .env("LATENCIFY_JOIN_TOKEN", JOIN_TOKEN)
             .current_dir(self.folder.path());
@@ -348,11 +424,13 @@ impl ControlOptions {
         let at = |chosen: Option<SocketAddr>| {
             chosen.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
         };
+        let anew = SocketAddr::new(self.fleet, 0);
+        let fleet = ports.map_or(anew, |ports| ports.fleet).to_string();
         let start = || {
             let mut command = self.command();
             command
                 .args(["--api", &at(ports.map(|ports| ports.api))])
-                .args(["--fleet", &at(ports.map(|ports| ports.fleet))])
+                .args(["--fleet", &fleet])
                 .args(["--admin", &at(ports.map(|ports| ports.admin))])
                 .arg("--ports-file")
                 .arg(&ports_file);

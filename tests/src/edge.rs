@@ -1,14 +1,14 @@
 //! `latencify-gateway` as a process.
 
 use crate::{
-    Authority, Client, Control, Process, Reply, ServiceManager, geoip_fixture,
+    Authority, Cable, Client, Control, Namespace, Process, Reply, ServiceManager, geoip_fixture,
     kafka::{ATTEMPTS, RETRY_AFTER},
     program, wait_until,
 };
 use serde::Deserialize;
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -34,6 +34,14 @@ pub struct EdgeOptions {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     manager: Option<ServiceManager>,
+    place: Option<Place>,
+}
+
+/// A namespace in which an edge runs, and where it listens and is asked from.
+struct Place {
+    namespace: String,
+    listens: IpAddr,
+    clients: IpAddr,
 }
 
 /// What `--ports-file` says.
@@ -105,6 +113,11 @@ impl Edge {
         self.ports.admin
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -120,9 +133,14 @@ impl Edge {
         self.options.folder.path()
     }
 
-    /// `GET` from 127.0.0.1.
+    /// A client that can reach it.
+    pub fn client(&self) -> Client {
+        self.options.client()
+    }
+
+    /// `GET` from 127.0.0.1, or from this end of the namespace's cable.
     pub async fn get(&self, host: &str, path: &str) -> Reply {
-        Client::new().get(self.http(), host, path).await
+        self.client().get(self.http(), host, path).await
     }
 
     /// Writes another policy, by rename, as operators should. The edge is to notice by itself.
@@ -135,7 +153,7 @@ impl Edge {
 
     /// `/metrics`.
     pub async fn metrics(&self) -> String {
-        Client::new()
+        self.client()
             .get(self.admin(), "admin", "/metrics")
             .await
             .text()
@@ -156,7 +174,9 @@ impl Edge {
     /// The lines of the access log so far, as JSON.
     pub fn access_log(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.folder().join("access.log")).unwrap_or_default();
-        text.lines()
+        // The last line may be under way.
+        text.split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
@@ -223,6 +243,7 @@ impl EdgeOptions {
             arguments: Vec::new(),
             environment: Vec::new(),
             manager: None,
+            place: None,
             folder,
         };
         let certificates = options.certificates();
@@ -274,6 +295,16 @@ impl EdgeOptions {
         self
     }
 
+    /// In a namespace, listening on its cable to clients.
+    pub fn inside(mut self, namespace: &Namespace) -> Self {
+        self.place = Some(Place {
+            namespace: namespace.name().to_owned(),
+            listens: namespace.there(Cable::Clients),
+            clients: namespace.here(Cable::Clients),
+        });
+        self
+    }
+
     /// As a service of systemd with a socket unit: somebody else holds the sockets, hears what it says of itself, and
     /// may start it again.
     pub fn managed(mut self) -> Self {
@@ -303,6 +334,12 @@ impl EdgeOptions {
             listen("--admin", &admin);
             return arguments;
         }
+        if let Some(place) = &self.place {
+            let address = SocketAddr::new(place.listens, 0).to_string();
+            listen("--http", &address);
+            listen("--admin", &address);
+            return arguments;
+        }
         listen("--http", "127.0.0.1:0");
         if self.ipv6 {
             listen("--http", "[::1]:0");
@@ -326,6 +363,11 @@ impl EdgeOptions {
         )
     }
 
+    fn client(&self) -> Client {
+        let from = self.place.as_ref().map(|place| place.clients);
+        from.map_or_else(Client::new, |from| Client::at(&from.to_string()))
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("edge.log")
     }
@@ -336,9 +378,15 @@ impl EdgeOptions {
 
     fn command(&self) -> Command {
         let program = program("latencify-gateway");
-        let mut command = match &self.manager {
-            Some(manager) => manager.command(&program),
-            None => Command::new(program),
+        let mut command = match (&self.manager, &self.place) {
+            (Some(manager), _) => manager.command(&program),
+            (None, Some(place)) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &place.namespace]);
+                command.arg(program);
+                command
+            }
+            (None, None) => Command::new(program),
         };
         command.current_dir(self.folder.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -363,7 +411,7 @@ impl EdgeOptions {
                 process.last_words()
             );
             let path = if alone { "/readyz" } else { "/healthz" };
-            match Client::new().get(admin, "admin", path).await {
+            match self.client().get(admin, "admin", path).await {
                 reply if reply.status == 200 => Ok(()),
                 reply => Err(format!("{path}: {} {}", reply.status, reply.text())),
             }

@@ -24,6 +24,8 @@
 //! - [`ServiceManager`]: plays systemd, with a socket unit.
 //! - [`Relay`]: somebody on the path who alters what passes. [`Valve`]: a network that is cut off. [`Dns`]: a DNS server whose answers a test changes.
 //!   [`Authority`]: certificates.
+//! - [`Wire`]: a path that a test spoils, one direction apart from the other. [`Namespace`]: a machine of its own, whose cables
+//!   can be pulled. [`Chance`]: a seed, and what follows from it.
 //! - [`wait_until`]: instead of sleeping. [`skip!`]: for what this machine does not have.
 //!
 //! The programs are those of the last `cargo build --workspace --bins` (`make test` does it first).
@@ -33,12 +35,14 @@
 
 pub mod body;
 mod certificates;
+mod chance;
 pub mod cli;
 mod client;
 mod control;
 mod dns;
 mod edge;
 mod kafka;
+mod namespace;
 mod origin;
 pub mod policy;
 mod process;
@@ -49,13 +53,16 @@ mod service_manager;
 mod skip;
 mod valve;
 mod wait;
+mod wire;
 
 pub use certificates::{Authority, Identity};
+pub use chance::Chance;
 pub use client::{Client, Connection, Protocol, Reply};
 pub use control::{Control, ControlOptions};
 pub use dns::Dns;
 pub use edge::{Edge, EdgeOptions};
 pub use kafka::Kafka;
+pub use namespace::{Cable, Namespace};
 pub use origin::{Call, Origin, RawOrigin, Seen};
 pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
@@ -64,3 +71,4 @@ pub use service_manager::ServiceManager;
 pub use skip::report_skipped;
 pub use valve::Valve;
 pub use wait::{wait_until, wait_while_ok};
+pub use wire::{Flow, Weather, Wire};
