@@ -259,6 +259,7 @@ impl Edge {
         if let Some(fleet) = self.fleet.get() {
             pulled.link(&fleet.state());
             pulled.standing(fleet.standing());
+            pulled.saving(fleet.saving());
         }
         text.extend(pulled.into_text().into_bytes());
         Ok(text)

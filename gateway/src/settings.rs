@@ -1,6 +1,6 @@
 //! What the operator typed, and what the program obeys.
 
-use crate::fleet;
+use crate::{fleet, upgrade};
 use clap::Parser;
 use latencify_conf::document::text::{self, Text as _};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -222,6 +222,7 @@ impl Settings {
                 about: Vec::new(),
                 when_isolated: typed.when_isolated,
                 acks: typed.acks,
+                takes_over: std::env::var_os(upgrade::VARIABLE).is_some(),
             }),
             (None, None) => {
                 return Err("where is the policy? Give --policy PATH, or --control URL with --edge and --state".into());

@@ -16,6 +16,7 @@ mod isolation_told;
 pub mod obey;
 mod policies;
 mod ports;
+pub mod saved;
 mod session;
 mod settings;
 pub mod standing;
@@ -23,7 +24,7 @@ mod state;
 mod status;
 mod stream;
 
-pub use ports::{EdgePorts, MarksPort, PolicyPort};
+pub use ports::{EdgePorts, KeptMarks, MarksPort, PolicyPort};
 pub use settings::{Acks, JoinToken, Settings, WhenIsolated};
 pub use standing::{Isolated, Standing};
 pub use state::{SavedPolicy, StateFolder};
@@ -42,6 +43,7 @@ use latencify_conf::{
 };
 use obey::Obedience;
 use parking_lot::Mutex;
+use saved::{Loaded, SavedMarks, Saver, Saving};
 use status::Status;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -54,6 +56,8 @@ use uuid::Uuid;
 
 /// A clean stop waits so long for control to take the edge out of the roster.
 pub const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+/// It waits so long for the disk to take what was obeyed last.
+const SAVE_WITHIN: Duration = Duration::from_secs(3);
 
 /// The edge's membership in a fleet. Dropping it ends the tasks without a goodbye; see [`Fleet::stop`].
 pub struct Fleet {
@@ -65,6 +69,8 @@ pub struct Fleet {
     session: Mutex<Option<JoinHandle<()>>>,
     policies: JoinHandle<()>,
     telling: JoinHandle<()>,
+    saver: Mutex<Option<Saver>>,
+    saving: Arc<Saving>,
 }
 
 /// A fleet can't be joined as the settings say.
@@ -73,6 +79,12 @@ pub enum FleetError {
     /// They contradict themselves, or name files that can't be read.
     #[error("{0}")]
     Settings(String),
+    /// Another process has the state folder.
+    #[error(
+        "state folder {0} is in use by another process: give each edge a folder of its own (--state), or stop the other \
+         process"
+    )]
+    StateInUse(String),
     /// The state folder can't be made.
     #[error("state folder {path}: {error}")]
     State {
@@ -115,6 +127,9 @@ impl Fleet {
             path: settings.state.display().to_string(),
             error,
         })?;
+        if !folder.try_own() && !settings.takes_over {
+            return Err(FleetError::StateInUse(settings.state.display().to_string()));
+        }
         let process = ProcessId(Uuid::new_v4());
         let standing = Arc::new(Standing::new(settings.when_isolated));
         let status = Arc::new(Status::new(process, standing.clone()));
@@ -126,7 +141,7 @@ impl Fleet {
         let mut policies = policies::Policies::new(
             ports.policies,
             client.clone(),
-            folder,
+            folder.clone(),
             wanted,
             report,
             reload.clone(),
@@ -138,14 +153,26 @@ impl Fleet {
             version: env!("CARGO_PKG_VERSION").into(),
             about: settings.about,
             when_isolated: settings.when_isolated.said(),
-            saves_marks: false,
+            saves_marks: settings.acks == Acks::Saved,
+        };
+        let (marks, resumed) = SavedMarks::new(ports.marks, load_marks(&folder).await);
+        let saver =
+            Saver::start(&marks, folder.clone(), resumed).map_err(|error| FleetError::State {
+                path: settings.state.display().to_string(),
+                error,
+            })?;
+        let marks = Arc::new(marks);
+        let edge = match resumed {
+            Some(saved) => Obedience::resuming(introduction, saved, marks),
+            None => Obedience::new(introduction, marks),
         };
         let session = session::Session::new(
-            Obedience::new(introduction, ports.marks),
+            edge,
             client.clone(),
             status.clone(),
             want,
             reports,
+            saver.saving().saved(),
             leave.clone(),
         );
         Ok(Self {
@@ -157,6 +184,8 @@ impl Fleet {
             session: Mutex::new(Some(tokio::spawn(session.run()))),
             policies: tokio::spawn(policies.run()),
             telling: tokio::spawn(isolation_told::keep_telling(standing)),
+            saving: saver.saving().clone(),
+            saver: Mutex::new(Some(saver)),
         })
     }
 
@@ -168,6 +197,11 @@ impl Fleet {
     /// Whether stored objects may be used.
     pub fn standing(&self) -> &Arc<Standing> {
         self.status.standing()
+    }
+
+    /// How saving what is obeyed goes.
+    pub fn saving(&self) -> &Arc<Saving> {
+        &self.saving
     }
 
     /// Builds the target again now if it could not be built: the operator may have put the missing file in place.
@@ -184,6 +218,28 @@ impl Fleet {
         }
         self.policies.abort();
         self.telling.abort();
+        let saver = self.saver.lock().take();
+        if let Some(saver) = saver {
+            let finished = tokio::task::spawn_blocking(move || saver.finish());
+            let _ = timeout(SAVE_WITHIN, finished).await;
+        }
+    }
+}
+
+/// What an earlier run saved of what it obeyed. What can't be trusted is told.
+async fn load_marks(folder: &StateFolder) -> Option<Loaded> {
+    let folder = folder.clone();
+    let loaded = tokio::task::spawn_blocking(move || saved::load(&folder)).await;
+    match loaded.ok()? {
+        Ok(loaded) => loaded,
+        Err(unfit) => {
+            tracing::error!(
+                %unfit,
+                "what this edge has saved of what it obeyed is not what it wrote: nothing of it is believed; it starts over at \
+                 control's head"
+            );
+            None
+        }
     }
 }
 

@@ -66,6 +66,18 @@ impl Obedience {
         }
     }
 
+    /// An edge whose marks obey what an earlier run of it has saved.
+    pub fn resuming(
+        introduction: Introduction,
+        saved: Position,
+        marks: Arc<dyn MarksPort>,
+    ) -> Self {
+        Self {
+            link: EdgeLink::resuming(introduction, saved),
+            marks,
+        }
+    }
+
     /// Where the link stands.
     pub fn link(&self) -> &EdgeLink {
         &self.link
@@ -104,6 +116,12 @@ impl Obedience {
     /// What the edge runs, or why it does not run its target, has changed.
     pub fn report(&mut self, report: Report) -> Vec<Outcome> {
         let actions = self.link.report(report);
+        self.perform(actions)
+    }
+
+    /// The marks of everything up to here are on disk.
+    pub fn saved(&mut self, position: &Position) -> Vec<Outcome> {
+        let actions = self.link.saved(position);
         self.perform(actions)
     }
 

@@ -43,6 +43,8 @@ pub struct Policies {
     /// The files fetched last: needed again when their policy could not be built, or comes back as another revision.
     fetched: Option<(Digest, Arc<Bundle>)>,
     refetch: Backoff,
+    /// In force, and to be saved when another process has let go of the folder.
+    unsaved: Option<Wanted>,
 }
 
 /// Why the edge does not run its target, and when to try again.
@@ -73,6 +75,7 @@ impl Policies {
             running: None,
             fetched: None,
             refetch,
+            unsaved: None,
         }
     }
 
@@ -119,6 +122,7 @@ impl Policies {
 
     /// Reconciles until the edge ends.
     pub async fn run(mut self) {
+        let mut is_ours = self.folder.is_ours();
         let mut again =
             (self.saved.is_some() && self.running.is_none()).then_some(REBUILD_INTERVAL);
         loop {
@@ -130,6 +134,12 @@ impl Policies {
                 }
             };
             tokio::select! {
+                Ok(()) = is_ours.changed() => {
+                    if let Some(unsaved) = self.unsaved.take() {
+                        self.save(unsaved).await;
+                    }
+                    continue;
+                }
                 changed = self.wanted.changed() => {
                     if changed.is_err() {
                         return;
@@ -219,7 +229,11 @@ impl Policies {
         Ok(())
     }
 
-    async fn save(&self, wanted: Wanted) {
+    async fn save(&mut self, wanted: Wanted) {
+        if !self.folder.try_own() {
+            self.unsaved = Some(wanted);
+            return;
+        }
         let Some(bundle) = self.bundle(wanted.target.digest) else {
             return;
         };

@@ -1,22 +1,26 @@
 //! What the fleet link asks of the edge around it.
 
 use async_trait::async_trait;
-use latencify_cache::Marks;
+use latencify_cache::{
+    Marks,
+    marks::{LocalMarks, MarksSnapshot},
+    rules::Rules,
+};
 use latencify_conf::{
     bundle::Bundle,
     change::{Epoch, Mode, Position, Revision, Target},
     digest::Digest,
     validate::SiteIds,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 /// The edge, as the link sees it.
 #[derive(Clone)]
 pub struct EdgePorts {
     /// Puts policies in force.
     pub policies: Arc<dyn PolicyPort>,
-    /// Obeys purges.
-    pub marks: Arc<dyn MarksPort>,
+    /// Obeys purges, and is saved.
+    pub marks: Arc<dyn KeptMarks>,
 }
 
 /// Puts policies in force.
@@ -42,7 +46,37 @@ pub trait MarksPort: Send + Sync {
     fn obey(&self, position: &Position);
 }
 
-impl MarksPort for Marks {
+/// Marks that can be written down, and taken over from an earlier run.
+pub trait KeptMarks: MarksPort {
+    /// The time at which a soft purge that is applied now is made.
+    fn now(&self) -> SystemTime;
+    /// A purge entry that was obeyed at that time.
+    fn purge_at(&self, targets: &[Target], mode: Mode, epoch: Epoch, at: SystemTime);
+    /// All marks and what is obeyed, at one moment.
+    fn snapshot(&self) -> MarksSnapshot;
+    /// Takes over what an earlier run saved, before anything is fetched or stored.
+    fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks);
+}
+
+impl<R: Rules> KeptMarks for Marks<R> {
+    fn now(&self) -> SystemTime {
+        Marks::now(self)
+    }
+
+    fn purge_at(&self, targets: &[Target], mode: Mode, epoch: Epoch, at: SystemTime) {
+        self.apply_at(targets, mode, epoch, at);
+    }
+
+    fn snapshot(&self) -> MarksSnapshot {
+        Marks::snapshot(self)
+    }
+
+    fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks) {
+        Marks::restore(self, snapshot, locals);
+    }
+}
+
+impl<R: Rules> MarksPort for Marks<R> {
     fn reset(&self, start: &Position) {
         self.raise_floor(start);
     }

@@ -40,6 +40,7 @@ pub struct Session {
     status: Arc<Status>,
     want: watch::Sender<Option<Wanted>>,
     reports: watch::Receiver<Report>,
+    saved: watch::Receiver<Option<Position>>,
     leave: CancellationToken,
 }
 
@@ -51,6 +52,7 @@ impl Session {
         status: Arc<Status>,
         want: watch::Sender<Option<Wanted>>,
         reports: watch::Receiver<Report>,
+        saved: watch::Receiver<Option<Position>>,
         leave: CancellationToken,
     ) -> Self {
         Self {
@@ -59,6 +61,7 @@ impl Session {
             status,
             want,
             reports,
+            saved,
             leave,
         }
     }
@@ -123,6 +126,11 @@ impl Session {
                 Ok(()) = self.reports.changed() => {
                     let report = self.reports.borrow_and_update().clone();
                     let outcomes = self.edge.report(report);
+                    self.carry_out(outcomes, &stream)
+                }
+                Ok(()) = self.saved.changed() => {
+                    let saved = *self.saved.borrow_and_update();
+                    let outcomes = saved.map_or_else(Vec::new, |saved| self.edge.saved(&saved));
                     self.carry_out(outcomes, &stream)
                 }
                 () = sleep_until(tick.unwrap_or_else(|| self.status.at(self.status.now() + WELCOME_WITHIN))) => Ok(()),

@@ -40,6 +40,9 @@ pub struct Settings {
     pub when_isolated: WhenIsolated,
     /// What its acks mean.
     pub acks: Acks,
+    /// It takes the place of a process that still has the state folder: it reads what that one saved, and writes when
+    /// that one has ended.
+    pub takes_over: bool,
 }
 
 /// What an edge does with stored objects while it is isolated: while purges may be missing.

@@ -1,4 +1,5 @@
-//! The edge's state folder: the last good policy, with which an edge starts while control is away.
+//! The edge's state folder: the last good policy, with which an edge starts while control is away; and, by
+//! [`saved`](super::saved), what it obeys. One process at a time writes into it.
 
 use latencify_conf::{
     bundle::Bundle,
@@ -12,19 +13,30 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
+use tokio::sync::watch;
 
 /// The most bytes of a saved policy: a bundle as JSON, whose texts may need escapes.
 const SAVED_BYTES_MAX: u64 = 3 * latencify_conf::bundle::BUNDLE_BYTES_MAX as u64;
 /// The version of the file's format that is written. Every former version stays readable.
 const FORMAT: u32 = 1;
 const FILE: &str = "policy.json";
-const NEW_FILE: &str = "policy.json.new";
 
-/// The folder.
+/// Held, by a lock of the system, by the one process that writes into the folder.
+const LOCK_FILE: &str = "lock";
+
+/// The folder. Clones share its lock.
 #[derive(Debug, Clone)]
 pub struct StateFolder {
     path: PathBuf,
+    lock: Arc<Lock>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    is_ours: watch::Sender<bool>,
 }
 
 /// A policy that was in force.
@@ -67,9 +79,56 @@ impl StateFolder {
     /// Opens the folder, making it if need be. Policies may hold secrets: only this user may read it.
     pub fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join(LOCK_FILE))?;
         Ok(Self {
             path: path.to_owned(),
+            lock: Arc::new(Lock {
+                file,
+                is_ours: watch::Sender::new(false),
+            }),
         })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes this process the one that writes here, if no other is; says whether it is. The lock ends with the process.
+    pub fn try_own(&self) -> bool {
+        if *self.lock.is_ours.borrow() {
+            return true;
+        }
+        let is_ours = self.lock.file.try_lock().is_ok();
+        if is_ours {
+            self.lock.is_ours.send_replace(true);
+        }
+        is_ours
+    }
+
+    /// Whether this process writes here, and when that changes.
+    pub fn is_ours(&self) -> watch::Receiver<bool> {
+        self.lock.is_ours.subscribe()
+    }
+
+    /// Puts these bytes in the place of a file: whoever reads finds the former ones or these, whole, even after a power cut.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = self.path.join(format!("{name}.new"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, self.path.join(name))?;
+        File::open(&self.path)?.sync_all()
     }
 
     /// The saved policy; none: nothing was saved yet. A file that can't be trusted is an error that says why.
@@ -91,18 +150,7 @@ impl StateFolder {
 
     /// Saves a policy: whoever reads finds the former one or this one, whole, even after a power cut.
     pub fn save(&self, saved: &SavedPolicy) -> io::Result<()> {
-        let text = write(saved)?;
-        let new = self.path.join(NEW_FILE);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, self.path.join(FILE))?;
-        File::open(&self.path)?.sync_all()
+        self.replace(FILE, &write(saved)?)
     }
 }
 
@@ -176,11 +224,12 @@ mod tests {
         };
         state.save(&newer).unwrap();
         assert_eq!(StateFolder::open(&path).unwrap().load(), Ok(Some(newer)));
-        let names: Vec<_> = fs::read_dir(&path)
+        let mut names: Vec<_> = fs::read_dir(&path)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(names, [FILE], "nothing temporary is left");
+        names.sort();
+        assert_eq!(names, [LOCK_FILE, FILE], "nothing temporary is left");
     }
 
     #[test]

@@ -6,6 +6,10 @@ mod stream;
 
 use super::*;
 use control::{Control, TOKEN};
+use latencify_cache::{
+    Marks,
+    marks::{LocalMarks, MarksSnapshot},
+};
 use latencify_conf::{
     bundle::Bundle,
     change::{Position, Revision, Target},
@@ -13,7 +17,7 @@ use latencify_conf::{
     link::replica,
     validate::SiteIds,
 };
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::SystemTime};
 use tokio::sync::Semaphore;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -62,6 +66,22 @@ impl MarksPort for Noted {
     }
 }
 
+impl KeptMarks for Noted {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    fn purge_at(&self, targets: &[Target], mode: Mode, epoch: Epoch, _at: SystemTime) {
+        self.purge(targets, mode, epoch);
+    }
+
+    fn snapshot(&self) -> MarksSnapshot {
+        Marks::new().snapshot()
+    }
+
+    fn restore(&self, _snapshot: MarksSnapshot, _locals: LocalMarks) {}
+}
+
 #[async_trait]
 impl PolicyPort for Noted {
     async fn install(
@@ -94,6 +114,7 @@ fn settings(control: SocketAddr, state: &Path) -> Settings {
         about: vec![("place".into(), "Paris".into())],
         when_isolated: WhenIsolated::default(),
         acks: Acks::default(),
+        takes_over: false,
     }
 }
 

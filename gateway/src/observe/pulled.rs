@@ -1,7 +1,7 @@
 //! Numbers that other parts keep themselves, read when a scrape comes.
 
 use crate::{
-    fleet::{LinkState, Standing},
+    fleet::{LinkState, Standing, saved::Saving},
     origin::OriginState,
 };
 use latencify_cache::{CacheCount, MarksCount};
@@ -253,6 +253,26 @@ impl Pulled {
             "isolated_requests_total",
             "Requests that a stored response would have answered while purges might be missing, by what was done.",
             vec![(vec![("when_isolated", does)], standing.requests() as f64)],
+        );
+    }
+
+    /// What is saved of what is obeyed.
+    pub fn saving(&mut self, saving: &Saving) {
+        let saved = *saving.saved().borrow();
+        self.gauge(
+            "state_saved_epoch",
+            "Every entry of the log up to here is obeyed, and on disk.",
+            saved.map_or(0, |at| at.epoch.0),
+        );
+        self.gauge(
+            "state_save_failing",
+            "Whether what is obeyed can't be saved now.",
+            u64::from(saving.is_failing()),
+        );
+        self.counter(
+            "state_save_failures_total",
+            "Attempts to save what is obeyed that failed.",
+            saving.failures(),
         );
     }
 

@@ -27,7 +27,10 @@ async fn policies_are_fetched_put_in_force_reported_and_saved() {
             .is_some_and(|saved| saved.revision == Revision(2))
     })
     .await;
+    fleet.stop().await;
     drop(fleet);
+    until("the folder is free", || folder_of_state.try_own()).await;
+    drop(folder_of_state);
 
     // Control is gone; the next start runs what was saved.
     let dead = tokio::net::TcpListener::bind("127.0.0.1:0")
