@@ -23,7 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// No object may take more than this share of the cache: 1 / this.
@@ -272,13 +272,12 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
     /// For a period, requests for the key go to the origin side by side: its answer could not be cached.
     pub fn remember_uncacheable(&self, key: KeyRef<'_>, period: Duration) {
         self.hit_for_miss
-            .remember(self.primary_hash(key), Instant::now(), period);
+            .remember(self.primary_hash(key), R::now(), period);
     }
 
     /// Whether requests for the key need not wait for each other.
     pub fn is_uncacheable(&self, key: KeyRef<'_>) -> bool {
-        self.hit_for_miss
-            .holds(self.primary_hash(key), Instant::now())
+        self.hit_for_miss.holds(self.primary_hash(key), R::now())
     }
 
     /// Numbers for metrics.

@@ -1,7 +1,10 @@
 //! The rules that the engine keeps, as a type: what ships is built with [`Kept`] and pays nothing for it; a simulation breaks
 //! one rule at a time, and runs other requests between two steps of one.
 
-/// Which rules are kept. Every constant is true and nothing happens at a point, unless a simulation says otherwise.
+use std::time::Instant;
+
+/// Which rules are kept. Every constant is true, chance is chance and nothing happens at a point, unless a simulation says
+/// otherwise.
 pub trait Rules: Send + Sync + 'static {
     /// What a hard mark, the floor or another log names is dead.
     const LIVE: bool = true;
@@ -15,6 +18,17 @@ pub trait Rules: Send + Sync + 'static {
     const ASK_AGAIN_BEFORE_STALE: bool = true;
     /// An isolated edge uses only what began to be fetched after the request came.
     const FETCHED_AFTER_ARRIVAL: bool = true;
+
+    /// Hashes keys: into shards, and for what is remembered of keys by their hash. By chance, so that no client can choose
+    /// keys that meet.
+    fn hasher() -> ahash::RandomState {
+        ahash::RandomState::new()
+    }
+
+    /// The clock of periods for which a key is remembered.
+    fn now() -> Instant {
+        Instant::now()
+    }
 
     /// The engine stands between two steps, with no lock held: whatever another thread could do here may be done,
     /// synchronously, calls into the same engine included.

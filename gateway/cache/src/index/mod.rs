@@ -52,7 +52,7 @@ impl<M, R: Rules> Index<M, R> {
     pub(crate) fn new() -> Self {
         Self {
             shards: std::array::from_fn(|_| RwLock::new(Shard::new())),
-            hasher: ahash::RandomState::new(),
+            hasher: R::hasher(),
             gone: Gone::new(),
             next_eviction: AtomicUsize::new(0),
             rules: PhantomData,
