@@ -56,8 +56,8 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         }
     }
 
-    /// Looks at so many places of stored objects, at most and at least one lock's share; or forgets some marks.
-    pub fn step(&mut self, places: usize) -> Swept {
+    /// Looks at so many stored objects at most, or forgets some marks.
+    pub fn step(&mut self, objects: usize) -> Swept {
         if self.forgetting {
             self.forgetting = self.cache.marks.forget_some();
             return if self.forgetting {
@@ -73,14 +73,15 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         }) else {
             return Swept::Idle;
         };
-        let mut left = places;
+        let mut left = objects;
         loop {
-            let share = left.clamp(1, PLACES_PER_LOCK);
-            let Some(next) = self.look_at(&round, cursor, share) else {
+            let (met, next) = self.look_at(&round, cursor, left.clamp(1, PLACES_PER_LOCK));
+            let Some(next) = next else {
                 break;
             };
             cursor = next;
-            left = left.saturating_sub(share);
+            // An empty shard is a lock as well.
+            left = left.saturating_sub(met.max(1));
             if left == 0 {
                 self.under_way = Some((round, cursor));
                 return Swept::Walking;
@@ -95,7 +96,8 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         Swept::Forgetting
     }
 
-    fn look_at(&self, round: &Round, cursor: Cursor, places: usize) -> Option<Cursor> {
+    /// How many objects it met, and where to go on; none: that was all.
+    fn look_at(&self, round: &Round, cursor: Cursor, places: usize) -> (usize, Option<Cursor>) {
         let Cache {
             index,
             marks,
@@ -103,6 +105,7 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
             ..
         } = &*self.cache;
         let (stored, next) = index.walk(cursor, places);
+        let met = stored.len();
         for (key, record) in stored {
             if !record.settle(marks, &round.begun) {
                 R::reach(Point::LookAndRemove);
@@ -111,7 +114,7 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
                 }
             }
         }
-        next
+        (met, next)
     }
 }
 

@@ -17,11 +17,11 @@ use std::collections::{HashMap, HashSet};
 const PATHS_SHARE: usize = 4;
 
 impl SiteMarks {
-    /// Widens some of its marks: at most half of its URLs and prefixes are left, or none of its tags.
+    /// Widens some of its marks: half of its URLs and prefixes are left, three quarters at most; or none of its tags.
     pub(super) fn widen(&mut self) {
         let (paths, tags) = (self.urls.len() + self.prefixes.len(), self.tags.len());
         if paths * PATHS_SHARE >= paths + tags {
-            self.widen_paths(paths / 2);
+            self.widen_paths(paths / 2, paths * 3 / 4);
         } else {
             self.widen_tags();
         }
@@ -41,10 +41,14 @@ impl SiteMarks {
         self.site.absorb(site);
     }
 
-    /// Until so many marks on URLs and prefixes are left, at most.
-    fn widen_paths(&mut self, goal: usize) {
+    /// Until so many marks on URLs and prefixes are left, if folders can do it; the site takes them only when more than
+    /// `most` would be left.
+    fn widen_paths(&mut self, goal: usize, most: usize) {
         while self.urls.len() + self.prefixes.len() > goal {
             let folders = self.folders_to_widen(goal);
+            if folders.contains(&None) && self.urls.len() + self.prefixes.len() <= most {
+                break;
+            }
             let mut widened: HashMap<Option<Box<str>>, Mark> = HashMap::new();
             self.retain(|kind, name, mark| {
                 let folder = folder_of(kind, name);

@@ -8,6 +8,7 @@ mod interleave;
 mod model;
 mod rule;
 mod validations;
+mod widening;
 
 use crate::*;
 use latencify_conf::{
