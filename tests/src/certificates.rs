@@ -54,7 +54,7 @@ impl Authority {
     }
 
     /// Settings of a client that trusts it alone and offers these protocols (ALPN).
-    pub(crate) fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    pub fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(provider())
