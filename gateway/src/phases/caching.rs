@@ -168,20 +168,9 @@ pub fn may_serve_stale(
     let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else {
         return false;
     };
-    // Purged since it was found, or isolated since? And a refresh asks for the new one or nothing.
-    let isolated = edge.isolated().filter(|isolated| isolated.doubts());
-    let trust = isolated.map_or(Trust::Marks, |_| Trust::Isolated(ctx.caching.arrival));
-    let refusal = session
-        .cache
-        .maybe_cache_meta()
-        .and_then(|meta| edge.cache.ask_before_stale(meta, trust).err());
-    if refusal == Some(StaleRefusal::Isolated) {
-        ctx.caching.isolated = isolated;
-    }
-    if refusal.is_some() || ctx.is_refresh {
-        return false;
-    }
     let may = match error {
+        // A refresh asks for the new one or nothing.
+        _ if ctx.is_refresh => false,
         None => found.reuse == Reuse::StaleWhileRevalidate,
         Some(error) => {
             origin_failed(error)
@@ -193,6 +182,7 @@ pub fn may_serve_stale(
                 ) == OnError::ServeStale
         }
     };
+    let may = may && is_servable_still(edge, session, ctx);
     if may {
         ctx.decide(if error.is_some() {
             "cache:stale_if_error"
@@ -204,6 +194,20 @@ pub fn may_serve_stale(
         }
     }
     may
+}
+
+/// Purged since it was found, or isolated since?
+fn is_servable_still(edge: &Edge, session: &Session, ctx: &mut Context) -> bool {
+    let isolated = edge.isolated().filter(|isolated| isolated.doubts());
+    let trust = isolated.map_or(Trust::Marks, |_| Trust::Isolated(ctx.caching.arrival));
+    let Some(meta) = session.cache.maybe_cache_meta() else {
+        return false;
+    };
+    let refusal = edge.cache.ask_before_stale(meta, trust).err();
+    if refusal == Some(StaleRefusal::Isolated) {
+        ctx.caching.isolated = isolated;
+    }
+    refusal.is_none()
 }
 
 /// RFC 5861 §4: an origin that can't be reached, or says 500, 502, 503 or 504.

@@ -7,7 +7,8 @@ mod under_way;
 use super::SOON;
 use http::HeaderMap;
 use latencify_tests::{
-    Call, Control, Edge, EdgeOptions, Origin, Reply, Valve, body::Body, policy::one_route, reply, wait_until,
+    Call, Control, Edge, EdgeOptions, Origin, Reply, Valve, body::Body, policy::one_route, reply,
+    wait_until,
 };
 use std::sync::{
     Arc,
@@ -50,7 +51,8 @@ impl Setting {
             .apply(&one_route(&origin.url(), "cache: {stale_if_error: 1h}"))
             .await;
         let valve = Valve::before(control.fleet()).await;
-        let options = Edge::member_at(&control, &valve.url(), "paris").flag("--when-isolated", mode);
+        let options =
+            Edge::member_at(&control, &valve.url(), "paris").flag("--when-isolated", mode);
         let edge = more(options).start().await;
         control.everywhere(1).await;
         let setting = Self {
@@ -84,12 +86,14 @@ impl Setting {
 
     async fn isolated(&self, reason: &str) {
         let gauge = format!("latencify_gateway_isolated{{reason=\"{reason}\"}}");
-        wait_until(&format!("it is isolated: {reason}"), SOON, async || {
-            match self.edge.metric(&gauge).await {
+        wait_until(
+            &format!("it is isolated: {reason}"),
+            SOON,
+            async || match self.edge.metric(&gauge).await {
                 1.0 => Ok(()),
                 other => Err(other),
-            }
-        })
+            },
+        )
         .await;
     }
 
@@ -97,9 +101,9 @@ impl Setting {
     async fn trusted(&self) {
         wait_until("it is not isolated", SOON, async || {
             let metrics = self.edge.metrics().await;
-            let isolated = metrics
-                .lines()
-                .find(|line| line.starts_with("latencify_gateway_isolated{") && line.ends_with(" 1"));
+            let isolated = metrics.lines().find(|line| {
+                line.starts_with("latencify_gateway_isolated{") && line.ends_with(" 1")
+            });
             isolated.map_or(Ok(()), |line| Err(line.to_owned()))
         })
         .await;

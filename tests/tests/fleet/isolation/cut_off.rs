@@ -66,12 +66,14 @@ async fn revalidate_asks_the_origin_before_each_use() {
         .await
         .unwrap();
     assert_eq!(reply.status, 504, "{reply:?}");
-    let record = setting
-        .edge
-        .access_log()
-        .into_iter()
-        .find(|record| record["path"] == "/bare" && record["cache"] == "expired");
-    let record = record.expect("a record of the refetch");
+    let record = wait_until("a record of the refetch", super::SOON, async || {
+        let records = setting.edge.access_log().into_iter();
+        let mut records = records.filter(|record| record["path"] == "/bare");
+        records
+            .find(|record| record["cache"] == "expired")
+            .ok_or("not yet")
+    })
+    .await;
     assert_eq!(record["cache_reason"], "isolated", "{record}");
     assert!(
         record["decisions"]
@@ -151,7 +153,11 @@ async fn refuse_answers_503_where_a_stored_response_would_have_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_stale_is_served_but_by_serve() {
-    for (mode, swr, sie) in [("revalidate", 502, 502), ("serve", 200, 200), ("refuse", 503, 502)] {
+    for (mode, swr, sie) in [
+        ("revalidate", 502, 502),
+        ("serve", 200, 200),
+        ("refuse", 503, 502),
+    ] {
         let mut setting = Setting::new(mode).await;
         setting.get("/swr").await;
         setting.get("/sie").await;
@@ -197,7 +203,11 @@ async fn what_was_purged_meanwhile_is_obeyed_before_the_first_hit() {
             }
             let kept = setting.get("/kept").await;
             let hits = kept.is_hit() && !has(&kept, &["detail=isolated"]);
-            if hits { Ok(()) } else { Err(format!("{mode}: {kept:?}")) }
+            if hits {
+                Ok(())
+            } else {
+                Err(format!("{mode}: {kept:?}"))
+            }
         })
         .await;
         assert_eq!(setting.get("/purged").await.text(), "2", "{mode}");

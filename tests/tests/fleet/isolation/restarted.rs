@@ -14,12 +14,14 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
         setting.control.kill();
         setting.edge.restart().await;
         setting.isolated("not_joined").await;
-        wait_until("its last good policy runs", super::SOON, async || {
-            match setting.readiness().await {
+        wait_until(
+            "its last good policy runs",
+            super::SOON,
+            async || match setting.readiness().await {
                 (_, text) if text.contains("isolated (not_joined)") => Ok(()),
                 other => Err(format!("{other:?}")),
-            }
-        })
+            },
+        )
         .await;
         assert_eq!(setting.readiness().await.0, ready, "{mode}");
         let first = setting.get("/a").await;
@@ -29,7 +31,10 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
         match mode {
             "serve" => assert!(has(&reply, &["hit", "detail=isolated"]), "{reply:?}"),
             "revalidate" => {
-                assert!(has(&reply, &["fwd-status=304", "detail=isolated"]), "{reply:?}");
+                assert!(
+                    has(&reply, &["fwd-status=304", "detail=isolated"]),
+                    "{reply:?}"
+                );
             }
             _ => assert!(!reply.header("retry-after").is_empty(), "{reply:?}"),
         }
@@ -37,7 +42,11 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
         wait_until("it hits again", super::SOON, async || {
             let reply = setting.edge.get(HOST, "/a").await;
             let hits = reply.is_hit() && !has(&reply, &["detail=isolated"]);
-            if hits { Ok(()) } else { Err(format!("{reply:?}")) }
+            if hits {
+                Ok(())
+            } else {
+                Err(format!("{reply:?}"))
+            }
         })
         .await;
         assert_eq!(setting.readiness().await, (200, "ready\n".to_owned()));

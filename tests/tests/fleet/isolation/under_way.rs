@@ -68,12 +68,14 @@ async fn a_fill_of_before_the_request_is_joined_by_serve_alone() {
         let asking = client.send(setting.edge.http(), request());
         let letting = async {
             if requests == 2 {
-                latencify_tests::wait_until("the second asks the origin", super::SOON, async || {
-                    match setting.origin.requests() {
+                latencify_tests::wait_until(
+                    "the second asks the origin",
+                    super::SOON,
+                    async || match setting.origin.requests() {
                         2 => Ok(()),
                         other => Err(other),
-                    }
-                })
+                    },
+                )
                 .await;
             }
             rest.add_permits(2);
