@@ -19,6 +19,8 @@ pub(super) mod kind {
     pub const PRIORITY_UPDATE: u8 = 16;
 }
 
+/// The largest number of a stream (RFC 9113 §5.1.1).
+const STREAM_MAX: u32 = (1 << 31) - 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -191,6 +193,12 @@ pub(super) fn reset(stream: u32, code: u32) -> [u8; 13] {
     let [a, b, c, d] = stream.to_be_bytes();
     let [e, f, g, h] = code.to_be_bytes();
     [0, 0, 4, kind::RST_STREAM, 0, a, b, c, d, e, f, g, h]
+}
+
+/// A GOAWAY frame that names no stream as the last: go, but whatever is under way will be served (RFC 9113 §6.8).
+pub(super) fn going_away() -> [u8; 17] {
+    let [a, b, c, d] = STREAM_MAX.to_be_bytes();
+    [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]
 }
 
 /// Copies what fits; returns how much that was.

@@ -30,13 +30,17 @@ use pingora::{
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::debug;
 use watched::{Watched, Word};
 
 /// A client that was told to go away has so long to finish what it had begun to send.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Between the GOAWAY that says that the connection is to end and the one that names the last stream: who had begun a
+/// request before hearing of it, or answers pings ahead of what waits to be sent, has so long to get it here. What comes
+/// after the second is not served.
+const LAST_STREAM_AFTER: Duration = Duration::from_millis(250);
 /// Octets of a response that are taken from it ahead of the client's window.
 const SEND_BUFFER_BYTES_MAX: usize = 128 << 10;
 
@@ -44,6 +48,7 @@ const SEND_BUFFER_BYTES_MAX: usize = 128 << 10;
 enum Next {
     Accepted(pingora::Result<Option<H2Accept>>),
     Leave(Option<Ended>),
+    LastStream,
     Ended(Ended),
     Gone,
 }
@@ -85,12 +90,14 @@ where
     let (active, mut actives) = channel(0);
     let mut stopping = pin!(drain.begun());
     let mut is_leaving = false;
+    let mut last_stream = None;
     loop {
         let limits = gate.limits.now();
         let next = tokio::select! {
             biased;
             why = word.ended() => Next::Ended(why),
             () = &mut stopping, if !is_leaving => Next::Leave(None),
+            () = until(last_stream), if last_stream.is_some() => Next::LastStream,
             accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => Next::Accepted(accepted),
             () = unused(&mut actives, if is_leaving { GOODBYE_TIME_MAX } else { limits.idle }) => {
                 if is_leaving { Next::Gone } else { Next::Leave(Some(Ended::Idle)) }
@@ -109,14 +116,19 @@ where
                 if !is_leaving && word.requests() >= limits.requests {
                     is_leaving = true;
                     told(gate, Ended::Requests);
-                    connection.graceful_shutdown();
+                    word.say_going();
+                    last_stream = Some(Instant::now() + LAST_STREAM_AFTER);
                 }
             }
             Next::Accepted(Ok(Some(H2Accept::Rejected))) => {}
-            Next::Accepted(Ok(None)) | Next::Gone => return,
-            Next::Accepted(Err(error)) => {
-                // Clients that go without a word are common, and no news.
-                debug!(%error, "HTTP/2 connection ended");
+            Next::Gone => return,
+            Next::Accepted(ended @ (Ok(None) | Err(_))) => {
+                // The library may have met a limit of its own, and said so to the client.
+                match word.ended_already() {
+                    Some(why) => told(gate, why),
+                    // Clients that go without a word are common, and no news.
+                    None => debug!(error = ?ended.err(), "HTTP/2 connection ended"),
+                }
                 return;
             }
             Next::Leave(why) => {
@@ -124,6 +136,11 @@ where
                 if let Some(why) = why {
                     told(gate, why);
                 }
+                word.say_going();
+                last_stream = Some(Instant::now() + LAST_STREAM_AFTER);
+            }
+            Next::LastStream => {
+                last_stream = None;
                 connection.graceful_shutdown();
             }
             Next::Ended(why) => {
@@ -139,6 +156,13 @@ where
 /// Writes the GOAWAY and closes; what the client goes on sending is not read.
 async fn close(connection: &mut h2::server::Connection<Stream, Bytes>) {
     let _ = poll_fn(|cx| connection.poll_closed(cx)).await;
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until there has been no request for so long.

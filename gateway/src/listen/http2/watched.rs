@@ -18,7 +18,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -39,18 +39,29 @@ pub(super) struct Word {
     ended: Mutex<Option<Ended>>,
     told: Notify,
     requests: AtomicU32,
+    is_going: AtomicBool,
 }
 
 impl Word {
+    /// Lets the client know that the connection is to end, with the next flush.
+    pub(super) fn say_going(&self) {
+        self.is_going.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until a limit ends the connection.
     pub(super) async fn ended(&self) -> Ended {
         loop {
             let told = self.told.notified();
-            if let Some(why) = *self.ended.lock() {
+            if let Some(why) = self.ended_already() {
                 return why;
             }
             told.await;
         }
+    }
+
+    /// Which limit has ended the connection, if one has.
+    pub(super) fn ended_already(&self) -> Option<Ended> {
+        *self.ended.lock()
     }
 
     /// Requests that were opened so far.
@@ -61,10 +72,6 @@ impl Word {
     fn end(&self, why: Ended) {
         self.ended.lock().get_or_insert(why);
         self.told.notify_one();
-    }
-
-    fn is_ended(&self) -> bool {
-        self.ended.lock().is_some()
     }
 }
 
@@ -163,7 +170,7 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         self.poll_tick(cx);
         // Nothing more is read of a client whose time is over: what it sends stays its own.
-        if self.word.is_ended() {
+        if self.word.ended_already().is_some() {
             return Poll::Pending;
         }
         if !self.as_theirs.is_empty() {
@@ -210,6 +217,9 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.word.is_going.swap(false, Ordering::Relaxed) {
+            self.as_ours.extend(frames::going_away());
+        }
         // The library flushes when all it had is written, so this is where nothing of a cancelled request follows.
         if self.is_inserting || self.watch.may_insert() {
             ready!(self.poll_insert(cx))?;
