@@ -1,0 +1,60 @@
+//! Upgrades of a member of a fleet: both processes are members meanwhile, and every purge holds.
+
+use super::SOON;
+use latencify_conf::api::PurgeTarget;
+use latencify_tests::{Control, Origin, policy::one_route, reply, wait_until};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+const UPGRADES: usize = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purges_during_upgrades_are_acknowledged_by_all_and_no_old_body_is_served() {
+    let version = Arc::new(AtomicU64::new(1));
+    let current = version.clone();
+    let origin = Origin::serve(move |_| {
+        let now = current.load(SeqCst);
+        async move { reply::text(now.to_string()).max_age(600).done() }
+    })
+    .await;
+    let control = Control::embedded().start().await;
+    control
+        .apply(&one_route(&origin.url(), "cache: true"))
+        .await;
+    let [mut paris, tokyo] = control.edges(["paris", "tokyo"]).await;
+    for _ in 0..UPGRADES {
+        // A purge is written while one process takes over from another.
+        let purges = async {
+            for _ in 0..3 {
+                let now = 1 + version.fetch_add(1, SeqCst);
+                let target = PurgeTarget::Url("http://shop.example/a".to_owned());
+                let purge = control.purge(vec![target]).await;
+                let receipt = control.receipt(&purge.id).await;
+                assert!(receipt.complete, "{receipt:?}");
+                assert!(now <= version.load(SeqCst));
+            }
+        };
+        futures::join!(purges, paris.upgrade());
+        let now = version.load(SeqCst);
+        for edge in [&paris, &tokyo] {
+            let reply = edge.get("shop.example", "/a").await;
+            assert_eq!(
+                (reply.status.as_u16(), reply.text()),
+                (200, now.to_string().as_str())
+            );
+        }
+    }
+    wait_until("one process is left", SOON, async || {
+        match paris.process().predecessors() {
+            none if none.is_empty() => Ok(()),
+            some => Err(format!("{some:?}")),
+        }
+    })
+    .await;
+    let target = PurgeTarget::Url("http://shop.example/a".to_owned());
+    let purge = control.purge(vec![target]).await;
+    let receipt = control.receipt(&purge.id).await;
+    assert_eq!(receipt.edges.len(), 2, "{receipt:?}");
+}
