@@ -75,8 +75,17 @@ impl Edge {
 
     /// An edge of that control's fleet that finds it at another URL, and trusts no CA of its own.
     pub fn member_at(control: &Control, url: &str, name: &str) -> EdgeOptions {
+        Self::joining(control, url, name, None)
+    }
+
+    /// An edge of that control's fleet with that state folder.
+    pub fn member_in(control: &Control, name: &str, state: &Path) -> EdgeOptions {
+        Self::joining(control, &control.fleet_url(), name, Some(state))
+    }
+
+    fn joining(control: &Control, url: &str, name: &str, state: Option<&Path>) -> EdgeOptions {
         let mut options = EdgeOptions::new(name);
-        let state = options.folder.path().join("state");
+        let state = state.map_or_else(|| options.folder.path().join("state"), Path::to_owned);
         options.push("--control", url);
         options.push("--edge", name);
         options.push("--state", &state.display().to_string());

@@ -8,13 +8,22 @@
 mod accept;
 mod bind;
 mod connection;
+mod descriptors;
+mod gate;
+mod http1;
+mod http2;
 mod limits;
+mod paced;
+mod patience;
 pub mod proxy_protocol;
+mod rate;
 mod sockets;
 pub mod tls;
 
 pub use accept::{Endpoint, serve};
 pub use bind::{Bound, bind, write_ports_file};
-pub use connection::{HeadWatch, KEEPALIVE_SECONDS};
+pub use descriptors::raise as raise_descriptors;
+pub use gate::Gate;
+pub use http1::{Wire, fault_of};
 pub use limits::Limits;
 pub use sockets::{Asked, Handles, Kept, Label, Role, Sockets};

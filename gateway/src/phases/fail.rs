@@ -57,6 +57,9 @@ fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
     if let Some(fault) = ctx.answer.fault {
         return Some(fault);
     }
+    if ctx.wire.as_ref().is_some_and(Wire::was_too_slow) {
+        return Some(Fault::RequestTimeout);
+    }
     match (error.esource(), error.etype()) {
         (
             ErrorSource::Downstream,

@@ -77,6 +77,10 @@ impl AsyncRead for Guarded {
         Poll::Ready(match ready!(line.poll_body(cx, out)) {
             Ok(()) => Ok(()),
             Err(BodyError::Lost(error)) => Err(error),
+            Err(BodyError::Slow) => {
+                this.wire.is_too_slow();
+                Err(io::ErrorKind::TimedOut.into())
+            }
             Err(BodyError::Bad(violation)) => {
                 this.wire.violated(violation);
                 Err(invalid(violation))

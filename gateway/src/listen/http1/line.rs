@@ -1,6 +1,7 @@
 //! A connection, and what has come of it without having been given out.
 
 use super::framing_limits;
+use crate::listen::patience::Patience;
 use bytes::{Buf as _, BytesMut};
 use latencify_conf::policy::EdgeLimits;
 use latencify_framing::{BodyReader, Framing, Head, Violation};
@@ -25,6 +26,7 @@ pub struct Line {
     /// What came beyond what was asked for: the rest of a body, or the next requests.
     pub(super) pending: BytesMut,
     body: BodyReader,
+    patience: Patience,
     /// Whether the client has said that it sends no more.
     pub(super) at_end: bool,
 }
@@ -35,6 +37,7 @@ impl Line {
             stream,
             pending: BytesMut::new(),
             body: BodyReader::new(Framing::Empty, latencify_framing::Limits::default()),
+            patience: Patience::new(EdgeLimits::default().body),
             at_end: false,
         }
     }
@@ -47,6 +50,7 @@ impl Line {
     /// The body that the head announced comes next.
     pub(super) fn expect_body(&mut self, head: &Head, limits: &EdgeLimits) {
         self.body = BodyReader::new(head.framing, framing_limits(limits));
+        self.patience = Patience::new(limits.body);
     }
 
     /// Whether the last request has been read to its end.
@@ -79,7 +83,14 @@ impl Line {
         while !self.body.is_done() {
             let given = if self.pending.is_empty() {
                 let before = out.filled().len();
-                ready!(Pin::new(&mut self.stream).poll_read(cx, out)).map_err(BodyError::Lost)?;
+                match Pin::new(&mut self.stream).poll_read(cx, out) {
+                    Poll::Ready(read) => read.map_err(BodyError::Lost)?,
+                    Poll::Pending => {
+                        ready!(self.patience.poll_over(cx));
+                        return Poll::Ready(Err(BodyError::Slow));
+                    }
+                }
+                self.patience.came(out.filled().len() - before);
                 if out.filled().len() == before {
                     self.at_end = true;
                     return Poll::Ready(Ok(()));
@@ -144,6 +155,8 @@ impl Line {
 pub(super) enum BodyError {
     /// The connection broke.
     Lost(io::Error),
+    /// The body comes slower than `body_rate`.
+    Slow,
     /// The body is not what it must be.
     Bad(Violation),
 }

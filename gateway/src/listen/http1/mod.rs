@@ -81,6 +81,9 @@ where
         // Lost only if somebody kept the stream beyond its request; then it is theirs to close.
         let Some(back) = wire.take_back() else { return };
         line = back;
+        if wire.was_too_slow() {
+            gate.metrics.ended(Ended::BodyRate);
+        }
         if served >= limits.requests {
             gate.metrics.ended(Ended::Requests);
         }

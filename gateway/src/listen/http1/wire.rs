@@ -20,12 +20,23 @@ struct Shared {
     violation: OnceLock<Violation>,
     /// Whether what the client sends is no HTTP any more.
     tunnel: AtomicBool,
+    /// Whether the body came too slowly.
+    slow: AtomicBool,
 }
 
 impl Wire {
     /// What was wrong with the request's body, if something was.
     pub fn violation(&self) -> Option<Violation> {
         self.0.violation.get().copied()
+    }
+
+    /// Whether the request's body came slower than `body_rate`.
+    pub fn was_too_slow(&self) -> bool {
+        self.0.slow.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_too_slow(&self) {
+        self.0.slow.store(true, Ordering::Release);
     }
 
     /// From now on everything passes: the origin agreed to another protocol (RFC 9110 §7.8).

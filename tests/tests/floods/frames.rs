@@ -1,0 +1,203 @@
+//! A client of HTTP/2 that does what no library would: frames as octets.
+
+use crate::attacked::{Attacked, HOST};
+use latencify_tests::{Authority, Client};
+use rustls::pki_types::ServerName;
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+
+pub const ACK: u8 = 1;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+pub const ENHANCE_YOUR_CALM: u32 = 11;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A frame that came.
+#[derive(Debug)]
+pub struct Frame {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
+}
+
+/// How a connection ended: the code of the last GOAWAY, if there was one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct End {
+    pub goaway: Option<u32>,
+}
+
+/// A connection.
+pub struct Raw {
+    pub reader: Reader,
+    pub writer: WriteHalf<TlsStream<TcpStream>>,
+}
+
+/// Its receiving side.
+pub struct Reader(ReadHalf<TlsStream<TcpStream>>);
+
+/// The octets of a frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut octets = length[1..].to_vec();
+    octets.extend([kind, flags]);
+    octets.extend(stream.to_be_bytes());
+    octets.extend(payload);
+    octets
+}
+
+/// A block of fields: one of the static table's methods (2: GET, 3: POST) for a path, without Huffman codes.
+pub fn block(method: u8, path: &str) -> Vec<u8> {
+    let mut block = vec![0x80 | method, 0x87];
+    for (index, value) in [(4_u8, path), (1, HOST)] {
+        block.push(index);
+        block.push(u8::try_from(value.len()).unwrap());
+        block.extend(value.as_bytes());
+    }
+    block
+}
+
+/// A whole GET.
+pub fn get(stream: u32, path: &str) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(2, path))
+}
+
+/// The head of a POST whose body follows.
+pub fn post(stream: u32, path: &str) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &block(3, path))
+}
+
+/// A TLS connection that agreed on HTTP/2.
+pub async fn tls(
+    server: SocketAddr,
+    authority: &Authority,
+    source: &str,
+) -> anyhow::Result<TlsStream<TcpStream>> {
+    let tcp = Client::at(source).tcp(server).await?;
+    let connector = TlsConnector::from(authority.client(&[b"h2"]));
+    Ok(connector
+        .connect(ServerName::try_from(HOST.to_owned())?, tcp)
+        .await?)
+}
+
+impl Raw {
+    /// Connects and says the preface with these settings.
+    pub async fn connect(attacked: &Attacked, source: &str, settings: &[u8]) -> Self {
+        Self::connect_to(attacked.edge.https(), &attacked.authority, source, settings).await
+    }
+
+    /// The same, by address.
+    pub async fn connect_to(
+        server: SocketAddr,
+        authority: &Authority,
+        source: &str,
+        settings: &[u8],
+    ) -> Self {
+        let (reader, writer) = split(tls(server, authority, source).await.unwrap());
+        let mut raw = Self {
+            reader: Reader(reader),
+            writer,
+        };
+        let hello = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
+        raw.send(&hello).await.unwrap();
+        raw
+    }
+
+    /// Sends octets.
+    pub async fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        self.writer.write_all(octets).await?;
+        self.writer.flush().await
+    }
+
+    /// Sends what `next` gives until the connection ends.
+    pub async fn flood(self, mut next: impl FnMut(u32) -> Vec<u8>) -> End {
+        let Self {
+            mut reader,
+            mut writer,
+        } = self;
+        let sending = async {
+            for number in 0.. {
+                let octets = next(number);
+                if writer.write_all(&octets).await.is_err() || writer.flush().await.is_err() {
+                    break;
+                }
+            }
+            // What came before the end is still to be read.
+            std::future::pending::<()>().await;
+        };
+        let end = async {
+            tokio::select! {
+                end = reader.end() => end,
+                () = sending => unreachable!(),
+            }
+        };
+        timeout(PATIENCE, end).await.expect("the flood is ended")
+    }
+}
+
+impl Reader {
+    /// The next frame; none at the end of the connection, however it comes.
+    pub async fn next(&mut self) -> Option<Frame> {
+        let mut header = [0; 9];
+        self.0.read_exact(&mut header).await.ok()?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some(Frame {
+            kind: header[3],
+            flags: header[4],
+            stream: u32::from_be_bytes(header[5..9].try_into().unwrap()),
+            payload,
+        })
+    }
+
+    /// Reads to the end of the connection.
+    pub async fn end(&mut self) -> End {
+        let mut goaway = None;
+        while let Some(frame) = self.next().await {
+            if frame.kind == GOAWAY {
+                goaway = Some(frame.number(4));
+            }
+        }
+        End { goaway }
+    }
+
+    /// Waits for a frame of that kind on that stream.
+    pub async fn wait_for(&mut self, kind: u8, stream: u32) -> Frame {
+        let found = async {
+            loop {
+                let frame = self.next().await.expect("the connection goes on");
+                if frame.kind == kind && frame.stream == stream {
+                    return frame;
+                }
+            }
+        };
+        timeout(PATIENCE, found)
+            .await
+            .unwrap_or_else(|_| panic!("no frame of kind {kind} on {stream}"))
+    }
+}
+
+impl Frame {
+    /// Four octets of the payload as a number.
+    pub fn number(&self, at: usize) -> u32 {
+        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
+    }
+}

@@ -1,0 +1,269 @@
+//! Floods and stalls over HTTP/2.
+
+use crate::{
+    attacked::{Attacked, HOST, LARGE, SOON, resident_bytes},
+    frames::{
+        ACK, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS, PING,
+        PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, block, frame, get, post,
+    },
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const ATTACKER: &str = "127.10.0.1";
+
+/// A flood of what `next` gives, number by number, is ended for that reason.
+#[track_caller]
+async fn check(reason: &str, next: impl FnMut(u32) -> Vec<u8>) {
+    check_with("control_frames: 100, resets: 20", reason, next).await;
+}
+
+async fn check_with(limits: &str, reason: &str, next: impl FnMut(u32) -> Vec<u8>) {
+    let attacked = Attacked::with(limits).await;
+    let raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    let end = raw.flood(next).await;
+    assert_eq!(
+        end,
+        End {
+            goaway: Some(ENHANCE_YOUR_CALM)
+        },
+        "{reason}"
+    );
+    attacked.counted_ended(reason, 1.0).await;
+    // Whoever comes again is served again, until the next flood.
+    let mut again = Raw::connect(&attacked, ATTACKER, &[]).await;
+    again.send(&get(1, "/")).await.unwrap();
+    again.reader.wait_for(HEADERS, 1).await;
+    attacked.over().await;
+}
+
+fn odd(number: u32) -> u32 {
+    number * 2 + 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_pings_is_ended() {
+    check("ping", |_| frame(PING, 0, 0, &[0; 8])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_settings_is_ended() {
+    check("settings", |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 1, 0])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_priorities_is_ended() {
+    check("priority", |number| {
+        frame(PRIORITY, 0, odd(number % 1_000), &[0, 0, 0, 0, 1])
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_window_updates_is_ended() {
+    check("window_update", |_| {
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_empty_data_is_ended() {
+    check("empty_frames", |number| match number {
+        0 => post(1, "/echo"),
+        _ => frame(DATA, 0, 1, &[]),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_unknown_frames_is_ended() {
+    check("unknown_frames", |_| frame(0xfa, 0, 0, &[7; 10])).await;
+}
+
+/// CVE-2024-27316 and its kin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_continuations_is_ended() {
+    check("continuation", |number| match number {
+        0 => frame(HEADERS, 0, 1, &block(2, "/")),
+        _ => frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b"),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_tiny_data_is_ended() {
+    check_with("streams: 10", "small_frames", |number| match number {
+        0 => post(1, "/echo"),
+        _ => frame(DATA, 0, 1, b"x"),
+    })
+    .await;
+}
+
+/// CVE-2023-44487.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rapid_resets_are_ended() {
+    check("resets", |number| {
+        let stream = odd(number);
+        [
+            get(stream, "/"),
+            frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]),
+        ]
+        .concat()
+    })
+    .await;
+}
+
+/// CVE-2025-8671: the client breaks its own requests, so that it is we who reset them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resets_that_a_client_provokes_are_ended() {
+    check("resets", |number| {
+        let stream = odd(number);
+        // More window than there can be: an error of the stream (RFC 9113 §6.9.1).
+        let overflow = frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]);
+        [post(stream, "/echo"), overflow].concat()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_beyond_the_streams_are_refused_and_then_the_connection() {
+    check_with("streams: 4, resets: 20", "resets", |number| {
+        post(odd(number), "/echo")
+    })
+    .await;
+}
+
+/// A few octets that name the same large field again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compression_bomb_is_answered_by_431() {
+    let attacked = Attacked::with("header_bytes: 16KiB, uri_bytes: 8KiB").await;
+    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    let mut bomb = block(2, "/");
+    // Literal with incremental indexing: a name of one octet, a value of 2000; then indexed 300 times.
+    bomb.extend([0x40, 1, b'a', 0x7f, 0xd1, 0x0e]);
+    bomb.extend([b'b'; 2_000]);
+    bomb.extend([0x80 | 62; 300]);
+    let whole = frame(HEADERS, END_HEADERS | 1, 1, &bomb);
+    raw.send(&whole).await.unwrap();
+    let ended = async {
+        loop {
+            match raw.reader.next().await {
+                None => return "closed",
+                Some(frame) if frame.kind == GOAWAY => return "goaway",
+                // 431 is no entry of the static table, so that its digits are there as they are, or as Huffman codes.
+                Some(frame) if frame.kind == HEADERS => return "answered",
+                Some(frame) if frame.kind == RST_STREAM => return "reset",
+                Some(_) => {}
+            }
+        }
+    };
+    let how = timeout(SOON, ended).await.expect("it is ended");
+    assert_ne!(how, "closed");
+    assert_eq!(attacked.origin.requests_for("/"), 1, "only the bystander's");
+    attacked.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preface_or_head_that_never_ends_is_ended() {
+    let attacked = Attacked::with("header_time: 1s").await;
+    let mut half = Raw::connect(&attacked, ATTACKER, &[]).await;
+    half.send(&frame(HEADERS, 0, 1, &block(2, "/")))
+        .await
+        .unwrap();
+    let end = timeout(SOON, half.reader.end()).await.expect("it is ended");
+    assert_eq!(end.goaway, Some(ENHANCE_YOUR_CALM));
+    attacked.counted_ended("header_time", 1.0).await;
+
+    let silent = crate::frames::tls(attacked.edge.https(), &attacked.authority, ATTACKER)
+        .await
+        .unwrap();
+    crate::slow::ends(silent).await;
+    attacked.counted_ended("header_time", 2.0).await;
+    attacked.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_come_ends_its_request_alone() {
+    let attacked = Attacked::with("body_grace: 1s").await;
+    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    raw.send(&post(1, "/echo")).await.unwrap();
+    raw.send(&frame(DATA, 0, 1, b"a little")).await.unwrap();
+    let reset = raw.reader.wait_for(RST_STREAM, 1).await;
+    assert_eq!(reset.number(0), ENHANCE_YOUR_CALM);
+    let metric = "latencify_gateway_streams_ended_total{reason=\"body_rate\"}";
+    attacked.counted(metric, 1.0).await;
+    // The connection goes on.
+    raw.send(&get(3, "/")).await.unwrap();
+    raw.reader.wait_for(HEADERS, 3).await;
+    attacked.over().await;
+}
+
+/// Opens requests for something large and never gives a window to send it by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn responses_that_are_not_taken_end_and_hold_little_memory() {
+    let attacked = Attacked::with("send_grace: 2s").await;
+    let stored = attacked.edge.get(HOST, "/large").await;
+    assert_eq!(stored.body.len(), LARGE);
+    let before = resident_bytes(&attacked.edge);
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let mut raw = Raw::connect(&attacked, ATTACKER, &no_window).await;
+    for number in 0..100 {
+        raw.send(&get(odd(number), "/large")).await.unwrap();
+    }
+    let mut resets = 0;
+    let mut most = before;
+    while resets < 100 {
+        let frame = timeout(SOON, raw.reader.next())
+            .await
+            .expect("all are reset")
+            .expect("the connection goes on");
+        resets += usize::from(frame.kind == RST_STREAM);
+        most = most.max(resident_bytes(&attacked.edge));
+    }
+    // A copy of the object for each would be 3,200 MiB.
+    let grown = most.saturating_sub(before);
+    assert!(grown < 64 << 20, "grown by {} KiB", grown >> 10);
+    let metric = "latencify_gateway_streams_ended_total{reason=\"send_rate\"}";
+    attacked.counted(metric, 100.0).await;
+    attacked.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_told_to_go() {
+    let attacked = Attacked::with("idle: 1s").await;
+    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    raw.send(&get(1, "/")).await.unwrap();
+    let end = timeout(SOON, raw.reader.end()).await.expect("it is ended");
+    assert_eq!(end.goaway, Some(0), "gracefully");
+    attacked.counted_ended("idle", 1.0).await;
+    attacked.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_with_enough_requests_is_told_to_go_and_loses_none() {
+    let attacked = Attacked::with("requests: 5").await;
+    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    let mut answered = 0;
+    for number in 0..5 {
+        raw.send(&get(odd(number), "/")).await.unwrap();
+    }
+    let all = async {
+        while let Some(got) = raw.reader.next().await {
+            answered += u32::from(got.kind == HEADERS);
+            if got.kind == GOAWAY {
+                assert_eq!(got.number(4), 0, "gracefully");
+            }
+            if got.kind == PING && got.flags & ACK == 0 {
+                // A failure is the end, which is read next.
+                let _ = raw.send(&frame(PING, ACK, 0, &got.payload)).await;
+            }
+        }
+    };
+    timeout(SOON + Duration::from_secs(5), all)
+        .await
+        .expect("it is ended");
+    assert_eq!(answered, 5);
+    attacked.counted_ended("requests", 1.0).await;
+    attacked.over().await;
+}

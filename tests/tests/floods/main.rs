@@ -1,0 +1,8 @@
+//! An edge under attack: each limit is attacked on the shipped program, acts, is counted and told, and somebody else goes
+//! on being served all the while.
+
+mod attacked;
+mod connections;
+mod frames;
+mod http2;
+mod slow;
