@@ -63,7 +63,7 @@ pub fn exposed(folder: &Path) -> Option<String> {
 }
 
 /// A file that is there afterwards; if it is made now, nobody else can read it.
-fn private(file: &Path) -> anyhow::Result<fs::File> {
+pub(crate) fn private(file: &Path) -> anyhow::Result<fs::File> {
     fs::OpenOptions::new()
         .read(true)
         .write(true)

@@ -77,6 +77,67 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Runs one of Kafka's own commands, as an operator would: `kafka-topics.sh`, `kafka-configs.sh` or
+    /// `kafka-delete-records.sh`, with its arguments.
+    ///
+    /// # Panics
+    /// When it fails: shows what it said.
+    pub fn command(&self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        let class = match words.next() {
+            Some("kafka-topics.sh") => "org.apache.kafka.tools.TopicCommand",
+            Some("kafka-configs.sh") => "kafka.admin.ConfigCommand",
+            Some("kafka-delete-records.sh") => "org.apache.kafka.tools.DeleteRecordsCommand",
+            other => panic!("no such command: {other:?}"),
+        };
+        let output = Command::new("java")
+            .args([
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-Xmx128m",
+                "-cp",
+            ])
+            .arg(cache_folder().join("kafka/lib/*"))
+            .arg(class)
+            .args(words)
+            .output()
+            .expect("java");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said}{error}");
+        said
+    }
+
+    /// Deletes a topic, and waits until it is gone.
+    pub async fn delete_topic(&self, topic: &str) {
+        let brokers = self.brokers();
+        self.command(&format!(
+            "kafka-topics.sh --bootstrap-server {brokers} --delete --topic {topic}"
+        ));
+        wait_until("the topic is gone", READY, async || {
+            let topics = self.topics();
+            if topics.iter().any(|name| name == topic) {
+                Err(format!("{topics:?}"))
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+    }
+
+    /// Makes a topic, with these further arguments.
+    pub fn create_topic(&self, topic: &str, more: &str) {
+        let brokers = self.brokers();
+        self.command(&format!(
+            "kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} {more}"
+        ));
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -219,6 +219,29 @@ impl ChangeLog for KafkaLog {
         Ok(epoch)
     }
 
+    async fn append_in_order(&self, entries: Vec<Bytes>) -> Result<(), AppendError> {
+        let producer = self.producer.read().clone();
+        let mut deliveries = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let record = FutureRecord::<(), [u8]>::to(&self.shared.topic)
+                .partition(PARTITION)
+                .headers(reader::headers(self.shared.origin.log))
+                .payload(entry);
+            let enqueued = producer.send_result(record);
+            deliveries
+                .push(enqueued.map_err(|(error, _)| AppendError::Refused(error.to_string()))?);
+        }
+        for delivery in deliveries {
+            let failed = match delivery.await {
+                Ok(Ok(_)) => continue,
+                Ok(Err((error, _))) => error.to_string(),
+                Err(_) => "its producer stopped meanwhile".to_owned(),
+            };
+            return Err(AppendError::Unknown(failed));
+        }
+        Ok(())
+    }
+
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
         let shared = &self.shared;
         let Some(look) = shared.ask.look(ASK_MAX).await? else {

@@ -132,6 +132,10 @@ pub trait ChangeLog: Send + Sync + 'static {
     /// Appends an encoded entry and says where it stands, once it is kept.
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError>;
 
+    /// Appends entries so that they stand one after the other in this order, when nobody else appends: for filling a log.
+    /// After an error, those before a certain one are there.
+    async fn append_in_order(&self, entries: Vec<Bytes>) -> Result<(), AppendError>;
+
     /// A reader of everything after an epoch.
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError>;
 

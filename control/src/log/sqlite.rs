@@ -114,6 +114,18 @@ impl SqliteLog {
         })
     }
 
+    /// Hands an entry to the writer, behind all that were handed over before.
+    async fn hand_over(
+        &self,
+        bytes: Bytes,
+    ) -> Result<oneshot::Receiver<Result<Epoch, AppendError>>, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || AppendError::Refused("its writer has stopped".to_owned());
+        let append = Append { bytes, answer };
+        self.appends.send(append).await.map_err(|_| stopped())?;
+        Ok(answered)
+    }
+
     /// Where it went, if it was moved.
     pub async fn moved(&self) -> Result<Option<moved::Mark>, LogError> {
         moved::read(&self.read).await
@@ -145,20 +157,18 @@ impl ChangeLog for SqliteLog {
     }
 
     async fn append(&self, entry: Bytes) -> Result<Epoch, AppendError> {
-        let (answer, answered) = oneshot::channel();
-        let stopped = || AppendError::Refused("its writer has stopped".to_owned());
-        self.appends
-            .send(Append {
-                bytes: entry,
-                answer,
-            })
-            .await
-            .map_err(|_| stopped())?;
-        answered.await.unwrap_or_else(|_| {
-            Err(AppendError::Unknown(
-                "its writer stopped meanwhile".to_owned(),
-            ))
-        })
+        answer(self.hand_over(entry).await?).await
+    }
+
+    async fn append_in_order(&self, entries: Vec<Bytes>) -> Result<(), AppendError> {
+        let mut answers = Vec::with_capacity(entries.len());
+        for entry in entries {
+            answers.push(self.hand_over(entry).await?);
+        }
+        for answered in answers {
+            answer(answered).await?;
+        }
+        Ok(())
     }
 
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
@@ -172,6 +182,16 @@ impl ChangeLog for SqliteLog {
     async fn head(&self) -> Result<Epoch, LogError> {
         Ok(*self.head.borrow())
     }
+}
+
+async fn answer(
+    answered: oneshot::Receiver<Result<Epoch, AppendError>>,
+) -> Result<Epoch, AppendError> {
+    answered.await.unwrap_or_else(|_| {
+        Err(AppendError::Unknown(
+            "its writer stopped meanwhile".to_owned(),
+        ))
+    })
 }
 
 struct SqliteReader {

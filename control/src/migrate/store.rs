@@ -1,7 +1,7 @@
 //! The new store: the old one's tokens and files, and all else folded from the new log, compared with the old.
 
 use super::target::Target;
-use crate::{fold::State, output::Progress, store::Store};
+use crate::{data, fold::State, output::Progress, store::Store};
 use anyhow::{Context as _, bail};
 use latencify_conf::change::{Epoch, REPEAT_WINDOW_ENTRIES};
 use std::{
@@ -55,12 +55,12 @@ fn being_filled(data: &Path) -> PathBuf {
 
 /// Folds the new log from its first entry into a copy of the store that has nothing folded.
 pub(super) async fn refold(
-    data: &Path,
+    folder: &Path,
     store: &Store,
     target: &Target,
     progress: &Progress,
 ) -> anyhow::Result<Store> {
-    let new = being_filled(data);
+    let new = being_filled(folder);
     for beside in ["", "-wal", "-shm", "-journal"] {
         let left_over = PathBuf::from(format!("{}{beside}", new.display()));
         match fs::remove_file(&left_over) {
@@ -70,6 +70,7 @@ pub(super) async fn refold(
             _ => {}
         }
     }
+    data::private(&new)?;
     store.copy_to(&new).await.context("copying the store")?;
     let fresh = Store::open_file(&new)
         .await

@@ -2,6 +2,7 @@
 
 use super::Order;
 use crate::{
+    data,
     kafka::Cluster,
     log::{
         ChangeLog, LogError, Opening, Origin, Reader, kafka,
@@ -13,7 +14,6 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use futures::{StreamExt as _, stream::FuturesOrdered};
 use latencify_conf::change::{Epoch, LogId, Moved};
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -136,6 +136,7 @@ impl Target {
                 } else {
                     place.being_filled()
                 };
+                data::private(&file)?;
                 (
                     Log::Sqlite(SqliteLog::open_file(&file, opening).await?),
                     is_in_place,
@@ -255,23 +256,22 @@ impl Target {
         progress: &Progress,
     ) -> anyhow::Result<()> {
         loop {
-            let mut appends = FuturesOrdered::new();
-            while (appends.len() as u64) < BATCH {
+            let mut batch = Vec::with_capacity(BATCH as usize);
+            while (batch.len() as u64) < BATCH {
                 let Some(row) = rows.next().await? else { break };
-                appends.push_back(self.log().append(Bytes::from(row.bytes)));
+                batch.push(Bytes::from(row.bytes));
             }
-            if appends.is_empty() {
+            if batch.is_empty() {
                 return Ok(());
             }
-            while let Some(appended) = appends.next().await {
-                appended.with_context(|| {
-                    format!(
-                        "{done} of {} entries are in the new log; run this again to go on",
-                        self.moved.entries
-                    )
-                })?;
-                done += 1;
-            }
+            let further = batch.len() as u64;
+            self.log().append_in_order(batch).await.with_context(|| {
+                format!(
+                    "{done} of {} entries and more are in the new log; run this again to go on",
+                    self.moved.entries
+                )
+            })?;
+            done += further;
             progress.at(done);
         }
     }

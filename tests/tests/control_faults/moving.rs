@@ -1,0 +1,264 @@
+//! A log that becomes another one under edges that are attached: they start over, and nothing that was purged comes back.
+
+use crate::{
+    migrate::migrate_log,
+    writers::{SOON, embedded, on_kafka, until_ready},
+};
+use latencify_conf::api::PurgeTarget;
+use latencify_tests::{Control, Edge, Kafka, Origin, policy::one_route, reply, skip, wait_until};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// An origin that says its version.
+async fn versioned() -> (Origin, Arc<AtomicUsize>) {
+    let version = Arc::new(AtomicUsize::new(1));
+    let answered = Arc::clone(&version);
+    let origin = Origin::serve(move |_| {
+        let version = answered.load(Ordering::SeqCst);
+        async move { reply::text(format!("v{version}")).max_age(3600).done() }
+    })
+    .await;
+    (origin, version)
+}
+
+async fn holds(edges: &[Edge], path: &str, text: &str) {
+    for edge in edges {
+        edge.get("shop.example", path).await;
+        let reply = edge.get("shop.example", path).await;
+        assert!(
+            reply.is_hit() && reply.text() == text,
+            "{} {path}: {reply:?}",
+            edge.name()
+        );
+    }
+}
+
+fn url(path: &str) -> Vec<PurgeTarget> {
+    vec![PurgeTarget::Url(format!("http://shop.example{path}"))]
+}
+
+/// Every edge is attached to the log that control follows now.
+async fn attached(control: &Control, edges: usize) {
+    until_ready(control).await;
+    control.everywhere(edges).await;
+}
+
+/// After another log was begun: what was stored before is not used any more, purges hold, and new ones work.
+async fn starts_over(control: &Control, edges: &[Edge], version: &AtomicUsize) {
+    attached(control, edges.len()).await;
+    let new = version.fetch_add(1, Ordering::SeqCst) + 1;
+    for edge in edges {
+        wait_until("nothing old is served", SOON, async || {
+            let reply = edge.get("shop.example", "/kept").await;
+            if reply.text() == format!("v{new}") {
+                Ok(())
+            } else {
+                Err(format!("{reply:?}"))
+            }
+        })
+        .await;
+    }
+    holds(edges, "/kept", &format!("v{new}")).await;
+    let newer = version.fetch_add(1, Ordering::SeqCst) + 1;
+    let purge = control.purge(url("/kept")).await;
+    let receipt = control.receipt(&purge.id).await;
+    assert_eq!(receipt.edges.len(), edges.len());
+    for edge in edges {
+        assert_eq!(
+            edge.get("shop.example", "/kept").await.text(),
+            format!("v{newer}")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_follow_a_log_from_sqlite_to_kafka() {
+    if !Kafka::durable() {
+        skip!("no durable broker here: deploy/setup kafka");
+    }
+    let kafka = Kafka::shared().await;
+    let (origin, version) = versioned().await;
+    let mut control = embedded().start().await;
+    control
+        .apply(&one_route(&origin.url(), "cache: true"))
+        .await;
+    let edges = control.edges(["paris", "tokyo"]).await;
+    holds(&edges, "/purged", "v1").await;
+    holds(&edges, "/kept", "v1").await;
+    version.store(2, Ordering::SeqCst);
+    let purge = control.purge(url("/purged")).await;
+    control.receipt(&purge.id).await;
+    let (policy, before): (latencify_conf::api::PolicyDetail, _) = (
+        control.get("/v1/policies/head").await,
+        control.roster().await,
+    );
+    control.stop().await;
+    let brokers = kafka.brokers();
+    migrate_log(
+        &control,
+        &["--kafka", &brokers, "--kafka-prefix", "followed"],
+    )
+    .await;
+    control.options().set("--kafka", Some(&brokers));
+    control.options().set("--kafka-prefix", Some("followed"));
+    control.restart().await;
+    for edge in &edges {
+        assert_eq!(
+            edge.get("shop.example", "/purged").await.text(),
+            "v2",
+            "the purge holds"
+        );
+    }
+    starts_over(&control, &edges, &version).await;
+    let after: latencify_conf::api::PolicyDetail = control.get("/v1/policies/head").await;
+    assert_eq!(
+        (after.summary.revision, after.summary.digest),
+        (policy.summary.revision, policy.summary.digest)
+    );
+    assert_eq!(before.edges.len(), control.roster().await.edges.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_made_anew_while_control_is_stopped() {
+    if !Kafka::durable() {
+        skip!("no durable broker here: deploy/setup kafka");
+    }
+    let kafka = Kafka::private().await;
+    let (origin, version) = versioned().await;
+    let mut control = on_kafka(&kafka, "stopped").start().await;
+    control
+        .apply(&one_route(&origin.url(), "cache: true"))
+        .await;
+    let edges = control.edges(["paris", "tokyo"]).await;
+    holds(&edges, "/kept", "v1").await;
+    control.stop().await;
+    kafka.delete_topic("stopped.changes").await;
+    for made_anew in [false, true] {
+        if made_anew {
+            kafka.create_topic(
+                "stopped.changes",
+                "--partitions 1 --config retention.ms=-1 --config retention.bytes=-1 --config cleanup.policy=delete",
+            );
+        }
+        let process = control.restart_in_vain();
+        process.ended(SOON).await;
+        let said = process.said();
+        assert!(
+            said.contains("migrate-log") && said.contains("--log-is-lost"),
+            "{said}"
+        );
+        assert_eq!(
+            kafka.topics().contains(&"stopped.changes".to_owned()),
+            made_anew,
+            "it makes none"
+        );
+        assert!(
+            kafka.consume("stopped.changes").is_empty(),
+            "no second history is begun"
+        );
+    }
+    let brokers = kafka.brokers();
+    migrate_log(
+        &control,
+        &[
+            "--kafka",
+            &brokers,
+            "--kafka-prefix",
+            "stopped",
+            "--log-is-lost",
+        ],
+    )
+    .await;
+    control.restart().await;
+    starts_over(&control, &edges, &version).await;
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    let done = Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status()
+        .unwrap();
+    assert!(done.success());
+}
+
+/// Yesterday's copy of the whole data folder: the same log, rewound, and edges that obey more of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_the_data_folder() {
+    let (origin, version) = versioned().await;
+    let mut control = embedded().start().await;
+    control
+        .apply(&one_route(&origin.url(), "cache: true"))
+        .await;
+    let edges = control.edges(["paris", "tokyo"]).await;
+    control.stop().await;
+    let (data, backup) = (
+        control.folder().join("data"),
+        control.folder().join("backup"),
+    );
+    copy(&data, &backup);
+    control.restart().await;
+    attached(&control, 2).await;
+    for round in 0..5 {
+        let purge = control.purge(url(&format!("/since/{round}"))).await;
+        control.receipt(&purge.id).await;
+    }
+    holds(&edges, "/kept", "v1").await;
+    control.stop().await;
+    copy(&backup, &data);
+    migrate_log(&control, &[]).await;
+    control.restart().await;
+    starts_over(&control, &edges, &version).await;
+}
+
+/// Yesterday's copy of `changes.db` alone: the store has folded more than there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_the_log_alone() {
+    let (origin, version) = versioned().await;
+    let mut control = embedded().start().await;
+    control
+        .apply(&one_route(&origin.url(), "cache: true"))
+        .await;
+    let edges = control.edges(["paris", "tokyo"]).await;
+    control.stop().await;
+    let (log, backup) = (
+        control.folder().join("data/changes.db"),
+        control.folder().join("backup.db"),
+    );
+    fs::copy(&log, &backup).unwrap();
+    control.restart().await;
+    attached(&control, 2).await;
+    let purge = control.purge(url("/since")).await;
+    control.receipt(&purge.id).await;
+    holds(&edges, "/kept", "v1").await;
+    control.stop().await;
+    for beside in ["-wal", "-shm"] {
+        let _ = fs::remove_file(control.folder().join(format!("data/changes.db{beside}")));
+    }
+    fs::copy(&backup, &log).unwrap();
+    let process = control.restart_in_vain();
+    process.ended(SOON).await;
+    let said = process.said();
+    assert!(
+        said.contains("but the log ends at") && said.contains("migrate-log"),
+        "{said}"
+    );
+    migrate_log(&control, &["--log-is-lost"]).await;
+    control.restart().await;
+    let all = control.log().await;
+    let is_there =
+        |entry: &latencify_conf::api::LogEntry| entry.entry["id"].as_str() == Some(&purge.id);
+    assert!(
+        all.entries.iter().any(is_there),
+        "what the store had folded is kept"
+    );
+    starts_over(&control, &edges, &version).await;
+}
