@@ -4,6 +4,7 @@ use super::{
     backoff::Backoff,
     client::Client,
     obey::{Obedience, Outcome, Wanted},
+    standing::boot_time,
     status::{Broken, Status},
     stream::Stream,
 };
@@ -111,7 +112,7 @@ impl Session {
         let report = self.reports.borrow_and_update().clone();
         let _ = self.edge.report(report);
         loop {
-            let tick = self.edge.link().next_tick().map(|at| self.status.at(at));
+            let tick = self.edge.link().next_tick().map(Status::at);
             let told = tokio::select! {
                 biased;
                 () = leave.cancelled() => {
@@ -120,7 +121,7 @@ impl Session {
                 }
                 batch = stream.next_batch() => {
                     let (messages, end) = batch;
-                    let outcomes = self.edge.receive(messages, self.status.now());
+                    let outcomes = self.edge.receive(messages, boot_time());
                     self.carry_out(outcomes, &stream).and(end.map_or(Ok(()), Err))
                 }
                 Ok(()) = self.reports.changed() => {
@@ -133,10 +134,10 @@ impl Session {
                     let outcomes = saved.map_or_else(Vec::new, |saved| self.edge.saved(&saved));
                     self.carry_out(outcomes, &stream)
                 }
-                () = sleep_until(tick.unwrap_or_else(|| self.status.at(self.status.now() + WELCOME_WITHIN))) => Ok(()),
+                () = sleep_until(tick.unwrap_or_else(|| Status::at(boot_time() + WELCOME_WITHIN))) => Ok(()),
             };
             // After every turn: heartbeats go out however much comes in.
-            let outcomes = self.edge.tick(self.status.now());
+            let outcomes = self.edge.tick(boot_time());
             let told = told.and_then(|()| self.carry_out(outcomes, &stream));
             let link = self.edge.link();
             if link.is_live() && !std::mem::replace(was_live, true) {
@@ -148,7 +149,7 @@ impl Session {
     }
 
     async fn open(&mut self) -> Result<Stream, Broken> {
-        let hello = self.edge.connected(self.status.now());
+        let hello = self.edge.connected(boot_time());
         let hello = hello.into_iter().filter_map(|outcome| match outcome {
             Outcome::Send(message) => Some(message),
             _ => None,

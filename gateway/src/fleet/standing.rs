@@ -37,18 +37,11 @@ pub struct Standing {
     does: WhenIsolated,
     /// Nanoseconds on [`boot_time`]; 0: not trusted.
     trusted_until: AtomicU64,
-    /// Why not, as an index of [`REASONS`].
+    /// Why not, as an index of [`Isolation::ALL`].
     why: AtomicU8,
     /// Requests that isolation changed, or would have changed but for `serve`.
     met: AtomicU64,
 }
-
-const REASONS: [Isolation; 4] = [
-    Isolation::NotJoined,
-    Isolation::LeaseOver,
-    Isolation::Removed,
-    Isolation::CatchingUp,
-];
 
 impl Standing {
     /// An edge that has just started.
@@ -64,7 +57,7 @@ impl Standing {
     /// Takes over where the link stands at `now`.
     pub fn follow(&self, link: &EdgeLink, now: Duration) {
         let why = link.isolation(now).unwrap_or(Isolation::LeaseOver);
-        let why = REASONS.iter().position(|reason| *reason == why);
+        let why = Isolation::ALL.iter().position(|reason| *reason == why);
         self.why.store(why.unwrap_or(0) as u8, Ordering::Relaxed);
         let until = link.trusted_until().map_or(0, |until| until.as_nanos());
         self.trusted_until
@@ -76,7 +69,7 @@ impl Standing {
         let until = self.trusted_until.load(Ordering::Acquire);
         let why = if until == 0 {
             let why = self.why.load(Ordering::Relaxed);
-            REASONS
+            Isolation::ALL
                 .get(usize::from(why))
                 .copied()
                 .unwrap_or(Isolation::NotJoined)

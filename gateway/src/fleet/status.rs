@@ -137,14 +137,9 @@ impl Status {
         }
     }
 
-    /// The clock of the link: it counts while the machine sleeps, as leases do.
-    pub fn now(&self) -> Duration {
-        boot_time()
-    }
-
-    /// A moment on that clock, for timers.
-    pub fn at(&self, time: Duration) -> Instant {
-        let (now, here) = (self.now(), Instant::now());
+    /// A moment on the clock of the link, [`boot_time`], for timers.
+    pub fn at(time: Duration) -> Instant {
+        let (now, here) = (boot_time(), Instant::now());
         match time.checked_sub(now) {
             Some(ahead) => here + ahead,
             None => here.checked_sub(now.saturating_sub(time)).unwrap_or(here),
@@ -158,7 +153,7 @@ impl Status {
 
     /// Takes over where the link stands.
     pub fn follow(&self, link: &EdgeLink) {
-        self.standing.follow(link, self.now());
+        self.standing.follow(link, boot_time());
         let mut state = self.state.lock();
         state.connected = link.is_live();
         state.obeyed = link.obeyed();
@@ -191,7 +186,7 @@ impl Status {
             connected: state.connected,
             obeyed: state.obeyed,
             head: state.head,
-            lease_until: state.lease_until.map(|until| self.at(until)),
+            lease_until: state.lease_until.map(Self::at),
             entries: self.entries.load(Relaxed),
             streams: state.streams,
             errors: self

@@ -237,9 +237,9 @@ impl Pulled {
     /// Whether purges may be missing.
     pub fn standing(&mut self, standing: &Standing) {
         let isolated = standing.isolated();
-        let reasons = Isolation::NAMES.map(|name| {
-            let holds = isolated.is_some_and(|isolated| isolated.why.as_str() == name);
-            (vec![("reason", name)], f64::from(u8::from(holds)))
+        let reasons = Isolation::ALL.map(|why| {
+            let holds = isolated.is_some_and(|isolated| isolated.why == why);
+            (vec![("reason", why.as_str())], f64::from(u8::from(holds)))
         });
         self.family(
             Kind::Gauge,

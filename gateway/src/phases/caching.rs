@@ -240,10 +240,10 @@ fn make_refreshable(session: &mut Session) {
 
 /// Before the origin is asked: `only-if-cached` ends here, and what an isolated edge refuses.
 pub fn before_origin(ctx: &mut Context) -> Result<(), Stop> {
-    if let Some(isolated) = ctx.caching.isolated {
-        if isolated.refuses() && !ctx.is_refresh {
-            return Err(isolated.refusal());
-        }
+    if let Some(isolated) = ctx.caching.isolated.filter(|_| !ctx.is_refresh)
+        && isolated.refuses()
+    {
+        return Err(isolated.refusal());
     }
     let wants_stored = ctx
         .asked

@@ -52,8 +52,13 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    /// All names, for metrics that start at zero.
-    pub const NAMES: [&'static str; 4] = ["not_joined", "lease_over", "removed", "catching_up"];
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::NotJoined,
+        Self::LeaseOver,
+        Self::Removed,
+        Self::CatchingUp,
+    ];
 
     /// Its stable name, in records, logs and metrics.
     pub fn as_str(self) -> &'static str {

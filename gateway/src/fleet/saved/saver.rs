@@ -24,7 +24,7 @@ use tracing::{error, info};
 /// After a failure, and while another process has the folder, it is tried again this often.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// Otherwise it only waits for news; this long, so that a lost wake-up costs no more.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Snapshots that meet a start-over are taken again so often at once.
 const SNAPSHOT_TRIES_MAX: usize = 8;
 
@@ -208,7 +208,8 @@ impl Work {
         (0..SNAPSHOT_TRIES_MAX).find_map(|_| {
             let before = self.queue.history();
             let snapshot = self.marks.snapshot();
-            (before % 2 == 0 && before == self.queue.history()).then_some((before, snapshot))
+            (before.is_multiple_of(2) && before == self.queue.history())
+                .then_some((before, snapshot))
         })
     }
 
