@@ -3,9 +3,9 @@
 use crate::{
     identity::Identity,
     liveness::{Checked, Liveness},
-    marks::Marks,
-    rules::{Point, Rules},
-    stamp::{Fetch, Stamp},
+    marks::{Marks, Round},
+    rules::Rules,
+    stamp::Fetch,
     trust::Trust,
 };
 
@@ -73,16 +73,9 @@ impl<M> Record<M> {
         marks.check_remembering(&self.identity, &self.fetch.stamp, &self.checked)
     }
 
-    /// Asks every mark up to `to` for the last time: from here on it is judged as if its fetch had begun there. False: it
-    /// is dead.
-    pub(crate) fn settle<R: Rules>(&self, marks: &Marks<R>, to: &Stamp) -> bool {
-        // Not what is remembered: a mark may be published whose counter has not been bumped yet.
-        let liveness = marks.check_unsettled(&self.identity, &self.fetch.stamp, &self.checked);
-        R::reach(Point::LookAndSettle);
-        if !liveness.is_dead() && self.fetch.stamp.log == to.log {
-            self.checked.settle(liveness, to.place());
-        }
-        !liveness.is_dead()
+    /// Asks the marks for a round of a sweep. False: it is dead.
+    pub(crate) fn settle<R: Rules>(&self, marks: &Marks<R>, round: &Round) -> bool {
+        marks.settle(round, &self.identity, &self.fetch.stamp, &self.checked)
     }
 
     /// Whether isolation lets it be used as it is. If not, it may be validated.

@@ -107,7 +107,7 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         let (stored, next) = index.walk(cursor, places);
         let met = stored.len();
         for (key, record) in stored {
-            if !record.settle(marks, &round.begun) {
+            if !record.settle(marks, round) {
                 R::reach(Point::LookAndRemove);
                 if index.remove(key.as_ref(), &record) {
                     Counters::add(&counters.swept);

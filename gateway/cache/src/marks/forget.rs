@@ -10,7 +10,12 @@
 //! would kill it: too much may go, never too little.
 
 use super::{Marks, Rules};
-use crate::stamp::{Floor, Stamp};
+use crate::{
+    identity::Identity,
+    liveness::Checked,
+    rules::Point,
+    stamp::{Floor, Stamp},
+};
 use std::time::Duration;
 
 /// A fetch that is under way for longer is not waited for: what it brings at last is dead, if marks that it may need have
@@ -23,7 +28,7 @@ const MARKS_PER_LOCK: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Round {
     /// What was obeyed when it began.
-    pub(crate) begun: Stamp,
+    begun: Stamp,
     /// Nothing that was under way then is stamped lower.
     oldest: Floor,
     resets: u64,
@@ -47,6 +52,31 @@ impl<R: Rules> Marks<R> {
             resets,
             counter,
         }
+    }
+
+    /// Asks the marks about a stored object for the round: if it lives, they need not be asked for it again up to where
+    /// the round began. False: it is dead.
+    pub(crate) fn settle(
+        &self,
+        round: &Round,
+        identity: &Identity,
+        stamp: &Stamp,
+        checked: &Checked,
+    ) -> bool {
+        if !R::LIVE {
+            return true;
+        }
+        // Not what the object remembers: a mark may be published whose counter has not been bumped yet.
+        let state = self.state.read();
+        let verdict = state.judge_checked(identity, stamp, checked);
+        // Epochs of before a reset say nothing of what was stored after it.
+        let is_of_round = state.resets == round.resets;
+        drop(state);
+        R::reach(Point::LookAndSettle);
+        if is_of_round && !verdict.is_dead() {
+            checked.settle(verdict, round.begun.place());
+        }
+        !verdict.is_dead()
     }
 
     /// Everything that was stored has been swept since that round began: the floor rises to what it proved.

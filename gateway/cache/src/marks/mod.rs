@@ -21,6 +21,7 @@ mod widen;
 
 pub use bounds::{MarkBounds, PREFIX_SEGMENTS_MAX};
 pub(crate) use forget::Round;
+pub use forget::UNDER_WAY_MAX;
 pub use snapshot::{LocalMarks, MarksSnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use under_way::Fetching;
 pub(crate) use under_way::Registered;
@@ -240,14 +241,7 @@ impl<R: Rules> Marks<R> {
         if !R::LIVE {
             return Liveness::Live;
         }
-        let state = self.state.read();
-        if stamp.log != state.now.log {
-            return Liveness::Dead(Death::OtherLog);
-        }
-        if state.floor.is_above(stamp) {
-            return Liveness::Dead(Death::BelowFloor);
-        }
-        state.index.check(identity, stamp)
+        self.state.read().judge(identity, stamp)
     }
 
     /// What the marks say of an object, remembered as long as nothing changes.
@@ -261,7 +255,11 @@ impl<R: Rules> Marks<R> {
         if let Some(verdict) = checked.verdict(counter) {
             return verdict;
         }
-        let verdict = self.check_unsettled(identity, stamp, checked);
+        let verdict = if R::LIVE {
+            self.state.read().judge_checked(identity, stamp, checked)
+        } else {
+            Liveness::Live
+        };
         R::reach(Point::LookAndRemember);
         let counter = if R::COUNTER_BEFORE_LOOK {
             counter
@@ -269,23 +267,6 @@ impl<R: Rules> Marks<R> {
             self.counter()
         };
         checked.remember(counter, verdict)
-    }
-
-    /// Asks the marks that the object is not settled over.
-    pub(crate) fn check_unsettled(
-        &self,
-        identity: &Identity,
-        stamp: &Stamp,
-        checked: &Checked,
-    ) -> Liveness {
-        loop {
-            let settled = checked.settled();
-            let verdict = self.check(identity, &stamp.lifted(settled));
-            // A sweep may have settled the object and forgotten the marks between: then the floor says nothing of it.
-            if !verdict.is_dead() || checked.settled() == settled {
-                return verdict;
-            }
-        }
     }
 
     /// The newest mark that could match what a fetch for that path will bring, whatever its tags.
@@ -337,6 +318,25 @@ impl<R: Rules> Marks<R> {
         R::reach(Point::PublishAndBump);
         self.counter.fetch_add(1, Ordering::Release);
         outcome
+    }
+}
+
+impl State {
+    /// The one rule, for what may be settled.
+    fn judge_checked(&self, identity: &Identity, stamp: &Stamp, checked: &Checked) -> Liveness {
+        // Asked under the lock: a sweep settles an object before the floor rises above its stamp.
+        self.judge(identity, &stamp.lifted(checked.settled()))
+    }
+
+    /// The one rule.
+    fn judge(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
+        if stamp.log != self.now.log {
+            return Liveness::Dead(Death::OtherLog);
+        }
+        if self.floor.is_above(stamp) {
+            return Liveness::Dead(Death::BelowFloor);
+        }
+        self.index.check(identity, stamp)
     }
 }
 
