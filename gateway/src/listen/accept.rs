@@ -175,7 +175,8 @@ struct Exhaustion {
 }
 
 impl Exhaustion {
-    /// Closes a connection that there is no descriptor for; false: not even that was possible.
+    /// Closes a connection that there is no descriptor for; false: not even that was possible. The system tells of the
+    /// want of a descriptor also when nobody waits to be accepted.
     fn turn_away(
         &mut self,
         listener: &TcpListener,
@@ -189,15 +190,17 @@ impl Exhaustion {
                 "no file descriptor is left: new connections are closed until some are given back; raise LimitNOFILE= (systemd) or ulimit -n"
             );
         }
-        let mut closed = false;
-        self.spare.lend(|| {
-            if let Some(Ok((socket, _))) = listener.accept().now_or_never() {
+        let mut done = false;
+        self.spare.lend(|| match listener.accept().now_or_never() {
+            Some(Ok((socket, _))) => {
                 gate.metrics.refused(Refused::OutOfDescriptors);
                 turn_away(&socket);
-                closed = true;
+                done = true;
             }
+            Some(Err(_)) => {}
+            None => done = true,
         });
-        closed
+        done
     }
 
     fn is_over(&mut self, address: SocketAddr) {

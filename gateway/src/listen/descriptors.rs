@@ -54,14 +54,12 @@ impl Spare {
         Self(open())
     }
 
-    /// Gives it up for as long as `take` runs; says whether there was one to give up.
-    pub fn lend(&mut self, take: impl FnOnce()) -> bool {
-        let had = self.0.take().is_some();
-        if had {
+    /// Gives it up, if it is there, for as long as `take` runs.
+    pub fn lend(&mut self, take: impl FnOnce()) {
+        if self.0.take().is_some() {
             take();
         }
         self.0 = open();
-        had
     }
 }
 
