@@ -10,7 +10,7 @@ use std::time::SystemTime;
 const SOFT_TIMES_MAX: usize = 4;
 
 /// When a mark was made, in the order that stamps use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
     /// By an entry of the log.
@@ -27,16 +27,17 @@ pub(super) struct Mark {
     hard_epoch: Epoch,
     #[serde(skip_serializing_if = "is_zero")]
     hard_local: u64,
-    /// In the order in which they were made; at most [`SOFT_TIMES_MAX`] of each kind of order.
+    /// In their order; at most [`SOFT_TIMES_MAX`] of each kind of order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     soft: Vec<Soft>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Compared by time first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Soft {
-    order: Order,
     #[serde(with = "nanoseconds")]
     at: SystemTime,
+    order: Order,
 }
 
 impl Order {
@@ -56,10 +57,8 @@ impl Mark {
             (Mode::Hard, Order::Local(local)) => self.hard_local = self.hard_local.max(local),
             (Mode::Soft, order) => {
                 let soft = Soft { order, at };
-                if !self.soft.contains(&soft) {
-                    self.soft.push(soft);
-                    self.join_oldest_soft();
-                }
+                self.soft.push(soft);
+                self.tidy_soft();
             }
         }
     }
@@ -68,13 +67,8 @@ impl Mark {
     pub(super) fn absorb(&mut self, other: Mark) {
         self.hard_epoch = self.hard_epoch.max(other.hard_epoch);
         self.hard_local = self.hard_local.max(other.hard_local);
-        for soft in other.soft {
-            if !self.soft.contains(&soft) {
-                self.soft.push(soft);
-            }
-        }
-        self.soft.sort_by_key(|soft| soft.at);
-        self.join_oldest_soft();
+        self.soft.extend(other.soft);
+        self.tidy_soft();
     }
 
     /// Takes all purges of a mark that goes. True.
@@ -140,6 +134,13 @@ impl Mark {
             epoch: self.hard_epoch,
             local: self.hard_local,
         }
+    }
+
+    fn tidy_soft(&mut self) {
+        self.soft.sort_unstable();
+        self.soft.dedup();
+        self.join_oldest_soft();
+        self.soft.sort_unstable();
     }
 
     /// Two soft purges of one kind of order become one when there are too many. Both kinds together are bounded by

@@ -7,6 +7,7 @@ mod fills;
 mod interleave;
 mod model;
 mod rule;
+mod snapshots;
 mod sweeps;
 mod validations;
 mod widening;

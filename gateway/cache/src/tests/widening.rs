@@ -9,7 +9,7 @@ const SITES: [SiteId; 4] = [SiteId(1), SiteId(2), SiteId(3), SiteId(4)];
 const NAMES: [&str; 3] = ["red", "blue", "green"];
 
 /// Room for eight marks of a site, and for three sites.
-const EIGHT: MarkBounds = MarkBounds {
+pub(super) const EIGHT: MarkBounds = MarkBounds {
     marks_per_site: 8,
     bytes_per_site: 4_096,
     bytes: 8_192,
@@ -139,11 +139,25 @@ fn a_soft_purge_that_is_widened_makes_stale_at_its_own_time_and_kills_nothing() 
 
 /// One purge, and when it was made.
 #[derive(Debug, Clone)]
-struct Made {
+pub(super) struct Made {
     target: Target,
     mode: Mode,
     local: bool,
     obeyed: bool,
+}
+
+impl Made {
+    /// Makes it the entry of that epoch, or a local one.
+    pub(super) fn make(&self, marks: &Marks, epoch: u64) {
+        if self.local {
+            marks.local_purge(&self.target, self.mode);
+        } else {
+            marks.apply(&self.target, self.mode, Epoch(epoch));
+        }
+        if self.obeyed {
+            marks.obey(&position(log(1), epoch));
+        }
+    }
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -157,7 +171,7 @@ fn site() -> impl Strategy<Value = SiteId> {
     prop_oneof![6 => Just(SITES[0]), 1 => prop::sample::select(&SITES[1..])]
 }
 
-fn made() -> impl Strategy<Value = Made> {
+pub(super) fn made() -> impl Strategy<Value = Made> {
     let tag = || prop::sample::select(&NAMES[..]).prop_map(str::to_owned);
     let target = prop_oneof![
         8 => (site(), path()).prop_map(|(site, path)| Target::Url { site, path }),
@@ -175,7 +189,7 @@ fn made() -> impl Strategy<Value = Made> {
     })
 }
 
-fn objects() -> Vec<Identity> {
+pub(super) fn objects() -> Vec<Identity> {
     let mut objects = Vec::new();
     let deep = "/x".repeat(36);
     for site in SITES {
@@ -209,14 +223,7 @@ proptest! {
         for (purge, epoch) in purges.iter().zip(1..) {
             clock.advance(Duration::from_secs(1));
             for marks in &both {
-                if purge.local {
-                    marks.local_purge(&purge.target, purge.mode);
-                } else {
-                    marks.apply(&purge.target, purge.mode, Epoch(epoch));
-                }
-                if purge.obeyed {
-                    marks.obey(&position(log(1), epoch));
-                }
+                purge.make(marks, epoch);
             }
             let count = both[0].count();
             // One for each of three sites and one for everything stand beside the eight of each site.
