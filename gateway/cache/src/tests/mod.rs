@@ -1,14 +1,17 @@
 //! The engine as a whole, from the simplest rule up.
 
 mod bounds;
+mod broken_rules;
 mod budget_storm;
 mod counter;
 mod fills;
+mod histories;
 mod interleave;
 mod model;
 mod rule;
 mod snapshots;
 mod sweeps;
+mod trust;
 mod validations;
 mod widening;
 
