@@ -87,6 +87,8 @@ pub enum Event {
     Weather,
     /// From here on nothing goes wrong any more.
     Calm,
+    /// Writers write once more.
+    LastWrites,
     /// Everything must be well by now.
     Judge,
 }

@@ -3,7 +3,10 @@
 //! A partition holds messages back; when it is over they arrive, unless an end has given the stream up. A stream that broke may
 //! have messages under way that still arrive, beside those of the stream that came after it.
 
-use crate::{event::Run, random::Random};
+use crate::{
+    event::{Run, Whom},
+    random::Random,
+};
 use latencify_conf::link::message::{FromEdge, ToEdge};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -91,6 +94,12 @@ impl Network {
             },
         );
         self.next
+    }
+
+    /// Whose stream it is.
+    pub fn edge_of(&self, stream: StreamId) -> Whom {
+        let stream = self.streams.get(&stream);
+        stream.map_or(Whom::World, |stream| Whom::Edge(stream.edge))
     }
 
     /// Whether an edge and the replica can't reach each other at all.

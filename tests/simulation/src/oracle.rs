@@ -12,7 +12,7 @@ use latencify_conf::{
 use latencify_control::fold::Outcome;
 use latencify_gateway::fleet::obey::Wanted;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::Duration,
 };
 use uuid::Uuid;
@@ -87,7 +87,8 @@ pub struct Oracle {
     by_epoch: BTreeMap<(u32, Epoch), usize>,
     appended: BTreeMap<(u32, Epoch), Duration>,
     folded: BTreeMap<(u32, Epoch), String>,
-    positions: BTreeSet<[u8; 32]>,
+    /// Every position that a log ever had, and on which branch first.
+    positions: BTreeMap<[u8; 32], u32>,
     policies: BTreeMap<(LogId, Revision, u32), Digest>,
     answered: BTreeMap<String, (u32, Epoch, Uuid)>,
     newest_answered: BTreeMap<u32, Epoch>,
@@ -122,7 +123,9 @@ impl Oracle {
             return;
         }
         self.folded.insert(at, became);
-        self.positions.extend(settled.position.map(|position| position.hash.0));
+        if let Some(position) = settled.position {
+            self.positions.entry(position.hash.0).or_insert(branch);
+        }
         if settled.folded.outcome != Outcome::Accepted {
             return;
         }
@@ -183,8 +186,9 @@ impl Oracle {
         self.purges.len() - 1
     }
 
-    /// The purge at an epoch.
-    pub fn purge_at(&self, epoch: Epoch, branch: u32) -> Option<usize> {
+    /// The purge that stands at an epoch of the history of a position.
+    pub fn purge_at(&self, position: &Position, epoch: Epoch) -> Option<usize> {
+        let branch = self.positions.get(&position.hash.0).copied()?;
         (0..=branch).rev().find_map(|branch| self.by_epoch.get(&(branch, epoch)).copied())
     }
 
@@ -219,11 +223,6 @@ impl Oracle {
         self.answered.retain(|_, answered| is_kept(answered));
         let newest = self.newest_answered.get(&(branch - 1)).copied().unwrap_or_default();
         self.newest_answered.insert(branch, newest.min(kept));
-    }
-
-    /// A position of the log that is known from before.
-    pub fn knows(&mut self, _epoch: Epoch, position: Position) {
-        self.positions.insert(position.hash.0);
     }
 
     /// The log has moved to a new one, with every entry of it.
@@ -273,7 +272,7 @@ impl Oracle {
 
     /// An edge obeys a position.
     pub fn obeyed(&mut self, position: &Position) {
-        if !self.positions.contains(&position.hash.0) {
+        if !self.positions.contains_key(&position.hash.0) {
             self.violate("true_history", format!("an edge obeys {position:?}, which no log ever had"));
         }
     }

@@ -2,6 +2,26 @@
 
 use crate::edge::interleave;
 use latencify_cache::rules::{Point, Rules};
+use std::{
+    cell::Cell,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+thread_local! {
+    static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Turns the monotonic clock of this thread's world.
+pub fn turn(now: Duration) {
+    NOW.set(now);
+}
+
+/// An `Instant` can only be had of the machine: all worlds begin at the same.
+fn instant() -> Instant {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    *BEGINNING.get_or_init(Instant::now) + NOW.get()
+}
 
 macro_rules! rules {
     ($($(#[doc = $doc:literal])* $name:ident { $($rule:ident = $value:literal),* })*) => {$(
@@ -11,6 +31,15 @@ macro_rules! rules {
 
         impl Rules for $name {
             $(const $rule: bool = $value;)*
+
+            fn hasher() -> ahash::RandomState {
+                // Any keys, but always the same.
+                ahash::RandomState::with_seeds(1, 2, 3, 4)
+            }
+
+            fn now() -> Instant {
+                instant()
+            }
 
             fn reach(point: Point) {
                 interleave::reach(point);

@@ -140,7 +140,6 @@ impl<R: Rules> World<R> {
         self.log = copy.log;
         self.replica.store = copy.store;
         self.shadow = Store::new(self.log.id);
-        self.shadow_branch();
         self.fault(Fault::Rewind);
         self.tell("rewound", &[kept.0], || format!("to epoch {kept}"));
         let back = self.random.millis(50..4000);
@@ -180,17 +179,9 @@ impl<R: Rules> World<R> {
         for settled in self.replica.store.fold(&records) {
             self.oracle.folded(&settled, self.branch);
         }
-        self.shadow_branch();
         self.tell("new log", &[self.next_log], || format!("log {id}"));
         let back = self.random.millis(50..4000);
         self.put(back, Event::ReplicaStart);
-    }
-
-    fn shadow_branch(&mut self) {
-        // What the copy holds is known already; the shadow folds it again.
-        for (epoch, position) in self.replica.store.positions() {
-            self.oracle.knows(epoch, position);
-        }
     }
 
     /// A stream breaks, in one of the ways in which they do.

@@ -12,6 +12,7 @@ use crate::{
     plan::{Breaks, Plan},
     queue::Queue,
     random::Random,
+    rules::turn,
     trace::Trace,
     weather::{Copy, first_entry},
     writer::Writer,
@@ -213,13 +214,18 @@ impl<R: Rules> World<R> {
         while !self.over && self.oracle.violation.is_none() {
             let Some((at, event)) = self.queue.take() else { return };
             self.now = self.now.max(at);
+            turn(self.now);
             self.events += 1;
             if self.events > EVENTS_MAX {
                 return self.violate("an_end", || "too much happens".into());
             }
-            match self.stands_still_until(event.whom()) {
+            let whom = match &event {
+                Event::EdgeNotices(stream) => self.network.edge_of(*stream),
+                event => event.whom(),
+            };
+            match self.stands_still_until(whom) {
                 Some(until) => self.queue.put(until, event),
-                None => self.happen(event),
+                None => self.happen(whom, event),
             }
         }
     }
@@ -233,18 +239,13 @@ impl<R: Rules> World<R> {
         (until > self.now).then_some(until)
     }
 
-    fn happen(&mut self, event: Event) {
-        let edge = match event.whom() {
-            Whom::Edge(edge) => Some(edge),
-            _ => None,
+    fn happen(&mut self, whom: Whom, event: Event) {
+        let Whom::Edge(edge) = whom else {
+            return self.dispatch(event);
         };
-        if let Some(edge) = edge {
-            self.edge_wakes(edge);
-        }
+        self.edge_wakes(edge);
         self.dispatch(event);
-        if let Some(edge) = edge {
-            self.edge_rests(edge);
-        }
+        self.edge_rests(edge);
     }
 
     fn dispatch(&mut self, event: Event) {
@@ -287,6 +288,7 @@ impl<R: Rules> World<R> {
             Event::Publish => self.publish_something(),
             Event::Weather => self.weather(),
             Event::Calm => self.calm_down(),
+            Event::LastWrites => self.last_writes(),
             Event::Judge => self.judge_or_quieten(),
         }
     }
@@ -321,8 +323,14 @@ impl<R: Rules> World<R> {
             return self.judge();
         }
         self.remove_the_dead();
+        self.put(Duration::from_secs(2), Event::LastWrites);
         self.quiet = true;
         self.put(QUIET_FOR, Event::Judge);
+    }
+
+    /// One more write, so that an edge from which a forging replica kept the last one sees the gap.
+    fn last_writes(&mut self) {
+        self.passes = self.log.head();
     }
 
     /// The operator takes out whoever is dead, so that receipts come to an end.

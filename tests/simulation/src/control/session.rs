@@ -285,11 +285,13 @@ impl<R: Rules> World<R> {
         self.append(&entry, Waiter::Nobody);
     }
 
-    /// Whether the shipped verb takes a process out: it is not connected.
+    /// Whether the shipped verb takes a process out: it is not connected, and its lease must have run out.
     pub fn may_remove(&self, process: ProcessId) -> bool {
         let roster = &self.replica.store.state.roster;
         self.replica.running.as_ref().is_some_and(|running| {
-            roster.contains_key(&process) && !running.connected.contains_key(&process)
+            let contact = running.contacts.get(&process);
+            let is_out = contact.is_none_or(|contact| contact.left(self.now).is_none());
+            roster.contains_key(&process) && !running.connected.contains_key(&process) && is_out
         })
     }
 }

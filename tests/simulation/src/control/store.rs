@@ -164,12 +164,6 @@ impl Store {
         self.accepted.get(at).map(|accepted| accepted.position)
     }
 
-    /// Every position that it has.
-    pub fn positions(&self) -> Vec<(Epoch, Position)> {
-        let positions = self.accepted.iter().map(|accepted| accepted.position);
-        positions.map(|position| (position.epoch, position)).collect()
-    }
-
     /// Whether an accepted entry stands at an epoch.
     pub fn has(&self, epoch: Epoch) -> bool {
         self.position_at(epoch).is_some()

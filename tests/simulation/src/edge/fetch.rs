@@ -10,9 +10,8 @@ use crate::{
 };
 use bytes::Bytes;
 use latencify_cache::{
-    Expectation, Fetching, Found, Identity, Record, Writer,
+    Expectation, Fetching, Found, Identity, Key, Record, Writer,
     rules::Rules,
-    slots::Slot,
 };
 use latencify_conf::change::SiteId;
 use latencify_decide::freshness::{Lifetime, LifetimeSource, OnError, RequestDirectives, on_error};
@@ -21,8 +20,8 @@ use std::{sync::Arc, time::Duration};
 /// A slot that is led.
 #[derive(Debug)]
 pub struct Held {
-    /// Which.
-    pub slot: Slot,
+    /// Whose.
+    pub key: Key,
     /// To leave it with.
     pub ticket: u64,
 }
@@ -103,13 +102,13 @@ impl<R: Rules> World<R> {
     pub fn refresh(&mut self, edge: usize, run: Run, object: Object, site: SiteId, base: Option<Found<Meta>>) {
         let next_fetch = self.next_fetch + 1;
         let Some(process) = self.process(edge, run) else { return };
-        let newest = process.marks.newest(site, origin::path_of(object));
-        let slot = Slot { key: key_ref(&key(site, object)).to_key(), newest };
+        let key = key_ref(&key(site, object)).to_key();
+        let slot = process.marks.slot(key, site, origin::path_of(object));
         let asking = &process.asking;
         let held = process.slots.join_or_lead(
             slot,
             |leader| asking.contains_key(leader).then_some(None),
-            |slot, ticket| (next_fetch, Some(Held { slot: slot.clone(), ticket })),
+            |slot, ticket| (next_fetch, Some(Held { key: slot.key.clone(), ticket })),
         );
         if held.is_some() {
             self.fault(Fault::BackgroundRefresh);
@@ -218,7 +217,7 @@ impl<R: Rules> World<R> {
         let Some(asking) = process.asking.get_mut(&id) else { return };
         let waiters = std::mem::take(&mut asking.waiters);
         if let Some(held) = asking.held.take() {
-            process.slots.leave(&held.slot, held.ticket);
+            process.slots.leave(&held.key, held.ticket);
         }
         for waiter in waiters {
             let wakes = self.random.millis(0..20);

@@ -7,7 +7,10 @@ use crate::{
     world::World,
 };
 use latencify_cache::rules::Rules;
-use latencify_conf::link::message::{ToEdge, to_edge::Message as To};
+use latencify_conf::{
+    change::Position,
+    link::message::{ToEdge, to_edge::Message as To},
+};
 use latencify_gateway::fleet::obey::Outcome;
 use std::{sync::Arc, time::Duration};
 
@@ -130,7 +133,7 @@ impl<R: Rules> World<R> {
                 }
                 Outcome::Obeyed { position, .. } => {
                     self.oracle.obeyed(&position);
-                    self.note_obeyed(edge, run);
+                    self.note_obeyed(edge, run, &position);
                     self.tell("edge obeys", &[edge as u64, position.epoch.0], || {
                         format!("edge {edge}: {}", position.epoch)
                     });
@@ -149,13 +152,12 @@ impl<R: Rules> World<R> {
         }
     }
 
-    fn note_obeyed(&mut self, edge: usize, run: Run) {
-        let branch = self.branch;
+    fn note_obeyed(&mut self, edge: usize, run: Run, position: &Position) {
         let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.run(run)) else { return };
         process.backoff = Duration::ZERO;
         let port: &Arc<Port<R>> = &process.port;
         for epoch in port.take() {
-            process.obeys.extend(self.oracle.purge_at(epoch, branch));
+            process.obeys.extend(self.oracle.purge_at(position, epoch));
         }
     }
 

@@ -11,7 +11,6 @@ use crate::{
 use latencify_cache::{
     Arrival, Found, Looked, Reader, Trust,
     rules::Rules,
-    slots::Slot,
 };
 use latencify_conf::{change::SiteId, link::message::WhenIsolated};
 use latencify_decide::freshness::{RequestDirectives, Reuse, reuse};
@@ -194,13 +193,13 @@ impl<R: Rules> World<R> {
         if request.looks > LOOKS_MAX || (base.is_none() && process.cache.is_uncacheable(key_ref(&key))) {
             return self.fetch(edge, run, id, base, None);
         }
-        let newest = process.marks.newest(request.site, origin::path_of(request.object));
-        let slot = Slot { key: key_ref(&key).to_key(), newest };
+        let path = origin::path_of(request.object);
+        let slot = process.marks.slot(key_ref(&key).to_key(), request.site, path);
         let asking = &process.asking;
         let turn = process.slots.join_or_lead(
             slot,
             |leader| asking.contains_key(leader).then_some(Err(*leader)),
-            |slot, ticket| (next_fetch, Ok(Held { slot: slot.clone(), ticket })),
+            |slot, ticket| (next_fetch, Ok(Held { key: slot.key.clone(), ticket })),
         );
         match turn {
             Ok(held) => self.fetch(edge, run, id, base, Some(held)),
