@@ -2,7 +2,7 @@
 
 use super::{
     LEASE, SOON,
-    hammer::Hammer,
+    hammer::{Hammer, warm},
     publisher::Api,
     stand::{Stand, check, start, target, when_isolated},
 };
@@ -32,10 +32,12 @@ async fn an_edge_whose_cable_to_control_is_pulled_serves_its_clients_nothing_old
         .start()
         .await;
     control.everywhere(2).await;
-    let hammer = Hammer::start(&stand.seen, &[target(&away), target(&here)]);
+    let targets = [target(&away), target(&here)];
+    let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Of(&control);
     for round in 0..ROUNDS {
         stand.publisher.publish(&api, &mut chance).await;
+        warm(&stand.seen, &targets).await;
         machine.pull(Cable::Control);
         let published = stand.publisher.publish(&api, &mut chance).await.clone();
         let lost = published

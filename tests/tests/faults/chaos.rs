@@ -2,7 +2,7 @@
 
 use super::{
     LEASE,
-    hammer::Hammer,
+    hammer::{Hammer, warm},
     publisher::Api,
     stand::{Stand, check, start, target, when_isolated},
 };
@@ -51,6 +51,7 @@ async fn faults_upon_faults_break_no_promise() {
     let api = Api::Plain(control.api(), control.api_token());
     let mut purges = chance.clone();
     for round in 0..ROUNDS {
+        warm(&stand.seen, &targets).await;
         let policy = stand.policy(round + 1);
         let publish = async {
             let publisher = &mut stand.publisher;

@@ -19,6 +19,8 @@ use tokio::{
 pub const PATHS: [&str; 3] = ["/stored", "/slow", "/validated"];
 /// Clients of one edge.
 const CLIENTS: u64 = 3;
+/// How long an edge may take to store something.
+const WARM_MAX: Duration = Duration::from_millis(500);
 /// Between two attempts to reach an edge that is not there.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -152,6 +154,23 @@ async fn ask_on(seen: Arc<Seen>, stop: Arc<AtomicBool>, target: Target, number: 
             sleep(PAUSE).await;
         }
     }
+}
+
+/// Lets every edge store what there is now, so that there is something old when a fault comes. One that is away stores
+/// nothing.
+pub async fn warm(seen: &Arc<Seen>, targets: &[Target]) {
+    let each = targets
+        .iter()
+        .flat_map(|target| PATHS.map(|path| (*target, path)));
+    let asked = each.map(|(target, path)| async move {
+        let promised = seen.promised();
+        let request = Client::request("GET", "shop.example", path).body(body::empty());
+        let reply = target.client.send(target.edge, request.unwrap());
+        if let Ok(Ok(reply)) = timeout(WARM_MAX, reply).await {
+            seen.judge(promised, target, &reply);
+        }
+    });
+    futures::future::join_all(asked).await;
 }
 
 /// Requests that wait for their answers, each over a connection of its own.

@@ -2,7 +2,7 @@
 
 use super::{
     LEASE, SOON,
-    hammer::Hammer,
+    hammer::{Hammer, warm},
     publisher::Api,
     stand::{Stand, check, start, target, when_isolated},
 };
@@ -37,6 +37,7 @@ async fn killed_control_and_killed_edges_break_no_promise() {
     let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());
     for round in 0..ROUNDS {
+        warm(&stand.seen, &targets).await;
         let victim = chance.below(edges.len() as u64 + 2) as usize;
         let pause = chance.between(Duration::ZERO, Duration::from_millis(60));
         let away = chance.between(Duration::ZERO, LEASE * 2);
@@ -83,10 +84,12 @@ async fn control_that_was_killed_calls_nobody_fenced_whose_lease_may_still_run()
         .start()
         .await;
     control.everywhere(1).await;
-    let hammer = Hammer::start(&stand.seen, &[target(&edge)]);
+    let targets = [target(&edge)];
+    let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());
     for _ in 0..5 {
         stand.publisher.publish(&api, &mut chance).await;
+        warm(&stand.seen, &targets).await;
         sleep(chance.between(Duration::ZERO, LEASE / 4)).await;
         wire.becomes(Weather::CUT);
         control.kill();

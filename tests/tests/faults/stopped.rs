@@ -2,7 +2,7 @@
 
 use super::{
     LEASE, SOON,
-    hammer::{Hammer, burst},
+    hammer::{Hammer, burst, warm},
     publisher::Api,
     stand::{Stand, check, start, target, when_isolated},
 };
@@ -42,6 +42,7 @@ async fn a_stopped_edge_is_fenced_and_serves_nothing_old_when_it_goes_on() {
     let api = Api::Of(&control);
     for round in 0..ROUNDS {
         stand.publisher.publish(&api, &mut chance).await;
+        warm(&stand.seen, &targets).await;
         let edge = &edges[chance.below(edges.len() as u64) as usize];
         let mut waiting = burst(&stand.seen, target(edge), WAITING);
         sleep(chance.between(Duration::ZERO, Duration::from_millis(150))).await;
@@ -110,10 +111,12 @@ async fn while_control_is_stopped_edges_are_isolated_and_recover() {
         .start()
         .await;
     control.everywhere(2).await;
-    let hammer = Hammer::start(&stand.seen, &[target(&paris), target(&tokyo)]);
+    let targets = [target(&paris), target(&tokyo)];
+    let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());
     for round in 0..ROUNDS {
         stand.publisher.publish(&api, &mut chance).await;
+        warm(&stand.seen, &targets).await;
         control.signal("STOP");
         // A purge that is sent now waits in control's socket.
         let pause = chance.between(Duration::ZERO, LEASE * 3);

@@ -2,7 +2,7 @@
 
 use super::{
     LEASE,
-    hammer::Hammer,
+    hammer::{Hammer, warm},
     publisher::Api,
     stand::{Stand, check, start, target, when_isolated},
 };
@@ -87,6 +87,7 @@ async fn whatever_the_wire_to_control_does_no_promise_breaks() {
         let (name, weather) = weathers.swap_remove(chance.below(weathers.len() as u64) as usize);
         let wire = &wires[chance.below(wires.len() as u64) as usize];
         stand.publisher.publish(&api, &mut chance).await;
+        warm(&stand.seen, &targets).await;
         wire.becomes(weather);
         if chance.below(3) == 0 {
             wire.breaks();
