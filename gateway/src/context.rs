@@ -57,6 +57,8 @@ pub struct Context {
     pub decisions: Vec<Cow<'static, str>>,
     /// The connection that it came on; none: over HTTP/2, and in a background refresh.
     pub wire: Option<Wire>,
+    /// Interim answers (1xx) of origins so far.
+    pub interim_answers: u32,
     /// Bytes of the request's body so far.
     pub body_bytes: u64,
     /// Whether it refreshes a stored response for nobody in particular.
@@ -239,6 +241,7 @@ impl Context {
             answer: Answer::default(),
             decisions: Vec::with_capacity(8),
             wire: None,
+            interim_answers: 0,
             body_bytes: 0,
             is_refresh: false,
             _under_way: (under_way, counted),

@@ -270,11 +270,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         ctx.head_goes_out(response.status);
-        if let Some(wire) = ctx.wire.as_ref().filter(|_| response.status == 101) {
-            wire.becomes_tunnel();
-        }
+        hops::decide_upgrade(response.status, ctx);
         ctx.caching.outcome = caching::outcome(session, ctx);
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
+        hops::begin_response(session, response);
         transform::towards_client(response, self.edge.name(), limits, ctx)
     }
 

@@ -15,6 +15,8 @@ use pingora::{
 /// Tells the client, if anything can be told, and ends the connection.
 pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
     ctx.answer.detail = Some(error.to_string());
+    // Pingora closes it after an error of whatever kind; the client shall be told.
+    session.set_keepalive(None);
     if let Some(violation) = ctx.wire.as_ref().and_then(Wire::violation) {
         return refuse(session, violation, ctx).await;
     }

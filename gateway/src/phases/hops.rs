@@ -7,17 +7,40 @@ use crate::context::Context;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use latencify_decide::hops;
 use pingora::{
-    Result,
+    Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     proxy::Session,
 };
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
+/// 100, 102, 103: a few are useful; an origin that never comes to an end keeps a client for ever.
+const INTERIM_ANSWERS_MAX: u32 = 32;
+
+/// Fields that frame a request, or say whom it comes from, as some origins read them from names with `_`: to CGI and its
+/// heirs `Content_Length` is `Content-Length`. In that spelling they go no further.
+const WITH_UNDERSCORE: [&str; 12] = [
+    "cdn-loop",
+    "connection",
+    "content-length",
+    "forwarded",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
 /// Takes the fields out of the request. A WebSocket's handshake and `TE: trailers` are asked for anew.
 pub fn end_of_request(session: &mut Session, ctx: &Context) -> Result<()> {
     let upgrade = ctx.asked.as_ref().is_some_and(|asked| asked.upgrade);
     let request = session.req_header_mut();
+    for name in misspelt(&request.headers) {
+        request.remove_header(&name);
+    }
     let names = ending(&request.headers);
     if names.is_empty() {
         return Ok(());
@@ -43,14 +66,31 @@ pub fn begin_request(session: &Session, request: &mut RequestHeader) -> Result<(
         return request.insert_header(header::TE, TRAILERS);
     }
     request.remove_header(&header::TE);
+    // `007` and `7` are the same number; the origin gets it in one spelling.
+    let length = request.headers.get(header::CONTENT_LENGTH);
+    if let Some(length) = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
+        request.insert_header(header::CONTENT_LENGTH, length)?;
+    }
     Ok(())
 }
 
 /// Takes the fields out of an origin's response, before it is stored or goes on. The 101 to a WebSocket keeps its
 /// handshake.
-pub fn end_of_response(response: &mut ResponseHeader, ctx: &Context) -> Result<()> {
-    let upgrade = response.status == StatusCode::SWITCHING_PROTOCOLS
-        && ctx.asked.as_ref().is_some_and(|asked| asked.upgrade);
+pub fn end_of_response(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = switches && ctx.asked.as_ref().is_some_and(|asked| asked.upgrade);
+    if switches && !upgrade {
+        return Err(ambiguous(
+            "101 to a request that asked for no other protocol",
+        ));
+    }
+    if response.status.is_informational() && !switches {
+        ctx.interim_answers += 1;
+        if ctx.interim_answers > INTERIM_ANSWERS_MAX {
+            return Err(ambiguous("more interim answers than anybody needs"));
+        }
+    }
+    one_length(response)?;
     for name in ending(&response.headers) {
         if !(upgrade && name == header::UPGRADE) {
             response.remove_header(&name);
@@ -60,6 +100,67 @@ pub fn end_of_response(response: &mut ResponseHeader, ctx: &Context) -> Result<(
         response.insert_header(header::CONNECTION, "Upgrade")?;
     }
     Ok(())
+}
+
+/// What follows the head of a request for another protocol: that protocol, or nothing.
+pub fn decide_upgrade(status: StatusCode, ctx: &Context) {
+    let asked = ctx.asked.as_ref().is_some_and(|asked| asked.upgrade);
+    let Some(wire) = ctx.wire.as_ref().filter(|_| asked) else {
+        return;
+    };
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        wire.becomes_tunnel();
+    } else if !status.is_informational() {
+        wire.stays_http();
+    }
+}
+
+/// Frames the response in a way that the client knows: HTTP/1.0 has no chunks (RFC 9112 §6.1), so there the end of the
+/// connection ends a body without a length.
+pub fn begin_response(session: &mut Session, response: &mut ResponseHeader) {
+    let old = !session.is_http2() && session.req_header().version == Version::HTTP_10;
+    if old && response.remove_header(&header::TRANSFER_ENCODING).is_some() {
+        session.set_keepalive(None);
+    }
+}
+
+/// Leaves one length, by which Pingora frames the message anew. What it understands as no length at all (a coding that
+/// nobody here knows) would be passed on and stored with the coding in it.
+fn one_length(response: &mut ResponseHeader) -> Result<()> {
+    let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(ambiguous("a Transfer-Encoding that is not `chunked`"));
+        }
+        response.remove_header(&header::CONTENT_LENGTH);
+        return Ok(());
+    }
+    let lengths = response.headers.get_all(header::CONTENT_LENGTH);
+    let Some(first) = lengths.iter().next().cloned() else {
+        return Ok(());
+    };
+    // Pingora takes equal ones for one (RFC 9110 §8.6); nobody behind this edge shall have to.
+    let plain = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
+    if !plain || lengths.iter().any(|length| length != first) {
+        return Err(ambiguous("a Content-Length that is not one number"));
+    }
+    if lengths.iter().nth(1).is_some() {
+        response.insert_header(header::CONTENT_LENGTH, first)?;
+    }
+    Ok(())
+}
+
+/// An origin's response that could be read in two ways: it fails, and its connection with it.
+fn ambiguous(what: &'static str) -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, what).into_up()
+}
+
+fn misspelt(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names = headers.keys().filter(|name| {
+        name.as_str().contains('_')
+            && WITH_UNDERSCORE.contains(&name.as_str().replace('_', "-").as_str())
+    });
+    names.cloned().collect()
 }
 
 /// The fields that end here. Pingora frames each message anew, and reads `Transfer-Encoding` to do so.

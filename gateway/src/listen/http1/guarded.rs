@@ -19,6 +19,9 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// The end of a chunked body.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// Gives out the body of one request, and takes the response. When it is dropped, the connection goes back to the loop.
 #[derive(Debug)]
 pub struct Guarded {
@@ -68,6 +71,10 @@ impl AsyncRead for Guarded {
         let this = self.get_mut();
         if let Some(violation) = this.wire.violation() {
             return Poll::Ready(Err(invalid(violation)));
+        }
+        if out.remaining() >= LAST_CHUNK.len() && this.wire.take_end() {
+            out.put_slice(LAST_CHUNK);
+            return Poll::Ready(Ok(()));
         }
         let tunnel = this.wire.is_tunnel();
         let line = this.line()?;

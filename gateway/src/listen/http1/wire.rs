@@ -20,6 +20,8 @@ struct Shared {
     violation: OnceLock<Violation>,
     /// Whether what the client sends is no HTTP any more.
     tunnel: AtomicBool,
+    /// Whether the body that stands for a tunnel ends now.
+    ends: AtomicBool,
     /// Whether the body came too slowly.
     slow: AtomicBool,
 }
@@ -42,6 +44,16 @@ impl Wire {
     /// From now on everything passes: the origin agreed to another protocol (RFC 9110 §7.8).
     pub fn becomes_tunnel(&self) {
         self.0.tunnel.store(true, Ordering::Release);
+    }
+
+    /// The origin did not agree to another protocol. Pingora, which holds the request open for it as a chunked body that
+    /// never comes (see `transform::upgrade`), is given the end of that body.
+    pub fn stays_http(&self) {
+        self.0.ends.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_end(&self) -> bool {
+        self.0.ends.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
