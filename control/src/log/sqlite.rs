@@ -233,7 +233,7 @@ pub async fn peek(file: &Path) -> Result<Option<Origin>, LogError> {
     if std::fs::metadata(file).map_or(true, |file| file.len() == 0) {
         return Ok(None);
     }
-    let read = sqlite::reader(file).await.map_err(unreachable)?;
+    let read = sqlite::as_it_is(file).await.map_err(unreachable)?;
     let bytes = first(&read).await;
     read.close().await.map_err(unreachable)?;
     match bytes {

@@ -136,10 +136,16 @@ pub async fn reader(file: &Path) -> Result<DatabaseConnection, DbErr> {
     connect(file, READERS_MAX, Access::Read).await
 }
 
+/// A connection that takes a file as it is, and finishes what a program that was killed has left in it: that needs writing.
+pub async fn as_it_is(file: &Path) -> Result<DatabaseConnection, DbErr> {
+    connect(file, 1, Access::AsItIs).await
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Make,
     Write,
+    AsItIs,
     Read,
 }
 
@@ -158,9 +164,9 @@ async fn connect(
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite.filename(&path).busy_timeout(WAIT_MAX);
-            if access == Access::Read {
-                // It takes the file as it is.
-                return sqlite.create_if_missing(false).read_only(true);
+            if matches!(access, Access::AsItIs | Access::Read) {
+                let is_read_only = access == Access::Read;
+                return sqlite.create_if_missing(false).read_only(is_read_only);
             }
             sqlite
                 .create_if_missing(access == Access::Make)

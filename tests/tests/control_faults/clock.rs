@@ -1,8 +1,11 @@
 //! The wall clock steps back an hour, and forward, while control runs. Nothing is decided by it.
+//!
+//! With the log in SQLite only: librdkafka waits in `cnd_timedwait`, which libfaketime leaves alone, for moments by the clock that
+//! it fakes. That is no clock that steps, but two clocks.
 
-use crate::writers::{Writers, all_are_there_once, embedded, on_kafka, until_ready};
+use crate::writers::{Writers, all_are_there_once, embedded, until_ready};
 use latencify_conf::api::EdgeState;
-use latencify_tests::{ControlOptions, Kafka, Origin, policy::one_route, reply, skip, wait_until};
+use latencify_tests::{ControlOptions, Origin, policy::one_route, reply, skip, wait_until};
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 /// Where Debian puts it.
@@ -120,23 +123,10 @@ async fn clock_steps(options: ControlOptions, clock: PathBuf) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clock_steps_with_the_log_in_sqlite() {
+async fn the_clock_steps_under_a_running_control() {
     let Some(library) = library() else {
         skip!("no libfaketime here: deploy/setup tools");
     };
     let (options, clock) = with_clock(embedded(), library);
-    clock_steps(options, clock).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clock_steps_with_the_log_in_kafka() {
-    if !Kafka::durable() {
-        skip!("no durable broker here: deploy/setup kafka");
-    }
-    let Some(library) = library() else {
-        skip!("no libfaketime here: deploy/setup tools");
-    };
-    let kafka = Kafka::shared().await;
-    let (options, clock) = with_clock(on_kafka(&kafka, "clock"), library);
     clock_steps(options, clock).await;
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     chance::Chance,
+    moving::copy,
     writers::{SOON, Writers, all_are_there_once, embedded, on_kafka, purge},
 };
 use latencify_conf::api::{LogEntries, PurgeAccepted};
@@ -12,6 +13,8 @@ use latencify_tests::{
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
 const KILLS: usize = 20;
+/// About as long as a move takes.
+const KILLED_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// The command, on the data folder of a control that is stopped.
 pub fn start_migrate_log(control: &Control, arguments: &[&str]) -> Process {
@@ -44,6 +47,38 @@ async fn refused(control: &Control, arguments: &[&str]) -> String {
     error
         .unwrap_or_else(|| panic!("no reason: {said}"))
         .to_owned()
+}
+
+/// Starts the move and kills it at random points, [`KILLS`] times. One that comes to its end before that is forgotten, and the
+/// next attempt begins with the data folder as it was. Says which attempt is under way.
+async fn killed<const N: usize>(
+    control: &Control,
+    chance: &mut Chance,
+    to: impl Fn(usize) -> [String; N],
+) -> usize {
+    let (data, backup) = (
+        control.folder().join("data"),
+        control.folder().join("backup"),
+    );
+    copy(&data, &backup);
+    let (mut kills, mut attempt) = (0, 0);
+    while kills < KILLS {
+        let arguments = to(attempt);
+        let mut process = start_migrate_log(control, &arguments.each_ref().map(String::as_str));
+        chance.moment(KILLED_WITHIN).await;
+        match process.exited() {
+            None => {
+                process.kill();
+                kills += 1;
+            }
+            Some(status) => {
+                assert!(status.success(), "{}", process.said());
+                attempt += 1;
+                copy(&backup, &data);
+            }
+        }
+    }
+    attempt
 }
 
 /// What a log says apart from its own first entry, and from where it stands.
@@ -104,22 +139,21 @@ async fn a_move_to_kafka_that_is_killed_twenty_times_brings_everything_over() {
     control.stop().await;
 
     let brokers = kafka.brokers();
-    let arguments = ["--kafka", &brokers, "--kafka-prefix", "killed-move"];
-    let mut kills = 0;
-    while kills < KILLS {
-        let mut process = start_migrate_log(&control, &arguments);
-        chance.moment(Duration::from_millis(2_500)).await;
-        if process.exited().is_some_and(|status| status.success()) {
-            break;
-        }
-        process.kill();
-        kills += 1;
-    }
-    let said = migrate_log(&control, &arguments).await;
-    assert!(said.contains("start control with"), "{said}");
-    assert!(kills > 0, "it was never killed");
+    let to = |attempt: usize| {
+        [
+            "--kafka".to_owned(),
+            brokers.clone(),
+            "--kafka-prefix".to_owned(),
+            format!("killed-{attempt}"),
+        ]
+    };
+    let attempt = killed(&control, &mut chance, to).await;
+    let arguments = to(attempt);
+    let said = migrate_log(&control, &arguments.each_ref().map(String::as_str)).await;
+    assert!(said.to_lowercase().contains("start control with"), "{said}");
+    let prefix = &arguments[3];
     control.options().set("--kafka", Some(&brokers));
-    control.options().set("--kafka-prefix", Some("killed-move"));
+    control.options().set("--kafka-prefix", Some(prefix));
     control.restart().await;
     let after = control.log().await;
     assert_ne!(after.log, before.log);
@@ -146,7 +180,7 @@ async fn a_move_to_kafka_that_is_killed_twenty_times_brings_everything_over() {
     process.ended(SOON).await;
     let said = process.said();
     assert!(
-        said.contains("was moved to the topic killed-move.changes"),
+        said.contains(&format!("was moved to the topic {prefix}.changes")),
         "{said}"
     );
     assert!(said.contains(&format!("--kafka {brokers}")), "{said}");
@@ -161,20 +195,12 @@ async fn a_move_within_the_data_folder_that_is_killed_brings_everything_over() {
     control.restart().await;
     let before = control.log().await;
     control.stop().await;
-    for _ in 0..KILLS {
-        let mut process = start_migrate_log(&control, &[]);
-        chance.moment(Duration::from_millis(1_500)).await;
-        if process.exited().is_some_and(|status| status.success()) {
-            break;
-        }
-        process.kill();
-    }
+    killed(&control, &mut chance, |_| []).await;
     migrate_log(&control, &[]).await;
     control.restart().await;
     let after = control.log().await;
     assert_ne!(after.log, before.log);
     let (old, new) = (contents(&before), contents(&after));
-    // Moved more than once, it begins with the same: a first entry is never copied.
     assert_eq!(new[..old.len()], old[..]);
     all_are_there_once(&control, &acknowledged).await;
 }

@@ -180,7 +180,8 @@ async fn a_topic_made_anew_while_control_is_stopped() {
     starts_over(&control, &edges, &version).await;
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder, in the place of what is there.
+pub fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     let done = Command::new("cp")
         .arg("-a")
@@ -233,17 +234,19 @@ async fn an_older_copy_of_the_log_alone() {
         control.folder().join("data/changes.db"),
         control.folder().join("backup.db"),
     );
+    // What is not yet in the one file is in the other.
+    let wal = |file: &Path| file.with_extension("db-wal");
     fs::copy(&log, &backup).unwrap();
+    fs::copy(wal(&log), wal(&backup)).unwrap();
     control.restart().await;
     attached(&control, 2).await;
     let purge = control.purge(url("/since")).await;
     control.receipt(&purge.id).await;
     holds(&edges, "/kept", "v1").await;
     control.stop().await;
-    for beside in ["-wal", "-shm"] {
-        let _ = fs::remove_file(control.folder().join(format!("data/changes.db{beside}")));
-    }
+    let _ = fs::remove_file(log.with_extension("db-shm"));
     fs::copy(&backup, &log).unwrap();
+    fs::copy(wal(&backup), wal(&log)).unwrap();
     let process = control.restart_in_vain();
     process.ended(SOON).await;
     let said = process.said();

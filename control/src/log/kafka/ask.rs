@@ -8,6 +8,12 @@ use rdkafka::{
     metadata::MetadataBroker,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// Questions at a time.
+const ASKED_MAX: usize = 8;
+/// For what is not waiting.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// A topic as the cluster tells of it now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +37,9 @@ pub struct Look {
 pub struct Questions {
     client: Arc<BaseConsumer>,
     topic: String,
+    /// Questions under way, each of which holds a thread: librdkafka waits by the wall clock, so one may take an hour more
+    /// when that is set back.
+    room: Arc<Semaphore>,
 }
 
 impl Questions {
@@ -40,14 +49,27 @@ impl Questions {
         Ok(Self {
             client: Arc::new(client.map_err(|error| unreachable(&error))?),
             topic: topic.to_owned(),
+            room: Arc::new(Semaphore::new(ASKED_MAX)),
         })
     }
 
     /// How the topic is now; none: there is none.
     pub async fn look(&self, wait: Duration) -> Result<Option<Look>, LogError> {
+        let Ok(place) = self.room.clone().try_acquire_owned() else {
+            return Err(LogError::Unreachable(
+                "earlier questions are not answered yet".to_owned(),
+            ));
+        };
         let asked = self.clone();
-        let told = tokio::task::spawn_blocking(move || asked.look_now(wait)).await;
-        told.unwrap_or(Err(KafkaError::Canceled))
+        let told = tokio::task::spawn_blocking(move || {
+            let told = asked.look_now(wait);
+            drop(place);
+            told
+        });
+        // Metadata and watermarks, one after the other.
+        let told = tokio::time::timeout(2 * wait + SLACK, told).await;
+        told.map_err(|_| LogError::Unreachable("no answer in time".to_owned()))?
+            .unwrap_or(Err(KafkaError::Canceled))
             .map_err(|error| unreachable(&error))
     }
 

@@ -62,11 +62,10 @@ async fn look(shared: &Shared, is_due: bool) -> Result<(), Fault> {
             ),
         )
     };
-    let look = match tokio::time::timeout(2 * LOOK_MAX, shared.ask.look(LOOK_MAX)).await {
-        Ok(Ok(Some(look))) => look,
-        Ok(Ok(None)) => return Err(shared.missing()),
-        Ok(Err(error)) => return Err(away(&error)),
-        Err(_) => return Err(away(&LogError::Unreachable("no answer in time".to_owned()))),
+    let look = match shared.ask.look(LOOK_MAX).await {
+        Ok(Some(look)) => look,
+        Ok(None) => return Err(shared.missing()),
+        Err(error) => return Err(away(&error)),
     };
     let head = Epoch(look.next as u64);
     if is_due || head < seen {
