@@ -127,6 +127,14 @@ impl Edge {
         self.process.pid()
     }
 
+    /// What the process holds in memory (RSS), in octets.
+    pub fn resident_bytes(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next());
+        kibibytes.unwrap().parse::<usize>().unwrap() << 10
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -41,6 +41,8 @@ mod client;
 mod control;
 mod dns;
 mod edge;
+pub mod frames;
+pub mod idle;
 mod kafka;
 mod namespace;
 mod origin;

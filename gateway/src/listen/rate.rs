@@ -37,15 +37,20 @@ impl RateMeter {
         }
     }
 
-    /// So many bytes passed.
+    /// So many bytes passed since it was last looked at. What they earn counts against the wait for them, so that it
+    /// does not matter how seldom somebody looks.
     pub fn pass(&mut self, bytes: u64, least: RateMin, now: Instant) {
+        let earned = match least.bytes_per_second {
+            0 => least.grace,
+            rate => {
+                let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate);
+                Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+            }
+        };
+        self.grace_left = self.grace_left.saturating_add(earned);
         let was_waited_for = self.waiting_since.is_some();
         self.rest(now);
-        if least.bytes_per_second > 0 {
-            let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(least.bytes_per_second);
-            let earned = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-            self.grace_left = self.grace_left.saturating_add(earned).min(least.grace);
-        }
+        self.grace_left = self.grace_left.min(least.grace);
         if was_waited_for {
             self.wait(now);
         }
@@ -102,7 +107,7 @@ mod tests {
     #[test]
     fn who_drips_is_cut_off_and_who_keeps_the_rate_is_not() {
         assert_eq!(cut_off_after(1, 1), Some(11));
-        assert_eq!(cut_off_after(500, 1), Some(20));
+        assert_eq!(cut_off_after(500, 1), Some(19));
         assert_eq!(cut_off_after(1_000, 1), None);
         assert_eq!(cut_off_after(9_000, 9), None);
         assert_eq!(cut_off_after(20_000, 11), Some(10));
@@ -118,6 +123,28 @@ mod tests {
         let later = start + Duration::from_hours(1);
         meter.wait(later);
         assert_eq!(meter.deadline(LEAST), Some(later + Duration::from_secs(6)));
+    }
+
+    #[test]
+    fn who_drips_is_cut_off_however_seldom_somebody_looks() {
+        let start = Instant::now();
+        for every in [2, 7, 20] {
+            let mut meter = RateMeter::new(LEAST);
+            meter.wait(start);
+            let ended = (1..10)
+                .map(|look| start + Duration::from_secs(look * every))
+                .find(|now| {
+                    meter.pass(every, LEAST, *now);
+                    meter
+                        .deadline(LEAST)
+                        .is_some_and(|deadline| deadline <= *now)
+                });
+            let seconds = ended.map(|end| (end - start).as_secs());
+            assert!(
+                seconds.is_some_and(|seconds| seconds < 10 + 2 * every),
+                "{every}: {seconds:?}"
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use latencify_tests::{Authority, Client, Edge, EdgeOptions, Origin, body, reply, wait_until};
+use latencify_tests::{
+    Authority, Client, Edge, EdgeOptions, Origin, body, frames::Raw, reply, wait_until,
+};
 use std::{
     sync::{
         Arc,
@@ -23,14 +25,6 @@ pub struct Attacked {
     pub authority: Authority,
     pub origin: Origin,
     bystander: Bystander,
-}
-
-/// What the process holds in memory (RSS), in octets.
-pub fn resident_bytes(edge: &Edge) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", edge.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next());
-    kibibytes.unwrap().parse::<usize>().unwrap() << 10
 }
 
 /// Asks again and again, over connections of its own from an address of its own.
@@ -81,6 +75,13 @@ impl Attacked {
             origin,
             bystander,
         }
+    }
+
+    /// A connection over HTTP/2 that says what it likes.
+    pub async fn raw(&self, source: &str, settings: &[u8]) -> Raw {
+        Raw::connect(self.edge.https(), &self.authority, HOST, source, settings)
+            .await
+            .unwrap()
     }
 
     /// How many connections that limit has ended.

@@ -1,11 +1,9 @@
 //! Floods and stalls over HTTP/2.
 
-use crate::{
-    attacked::{Attacked, HOST, LARGE, SOON, resident_bytes},
-    frames::{
-        ACK, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS, PING,
-        PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, block, frame, get, post,
-    },
+use crate::attacked::{Attacked, HOST, LARGE, SOON};
+use latencify_tests::frames::{
+    ACK, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS, PING, PRIORITY,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get, post, tls,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -20,7 +18,7 @@ async fn check(reason: &str, next: impl FnMut(u32) -> Vec<u8>) {
 
 async fn check_with(limits: &str, reason: &str, next: impl FnMut(u32) -> Vec<u8>) {
     let attacked = Attacked::with(limits).await;
-    let raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    let raw = attacked.raw(ATTACKER, &[]).await;
     let end = raw.flood(next).await;
     assert_eq!(
         end,
@@ -31,8 +29,8 @@ async fn check_with(limits: &str, reason: &str, next: impl FnMut(u32) -> Vec<u8>
     );
     attacked.counted_ended(reason, 1.0).await;
     // Whoever comes again is served again, until the next flood.
-    let mut again = Raw::connect(&attacked, ATTACKER, &[]).await;
-    again.send(&get(1, "/")).await.unwrap();
+    let mut again = attacked.raw(ATTACKER, &[]).await;
+    again.send(&get(1, HOST, "/")).await.unwrap();
     again.reader.wait_for(HEADERS, 1).await;
     attacked.over().await;
 }
@@ -70,7 +68,7 @@ async fn a_flood_of_window_updates_is_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_empty_data_is_ended() {
     check("empty_frames", |number| match number {
-        0 => post(1, "/echo"),
+        0 => post(1, HOST, "/echo"),
         _ => frame(DATA, 0, 1, &[]),
     })
     .await;
@@ -85,7 +83,7 @@ async fn a_flood_of_unknown_frames_is_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_continuations_is_ended() {
     check("continuation", |number| match number {
-        0 => frame(HEADERS, 0, 1, &block(2, "/")),
+        0 => frame(HEADERS, 0, 1, &block(2, HOST, "/")),
         _ => frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b"),
     })
     .await;
@@ -94,7 +92,7 @@ async fn a_flood_of_continuations_is_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_tiny_data_is_ended() {
     check_with("streams: 10", "small_frames", |number| match number {
-        0 => post(1, "/echo"),
+        0 => post(1, HOST, "/echo"),
         _ => frame(DATA, 0, 1, b"x"),
     })
     .await;
@@ -106,7 +104,7 @@ async fn rapid_resets_are_ended() {
     check("resets", |number| {
         let stream = odd(number);
         [
-            get(stream, "/"),
+            get(stream, HOST, "/"),
             frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]),
         ]
         .concat()
@@ -121,7 +119,7 @@ async fn resets_that_a_client_provokes_are_ended() {
         let stream = odd(number);
         // More window than there can be: an error of the stream (RFC 9113 §6.9.1).
         let overflow = frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]);
-        [post(stream, "/echo"), overflow].concat()
+        [post(stream, HOST, "/echo"), overflow].concat()
     })
     .await;
 }
@@ -129,7 +127,7 @@ async fn resets_that_a_client_provokes_are_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_beyond_the_streams_are_refused_and_then_the_connection() {
     check_with("streams: 4, resets: 20", "resets", |number| {
-        post(odd(number), "/echo")
+        post(odd(number), HOST, "/echo")
     })
     .await;
 }
@@ -138,8 +136,8 @@ async fn requests_beyond_the_streams_are_refused_and_then_the_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compression_bomb_is_answered_by_431() {
     let attacked = Attacked::with("header_bytes: 16KiB, uri_bytes: 8KiB").await;
-    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
-    let mut bomb = block(2, "/");
+    let mut raw = attacked.raw(ATTACKER, &[]).await;
+    let mut bomb = block(2, HOST, "/");
     // Literal with incremental indexing: a name of one octet, a value of 2000; then indexed 300 times.
     bomb.extend([0x40, 1, b'a', 0x7f, 0xd1, 0x0e]);
     bomb.extend([b'b'; 2_000]);
@@ -167,17 +165,23 @@ async fn a_compression_bomb_is_answered_by_431() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_preface_or_head_that_never_ends_is_ended() {
     let attacked = Attacked::with("header_time: 1s").await;
-    let mut half = Raw::connect(&attacked, ATTACKER, &[]).await;
-    half.send(&frame(HEADERS, 0, 1, &block(2, "/")))
+    let mut half = attacked.raw(ATTACKER, &[]).await;
+    half.send(&frame(HEADERS, 0, 1, &block(2, HOST, "/")))
         .await
         .unwrap();
     let end = timeout(SOON, half.reader.end()).await.expect("it is ended");
     assert_eq!(end.goaway, Some(ENHANCE_YOUR_CALM));
     attacked.counted_ended("header_time", 1.0).await;
 
-    let silent = crate::frames::tls(attacked.edge.https(), &attacked.authority, ATTACKER)
-        .await
-        .unwrap();
+    let silent = tls(
+        attacked.edge.https(),
+        &attacked.authority,
+        HOST,
+        ATTACKER,
+        b"h2",
+    )
+    .await
+    .unwrap();
     crate::slow::ends(silent).await;
     attacked.counted_ended("header_time", 2.0).await;
     attacked.over().await;
@@ -186,15 +190,15 @@ async fn a_preface_or_head_that_never_ends_is_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_does_not_come_ends_its_request_alone() {
     let attacked = Attacked::with("body_grace: 1s").await;
-    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
-    raw.send(&post(1, "/echo")).await.unwrap();
+    let mut raw = attacked.raw(ATTACKER, &[]).await;
+    raw.send(&post(1, HOST, "/echo")).await.unwrap();
     raw.send(&frame(DATA, 0, 1, b"a little")).await.unwrap();
     let reset = raw.reader.wait_for(RST_STREAM, 1).await;
     assert_eq!(reset.number(0), ENHANCE_YOUR_CALM);
     let metric = "latencify_gateway_streams_ended_total{reason=\"body_rate\"}";
     attacked.counted(metric, 1.0).await;
     // The connection goes on.
-    raw.send(&get(3, "/")).await.unwrap();
+    raw.send(&get(3, HOST, "/")).await.unwrap();
     raw.reader.wait_for(HEADERS, 3).await;
     attacked.over().await;
 }
@@ -205,11 +209,11 @@ async fn responses_that_are_not_taken_end_and_hold_little_memory() {
     let attacked = Attacked::with("send_grace: 2s").await;
     let stored = attacked.edge.get(HOST, "/large").await;
     assert_eq!(stored.body.len(), LARGE);
-    let before = resident_bytes(&attacked.edge);
+    let before = attacked.edge.resident_bytes();
     let no_window = [0, 4, 0, 0, 0, 0];
-    let mut raw = Raw::connect(&attacked, ATTACKER, &no_window).await;
+    let mut raw = attacked.raw(ATTACKER, &no_window).await;
     for number in 0..100 {
-        raw.send(&get(odd(number), "/large")).await.unwrap();
+        raw.send(&get(odd(number), HOST, "/large")).await.unwrap();
     }
     let mut resets = 0;
     let mut most = before;
@@ -219,7 +223,7 @@ async fn responses_that_are_not_taken_end_and_hold_little_memory() {
             .expect("all are reset")
             .expect("the connection goes on");
         resets += usize::from(frame.kind == RST_STREAM);
-        most = most.max(resident_bytes(&attacked.edge));
+        most = most.max(attacked.edge.resident_bytes());
     }
     // A copy of the object for each would be 3,200 MiB.
     let grown = most.saturating_sub(before);
@@ -232,8 +236,8 @@ async fn responses_that_are_not_taken_end_and_hold_little_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_told_to_go() {
     let attacked = Attacked::with("idle: 1s").await;
-    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
-    raw.send(&get(1, "/")).await.unwrap();
+    let mut raw = attacked.raw(ATTACKER, &[]).await;
+    raw.send(&get(1, HOST, "/")).await.unwrap();
     let end = timeout(SOON, raw.reader.end()).await.expect("it is ended");
     assert_eq!(end.goaway, Some(0), "gracefully");
     attacked.counted_ended("idle", 1.0).await;
@@ -243,10 +247,10 @@ async fn an_idle_connection_is_told_to_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_with_enough_requests_is_told_to_go_and_loses_none() {
     let attacked = Attacked::with("requests: 5").await;
-    let mut raw = Raw::connect(&attacked, ATTACKER, &[]).await;
+    let mut raw = attacked.raw(ATTACKER, &[]).await;
     let mut answered = 0;
     for number in 0..5 {
-        raw.send(&get(odd(number), "/")).await.unwrap();
+        raw.send(&get(odd(number), HOST, "/")).await.unwrap();
     }
     let all = async {
         while let Some(got) = raw.reader.next().await {

@@ -3,6 +3,6 @@
 
 mod attacked;
 mod connections;
-mod frames;
 mod http2;
+mod idle;
 mod slow;

@@ -1,6 +1,6 @@
 //! Clients that send or take too slowly.
 
-use crate::attacked::{Attacked, HOST, LARGE, SOON, resident_bytes};
+use crate::attacked::{Attacked, HOST, LARGE, SOON};
 use latencify_tests::{Client, Protocol, body};
 use std::time::Duration;
 use tokio::{
@@ -122,7 +122,7 @@ async fn a_client_that_reads_nothing_is_cut_off_and_holds_little_memory() {
     let attacked = Attacked::with("send_grace: 2s").await;
     let stored = attacked.edge.get(HOST, "/large").await;
     assert_eq!(stored.body.len(), LARGE);
-    let before = resident_bytes(&attacked.edge);
+    let before = attacked.edge.resident_bytes();
     let mut held = Vec::new();
     for _ in 0..50 {
         let mut stream = Client::at(ATTACKER)
@@ -152,7 +152,7 @@ async fn a_client_that_reads_nothing_is_cut_off_and_holds_little_memory() {
         over_tls.push((connection.stream(request).await.unwrap(), connection));
     }
     attacked.counted_ended("send_rate", 100.0).await;
-    let grown = resident_bytes(&attacked.edge).saturating_sub(before);
+    let grown = attacked.edge.resident_bytes().saturating_sub(before);
     // A copy of the object for each would be 3,200 MiB.
     assert!(grown < 64 << 20, "grown by {} KiB", grown >> 10);
     attacked.over().await;

@@ -1,7 +1,6 @@
 //! A client of HTTP/2 that does what no library would: frames as octets.
 
-use crate::attacked::{Attacked, HOST};
-use latencify_tests::{Authority, Client};
+use crate::{Authority, Client};
 use rustls::pki_types::ServerName;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -11,19 +10,32 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+/// RFC 9113 §6.1.
 pub const DATA: u8 = 0;
+/// RFC 9113 §6.2.
 pub const HEADERS: u8 = 1;
+/// RFC 9113 §6.3.
 pub const PRIORITY: u8 = 2;
+/// RFC 9113 §6.4.
 pub const RST_STREAM: u8 = 3;
+/// RFC 9113 §6.5.
 pub const SETTINGS: u8 = 4;
+/// RFC 9113 §6.7.
 pub const PING: u8 = 6;
+/// RFC 9113 §6.8.
 pub const GOAWAY: u8 = 7;
+/// RFC 9113 §6.9.
 pub const WINDOW_UPDATE: u8 = 8;
+/// RFC 9113 §6.10.
 pub const CONTINUATION: u8 = 9;
 
+/// The flag of answers to SETTINGS and PING.
 pub const ACK: u8 = 1;
+/// The flag of the last frame of a side.
 pub const END_STREAM: u8 = 1;
+/// The flag of the last frame of a block.
 pub const END_HEADERS: u8 = 4;
+/// The code of whoever had enough (RFC 9113 §7).
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,22 +44,28 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A frame that came.
 #[derive(Debug)]
 pub struct Frame {
+    /// One of the constants above.
     pub kind: u8,
+    /// Its flags.
     pub flags: u8,
+    /// 0: the connection.
     pub stream: u32,
+    /// What it carries.
     pub payload: Vec<u8>,
 }
 
 /// How a connection ended: the code of the last GOAWAY, if there was one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct End {
+    /// RFC 9113 §7.
     pub goaway: Option<u32>,
 }
 
 /// A connection.
 pub struct Raw {
+    /// What the server sends.
     pub reader: Reader,
-    pub writer: WriteHalf<TlsStream<TcpStream>>,
+    writer: WriteHalf<TlsStream<TcpStream>>,
 }
 
 /// Its receiving side.
@@ -64,9 +82,9 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A block of fields: one of the static table's methods (2: GET, 3: POST) for a path, without Huffman codes.
-pub fn block(method: u8, path: &str) -> Vec<u8> {
+pub fn block(method: u8, host: &str, path: &str) -> Vec<u8> {
     let mut block = vec![0x80 | method, 0x87];
-    for (index, value) in [(4_u8, path), (1, HOST)] {
+    for (index, value) in [(4_u8, path), (1, host)] {
         block.push(index);
         block.push(u8::try_from(value.len()).unwrap());
         block.extend(value.as_bytes());
@@ -75,49 +93,57 @@ pub fn block(method: u8, path: &str) -> Vec<u8> {
 }
 
 /// A whole GET.
-pub fn get(stream: u32, path: &str) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(2, path))
+pub fn get(stream: u32, host: &str, path: &str) -> Vec<u8> {
+    frame(
+        HEADERS,
+        END_HEADERS | END_STREAM,
+        stream,
+        &block(2, host, path),
+    )
 }
 
 /// The head of a POST whose body follows.
-pub fn post(stream: u32, path: &str) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS, stream, &block(3, path))
+pub fn post(stream: u32, host: &str, path: &str) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &block(3, host, path))
 }
 
-/// A TLS connection that agreed on HTTP/2.
+/// A TLS connection that offers that protocol.
 pub async fn tls(
     server: SocketAddr,
     authority: &Authority,
+    name: &str,
     source: &str,
+    protocol: &[u8],
 ) -> anyhow::Result<TlsStream<TcpStream>> {
     let tcp = Client::at(source).tcp(server).await?;
-    let connector = TlsConnector::from(authority.client(&[b"h2"]));
+    let connector = TlsConnector::from(authority.client(&[protocol]));
     Ok(connector
-        .connect(ServerName::try_from(HOST.to_owned())?, tcp)
+        .connect(ServerName::try_from(name.to_owned())?, tcp)
         .await?)
 }
 
 impl Raw {
-    /// Connects and says the preface with these settings.
-    pub async fn connect(attacked: &Attacked, source: &str, settings: &[u8]) -> Self {
-        Self::connect_to(attacked.edge.https(), &attacked.authority, source, settings).await
-    }
-
-    /// The same, by address.
-    pub async fn connect_to(
+    /// Connects from that address to the server of that name, and says the preface with these settings.
+    pub async fn connect(
         server: SocketAddr,
         authority: &Authority,
+        name: &str,
         source: &str,
         settings: &[u8],
-    ) -> Self {
-        let (reader, writer) = split(tls(server, authority, source).await.unwrap());
+    ) -> anyhow::Result<Self> {
+        let (reader, writer) = split(tls(server, authority, name, source, b"h2").await?);
         let mut raw = Self {
             reader: Reader(reader),
             writer,
         };
         let hello = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
-        raw.send(&hello).await.unwrap();
-        raw
+        raw.send(&hello).await?;
+        Ok(raw)
+    }
+
+    /// The connection under it.
+    pub fn into_inner(self) -> TlsStream<TcpStream> {
+        self.reader.0.unsplit(self.writer)
     }
 
     /// Sends octets.
