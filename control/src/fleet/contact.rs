@@ -76,6 +76,12 @@ impl Contact {
         now > self.held_until
     }
 
+    /// For how much longer it may hold a lease; none: the lease must have run out. Until then no operator takes the process
+    /// out of the roster: receipts would no longer count on it while it serves what it has stored.
+    pub fn left(&self, now: Duration) -> Option<Duration> {
+        (!self.is_out(now)).then(|| self.held_until.saturating_sub(now))
+    }
+
     /// When a heartbeat of it was answered last; none: not in this run.
     pub fn answered_at(&self) -> Option<Duration> {
         self.answered
@@ -137,6 +143,8 @@ mod tests {
         }
         let at_the_edge = at(110);
         assert!(contact.held_until() > at_the_edge);
+        assert_eq!(contact.left(at(109)), Some(Duration::from_millis(1_100)));
+        assert_eq!(contact.left(at(111)), None);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub fn now() -> Duration {
 #[derive(Debug, Clone, Default)]
 pub struct Contacts {
     of: Arc<Mutex<HashMap<ProcessId, Contact>>>,
+    /// Since then, every earlier run on this store is known to be dead.
+    started: Duration,
 }
 
 impl Contacts {
@@ -40,6 +42,7 @@ impl Contacts {
         });
         Ok(Self {
             of: Arc::new(Mutex::new(remembered.collect())),
+            started,
         })
     }
 
@@ -98,6 +101,14 @@ impl Contacts {
     /// What is known of a process's lease.
     pub fn get(&self, process: ProcessId) -> Option<Contact> {
         self.of.lock().get(&process).copied()
+    }
+
+    /// For how much longer a process may hold a lease; none: it must have run out. One of which nothing is known may have
+    /// been given a lease by an earlier run.
+    pub fn lease_left(&self, process: ProcessId, lease: Duration) -> Option<Duration> {
+        let known = self.get(process);
+        let contact = known.unwrap_or_else(|| Contact::remembered(None, lease, self.started));
+        contact.left(now())
     }
 
     /// Only who is in the roster is still in the fleet.

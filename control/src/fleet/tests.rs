@@ -15,6 +15,7 @@ use latencify_conf::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tonic::Code;
 
 async fn purge(replica: &Replica, target: Value) -> String {
@@ -172,7 +173,7 @@ async fn an_edge_that_comes_back_continues_and_its_position_is_an_ack() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn joining_leaving_and_being_removed() {
-    let replica = Replica::start().await;
+    let replica = Replica::start_with(&["--edge-lease", "2s"]).await;
     replica.apply(&["shop"]).await;
     let roster = async || {
         let edges = replica.get("/v1/edges").await.body["edges"].clone();
@@ -219,7 +220,18 @@ async fn joining_leaving_and_being_removed() {
     );
     let hint = remove("dise").await.body["detail"].to_string();
     assert!(hint.contains("did you mean"), "{hint}");
-    assert_eq!(remove("dies").await.status, StatusCode::OK);
+    // It may only seem dead: until its lease must have run out, receipts count on it.
+    let removed = remove("dies");
+    tokio::pin!(removed);
+    for sequence in 1.. {
+        stays.say(From::Heartbeat(Heartbeat { sequence })).await;
+        let beat = Duration::from_millis(200);
+        if let Ok(removed) = tokio::time::timeout(beat, &mut removed).await {
+            assert_eq!(removed.status, StatusCode::OK);
+            assert!(sequence > 4, "taken out while its lease ran");
+            break;
+        }
+    }
     assert_eq!(roster().await, states(&[("stays", "connected")]));
     while stays.delivered().await.id.to_string() != id {}
     stays.ack().await;

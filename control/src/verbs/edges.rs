@@ -1,12 +1,18 @@
 //! The roster, as people see it.
 
 use super::{Control, Refused};
-use crate::fleet::contacts;
+use crate::fleet::{Fleet, contacts};
 use latencify_conf::{
     api::{Edge, EdgeState, PolicyOnEdge},
     change::{Change, LeaveReason, ProcessId},
 };
+use std::time::Duration;
 use uuid::Uuid;
+
+/// A removal waits so long for a lease; of a longer one it says when to come back.
+const LEASE_WAIT_MAX: Duration = Duration::from_secs(15);
+/// A lease is looked at so long after it ended, so that it has.
+const AFTER_LEASE: Duration = Duration::from_millis(5);
 
 /// Processes that were taken out of the roster.
 #[derive(Debug, Clone)]
@@ -60,12 +66,14 @@ impl Control {
         edges
     }
 
-    /// Takes the dead out of the roster: one process by its id, or those of a name that are not connected. One that
-    /// connects in the same moment is out all the same, and joins again.
+    /// Takes the dead out of the roster: one process by its id, or those of a name that are not connected. Waits until
+    /// the leases of those that may live have run out. One that connects in the same moment is out all the same, and
+    /// joins again.
     pub async fn remove_edge(&self, by: &str, name_or_process: &str) -> Result<Removed, Refused> {
         let edges = self.edges();
         let chosen = choose(&edges, name_or_process)?;
         for edge in &chosen {
+            self.outlive_lease(edge).await?;
             let change = Change::EdgeLeft {
                 process: edge.process,
                 why: LeaveReason::Removed,
@@ -77,6 +85,34 @@ impl Control {
             }
         }
         Ok(Removed { edges: chosen })
+    }
+
+    /// No receipt counts on a process that was taken out. Until its lease has run out, one that only seems dead serves
+    /// what it has stored.
+    async fn outlive_lease(&self, edge: &Edge) -> Result<(), Refused> {
+        let Fleet {
+            contacts,
+            connections,
+            lease,
+            ..
+        } = &self.fleet;
+        while let Some(left) = contacts.lease_left(edge.process, *lease) {
+            if left > LEASE_WAIT_MAX {
+                return Err(Refused::Conflict(format!(
+                    "the process {} may serve what it has stored for another {} s: try again then",
+                    edge.process,
+                    left.as_secs() + 1
+                )));
+            }
+            tokio::time::sleep(left + AFTER_LEASE).await;
+            if connections.is_open(edge.process) {
+                return Err(Refused::Conflict(format!(
+                    "the process {} is connected again: stop it, and it leaves by itself",
+                    edge.process
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
