@@ -160,7 +160,6 @@ impl EdgeLink {
         // Entries of an earlier stream that are still to be applied are delivered again on this one, or reset away.
         self.unapplied.clear();
         self.is_resetting = false;
-        self.lease.look(now);
         self.lease.stream_opened();
         let introduction = &self.introduction;
         vec![send(From::Hello(message::Hello {
@@ -182,7 +181,6 @@ impl EdgeLink {
 
     /// Takes one message of control.
     pub fn receive(&mut self, message: message::ToEdge, now: Duration) -> Vec<Action> {
-        self.lease.look(now);
         let taken = match (&mut self.phase, message.message) {
             (Phase::Offline | Phase::Over, _) => return Vec::new(),
             (_, None) => Err(Fault::Malformed(

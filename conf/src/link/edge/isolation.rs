@@ -119,8 +119,8 @@ impl Lease {
         }
     }
 
-    /// Looks at the clock: a lease that is over leaves the fence up.
-    pub fn look(&mut self, now: Duration) {
+    /// A lease that is over leaves the fence up.
+    fn look(&mut self, now: Duration) {
         if self.is_over(now) && !matches!(self.fence, Fence::UntilTold(_)) {
             self.fence = Fence::UntilTold(Isolation::LeaseOver);
         }

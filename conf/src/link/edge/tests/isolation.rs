@@ -194,7 +194,7 @@ fn whoever_is_taken_out_of_the_roster_is_isolated_at_once() {
     let mut link = trusted(&log);
     link.receive(refusal(true), at(2));
     assert_eq!(link.isolation(at(2)), Some(Removed));
-    assert_eq!(link.trusted_until(), None);
+    assert_eq!((link.trusted_until(), link.lease_until()), (None, None));
     let beat = reconnect(&mut link, &log.positions[1], false, at(3));
     assert_eq!(link.isolation(at(3)), Some(Removed));
     link.receive(answer(beat, 10), at(4));
