@@ -6,7 +6,7 @@ use super::{
     descriptors::Spare,
     gate::{Gate, Slot},
     paced::Paced,
-    proxy_protocol,
+    proxy_protocol::{self, Outcome},
     tls::Acceptor,
 };
 use crate::{
@@ -22,7 +22,7 @@ use socket2::SockRef;
 use std::{io, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tracing::{debug, info, warn};
 
@@ -131,14 +131,18 @@ async fn welcome(
     // A new cell is empty.
     let _ = digest.peer_addr.set(Some(arrival.peer.into()));
     socket.set_socket_digest(digest);
+    // One time for all that comes before HTTP.
+    let time_max = gate.limits.now().handshake_time;
+    let until = Instant::now() + time_max;
     if arrival.is_proxied {
-        let time_max = gate.limits.now().handshake_time;
         match proxy_protocol::receive(&mut socket, time_max).await {
             Ok(received) => {
+                gate.metrics.proxy_header(Outcome::Received);
                 let client = received.client.unwrap_or(arrival.peer);
                 slot.belongs_to(client.ip()).ok()?;
             }
             Err(refused) => {
+                gate.metrics.proxy_header(refused.outcome());
                 debug!(peer = %arrival.peer, %refused, "PROXY header refused");
                 return None;
             }
@@ -148,12 +152,11 @@ async fn welcome(
         return Some((Box::new(Paced::new(socket, gate.clone())), slot));
     };
     // Not cut off by a drain: whoever is here was accepted, and is served a request.
-    let time_max = gate.limits.now().handshake_time;
     let secured = async {
         let chosen = tls.choose(&mut socket).await?;
         chosen.handshake(Paced::new(socket, gate.clone())).await
     };
-    match timeout(time_max, secured).await {
+    match timeout_at(until, secured).await {
         Ok(Ok(stream)) => Some((Box::new(stream), slot)),
         Ok(Err(error)) => {
             gate.metrics.ended(Ended::Handshake);

@@ -15,7 +15,7 @@ mod v1;
 mod v2;
 
 pub use header::{HEADER_BYTES_MAX, Header, Malformed, parse};
-pub use receive::{Received, Refused, receive};
+pub use receive::{Outcome, Received, Refused, receive};
 
 #[cfg(test)]
 mod tests;

@@ -29,14 +29,59 @@ pub enum Refused {
     Failed(io::Error),
 }
 
-impl Refused {
+/// What became of a connection that must begin with a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did.
+    Received,
+    /// [`Refused::Malformed`].
+    Malformed(Malformed),
+    /// [`Refused::Late`].
+    Late,
+    /// [`Refused::Ended`].
+    Ended,
+    /// [`Refused::Failed`].
+    Failed,
+}
+
+impl Outcome {
+    /// All names.
+    pub const NAMES: [&str; 13] = [
+        "received",
+        "signature",
+        "line",
+        "fields",
+        "version",
+        "command",
+        "family",
+        "length",
+        "tlv",
+        "checksum",
+        "late",
+        "ended",
+        "failed",
+    ];
+
     /// Its name in metrics.
-    pub fn name(&self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
+            Self::Received => "received",
             Self::Malformed(why) => why.name(),
-            Self::Late(_) => "late",
+            Self::Late => "late",
             Self::Ended => "ended",
-            Self::Failed(_) => "failed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Refused {
+    /// Its outcome.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Malformed(why) => Outcome::Malformed(*why),
+            Self::Late(_) => Outcome::Late,
+            Self::Ended => Outcome::Ended,
+            Self::Failed(_) => Outcome::Failed,
         }
     }
 }

@@ -258,4 +258,5 @@ fn names_are_apart() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), Malformed::ALL.len());
+    assert!(names.iter().all(|name| Outcome::NAMES.contains(name)));
 }

@@ -1,6 +1,7 @@
 //! Connections: how many there are, which are turned away, and which limit ends the others.
 
 use super::Maker;
+use crate::listen::proxy_protocol::Outcome as ProxyHeader;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
 /// Why a connection is closed before a byte of it is read.
@@ -133,6 +134,7 @@ pub struct ConnectionMetrics {
     refused: IntCounterVec,
     ended: IntCounterVec,
     streams_ended: IntCounterVec,
+    proxy_headers: IntCounterVec,
 }
 
 impl ConnectionMetrics {
@@ -161,6 +163,11 @@ impl ConnectionMetrics {
                 "Requests over HTTP/2 that a limit ended while their connection went on, by the limit.",
                 &["reason"],
             )?,
+            proxy_headers: make.counters(
+                "proxy_headers_total",
+                "PROXY headers of trusted load balancers: read, or why the connection was closed instead.",
+                &["outcome"],
+            )?,
         };
         // A counter that is there at 0 can be told from one that is misspelt in an alert.
         for reason in Refused::ALL {
@@ -169,7 +176,17 @@ impl ConnectionMetrics {
         for reason in Ended::ALL {
             metrics.ended.with_label_values(&[reason.name()]);
         }
+        for outcome in ProxyHeader::NAMES {
+            metrics.proxy_headers.with_label_values(&[outcome]);
+        }
         Ok(metrics)
+    }
+
+    /// A connection that must begin with a PROXY header has done so, or has been closed.
+    pub fn proxy_header(&self, outcome: ProxyHeader) {
+        self.proxy_headers
+            .with_label_values(&[outcome.name()])
+            .inc();
     }
 
     /// A connection is there. [`ConnectionMetrics::closed`] follows.
