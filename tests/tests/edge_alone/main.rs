@@ -7,6 +7,7 @@ mod errors;
 mod negotiating;
 mod operation;
 mod passing;
+mod proxied;
 mod purging;
 mod reloading;
 mod tls;
