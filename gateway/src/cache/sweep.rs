@@ -9,8 +9,9 @@ use tokio::time::{MissedTickBehavior, interval};
 const PERIOD: Duration = Duration::from_secs(1);
 /// … how many objects it looks at before it lets others run …
 const OBJECTS_PER_STEP: usize = 1_024;
-/// … and how many such steps it makes at once: of a million objects a round takes 16 s, and 1% of a core.
-const STEPS_PER_PERIOD: usize = 64;
+/// … and how many such steps it makes at once: a round over a million objects takes half a minute and a few hundredths of
+/// a core.
+const STEPS_PER_PERIOD: usize = 32;
 
 /// Sweeps for the life of the process.
 pub async fn keep_swept(storage: &'static MemoryStorage) {

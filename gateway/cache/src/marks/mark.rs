@@ -56,7 +56,7 @@ impl Mark {
             (Mode::Hard, Order::Epoch(epoch)) => self.hard_epoch = self.hard_epoch.max(epoch),
             (Mode::Hard, Order::Local(local)) => self.hard_local = self.hard_local.max(local),
             (Mode::Soft, order) => {
-                let soft = Soft { order, at };
+                let soft = Soft { at, order };
                 self.soft.push(soft);
                 self.tidy_soft();
             }

@@ -11,10 +11,29 @@ use super::{
     site::{Kind, SiteMarks, Table, deepest_prefix},
 };
 use latencify_conf::path;
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 /// Paths are widened while they make up this share of the marks at least; then the tags are: 1 / this.
 const PATHS_SHARE: usize = 4;
+
+/// The wider marks that some marks become.
+struct Wider {
+    site: Option<Mark>,
+    folders: Table,
+}
+
+impl Wider {
+    /// What marks of that folder become; none: they stay.
+    fn of(&mut self, folder: Option<&str>) -> Option<&mut Mark> {
+        match folder {
+            Some(folder) => self.folders.get_mut(folder),
+            None => self.site.as_mut(),
+        }
+    }
+}
 
 impl SiteMarks {
     /// Widens some of its marks: half of its URLs and prefixes are left, three quarters at most; or none of its tags.
@@ -45,63 +64,50 @@ impl SiteMarks {
     /// `most` would be left.
     fn widen_paths(&mut self, goal: usize, most: usize) {
         while self.urls.len() + self.prefixes.len() > goal {
-            let folders = self.folders_to_widen(goal);
-            if folders.contains(&None) && self.urls.len() + self.prefixes.len() <= most {
+            let mut wider = self.choose(goal);
+            if wider.site.is_some() && self.urls.len() + self.prefixes.len() <= most {
                 break;
             }
-            let mut widened: HashMap<Option<Box<str>>, Mark> = HashMap::new();
             self.retain(|kind, name, mark| {
-                let folder = folder_of(kind, name);
-                let goes = kind != Kind::Tag && folders.contains(&folder.map(Box::from));
-                if goes {
-                    widened.entry(folder.map(Box::from)).or_default().take(mark);
-                }
-                !goes
+                let folder = (kind != Kind::Tag).then(|| wider.of(folder_of(kind, name)));
+                !folder.flatten().is_some_and(|folder| folder.take(mark))
             });
-            for (folder, mark) in widened {
-                match folder {
-                    Some(folder) => self.absorb_prefix(&folder, mark),
-                    None => self.site.absorb(mark),
-                }
+            for (folder, mark) in wider.folders {
+                self.absorb_prefix(&folder, mark);
             }
+            self.site.absorb(wider.site.unwrap_or_default());
         }
     }
 
-    /// The folders whose marks become one each: the fullest, as many as it takes. When no folder has two marks, all go one up, and to the
-    /// site when nothing lies below another folder.
-    fn folders_to_widen(&self, goal: usize) -> HashSet<Option<Box<str>>> {
-        let mut count: HashMap<Option<&str>, usize> = HashMap::new();
+    /// The folders whose marks become one each: the fullest, as many as it takes. When no folder has two marks, all go
+    /// one up, and to the site when nothing lies below another folder.
+    fn choose(&self, goal: usize) -> Wider {
+        let mut count: HashMap<Option<&str>, usize, ahash::RandomState> = HashMap::default();
         let urls = self.urls.keys().map(|name| folder_of(Kind::Url, name));
-        let prefixes = self
-            .prefixes
-            .keys()
-            .map(|name| folder_of(Kind::Prefix, name));
-        for folder in urls.chain(prefixes) {
+        let prefixes = self.prefixes.keys();
+        for folder in urls.chain(prefixes.map(|name| folder_of(Kind::Prefix, name))) {
             *count.entry(folder).or_default() += 1;
         }
-        let mut folders: Vec<_> = count.into_iter().collect();
-        // The site itself comes last, however full.
-        folders.sort_unstable_by_key(|&(folder, marks)| {
-            (folder.is_none(), std::cmp::Reverse(marks), folder)
-        });
+        let mut folders: Vec<_> = count
+            .into_iter()
+            .filter_map(|(folder, marks)| Some((Reverse(marks), folder?)))
+            .collect();
+        folders.sort_unstable();
         let mut left = self.urls.len() + self.prefixes.len();
-        let mut chosen = HashSet::new();
-        for (folder, marks) in &folders {
-            if left <= goal || *marks < 2 || folder.is_none() {
-                break;
-            }
-            left -= marks - 1;
-            chosen.insert(folder.map(Box::from));
+        let worth_it = folders.iter().take_while(|(Reverse(marks), _)| {
+            let is_worth_it = left > goal && *marks > 1;
+            left -= if is_worth_it { marks - 1 } else { 0 };
+            is_worth_it
+        });
+        let chosen = match worth_it.count() {
+            0 => folders.len(),
+            some => some,
+        };
+        let marks = |(_, folder): &(_, &str)| (Box::from(*folder), Mark::default());
+        Wider {
+            site: folders.is_empty().then(Mark::default),
+            folders: folders.iter().take(chosen).map(marks).collect(),
         }
-        if chosen.is_empty() {
-            let above_all = folders.iter().all(|(folder, _)| folder.is_none());
-            let all = folders.into_iter().map(|(folder, _)| folder);
-            chosen = all
-                .filter(|folder| above_all || folder.is_some())
-                .map(|folder| folder.map(Box::from))
-                .collect();
-        }
-        chosen
     }
 
     /// Drops marks that say nothing that a wider one does not say.
