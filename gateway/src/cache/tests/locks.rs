@@ -3,14 +3,14 @@
 use super::*;
 use pingora::cache::lock::{CacheKeyLock, LockStatus, Locked, ReadLock, WritePermit};
 
-fn write(locked: Locked) -> WritePermit {
+pub(super) fn write(locked: Locked) -> WritePermit {
     match locked {
         Locked::Write(permit) => permit,
         Locked::Read(_) => panic!("waits instead of fetching"),
     }
 }
 
-fn wait(locked: Locked) -> ReadLock {
+pub(super) fn wait(locked: Locked) -> ReadLock {
     match locked {
         Locked::Read(lock) => lock,
         Locked::Write(mut permit) => {

@@ -2,6 +2,8 @@
 
 mod locks;
 mod storing;
+mod sweeping;
+mod trust;
 
 use super::*;
 use bytes::Bytes;
