@@ -43,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("latencify-geoip", &["latencify-conf"]),
     ("latencify-decide", &["latencify-conf", "latencify-geoip"]),
     ("latencify-cache", &["latencify-conf"]),
+    ("latencify-framing", &[]),
     (
         "latencify-gateway",
         &[
@@ -50,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "latencify-geoip",
             "latencify-decide",
             "latencify-cache",
+            "latencify-framing",
         ],
     ),
     (

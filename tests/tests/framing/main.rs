@@ -2,6 +2,7 @@
 //! reaches an origin, each refusal is a document, a record and a count, and the connection ends with it.
 
 mod bodies;
+mod cases;
 mod heads;
 mod http2;
 mod legal;

@@ -3,7 +3,6 @@
 //! alone, and what still comes is read and thrown away, within bounds (RFC 9112 §9.6).
 
 use super::line::Line;
-use pingora::protocols::Shutdown as _;
 use std::time::Duration;
 use tokio::time::timeout;
 

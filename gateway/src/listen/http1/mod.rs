@@ -71,6 +71,7 @@ where
         served = served.saturating_add(1);
         line.expect_body(&head, &limits);
 
+        wire.begins();
         let lent = Guarded::lend(line, &wire);
         let mut session = ServerSession::new_http1(Box::new(lent));
         session.set_pipelined_prefix(octets);
@@ -87,7 +88,7 @@ where
         if served >= limits.requests {
             gate.metrics.ended(Ended::Requests);
         }
-        if !goes_on || !line.is_between_requests() {
+        if !goes_on || wire.is_tunnel() || !line.is_between_requests() {
             return line.close(Close::AfterAnswer).await;
         }
     }
@@ -109,12 +110,11 @@ fn framing_limits(limits: &EdgeLimits) -> latencify_framing::Limits {
     const FIELDS_MAX: usize = 256;
     /// The longest target that the `http` crate holds.
     const TARGET_BYTES_MAX: usize = 65_534;
-    /// Longest single field; half of a head leaves room for the others.
-    let field_bytes = limits.header_bytes / 2;
     latencify_framing::Limits {
         fields: limits.headers.min(FIELDS_MAX),
         head_bytes: limits.header_bytes,
-        field_bytes,
+        // Half of a head leaves room for the other fields.
+        field_bytes: limits.header_bytes / 2,
         target_bytes: limits.uri_bytes.min(TARGET_BYTES_MAX),
         ..latencify_framing::Limits::default()
     }

@@ -8,10 +8,8 @@ use crate::{
     observe::RequestLabels,
 };
 use bytes::{BufMut as _, BytesMut};
-use http::header;
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use latencify_framing::{Head, HeadReader, Violation};
-use pingora::protocols::GetSocketDigest as _;
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr},
@@ -64,7 +62,7 @@ impl Refusal {
             .pending
             .iter()
             .any(|octet| !octet.is_ascii_whitespace());
-        refusal.detail = "The head did not come in time. Send it at once.".to_owned();
+        refusal.detail = "The head did not come in time. Send it at once.".into();
         refusal
     }
 
@@ -169,7 +167,9 @@ impl Refusal {
 
     fn tell(self, edge: &Edge, bytes_out: u64) {
         edge.metrics.fault(self.fault);
-        edge.metrics.violation(self.kind);
+        if self.fault != Fault::RequestTimeout {
+            edge.metrics.violation(self.kind);
+        }
         let status = if self.answered {
             self.fault.status().as_u16()
         } else {

@@ -51,6 +51,28 @@ mod tests {
     use latencify_framing::{HeadReader, Limits};
 
     #[test]
+    fn the_next_parser_takes_whatever_passes() {
+        for octet in 0..=u8::MAX {
+            for place in ["/a?b", "/a"] {
+                let target = [place.as_bytes(), &[octet], b"c"].concat();
+                let head = [b"GET ", target.as_slice(), b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+                let passes = matches!(
+                    HeadReader::new(Limits::default()).read(&head),
+                    Ok(Some(read)) if read.target.1 - read.target.0 == target.len()
+                );
+                let taken = http::uri::PathAndQuery::try_from(target.as_slice())
+                    .is_ok_and(|taken| taken.as_str().as_bytes() == target);
+                assert!(taken || !passes, "{octet:#x} in {place}");
+                // Nor is anything refused that browsers send as it is.
+                assert!(
+                    passes || !taken || !octet.is_ascii(),
+                    "{octet:#x} in {place}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn absolute_targets_become_paths() {
         let check = |line: &str, host: &str, expected: Option<&str>| {
             let text = format!("\r\n{line}\r\n{host}X: a\r\n\r\n");

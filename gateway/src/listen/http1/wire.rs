@@ -64,6 +64,11 @@ impl Wire {
         let _ = self.0.violation.set(violation);
     }
 
+    /// A new request begins: what an earlier one left unsaid is not its.
+    pub(super) fn begins(&self) {
+        self.0.ends.store(false, Ordering::Release);
+    }
+
     pub(super) fn give_back(&self, line: Line) {
         *self.0.line.lock() = Some(line);
     }
