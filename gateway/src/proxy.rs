@@ -271,6 +271,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         ctx.head_goes_out(response.status);
         hops::decide_upgrade(response.status, ctx);
+        caching::end_fetch(response.status, ctx);
         ctx.caching.outcome = caching::outcome(session, ctx);
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
         hops::begin_response(session, response);

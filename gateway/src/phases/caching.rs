@@ -280,6 +280,14 @@ pub fn begin_fetch(
     }
 }
 
+/// When the head goes out: what the fetch brought is stored, on its way, or nothing, and needs no marks for the sake of the
+/// fetch any more, however long the client takes. An interim answer is not the end of one.
+pub fn end_fetch(status: StatusCode, ctx: &mut Context) {
+    if !status.is_informational() {
+        ctx.caching.fetch = None;
+    }
+}
+
 /// Keeps the fields of a 304, which Pingora merges only in part (RFC 9111 §3.2).
 pub fn keep_not_modified(response: &ResponseHeader, ctx: &mut Context) {
     if ctx.caching.rule.is_some() && response.status == StatusCode::NOT_MODIFIED {
