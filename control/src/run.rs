@@ -90,7 +90,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         tracing::warn!("{risk}");
     }
     let metrics = Metrics::new()?;
-    let said = SaidByEdges::load(&store, state.roster.keys().copied()).await?;
+    let said = SaidByEdges::load(&store, &state).await?;
     let contacts = Contacts::load(&store, state.roster.keys().copied(), started).await?;
     let tail = Tail::default();
     let fold = Fold::new(state, tail.clone());

@@ -50,7 +50,7 @@ impl Fleet {
             let here = state.borrow_and_update().clone();
             let judgements = self.judge_all(&purge, &members, &here, &stored);
             let receipt = self.write_receipt(&purge, &members, &judgements);
-            if receipt.complete {
+            if receipt.complete || tokio::time::Instant::now() >= deadline {
                 return Ok(Some(receipt));
             }
             let due = judgements.iter().filter_map(|judgement| judgement.due);
@@ -58,7 +58,8 @@ impl Fleet {
                 due.saturating_sub(contacts::now()) + AFTER_DUE
             });
             tokio::select! {
-                () = tokio::time::sleep_until(deadline) => return Ok(Some(receipt)),
+                // Looked at once more: what was true before the wait may be so no longer.
+                () = tokio::time::sleep_until(deadline) => {}
                 () = self.stop.cancelled() => return Ok(Some(receipt)),
                 _ = said.changed() => {}
                 _ = state.changed() => {}

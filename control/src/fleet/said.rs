@@ -38,15 +38,15 @@ struct Process {
 }
 
 impl SaidByEdges {
-    /// What the store remembers of these processes.
-    pub async fn load(
-        store: &Store,
-        of: impl IntoIterator<Item = ProcessId>,
-    ) -> Result<Self, StoreError> {
-        let said = store.said(of).await?;
+    /// What the store remembers of the processes of the roster. An ack of what is not folded here is none of this history.
+    pub async fn load(store: &Store, state: &State) -> Result<Self, StoreError> {
+        let said = store.said(state.roster.keys().copied()).await?;
         let processes = said
             .into_iter()
-            .map(|(id, said)| {
+            .map(|(id, mut said)| {
+                if said.acked > state.position.epoch {
+                    said.acked = Epoch(0);
+                }
                 (
                     id,
                     Process {

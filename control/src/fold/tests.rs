@@ -3,7 +3,7 @@ use crate::{
     log::Record,
     store::{Store, entity::entries},
 };
-use latencify_conf::change::{Mode, Target};
+use latencify_conf::change::{Mode, StoreId, StoreKind, StoreRef, Target};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -79,6 +79,25 @@ fn joined(number: u128) -> Change {
 fn left(number: u128) -> Change {
     Change::EdgeLeft {
         process: process(number),
+        why: LeaveReason::Stopped,
+    }
+}
+
+fn replica_joined(replica: u128, store: u128) -> Change {
+    Change::ReplicaJoined {
+        replica: ReplicaId(Uuid::from_u128(replica)),
+        name: "control".into(),
+        store: StoreRef {
+            kind: StoreKind::Sqlite,
+            id: StoreId(Uuid::from_u128(store)),
+        },
+        version: "1".into(),
+    }
+}
+
+fn replica_left(replica: u128) -> Change {
+    Change::ReplicaLeft {
+        replica: ReplicaId(Uuid::from_u128(replica)),
         why: LeaveReason::Stopped,
     }
 }
@@ -382,6 +401,8 @@ fn changes() -> impl Strategy<Value = Vec<Entry>> {
             .prop_map(|(event, seen)| resolved(event, seen)),
         (0..3_u128).prop_map(joined),
         (0..3_u128).prop_map(left),
+        (0..3_u128, 0..2_u128).prop_map(|(replica, store)| replica_joined(replica, store)),
+        (0..3_u128).prop_map(replica_left),
         Just(created()),
     ];
     let key = prop::option::of((

@@ -17,6 +17,7 @@ mod publisher;
 mod replicas;
 mod stand;
 mod stopped;
+mod told;
 mod wired;
 
 use std::time::Duration;
