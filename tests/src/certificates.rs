@@ -1,16 +1,21 @@
 //! Certificates made for a test.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use time::{Duration, OffsetDateTime};
 
 /// A CA that only a test trusts.
 pub struct Authority {
@@ -28,6 +33,7 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params
             .distinguished_name
             .push(DnType::CommonName, "latencify test CA");
@@ -39,12 +45,24 @@ impl Authority {
 
     /// Issues a certificate for names and addresses.
     pub fn issue(&self, names: &[&str]) -> Identity {
-        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        self.sign(params(names))
+    }
+
+    /// Issues one as public CAs do, valid from and until so many days from now.
+    pub fn issue_for(&self, names: &[&str], days: Range<i64>) -> Identity {
+        let mut params = params(names);
+        let now = OffsetDateTime::now_utc();
+        params.not_before = now + Duration::days(days.start);
+        params.not_after = now + Duration::days(days.end);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity { certificate, key }
     }
 
@@ -53,18 +71,40 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// Settings of a client that trusts it alone and offers these protocols (ALPN).
-    pub fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    /// It alone, as somebody to trust.
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        Arc::new(config)
+        roots
     }
+
+    /// Settings of a client that trusts it alone and offers these protocols (ALPN).
+    pub fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+        client_trusting(self.issuer.der().clone(), protocols)
+    }
+}
+
+/// Settings of a client that trusts the authority of that certificate alone, for a program that has not made it.
+pub fn client_of(pem: &str, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    let authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    client_trusting(authority, protocols)
+}
+
+fn client_trusting(authority: CertificateDer<'static>, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    CertificateParams::new(names).unwrap()
 }
 
 impl Default for Authority {

@@ -11,3 +11,4 @@ mod proxied;
 mod purging;
 mod reloading;
 mod tls;
+mod tls_strength;
