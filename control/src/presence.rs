@@ -32,7 +32,7 @@ const BY: &str = "control";
 /// How a replica stands in the log.
 #[derive(Clone)]
 pub struct Presence {
-    /// None: this run could not announce itself, because the log can't be folded to its end.
+    /// None: this run could not announce itself, because the log can't be folded to its end, or takes nothing.
     announced: Option<ReplicaId>,
     serves_edges: bool,
     fold: Fold,
@@ -85,7 +85,27 @@ pub async fn announce(
         store: here,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    persist(change, writer).await?;
+    // Then nobody else can have announced itself beside this store, and edges need not wait for a log that takes nothing.
+    let needs_no_word = announcement.log_is_here || stands_for(&fold.state(), here);
+    if needs_no_word {
+        match writer.write(BY, None, change).await {
+            Ok(_) => {}
+            Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "this replica serves without having announced itself in the log, which takes nothing now");
+                return Ok(Presence {
+                    announced: None,
+                    serves_edges: true,
+                    fold: fold.clone(),
+                    writer: writer.clone(),
+                });
+            }
+        }
+    } else {
+        persist(change, writer).await?;
+    }
     let state = fold.state();
     if !state.replicas.contains_key(&replica) {
         // Two started at a time, and the log has put the other one first.

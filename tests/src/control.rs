@@ -178,6 +178,12 @@ impl Control {
 
     /// Starts it again, after [`kill`](Self::kill) or over it, on the same addresses and data.
     pub async fn restart(&mut self) {
+        self.restart_unready().await;
+        self.options.ready(&mut self.process, self.ports).await;
+    }
+
+    /// Likewise, where it can't be ready: waits until it listens.
+    pub async fn restart_unready(&mut self) {
         self.process.kill();
         (self.process, self.ports) = self.options.spawn(Some(self.ports)).await;
     }
@@ -393,7 +399,8 @@ impl ControlOptions {
 
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Control {
-        let (process, ports) = self.spawn(None).await;
+        let (mut process, ports) = self.spawn(None).await;
+        self.ready(&mut process, ports).await;
         Control {
             process,
             ports,
@@ -436,7 +443,10 @@ impl ControlOptions {
                 .arg(&ports_file);
             Process::start("control", command, &self.log())
         };
-        let (mut process, ports): (_, Ports) = until_listening(&ports_file, start).await;
+        until_listening(&ports_file, start).await
+    }
+
+    async fn ready(&self, process: &mut Process, ports: Ports) {
         wait_until(
             "control is ready",
             READY + Duration::from_secs(30),
@@ -453,6 +463,5 @@ impl ControlOptions {
             },
         )
         .await;
-        (process, ports)
     }
 }

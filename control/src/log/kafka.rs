@@ -3,26 +3,27 @@
 
 mod ask;
 mod reader;
+mod sending;
 mod topic;
 mod watch;
 
-use super::{AppendError, ChangeLog, LogError, Opening, Origin, Reader, first_entry, origin_of};
+use super::{AppendError, ChangeLog, LogError, Opening, Origin, Reader, origin_of};
 use crate::{
     fault::Condition,
-    kafka::{ASK_MAX, Cluster, DELIVERY_MAX, topic as new_topic},
+    kafka::{ASK_MAX, Cluster, topic as new_topic},
 };
 use ask::{Look, Questions};
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_conf::change::{Epoch, LogId, Moved};
+use latencify_conf::change::{Epoch, LogId};
 use parking_lot::{Mutex, RwLock};
 use rdkafka::{
     Message as _,
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
+    producer::FutureProducer,
 };
 use reader::{KafkaReader, Records};
+use sending::{Taken, begin, producer, record, send};
 use std::{
     sync::{
         Arc,
@@ -32,7 +33,6 @@ use std::{
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use topic::Kept;
-use uuid::Uuid;
 
 /// The topic, after the prefix.
 pub const TOPIC: &str = "changes";
@@ -223,10 +223,7 @@ impl ChangeLog for KafkaLog {
         let producer = self.producer.read().clone();
         let mut deliveries = Vec::with_capacity(entries.len());
         for entry in &entries {
-            let record = FutureRecord::<(), [u8]>::to(&self.shared.topic)
-                .partition(PARTITION)
-                .headers(reader::headers(self.shared.origin.log))
-                .payload(entry);
+            let record = record(&self.shared.topic, self.shared.origin.log, entry);
             let enqueued = producer.send_result(record);
             deliveries
                 .push(enqueued.map_err(|(error, _)| AppendError::Refused(error.to_string()))?);
@@ -310,74 +307,6 @@ async fn make(cluster: &Cluster, topic: &str, ask: &Questions) -> Result<Look, L
                 return Err(LogError::Unreachable(why));
             }
             Err(error) => return Err(error),
-        }
-    }
-}
-
-fn producer(cluster: &Cluster, opening: Opening) -> Result<FutureProducer, LogError> {
-    let mut config = cluster.producer();
-    if matches!(opening, Opening::Move(_)) {
-        // One that failed must stop those behind it, or the entries would stand in another order.
-        config.set("enable.gapless.guarantee", "true");
-    }
-    config.create().map_err(|error| unreachable(&error))
-}
-
-/// Another replica may begin the log at the same time: whichever entry stands first counts, for both.
-async fn begin(
-    producer: &FutureProducer,
-    topic: &str,
-    from: Option<Moved>,
-) -> Result<(), LogError> {
-    let log = LogId(Uuid::new_v4());
-    let entry = first_entry(log, from).map_err(|error| LogError::NotALog(error.to_string()))?;
-    let record = FutureRecord::<(), [u8]>::to(topic)
-        .partition(PARTITION)
-        .payload(&entry);
-    match producer.send(record, Timeout::After(DELIVERY_MAX)).await {
-        Ok(_) => Ok(()),
-        Err((error, _)) => Err(unreachable(&error)),
-    }
-}
-
-/// Whether a record that failed may be in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    No,
-    NotKnown,
-}
-
-async fn send(
-    producer: &FutureProducer,
-    topic: &str,
-    log: LogId,
-    entry: &[u8],
-) -> Result<i64, (KafkaError, Taken)> {
-    let record = FutureRecord::<(), [u8]>::to(topic)
-        .partition(PARTITION)
-        .headers(reader::headers(log))
-        .payload(entry);
-    match producer.send(record, Timeout::After(DELIVERY_MAX)).await {
-        Ok(delivery) => Ok(delivery.offset),
-        Err((error, _)) => {
-            // What was never sent, and what the broker has looked at and refused.
-            let is_refused = matches!(
-                error.rdkafka_error_code(),
-                Some(
-                    RDKafkaErrorCode::QueueFull
-                        | RDKafkaErrorCode::MessageSizeTooLarge
-                        | RDKafkaErrorCode::InvalidTimestamp
-                        | RDKafkaErrorCode::InvalidRecord
-                        | RDKafkaErrorCode::TopicAuthorizationFailed
-                        | RDKafkaErrorCode::PolicyViolation
-                )
-            );
-            let taken = if is_refused {
-                Taken::No
-            } else {
-                Taken::NotKnown
-            };
-            Err((error, taken))
         }
     }
 }

@@ -104,8 +104,20 @@ async fn edges_stay_attached_while_the_disk_is_full() {
     let Some(disk) = SmallDisk::at(&options.data(), 48 << 20).await else {
         skip!("no mount namespaces here: run as root, or allow user namespaces");
     };
-    let control = options.by(&disk.enter()).start().await;
-    let (_paris, _tokyo) = edges_stay(&control, &["disk_full", "io"], async || disk.fill()).await;
+    let mut control = options.by(&disk.enter()).start().await;
+    let (paris, _tokyo) = edges_stay(&control, &["disk_full", "io"], async || disk.fill()).await;
+    // Control that starts anew on the full disk serves who is in the roster.
+    control.kill();
+    control.restart_unready().await;
+    until_fault(&control, &["disk_full", "io"]).await;
+    wait_until("paris is back", SOON, async || {
+        is_connected(&control, "paris").await
+    })
+    .await;
+    wait_until("paris is not isolated", SOON, async || {
+        is_not_isolated(&paris).await
+    })
+    .await;
     disk.clear();
     until_ready(&control).await;
     wait_until("tokyo joins", SOON, async || {

@@ -38,7 +38,7 @@ pub async fn migrate_log(control: &Control, arguments: &[&str]) -> String {
 }
 
 /// Runs it where it must refuse, and hands out why.
-async fn refused(control: &Control, arguments: &[&str]) -> String {
+pub async fn refused(control: &Control, arguments: &[&str]) -> String {
     let mut process = start_migrate_log(control, arguments);
     let status = process.ended(SOON).await;
     assert_eq!(status.code(), Some(1), "{}", process.said());

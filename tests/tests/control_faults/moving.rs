@@ -1,8 +1,8 @@
 //! A log that becomes another one under edges that are attached: they start over, and nothing that was purged comes back.
 
 use crate::{
-    migrate::migrate_log,
-    writers::{SOON, embedded, on_kafka, until_ready},
+    migrate::{contents, migrate_log, refused},
+    writers::{SOON, embedded, on_kafka, purge, until_ready},
 };
 use latencify_conf::api::PurgeTarget;
 use latencify_tests::{Control, Edge, Kafka, Origin, policy::one_route, reply, skip, wait_until};
@@ -237,7 +237,7 @@ async fn an_older_copy_of_the_log_alone() {
     // What is not yet in the one file is in the other.
     let wal = |file: &Path| file.with_extension("db-wal");
     fs::copy(&log, &backup).unwrap();
-    fs::copy(wal(&log), wal(&backup)).unwrap();
+    let _ = fs::copy(wal(&log), wal(&backup));
     control.restart().await;
     attached(&control, 2).await;
     let purge = control.purge(url("/since")).await;
@@ -246,7 +246,8 @@ async fn an_older_copy_of_the_log_alone() {
     control.stop().await;
     let _ = fs::remove_file(log.with_extension("db-shm"));
     fs::copy(&backup, &log).unwrap();
-    fs::copy(wal(&backup), wal(&log)).unwrap();
+    let _ = fs::remove_file(wal(&log));
+    let _ = fs::copy(wal(&backup), wal(&log));
     let process = control.restart_in_vain();
     process.ended(SOON).await;
     let said = process.said();
@@ -264,4 +265,107 @@ async fn an_older_copy_of_the_log_alone() {
         "what the store had folded is kept"
     );
     starts_over(&control, &edges, &version).await;
+}
+
+/// An older copy of the log that was written to, beside the store that has folded what came instead: as long, and another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_the_log_that_was_written_to() {
+    let mut control = embedded().start().await;
+    control.stop().await;
+    let data = control.folder().join("data");
+    let (before, after) = (
+        control.folder().join("before"),
+        control.folder().join("after"),
+    );
+    copy(&data, &before);
+    let write = async |control: &mut Control, name: &str, count: usize| {
+        control.restart().await;
+        for number in 0..count {
+            let key = format!("{name}-{number}");
+            let reply = purge(control.api(), control.api_token(), &key)
+                .await
+                .unwrap();
+            assert_eq!(reply.status, 202, "{}", reply.text());
+        }
+        let log = control.log().await;
+        control.stop().await;
+        log
+    };
+    let mine = write(&mut control, "mine", 5).await;
+    copy(&data, &after);
+    copy(&before, &data);
+    write(&mut control, "others", 9).await;
+    // The log of one history, the store of the other.
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = fs::remove_file(data.join(name));
+        let _ = fs::copy(after.join(name), data.join(name));
+    }
+    let process = control.restart_in_vain();
+    process.ended(SOON).await;
+    let said = process.said();
+    assert!(
+        said.contains("another one in the log than in the store"),
+        "{said}"
+    );
+    migrate_log(&control, &["--log-is-lost"]).await;
+    control.restart().await;
+    let (old, new) = (contents(&mine), contents(&control.log().await));
+    assert_eq!(
+        new[..old.len()],
+        old[..],
+        "what the store had folded is kept"
+    );
+}
+
+/// The data folder of another time, or of a replica that was behind: the log goes on from one that has more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_behind_follows_the_log_that_another_one_began() {
+    if !Kafka::durable() {
+        skip!("no durable broker here: deploy/setup kafka");
+    }
+    let kafka = Kafka::shared().await;
+    let brokers = kafka.brokers();
+    let mut control = on_kafka(&kafka, "behind").start().await;
+    control.stop().await;
+    let (data, behind) = (
+        control.folder().join("data"),
+        control.folder().join("behind"),
+    );
+    let newest = control.folder().join("newest");
+    copy(&data, &behind);
+    control.restart().await;
+    for number in 0..7 {
+        let reply = purge(
+            control.api(),
+            control.api_token(),
+            &format!("more-{number}"),
+        )
+        .await;
+        assert_eq!(reply.unwrap().status, 202);
+    }
+    let log = control.log().await;
+    control.stop().await;
+    copy(&data, &newest);
+    kafka.delete_topic("behind.changes").await;
+    let arguments = [
+        "--kafka",
+        &brokers,
+        "--kafka-prefix",
+        "behind",
+        "--log-is-lost",
+    ];
+    migrate_log(&control, &arguments).await;
+    copy(&behind, &data);
+    migrate_log(&control, &arguments).await;
+    control.restart().await;
+    let (old, new) = (contents(&log), contents(&control.log().await));
+    assert_eq!(new[..old.len()], old[..]);
+    control.stop().await;
+    // The other way round, entries would be lost.
+    kafka.delete_topic("behind.changes").await;
+    copy(&behind, &data);
+    migrate_log(&control, &arguments).await;
+    copy(&newest, &data);
+    let why = refused(&control, &arguments).await;
+    assert!(why.contains("begin with the store that has most"), "{why}");
 }
