@@ -35,6 +35,10 @@ pub enum Event {
     Tick(usize, Run),
     /// An edge has built a policy.
     Installed(usize, Run),
+    /// An edge's marks reach its disk.
+    Saved(usize, Run),
+    /// An edge sweeps its cache.
+    Sweep(usize, Run),
     /// An edge goes on from what it had in mind: a clean stop.
     Gone(usize, Run),
 
@@ -123,6 +127,8 @@ impl Event {
             | Self::Read(edge, _)
             | Self::Tick(edge, _)
             | Self::Installed(edge, _)
+            | Self::Saved(edge, _)
+            | Self::Sweep(edge, _)
             | Self::Gone(edge, _)
             | Self::Arrive(edge, _)
             | Self::LookAgain(edge, _, _)

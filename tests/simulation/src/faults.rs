@@ -25,6 +25,8 @@ faults! {
     Delay => "delay",
     /// A stream breaks and what was under way is lost.
     Drop => "drop",
+    /// The answer to a heartbeat arrives late, and nothing that the edge says arrives after it.
+    LateAnswer => "late_answer",
     /// One end of a stream does not notice that it broke.
     HalfOpen => "half_open",
     /// Messages of an old stream arrive after a newer one began: what reordering and duplicates are over TCP.

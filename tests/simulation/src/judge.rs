@@ -2,6 +2,7 @@
 
 use crate::{
     control::receipts::Receipt,
+    edge::Machine,
     event::Run,
     oracle::{Given, Source, Violation},
     origin::{self, Named, OBJECTS, Object},
@@ -10,7 +11,7 @@ use crate::{
 use latencify_cache::{Death, Identity, Liveness, Stamp, rules::Rules};
 use latencify_conf::{
     api::ReceiptState,
-    change::{Entry, Epoch, Mode},
+    change::{Entry, Epoch, Mode, ProcessId},
     link::message::WhenIsolated,
 };
 use latencify_control::fold::Outcome;
@@ -61,6 +62,10 @@ impl<R: Rules> World<R> {
             let running = self.edges.iter().filter_map(|machine| machine.running.as_ref());
             if let Some(edge) = running.into_iter().find(|edge| edge.id == process) {
                 let obeyed = edge.obedience.link().obeyed().map_or(Epoch(0), |obeyed| obeyed.epoch);
+                let edge_saves = edge.obedience.link().introduction().saves_marks;
+                if edge_saves && self.saved_up_to(process) < receipt.epoch {
+                    wrong = Some(format!("process {} is said to have acked {} and has not saved it", process.0.as_u128(), receipt.epoch));
+                }
                 if obeyed < receipt.epoch || edge.marks.stamp().epoch < receipt.epoch {
                     wrong = Some(format!("process {} is said to have acked {} and obeys {obeyed}", process.0.as_u128(), receipt.epoch));
                 }
@@ -69,6 +74,12 @@ impl<R: Rules> World<R> {
         if let Some(text) = wrong {
             self.violate("true_receipts", || text);
         }
+    }
+
+    fn saved_up_to(&self, process: ProcessId) -> Epoch {
+        let is_its = |machine: &&Machine<R>| machine.running.as_ref().is_some_and(|edge| edge.id == process);
+        let machine = self.edges.iter().find(is_its);
+        machine.map_or(Epoch(0), |machine| machine.saved_up_to().map_or(Epoch(0), |saved| saved.epoch))
     }
 
     /// Asks an edge's marks about objects that could be, and compares with what the log says.

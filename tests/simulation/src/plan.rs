@@ -45,6 +45,10 @@ pub enum Trouble {
     Break,
     /// An edge and control can't reach each other, one way or both.
     Partition,
+    /// An answer is late, and the edge cut off behind it.
+    LateAnswer,
+    /// An edge can't save.
+    DiskFull,
     /// An edge dies.
     EdgeCrash,
     /// An edge stops cleanly.
@@ -71,7 +75,9 @@ pub enum Trouble {
     OriginDown,
 }
 
-const TROUBLES: [Trouble; 14] = [
+const TROUBLES: [Trouble; 16] = [
+    Trouble::LateAnswer,
+    Trouble::DiskFull,
     Trouble::Break,
     Trouble::Partition,
     Trouble::EdgeCrash,
@@ -123,8 +129,8 @@ pub struct Plan {
     pub body_words: u64,
     /// Marks are bounded by 8 a site and two sites.
     pub narrow_marks: bool,
-    /// The log may be put back.
-    pub rewinds: bool,
+    /// Edges save their marks; an ack of them means that they did.
+    pub saves: Option<bool>,
     /// Some edges serve what they have when isolated.
     pub some_serve: bool,
     /// Broken on purpose.
@@ -162,7 +168,7 @@ impl Plan {
             write_pause: random.millis(300..3000),
             trouble_pause: (quick / 4, quick),
             stormy: random.millis(20_000..60_000),
-            rewinds: troubles.contains(&Trouble::Rewind),
+            saves: random.permille(500).then(|| random.permille(500)),
             troubles,
             rates,
             cache_bytes: if random.permille(300) { random.of(6_000..24_000) } else { 1 << 20 },

@@ -41,6 +41,15 @@ impl<R: Rules> World<R> {
         match trouble {
             Trouble::Break => self.break_stream(edge),
             Trouble::Partition => self.partition(edge),
+            Trouble::LateAnswer => self.ambush = Some(edge),
+            Trouble::DiskFull if self.plan.saves.is_some() => {
+                let until = self.now + self.pause_length();
+                if let Some(machine) = self.edges.get_mut(edge) {
+                    machine.disk_full_until = until;
+                }
+                self.fault(Fault::DiskFull);
+            }
+            Trouble::DiskFull => {}
             Trouble::EdgeCrash => self.crash_edge(edge),
             Trouble::EdgeLeave => {
                 if let Some(run) = self.edge_run(edge) {
@@ -100,10 +109,18 @@ impl<R: Rules> World<R> {
         if self.random.permille(200) {
             if let Some(machine) = self.edges.get_mut(edge) {
                 machine.saved_policy = None;
+                machine.saved_marks = None;
             }
             self.fault(Fault::EdgeCrashDiskLost);
         } else {
             self.fault(Fault::EdgeCrash);
+            let is_torn = self.random.permille(300);
+            let machine = self.edges.get_mut(edge).filter(|_| is_torn);
+            if let Some(saved) = machine.and_then(|machine| machine.saved_marks.as_mut()) {
+                let kept = saved.bytes.len() / 2;
+                saved.bytes.truncate(kept);
+                self.fault(Fault::JournalTorn);
+            }
         }
         let back = self.random.millis(50..10_000);
         self.put(back, Event::EdgeStart(edge));
@@ -245,6 +262,26 @@ impl<R: Rules> World<R> {
                 self.send_down(stream, message);
             }
         }
+    }
+
+    /// The answer to this heartbeat will be late, and nothing that the edge says arrives any more.
+    pub fn spring_ambush(&mut self, stream: StreamId) {
+        let (now, lease) = (self.now, self.plan.lease);
+        let late = self.random.span(lease / 4, lease * 9 / 10);
+        let Some(known) = self.network.streams.get_mut(&stream) else { return };
+        if self.ambush != Some(known.edge) {
+            return;
+        }
+        self.ambush = None;
+        known.down.arrival(now, late);
+        let edge = known.edge;
+        if let Some(cut) = self.network.cut.get_mut(edge) {
+            cut.0 = true;
+        }
+        self.fault(Fault::LateAnswer);
+        self.tell("late answer", &[edge as u64], || format!("edge {edge}: by {late:?}"));
+        let lasts = self.random.span(lease * 2, lease * 3);
+        self.put(lasts, Event::Heal(edge));
     }
 
     fn message_delay(&mut self) -> Duration {

@@ -71,6 +71,8 @@ pub struct World<R: Rules> {
     pub sent: BTreeMap<RequestId, Sent>,
     /// What a forging replica sends later.
     pub held_back: BTreeMap<StreamId, Vec<ToEdge>>,
+    /// The next answer to a heartbeat of this edge is late.
+    pub ambush: Option<usize>,
     /// Nothing goes wrong any more.
     pub calm: bool,
     /// Nobody asks any more.
@@ -166,6 +168,7 @@ impl<R: Rules> World<R> {
             writers: (0..plan.writers).map(|_| Writer::default()).collect(),
             sent: BTreeMap::new(),
             held_back: BTreeMap::new(),
+            ambush: None,
             calm: false,
             quiet: false,
             over: false,
@@ -264,6 +267,8 @@ impl<R: Rules> World<R> {
             Event::Read(edge, run) => self.edge_reads(edge, run),
             Event::Tick(edge, run) => self.timer(edge, run),
             Event::Installed(edge, run) => self.installed(edge, run),
+            Event::Saved(edge, run) => self.saved(edge, run),
+            Event::Sweep(edge, run) => self.sweep(edge, run),
             Event::Gone(edge, run) => self.edge_leaves(edge, run),
             Event::Ask => self.ask(),
             Event::Arrive(edge, request) => self.arrive(edge, request),
@@ -304,6 +309,7 @@ impl<R: Rules> World<R> {
 
     fn calm_down(&mut self) {
         self.calm = true;
+        self.ambush = None;
         self.tell("calm", &[], String::new);
         self.plan.rates = crate::plan::Rates::default();
         self.replica.paused_until = self.replica.paused_until.min(self.now);
@@ -312,6 +318,7 @@ impl<R: Rules> World<R> {
         for edge in 0..self.edges.len() {
             if let Some(machine) = self.edges.get_mut(edge) {
                 machine.paused_until = machine.paused_until.min(self.now);
+                machine.disk_full_until = machine.disk_full_until.min(self.now);
             }
             self.heal(edge);
         }

@@ -247,6 +247,9 @@ impl<R: Rules> World<R> {
     fn keep_record(&mut self, bytes: Bytes) {
         let gap = if self.random.permille(100) { self.random.of(1..4) } else { 0 };
         let epoch = self.log.append(bytes.clone(), gap);
+        if epoch <= self.passes {
+            self.fault(Fault::Fork);
+        }
         self.oracle.appended(epoch, &bytes, self.now, self.branch);
         self.tell("appended", &[epoch.0], || format!("epoch {epoch}"));
     }

@@ -69,6 +69,7 @@ impl<R: Rules> World<R> {
             && let Some(contact) = running.contacts.get_mut(&process)
         {
             contact.answered(now, state_head);
+            self.spring_ambush(stream);
         }
         let newest = process.and_then(|process| {
             self.replica.running.as_ref()?.connected.get(&process).copied()

@@ -107,7 +107,8 @@ impl<R: Rules> World<R> {
         self.put(at.saturating_sub(now) + late, Event::Tick(edge, run));
     }
 
-    fn carry_out(&mut self, edge: usize, run: Run, outcomes: Vec<Outcome>) {
+    /// Carries out what the driver says, in its order.
+    pub fn carry_out(&mut self, edge: usize, run: Run, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             match outcome {
                 Outcome::Send(message) => {
@@ -134,6 +135,7 @@ impl<R: Rules> World<R> {
                 Outcome::Obeyed { position, .. } => {
                     self.oracle.obeyed(&position);
                     self.note_obeyed(edge, run, &position);
+                    self.save_soon(edge, run);
                     self.tell("edge obeys", &[edge as u64, position.epoch.0], || {
                         format!("edge {edge}: {}", position.epoch)
                     });

@@ -16,12 +16,14 @@ use crate::{
 };
 use fetch::Asking;
 use latencify_cache::{
-    Cache, Clock, KeyRef, MarkBounds, Marks, Metadata,
+    Cache, Clock, KeyRef, MarkBounds, Marks, Metadata, Sweep,
+    marks::{LocalMarks, MarksSnapshot},
     rules::Rules,
     slots::Slots,
 };
 use latencify_conf::{
-    change::{Mode, ProcessId, SiteId, Target},
+    change::{Mode, Position, ProcessId, SiteId, Target},
+    digest::Digest,
     link::{edge::Introduction, message::{ToEdge, WhenIsolated}},
 };
 use latencify_decide::freshness::Lifetime;
@@ -51,6 +53,10 @@ pub struct Machine<R: Rules> {
     pub paused_until: Duration,
     /// Its disk: the last policy that it ran.
     pub saved_policy: Option<Wanted>,
+    /// Its disk: the marks.
+    pub saved_marks: Option<SavedMarks>,
+    /// Until then it can't save.
+    pub disk_full_until: Duration,
     /// The program; none: it is down.
     pub running: Option<Process<R>>,
 }
@@ -69,6 +75,8 @@ pub struct Process<R: Rules> {
     pub slots: Slots<FetchId>,
     /// What it makes of control's words.
     pub obedience: Obedience,
+    sweep: Sweep<Meta, R>,
+    save_due: bool,
     port: Arc<Port<R>>,
     clock: Arc<Dial>,
     /// Its stream.
@@ -95,6 +103,27 @@ pub struct Process<R: Rules> {
     pub newest_began: [Duration; origin::OBJECTS],
     evicted: u64,
     widened: u64,
+    forgotten: u64,
+}
+
+/// Marks on a disk. The shipped journal chains digests; here one digest stands for them.
+#[derive(Debug)]
+pub struct SavedMarks {
+    /// As they were written, if nothing happened to them.
+    pub bytes: Vec<u8>,
+    digest: Digest,
+}
+
+impl SavedMarks {
+    /// What was saved, and the position that it stands for; none: it is not what was written.
+    fn read(&self) -> Option<(MarksSnapshot, Position)> {
+        if Digest::of_parts([&self.bytes[..]]) != self.digest {
+            return None;
+        }
+        let snapshot = MarksSnapshot::decode(&self.bytes).ok()?;
+        let position = snapshot.obeyed()?;
+        Some((snapshot, position))
+    }
 }
 
 /// What is kept with a stored response.
@@ -179,8 +208,16 @@ impl<R: Rules> Machine<R> {
             wall: EPOCH,
             paused_until: Duration::ZERO,
             saved_policy: None,
+            saved_marks: None,
+            disk_full_until: Duration::ZERO,
             running: None,
         }
+    }
+
+    /// The position that its disk stands for.
+    pub fn saved_up_to(&self) -> Option<Position> {
+        let saved = self.saved_marks.as_ref().and_then(SavedMarks::read);
+        saved.map(|(_, position)| position)
     }
 
     /// The program, if that run of it is on.
@@ -243,15 +280,25 @@ impl<R: Rules> World<R> {
             version: "simulated".into(),
             about: Vec::new(),
             when_isolated: machine.when_isolated,
-            saves_marks: false,
+            saves_marks: self.plan.saves == Some(true),
         };
+        let (obedience, floor_at) = match machine.saved_marks.as_ref().and_then(SavedMarks::read) {
+            Some((saved, position)) => {
+                marks.restore(saved, LocalMarks::Lost);
+                (Obedience::resuming(introduction, position, port.clone()), self.now)
+            }
+            None => (Obedience::new(introduction, port.clone()), Duration::ZERO),
+        };
+        let sweep = Sweep::new(cache.clone());
         machine.running = Some(Process {
             run,
             id,
             marks,
             cache,
             slots: Slots::default(),
-            obedience: Obedience::new(introduction, port.clone()),
+            obedience,
+            sweep,
+            save_due: false,
             port,
             clock,
             stream: None,
@@ -266,13 +313,54 @@ impl<R: Rules> World<R> {
             asking: BTreeMap::new(),
             draining: false,
             obeys: Vec::new(),
-            floor_at: Duration::ZERO,
+            floor_at,
             newest_began: [Duration::ZERO; origin::OBJECTS],
             evicted: 0,
             widened: 0,
+            forgotten: 0,
         });
         self.tell("edge starts", &[edge as u64, run], || format!("edge {edge}, process {run}"));
         self.put(Duration::ZERO, Event::Connect(edge, run));
+        let sweeps = self.random.millis(200..4000);
+        self.put(sweeps, Event::Sweep(edge, run));
+    }
+
+    /// Saves the marks a moment from now, if that is not about to happen: what comes until then is saved with them.
+    pub fn save_soon(&mut self, edge: usize, run: Run) {
+        if self.plan.saves.is_none() {
+            return;
+        }
+        let later = self.random.millis(1..60);
+        let Some(process) = self.process(edge, run) else { return };
+        if !std::mem::replace(&mut process.save_due, true) {
+            self.put(later, Event::Saved(edge, run));
+        }
+    }
+
+    /// The marks reach the disk, unless it is full.
+    pub fn saved(&mut self, edge: usize, run: Run) {
+        let now = self.now;
+        let Some(machine) = self.edges.get_mut(edge) else { return };
+        let Some(process) = machine.running.as_mut().filter(|process| process.run == run) else { return };
+        if now < machine.disk_full_until {
+            return self.put(Duration::from_millis(200), Event::Saved(edge, run));
+        }
+        process.save_due = false;
+        let snapshot = process.marks.snapshot();
+        let (Some(position), Ok(bytes)) = (snapshot.obeyed(), snapshot.encode()) else { return };
+        let digest = Digest::of_parts([&bytes[..]]);
+        machine.saved_marks = Some(SavedMarks { bytes, digest });
+        let outcomes = process.obedience.saved(&position);
+        self.carry_out(edge, run, outcomes);
+    }
+
+    /// An edge sweeps.
+    pub fn sweep(&mut self, edge: usize, run: Run) {
+        let objects = self.random.of(1..40) as usize;
+        let pause = self.random.millis(50..1500);
+        let Some(process) = self.process(edge, run) else { return };
+        process.sweep.step(objects);
+        self.put(pause, Event::Sweep(edge, run));
     }
 
     /// An edge's program ends; its kernel says so where packets pass.
@@ -306,18 +394,22 @@ impl<R: Rules> World<R> {
     /// Nobody comes between any more; what came is noted.
     pub fn edge_rests(&mut self, edge: usize) {
         let done = interleave::end();
+        // Counting looks into every shard: now and then is enough.
+        let counts = self.random.permille(30);
         self.faults.add_many(Fault::Interleaved, done.looks + done.purged.len() as u64);
-        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut()) else {
-            return;
-        };
-        let (evicted, widened) = (process.cache.count().evicted, process.marks.count().widened);
+        for object in done.purged {
+            self.local_purged(edge, object);
+        }
+        let process = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut());
+        let Some(process) = process.filter(|_| counts) else { return };
+        let count = process.marks.count();
+        let (evicted, widened) = (process.cache.count().evicted, count.widened);
+        let swept = count.forgotten - std::mem::replace(&mut process.forgotten, count.forgotten);
+        self.faults.add_many(Fault::Swept, swept);
         let more_evicted = evicted - std::mem::replace(&mut process.evicted, evicted);
         let more_widened = widened - std::mem::replace(&mut process.widened, widened);
         self.faults.add_many(Fault::Eviction, more_evicted);
         self.faults.add_many(Fault::Widened, more_widened);
-        for object in done.purged {
-            self.local_purged(edge, object);
-        }
     }
 
     /// An unsafe method purged an object on one edge.
