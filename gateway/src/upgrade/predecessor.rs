@@ -19,7 +19,7 @@ use tokio::{
 
 /// A successor that is not ready by then has failed. Reading a policy, its files and the GeoIP data take seconds at
 /// most; joining a fleet has a bound of its own.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// What systemd hands to one process only.
 const OF_THIS_PROCESS_ONLY: [&str; 4] =
     ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];

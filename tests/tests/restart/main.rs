@@ -8,6 +8,7 @@ mod drains;
 mod fleet;
 mod restarts;
 mod speech;
+mod units;
 mod upgrades;
 
 use clients::Clients;
