@@ -1,7 +1,8 @@
 //! Purges at the edge itself, and what unsafe methods leave behind (RFC 9111 §4.4).
 
 use http::StatusCode;
-use latencify_tests::{Client, Edge, Origin, Reply, body, policy::one_route, reply};
+use latencify_tests::{Client, Edge, Origin, Reply, body, policy::one_route, reply, wait_until};
+use std::time::Duration;
 
 async fn counting() -> Origin {
     Origin::serve(|call| async move { reply::text(call.number.to_string()).max_age(600).done() })
@@ -97,4 +98,39 @@ async fn a_purge_under_a_key_that_can_not_be_kept_is_refused() {
         let reply = Client::new().send(edge.http(), request).await.unwrap();
         assert_eq!(reply.status, status, "{reply:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_purged_gives_its_memory_back_and_marks_are_forgotten_without_a_request() {
+    let origin = counting().await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for n in 0..10 {
+        edge.get("shop.example", &format!("/{n}")).await;
+    }
+    for n in 0..9 {
+        send(&edge, Client::new(), "PURGE", &format!("/{n}")).await;
+    }
+    let names = ["cache_objects", "marks"].map(|name| format!("latencify_gateway_{name}"));
+    wait_until(
+        "a sweep has gone over everything",
+        Duration::from_secs(20),
+        async || {
+            let left = [edge.metric(&names[0]).await, edge.metric(&names[1]).await];
+            if left == [1.0, 1.0] {
+                Ok(())
+            } else {
+                Err(format!("objects and marks: {left:?}"))
+            }
+        },
+    )
+    .await;
+    assert!(edge.metric("latencify_gateway_cache_swept_total").await >= 9.0);
+    assert!(edge.metric("latencify_gateway_marks_forgotten_total").await >= 9.0);
+    assert!(
+        edge.get("shop.example", "/9").await.is_hit(),
+        "the others stay"
+    );
+    assert!(!edge.get("shop.example", "/0").await.is_hit());
 }
