@@ -193,3 +193,76 @@ async fn old_clients_are_kept_if_they_ask_for_it() {
         "{seen}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_passes_the_first_parser_passes_the_second() {
+    let world = World::new("", "").await;
+    let mut lines: Vec<Vec<u8>> = [
+        "OPTIONS * HTTP/1.1",
+        "GET // HTTP/1.1",
+        "GET //user@other.example/x HTTP/1.1",
+        "GET //other.example:80/x HTTP/1.1",
+        "GET /\\other.example/x HTTP/1.1",
+        "GET /http://other.example/x HTTP/1.1",
+        "GET /@:80 HTTP/1.1",
+        "GET /?//user@other.example HTTP/1.1",
+        "GET /%zz%00%0d%0a HTTP/1.1",
+        "GET /a%2f..%2f.. HTTP/1.1",
+        "!#$%&'*+-.^_`|~ / HTTP/1.1",
+    ]
+    .into_iter()
+    .map(|line| line.as_bytes().to_vec())
+    .collect();
+    for octet in 0x21..0x7f_u8 {
+        lines.push([b"GET /a", [octet].as_slice(), b"b HTTP/1.1"].concat());
+        lines.push([b"GET /a?b", [octet].as_slice(), b"c HTTP/1.1"].concat());
+    }
+    for line in lines {
+        let mut peer = world.connect(Over::Tcp).await;
+        peer.send([line.as_slice(), b"\r\nHost: shop.example\r\n\r\n"].concat())
+            .await;
+        let answer = peer.answer("GET").await;
+        // Whoever answers, it is nobody below us: those would send no id.
+        let told = String::from_utf8_lossy(&line);
+        assert!(
+            answer.field("x-request-id").is_some(),
+            "{told}: {}",
+            answer.head
+        );
+        assert!(
+            matches!(answer.status, 200 | 400),
+            "{told}: {}",
+            answer.head
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_at_the_largest_limits_pass() {
+    let world = World::new(
+        "limits: {headers: 256, header_bytes: 1MiB, uri_bytes: 1MiB}",
+        "",
+    )
+    .await;
+    let check = async |head: String, status: u16| {
+        let mut peer = world.connect(Over::Tcp).await;
+        peer.send(&head).await;
+        let answer = peer.answer("GET").await;
+        assert_eq!(answer.status, status, "{}", answer.head);
+        assert!(answer.field("x-request-id").is_some(), "{}", answer.head);
+    };
+    let fields = |count: usize| "X: a\r\n".repeat(count);
+    let head = |target: &str, fields: &str| {
+        format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n")
+    };
+    check(head("/", &fields(200)), 200).await;
+    check(head("/", &fields(256)), 431).await;
+    check(head(&format!("/{}", "a".repeat(65_000)), ""), 200).await;
+    check(head(&format!("/{}", "a".repeat(65_534)), ""), 414).await;
+    check(head("/", &format!("X: {}\r\n", "a".repeat(400_000))), 200).await;
+    check(head("/", &format!("{}: a\r\n", "a".repeat(70_000))), 431).await;
+    let two = format!("X: {0}\r\nX: {0}\r\n", "a".repeat(524_200));
+    check(head("/", &two), 200).await;
+    let three = format!("X: {0}\r\nX: {0}\r\n", "a".repeat(524_280));
+    check(head("/", &three), 431).await;
+}

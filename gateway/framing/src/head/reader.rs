@@ -14,6 +14,8 @@ use crate::{
 
 /// Longer than any registered method (RFC 9110 §16.1).
 const METHOD_BYTES_MAX: usize = 32;
+/// Longer than any name of a field; what holds names behind this has bounds of its own.
+const NAME_BYTES_MAX: usize = 4 << 10;
 const VERSION: &[u8; 8] = b"HTTP/1.1";
 
 /// Looks at the head of one request as it comes.
@@ -270,6 +272,9 @@ impl HeadReader {
         let own = match self.state {
             State::Method => (self.from + METHOD_BYTES_MAX, Violation::LongMethod),
             State::Target => (self.from + self.limits.target_bytes, Violation::LongTarget),
+            State::Name if NAME_BYTES_MAX < self.limits.field_bytes => {
+                (self.line + NAME_BYTES_MAX, Violation::LongField)
+            }
             State::Name | State::NameBlank | State::ValueStart | State::Value => {
                 (self.line + self.limits.field_bytes, Violation::LongField)
             }

@@ -175,6 +175,9 @@ fn fields_have_one_form() {
 
 #[test]
 fn heads_are_bounded() {
+    let name = |octets: usize| format!("{GET}{}: a\r\n\r\n", "a".repeat(octets));
+    accepted(name(4 << 10));
+    refused(name((4 << 10) + 1), Violation::LongField);
     let limits = Limits {
         fields: 3,
         head_bytes: 400,

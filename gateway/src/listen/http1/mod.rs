@@ -108,11 +108,13 @@ async fn refuse(line: Line, refusal: Refusal, gate: &Gate) {
 fn framing_limits(limits: &EdgeLimits) -> latencify_framing::Limits {
     /// Pingora's own bound on fields; beyond it, it would refuse a head by itself.
     const FIELDS_MAX: usize = 256;
+    /// And on the octets of a head.
+    const HEAD_BYTES_MAX: usize = (1 << 20) - 1;
     /// The longest target that the `http` crate holds.
     const TARGET_BYTES_MAX: usize = 65_534;
     latencify_framing::Limits {
         fields: limits.headers.min(FIELDS_MAX),
-        head_bytes: limits.header_bytes,
+        head_bytes: limits.header_bytes.min(HEAD_BYTES_MAX),
         // Half of a head leaves room for the other fields.
         field_bytes: limits.header_bytes / 2,
         target_bytes: limits.uri_bytes.min(TARGET_BYTES_MAX),
