@@ -8,7 +8,7 @@ use crate::{
     listen::Wire,
     phases::{
         admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
-        route, steer, transform,
+        route, stale, steer, transform,
     },
     respond::{self, Stop},
 };
@@ -125,7 +125,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         error: Option<&Error>,
     ) -> bool {
-        caching::may_serve_stale(&self.edge, session, ctx, error)
+        stale::may_serve(&self.edge, session, ctx, error)
     }
 
     fn cache_not_modified_filter(

@@ -9,11 +9,11 @@ use crate::{
     respond::Stop,
 };
 use http::{HeaderMap, Method, StatusCode, header};
-use latencify_cache::{Liveness, StaleRefusal, Trust};
+use latencify_cache::{Liveness, Trust};
 use latencify_conf::record::CacheOutcome;
 use latencify_decide::{
     facts,
-    freshness::{Exchange, Lifetime, OnError, Reuse, Storable, on_error, reuse, storable},
+    freshness::{Exchange, Lifetime, Reuse, Storable, reuse, storable},
     key::cache_key,
     refresh, tags,
     vary::{Vary, variance},
@@ -154,87 +154,6 @@ pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshnes
         Reuse::StaleWhileRevalidate | Reuse::Revalidate(_) => {
             ForcedFreshness::ForceExpiredServeStale { expired_at: None }
         }
-    }
-}
-
-/// Whether the stale response that was found may be served: while it is refreshed (no error), or because the origin
-/// failed.
-pub fn may_serve_stale(
-    edge: &Edge,
-    session: &mut Session,
-    ctx: &mut Context,
-    error: Option<&Error>,
-) -> bool {
-    let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else {
-        return false;
-    };
-    let may = match error {
-        // A refresh asks for the new one or nothing.
-        _ if ctx.is_refresh => false,
-        None => found.reuse == Reuse::StaleWhileRevalidate,
-        Some(error) => {
-            origin_failed(error)
-                && on_error(
-                    &found.lifetime,
-                    found.soft_purged,
-                    &asked.directives,
-                    SystemTime::now(),
-                ) == OnError::ServeStale
-        }
-    };
-    let may = may && is_servable_still(edge, session, ctx);
-    if may {
-        ctx.decide(if error.is_some() {
-            "cache:stale_if_error"
-        } else {
-            "cache:stale_while_revalidate"
-        });
-        if error.is_none() {
-            make_refreshable(session);
-        }
-    }
-    may
-}
-
-/// Purged since it was found, or isolated since?
-fn is_servable_still(edge: &Edge, session: &Session, ctx: &mut Context) -> bool {
-    let isolated = edge.isolated().filter(|isolated| isolated.doubts());
-    let trust = isolated.map_or(Trust::Marks, |_| Trust::Isolated(ctx.caching.arrival));
-    let Some(meta) = session.cache.maybe_cache_meta() else {
-        return false;
-    };
-    let refusal = edge.cache.ask_before_stale(meta, trust).err();
-    if refusal == Some(StaleRefusal::Isolated) {
-        ctx.caching.isolated = isolated;
-    }
-    refusal.is_none()
-}
-
-/// RFC 5861 §4: an origin that can't be reached, or says 500, 502, 503 or 504.
-fn origin_failed(error: &Error) -> bool {
-    match error.etype() {
-        ErrorType::HTTPStatus(status) => matches!(status, 500 | 502 | 503 | 504),
-        _ => error.esource() == &pingora::ErrorSource::Upstream,
-    }
-}
-
-/// Pingora makes the background refresh out of this request by writing it as HTTP/1.1 and parsing it again; an HTTP/2
-/// request needs another version and a `Host` for that. Nothing reads them of this session any more.
-fn make_refreshable(session: &mut Session) {
-    if !session.is_http2() {
-        return;
-    }
-    let request = session.req_header_mut();
-    let host = request
-        .uri
-        .authority()
-        .map(|authority| authority.as_str().to_owned());
-    request.set_version(http::Version::HTTP_11);
-    if let Some(host) = host
-        && !request.headers.contains_key(header::HOST)
-        && request.insert_header(header::HOST, host).is_err()
-    {
-        tracing::debug!("an authority that is no Host value; its refresh will fail");
     }
 }
 

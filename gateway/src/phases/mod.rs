@@ -12,5 +12,6 @@ pub mod preconditions;
 pub mod purge;
 pub mod redirect;
 pub mod route;
+pub mod stale;
 pub mod steer;
 pub mod transform;

@@ -1,4 +1,4 @@
-//! An edge restarts while control is away.
+//! An edge restarts while control is out of reach.
 
 use super::{HOST, Setting, has};
 use latencify_tests::wait_until;
@@ -11,7 +11,7 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
         ("refuse", 503, 503),
     ] {
         let mut setting = Setting::new(mode).await;
-        setting.control.kill();
+        setting.valve.shut();
         setting.edge.restart().await;
         setting.isolated("not_joined").await;
         wait_until(
@@ -38,7 +38,7 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
             }
             _ => assert!(!reply.header("retry-after").is_empty(), "{reply:?}"),
         }
-        setting.control.restart().await;
+        setting.valve.open();
         wait_until("it hits again", super::SOON, async || {
             let reply = setting.edge.get(HOST, "/a").await;
             let hits = reply.is_hit() && !has(&reply, &["detail=isolated"]);
