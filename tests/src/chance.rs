@@ -40,7 +40,7 @@ impl Chance {
 
     /// Any time from the first to the second, in whole milliseconds.
     pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
-        let span = (most - least).as_millis() as u64 + 1;
+        let span = most.saturating_sub(least).as_millis() as u64 + 1;
         least + Duration::from_millis(self.below(span))
     }
 

@@ -11,7 +11,11 @@ use latencify_conf::{
 };
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Time since the machine's start, sleep included: a machine that slept has let leases run out.
 pub fn now() -> Duration {
@@ -19,10 +23,23 @@ pub fn now() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    contacts: HashMap<ProcessId, Contact>,
+    /// Processes that are being taken out of the roster: none of them is promised anything meanwhile.
+    closed: HashSet<ProcessId>,
+}
+
+/// A process that is being taken out of the roster: nothing is promised to it until this is dropped.
+pub struct Closed {
+    contacts: Contacts,
+    process: ProcessId,
+}
+
 /// What is known of every process's lease. A clone sees the same.
 #[derive(Debug, Clone, Default)]
 pub struct Contacts {
-    of: Arc<Mutex<HashMap<ProcessId, Contact>>>,
+    of: Arc<Mutex<Known>>,
     /// Since then, every earlier run on this store is known to be dead.
     started: Duration,
 }
@@ -41,19 +58,23 @@ impl Contacts {
             (process, contact)
         });
         Ok(Self {
-            of: Arc::new(Mutex::new(remembered.collect())),
+            of: Arc::new(Mutex::new(Known {
+                contacts: remembered.collect(),
+                closed: HashSet::new(),
+            })),
             started,
         })
     }
 
-    /// A process is about to be welcomed. What it said and what it is promised is in the store afterwards.
+    /// A process is about to be welcomed. What it said and what it is promised is in the store afterwards. Says whether it
+    /// may be welcomed: not while it is being taken out.
     pub async fn greet(
         &self,
         store: &Store,
         process: ProcessId,
         when_isolated: Option<WhenIsolated>,
         lease: Duration,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let known = self.get(process);
         let mut contact = match known {
             Some(contact) => contact,
@@ -72,50 +93,69 @@ impl Contacts {
         }
         let mut of = self.of.lock();
         // Another stream of the process may have been answered meanwhile.
-        of.entry(process)
+        of.contacts
+            .entry(process)
             .and_modify(|known| known.greeted(when_isolated, lease))
             .or_insert(contact);
-        Ok(())
+        Ok(!of.closed.contains(&process))
     }
 
-    /// A heartbeat of a process is about to be answered; `head` reads the epoch that the answer tells.
+    /// A heartbeat of a process is about to be answered: with this head. None: it may not be answered, because the process
+    /// is being taken out of the roster, or is out. `state` reads the newest state.
     ///
-    /// Who judges a receipt looks at the head first and at the contact then. Here it is the other way round, under one
+    /// Who judges a receipt looks at the state first and at the contact then. Here it is the other way round, under one
     /// lock: either the judge sees this answer, or the answer tells a head that is as new as the judge's.
-    pub fn answer(&self, process: ProcessId, head: impl FnOnce() -> Epoch) -> Epoch {
+    pub fn answer(&self, process: ProcessId, state: impl FnOnce() -> Arc<State>) -> Option<Epoch> {
         let mut of = self.of.lock();
-        let head = head();
-        if let Some(contact) = of.get_mut(&process) {
-            contact.answered(now(), head);
+        let state = state();
+        if of.closed.contains(&process) || !state.roster.contains_key(&process) {
+            return None;
         }
-        head
+        let head = state.position.epoch;
+        of.contacts.get_mut(&process)?.answered(now(), head);
+        Some(head)
+    }
+
+    /// Begins to take a process out of the roster, unless it may still hold a lease for so long. Of one of which nothing is
+    /// known, an earlier run may have answered it until this one started.
+    pub fn close(&self, process: ProcessId, lease: Duration) -> Result<Closed, Duration> {
+        let mut of = self.of.lock();
+        let known = of.contacts.get(&process).copied();
+        let contact = known.unwrap_or_else(|| Contact::remembered(None, lease, self.started));
+        if let Some(left) = contact.left(now()) {
+            return Err(left);
+        }
+        of.closed.insert(process);
+        Ok(Closed {
+            contacts: self.clone(),
+            process,
+        })
     }
 
     /// A process starts over on another history.
     pub fn reset(&self, process: ProcessId) {
-        if let Some(contact) = self.of.lock().get_mut(&process) {
+        if let Some(contact) = self.of.lock().contacts.get_mut(&process) {
             contact.reset();
         }
     }
 
     /// What is known of a process's lease.
     pub fn get(&self, process: ProcessId) -> Option<Contact> {
-        self.of.lock().get(&process).copied()
-    }
-
-    /// For how much longer a process may hold a lease; none: it must have run out. One of which nothing is known may have
-    /// been given a lease by an earlier run.
-    pub fn lease_left(&self, process: ProcessId, lease: Duration) -> Option<Duration> {
-        let known = self.get(process);
-        let contact = known.unwrap_or_else(|| Contact::remembered(None, lease, self.started));
-        contact.left(now())
+        self.of.lock().contacts.get(&process).copied()
     }
 
     /// Only who is in the roster is still in the fleet.
     pub fn forget_all_but(&self, state: impl FnOnce() -> Arc<State>) {
         let mut of = self.of.lock();
         let state = state();
-        of.retain(|process, _| state.roster.contains_key(process));
+        of.contacts
+            .retain(|process, _| state.roster.contains_key(process));
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.contacts.of.lock().closed.remove(&self.process);
     }
 }
 
@@ -129,4 +169,53 @@ async fn remembered(
     let promise = store.promises([process]).await?.into_iter().next();
     let longest = promise.map_or(lease, |(_, promise)| promise.lease.max(lease));
     Ok(Contact::remembered(None, longest, now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::Member;
+    use latencify_conf::change::LogId;
+    use std::collections::BTreeMap;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn nothing_is_promised_to_a_process_that_is_being_taken_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let process = ProcessId(Uuid::from_u128(7));
+        let member = Member {
+            edge: "paris".to_owned(),
+            joined: Epoch(1),
+            about: BTreeMap::new(),
+        };
+        let mut state = State::before(LogId(Uuid::nil()));
+        state.roster.insert(process, member);
+        let (with, without) = (Arc::new(state), Arc::new(State::before(LogId(Uuid::nil()))));
+        let contacts = Contacts::load(&store, [process], Duration::ZERO)
+            .await
+            .unwrap();
+        let greet = async |lease| {
+            let mode = Some(WhenIsolated::Revalidate);
+            contacts.greet(&store, process, mode, lease).await.unwrap()
+        };
+        let answer = |state: &Arc<State>| contacts.answer(process, || state.clone());
+
+        assert!(greet(Duration::from_hours(1)).await);
+        assert_eq!(answer(&with), Some(Epoch(0)));
+        assert!(
+            contacts.close(process, Duration::ZERO).is_err(),
+            "its lease runs"
+        );
+        assert_eq!(answer(&without), None, "it is out of the roster");
+
+        // Of a process that is not known, nothing was promised in this run, and long ago in an earlier one.
+        contacts.forget_all_but(|| without.clone());
+        let closed = contacts.close(process, Duration::ZERO).ok().unwrap();
+        assert_eq!(answer(&with), None);
+        assert!(!greet(Duration::ZERO).await);
+        drop(closed);
+        assert!(greet(Duration::ZERO).await);
+        assert_eq!(answer(&with), Some(Epoch(0)));
+    }
 }

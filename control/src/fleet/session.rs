@@ -30,6 +30,9 @@ const READ_MAX: u64 = 64;
 /// How long what was said last may take to go out.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
+/// What a process is told that is no longer in the roster.
+const TAKEN_OUT: &str = "this process was taken out of the fleet while it was away: join again";
+
 /// Where a session's messages go.
 pub type Outbound = mpsc::Sender<Result<ToEdge, Status>>;
 
@@ -115,8 +118,10 @@ impl Session {
             match self.wake(&mut inbound, heard).await {
                 Woken::Heard(Ok(Some(message))) => {
                     heard = Instant::now();
-                    let head = self.head_for(&message);
-                    let actions = self.machine.receive(message, head);
+                    let actions = match self.head_for(&message) {
+                        Some(head) => self.machine.receive(message, head),
+                        None => self.machine.end(End::Removed, TAKEN_OUT.to_owned(), false),
+                    };
                     self.carry_out(actions).await;
                 }
                 Woken::Heard(Ok(None)) | Woken::Gone => return None,
@@ -221,14 +226,15 @@ impl Session {
         }
     }
 
-    /// The head that an answer tells. Whoever holds a lease because of that answer is noted.
-    fn head_for(&self, message: &FromEdge) -> Epoch {
-        let head = || self.state.borrow().position.epoch;
+    /// The head that an answer tells. Whoever holds a lease because of that answer is noted; who is being taken out of the
+    /// roster gets none.
+    fn head_for(&self, message: &FromEdge) -> Option<Epoch> {
+        let state = || self.state.borrow().clone();
         match (&message.message, &self.member) {
             (Some(From::Heartbeat(_)), Some(member)) => {
-                self.fleet.contacts.answer(member.process, head)
+                self.fleet.contacts.answer(member.process, state)
             }
-            _ => head(),
+            _ => Some(state().position.epoch),
         }
     }
 
@@ -292,10 +298,12 @@ impl Session {
             lease,
             ..
         } = &self.fleet;
-        contacts
-            .greet(store, peer.process, peer.when_isolated, *lease)
-            .await?;
-        Ok(admission)
+        let greeted = contacts.greet(store, peer.process, peer.when_isolated, *lease);
+        if greeted.await? {
+            Ok(admission)
+        } else {
+            Err(NotAdmitted::TakenOut)
+        }
     }
 
     /// Takes the steps of an [admission]. The operator may take the peer out in between; then it joins again.
@@ -332,9 +340,7 @@ impl Session {
         if !state.roster.contains_key(&member.process) {
             // Only the dead are taken out, and this one lives: it came back meanwhile. Until it has joined again no
             // receipt counts on it, so it shall come at once.
-            let reason =
-                "this process was taken out of the fleet while it was away: join again".to_owned();
-            let actions = self.machine.end(End::Removed, reason, false);
+            let actions = self.machine.end(End::Removed, TAKEN_OUT.to_owned(), false);
             return self.queue_messages(actions);
         }
         if let Some(target) =

@@ -1,7 +1,7 @@
 //! The roster, as people see it.
 
 use super::{Control, Refused};
-use crate::fleet::{Fleet, contacts};
+use crate::fleet::{Fleet, contacts, contacts::Closed};
 use latencify_conf::{
     api::{Edge, EdgeState, PolicyOnEdge},
     change::{Change, LeaveReason, ProcessId},
@@ -73,7 +73,8 @@ impl Control {
         let edges = self.edges();
         let chosen = choose(&edges, name_or_process)?;
         for edge in &chosen {
-            self.outlive_lease(edge).await?;
+            // Held until the entry is folded: nothing is promised to the process meanwhile.
+            let _closed = self.outlive_lease(edge).await?;
             let change = Change::EdgeLeft {
                 process: edge.process,
                 why: LeaveReason::Removed,
@@ -89,14 +90,18 @@ impl Control {
 
     /// No receipt counts on a process that was taken out. Until its lease has run out, one that only seems dead serves
     /// what it has stored.
-    async fn outlive_lease(&self, edge: &Edge) -> Result<(), Refused> {
+    async fn outlive_lease(&self, edge: &Edge) -> Result<Closed, Refused> {
         let Fleet {
             contacts,
             connections,
             lease,
             ..
         } = &self.fleet;
-        while let Some(left) = contacts.lease_left(edge.process, *lease) {
+        loop {
+            let left = match contacts.close(edge.process, *lease) {
+                Ok(closed) => return Ok(closed),
+                Err(left) => left,
+            };
             if left > LEASE_WAIT_MAX {
                 return Err(Refused::Conflict(format!(
                     "the process {} may serve what it has stored for another {} s: try again then",
@@ -112,7 +117,6 @@ impl Control {
                 )));
             }
         }
-        Ok(())
     }
 }
 
