@@ -22,6 +22,8 @@ pub fn open(folder: &Path, log_is_here: bool) -> anyhow::Result<fs::File> {
         .create(folder)
         .with_context(|| format!("--data {}", folder.display()))?;
     let lock = hold(folder)?;
+    // Left by a run that was killed while it tried whether there is room.
+    let _ = fs::remove_file(folder.join(store::sqlite::ROOM_FILE));
     // SQLite takes an empty file for a new database, and gives the files beside it the same mode.
     private(&folder.join(store::FILE))?;
     if log_is_here {

@@ -121,27 +121,24 @@ impl Target {
     /// Begins the log, or finds it again.
     pub(super) async fn open(place: &Place, moved: Moved) -> anyhow::Result<Self> {
         let opening = Opening::Move(moved);
-        let (log, is_in_place) = match &place.cluster {
-            Some(cluster) => {
-                let log = reach(&place.data, Some(cluster.clone()), opening).await?;
-                (Log::Kafka(log), true)
-            }
-            None => {
-                let in_place = sqlite::peek(&place.file).await?;
-                let is_in_place = in_place
-                    .and_then(|origin| origin.from)
-                    .is_some_and(|from| from.log == place.bound);
-                let file = if is_in_place {
-                    place.file.clone()
-                } else {
-                    place.being_filled()
-                };
-                data::private(&file)?;
-                (
-                    Log::Sqlite(SqliteLog::open_file(&file, opening).await?),
-                    is_in_place,
-                )
-            }
+        let (log, is_in_place) = if let Some(cluster) = &place.cluster {
+            let log = reach(&place.data, Some(cluster.clone()), opening).await?;
+            (Log::Kafka(log), true)
+        } else {
+            let in_place = sqlite::peek(&place.file).await?;
+            let is_in_place = in_place
+                .and_then(|origin| origin.from)
+                .is_some_and(|from| from.log == place.bound);
+            let file = if is_in_place {
+                place.file.clone()
+            } else {
+                place.being_filled()
+            };
+            data::private(&file)?;
+            (
+                Log::Sqlite(SqliteLog::open_file(&file, opening).await?),
+                is_in_place,
+            )
         };
         let target = Self {
             log,

@@ -302,6 +302,13 @@ mod tests {
             "{fault}"
         );
 
+        // On the same connection, this rollback would leave a savepoint open, and what is committed then would be lost.
+        let given_up = writable.connection().await.unwrap().begin().await.unwrap();
+        given_up
+            .execute_unprepared("insert into t values (0)")
+            .await
+            .unwrap();
+        given_up.rollback().await.unwrap();
         let transaction = writable.connection().await.unwrap().begin().await.unwrap();
         transaction
             .execute_unprepared("insert into t values (1)")
