@@ -20,6 +20,7 @@ struct Records {
     /// Name (lower case, no trailing dot) → addresses and TTL in seconds.
     names: HashMap<String, (Vec<Ipv4Addr>, u32)>,
     queries: usize,
+    silent: bool,
 }
 
 impl Dns {
@@ -64,6 +65,11 @@ impl Dns {
             .insert(name.to_owned(), (addresses, ttl_s));
     }
 
+    /// From now on it answers nobody, as if it were gone; or again.
+    pub fn silence(&self, silent: bool) {
+        self.records.lock().silent = silent;
+    }
+
     /// How many queries have come.
     pub fn queries(&self) -> usize {
         self.records.lock().queries
@@ -82,6 +88,9 @@ impl Records {
         const HEADER: usize = 12;
         const TYPE_A: [u8; 2] = [0, 1];
         self.queries += 1;
+        if self.silent {
+            return None;
+        }
         let (mut labels, mut at) = (Vec::new(), HEADER);
         loop {
             let length = usize::from(*query.get(at)?);

@@ -1,12 +1,12 @@
 //! A client of HTTP/2 that does what no library would: frames as octets.
 
-use crate::{Authority, Client};
-use rustls::pki_types::ServerName;
-use std::{net::SocketAddr, time::Duration};
+use crate::Client;
+use rustls::{ClientConfig, pki_types::ServerName};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -39,6 +39,8 @@ pub const END_HEADERS: u8 = 4;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Before something is asked for again that had nothing to send.
+const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A frame that came.
@@ -107,16 +109,15 @@ pub fn post(stream: u32, host: &str, path: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(3, host, path))
 }
 
-/// A TLS connection that offers that protocol.
+/// A TLS connection from that address to the server of that name, by these settings.
 pub async fn tls(
     server: SocketAddr,
-    authority: &Authority,
+    trust: Arc<ClientConfig>,
     name: &str,
     source: &str,
-    protocol: &[u8],
 ) -> anyhow::Result<TlsStream<TcpStream>> {
     let tcp = Client::at(source).tcp(server).await?;
-    let connector = TlsConnector::from(authority.client(&[protocol]));
+    let connector = TlsConnector::from(trust);
     Ok(connector
         .connect(ServerName::try_from(name.to_owned())?, tcp)
         .await?)
@@ -126,12 +127,12 @@ impl Raw {
     /// Connects from that address to the server of that name, and says the preface with these settings.
     pub async fn connect(
         server: SocketAddr,
-        authority: &Authority,
+        trust: Arc<ClientConfig>,
         name: &str,
         source: &str,
         settings: &[u8],
     ) -> anyhow::Result<Self> {
-        let (reader, writer) = split(tls(server, authority, name, source, b"h2").await?);
+        let (reader, writer) = split(tls(server, trust, name, source).await?);
         let mut raw = Self {
             reader: Reader(reader),
             writer,
@@ -161,6 +162,10 @@ impl Raw {
         let sending = async {
             for number in 0.. {
                 let octets = next(number);
+                if octets.is_empty() {
+                    sleep(PAUSE).await;
+                    continue;
+                }
                 if writer.write_all(&octets).await.is_err() || writer.flush().await.is_err() {
                     break;
                 }

@@ -50,16 +50,17 @@ async fn open(
             Box::new(stream)
         }
         Spoken::Tls => {
-            let mut stream = frames::tls(https, authority, HOST, &source, b"http/1.1")
+            let mut stream = frames::tls(https, authority.client(&[b"http/1.1"]), HOST, &source)
                 .await
                 .unwrap();
             ask(&mut stream).await;
             Box::new(stream)
         }
         Spoken::Http2 => {
-            let mut raw = frames::Raw::connect(https, authority, HOST, &source, &[])
-                .await
-                .unwrap();
+            let mut raw =
+                frames::Raw::connect(https, authority.client(&[b"h2"]), HOST, &source, &[])
+                    .await
+                    .unwrap();
             raw.send(&frames::get(1, HOST, "/")).await.unwrap();
             raw.reader.wait_for(HEADERS, 1).await;
             Box::new(raw.into_inner())

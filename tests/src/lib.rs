@@ -57,7 +57,7 @@ mod valve;
 mod wait;
 mod wire;
 
-pub use certificates::{Authority, Identity};
+pub use certificates::{Authority, Identity, client_of};
 pub use chance::Chance;
 pub use client::{Client, Connection, Protocol, Reply};
 pub use control::{Control, ControlOptions};

@@ -22,7 +22,7 @@ pub mod tls;
 
 pub use accept::{Endpoint, serve};
 pub use bind::{Bound, bind, write_ports_file};
-pub use descriptors::raise as raise_descriptors;
+pub use descriptors::{is_exhaustion, raise as raise_descriptors};
 pub use gate::Gate;
 pub use http1::{Wire, fault_of};
 pub use limits::Limits;

@@ -4,6 +4,7 @@ use crate::{
     context::{Attempt, Context},
     edge::Edge,
     errors::Fault,
+    listen::is_exhaustion,
     origin::{Outcome, SocketHandle, Watch, address_of},
 };
 use http::{Method, StatusCode, Version, header};
@@ -135,12 +136,28 @@ pub fn could_not_connect(
     ctx: &mut Context,
     mut error: Box<Error>,
 ) -> Box<Error> {
+    if is_our_shortage(&error) {
+        // No other origin can be connected to either, and this one is not to blame.
+        ctx.decide("edge:no_descriptor");
+        ctx.answer.fault = Some(Fault::OriginUnreachable);
+        count(edge, ctx, "no_descriptor");
+        error.set_retry(false);
+        return error;
+    }
     // Asked before the report: after it, the address that failed is not among the usable ones.
     let retry = may_try_another(ctx) && !session.as_ref().retry_buffer_truncated();
     report(ctx, Outcome::ConnectFailed(address_of(peer)));
     count(edge, ctx, "connect_failed");
     error.set_retry(retry);
     error
+}
+
+/// Whether a connection failed because this process has no descriptor left for it.
+fn is_our_shortage(error: &Error) -> bool {
+    let cause: &(dyn std::error::Error + 'static) = error.root_cause();
+    cause
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(is_exhaustion)
 }
 
 /// The exchange with the origin failed after the connection stood.

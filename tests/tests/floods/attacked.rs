@@ -79,9 +79,15 @@ impl Attacked {
 
     /// A connection over HTTP/2 that says what it likes.
     pub async fn raw(&self, source: &str, settings: &[u8]) -> Raw {
-        Raw::connect(self.edge.https(), &self.authority, HOST, source, settings)
-            .await
-            .unwrap()
+        Raw::connect(
+            self.edge.https(),
+            self.authority.client(&[b"h2"]),
+            HOST,
+            source,
+            settings,
+        )
+        .await
+        .unwrap()
     }
 
     /// How many connections that limit has ended.

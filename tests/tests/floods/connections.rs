@@ -121,7 +121,7 @@ async fn all_together_have_theirs_and_over_it_nobody_hangs() {
 }
 
 /// Sets how many descriptors a running process may have.
-fn set_descriptors(edge: &Edge, most: u32) {
+pub fn set_descriptors(edge: &Edge, most: u32) {
     let status = Command::new("prlimit")
         .args([
             "--pid",
@@ -131,6 +131,24 @@ fn set_descriptors(edge: &Edge, most: u32) {
         .status()
         .expect("prlimit is there (util-linux)");
     assert!(status.success());
+}
+
+/// Leaves an edge without descriptors for as long as what is returned is held, and [`set_descriptors`] gives it no more.
+pub async fn exhaust(edge: &Edge) -> Vec<TcpStream> {
+    set_descriptors(edge, first_free_descriptor(edge));
+    // Those that other connections give back are still to be taken.
+    let (mut held, mut in_vain) = (Vec::new(), 0);
+    while in_vain < 10 {
+        match enter(edge, "127.10.0.9").await {
+            Some(stream) => {
+                in_vain = 0;
+                held.push(stream);
+            }
+            None => in_vain += 1,
+        }
+        assert!(held.len() < 200, "descriptors never end");
+    }
+    held
 }
 
 fn first_free_descriptor(edge: &Edge) -> u32 {
@@ -161,19 +179,7 @@ async fn without_descriptors_connections_are_closed_and_it_is_told_once() {
     let mut edge = options.start().await;
     assert_eq!(edge.get(HOST, "/").await.status, 200);
     let mut held = open(&edge, "127.10.0.1", 3).await;
-    // Those that other connections give back are still taken; then none is left.
-    set_descriptors(&edge, first_free_descriptor(&edge));
-    let mut in_vain = 0;
-    while in_vain < 10 {
-        match enter(&edge, "127.10.0.1").await {
-            Some(stream) => {
-                in_vain = 0;
-                held.push(stream);
-            }
-            None => in_vain += 1,
-        }
-        assert!(held.len() < 200, "descriptors never end");
-    }
+    let _rest = exhaust(&edge).await;
 
     let before = ticks(&edge);
     for number in 0..50 {

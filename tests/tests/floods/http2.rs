@@ -175,10 +175,9 @@ async fn a_preface_or_head_that_never_ends_is_ended() {
 
     let silent = tls(
         attacked.edge.https(),
-        &attacked.authority,
+        attacked.authority.client(&[b"h2"]),
         HOST,
         ATTACKER,
-        b"h2",
     )
     .await
     .unwrap();

@@ -5,4 +5,5 @@ mod attacked;
 mod connections;
 mod http2;
 mod idle;
+mod resources;
 mod slow;
