@@ -127,8 +127,15 @@ impl Fleet {
             path: settings.state.display().to_string(),
             error,
         })?;
-        if !folder.try_own() && !settings.takes_over {
-            return Err(FleetError::StateInUse(settings.state.display().to_string()));
+        match folder.own() {
+            Ok(false) if !settings.takes_over => {
+                return Err(FleetError::StateInUse(settings.state.display().to_string()));
+            }
+            Ok(_) => {}
+            // What is saved may still be read. The saver tries again, and tells.
+            Err(error) => {
+                tracing::warn!(%error, folder = %settings.state.display(), "the state folder can't be written now");
+            }
         }
         let process = ProcessId(Uuid::new_v4());
         let standing = Arc::new(Standing::new(settings.when_isolated));

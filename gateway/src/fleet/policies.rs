@@ -230,9 +230,17 @@ impl Policies {
     }
 
     async fn save(&mut self, wanted: Wanted) {
-        if !self.folder.try_own() {
-            self.unsaved = Some(wanted);
-            return;
+        match self.folder.own() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.unsaved = Some(wanted);
+                return;
+            }
+            Err(error) => {
+                error!(%error, "the policy can't be saved now: after a restart this edge would need control");
+                self.unsaved = Some(wanted);
+                return;
+            }
         }
         let Some(bundle) = self.bundle(wanted.target.digest) else {
             return;

@@ -6,10 +6,11 @@ use latencify_conf::{
     change::{LogId, Revision, SiteId},
     digest::Digest,
 };
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -35,7 +36,7 @@ pub struct StateFolder {
 
 #[derive(Debug)]
 struct Lock {
-    file: File,
+    file: Mutex<Option<File>>,
     is_ours: watch::Sender<bool>,
 }
 
@@ -79,16 +80,10 @@ impl StateFolder {
     /// Opens the folder, making it if need be. Policies may hold secrets: only this user may read it.
     pub fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path.join(LOCK_FILE))?;
         Ok(Self {
             path: path.to_owned(),
             lock: Arc::new(Lock {
-                file,
+                file: Mutex::new(None),
                 is_ours: watch::Sender::new(false),
             }),
         })
@@ -99,16 +94,28 @@ impl StateFolder {
         &self.path
     }
 
-    /// Makes this process the one that writes here, if no other is; says whether it is. The lock ends with the process.
-    pub fn try_own(&self) -> bool {
-        if *self.lock.is_ours.borrow() {
-            return true;
+    /// Makes this process the one that writes here, and says whether it is; false: another one is. The lock ends with the
+    /// process. An error: nobody can write here now, on a full or read-only disk, say.
+    pub fn own(&self) -> io::Result<bool> {
+        let mut held = self.lock.file.lock();
+        if held.is_some() {
+            return Ok(true);
         }
-        let is_ours = self.lock.file.try_lock().is_ok();
-        if is_ours {
-            self.lock.is_ours.send_replace(true);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path.join(LOCK_FILE))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        is_ours
+        *held = Some(file);
+        drop(held);
+        self.lock.is_ours.send_replace(true);
+        Ok(true)
     }
 
     /// Whether this process writes here, and when that changes.
@@ -224,12 +231,11 @@ mod tests {
         };
         state.save(&newer).unwrap();
         assert_eq!(StateFolder::open(&path).unwrap().load(), Ok(Some(newer)));
-        let mut names: Vec<_> = fs::read_dir(&path)
+        let names: Vec<_> = fs::read_dir(&path)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        names.sort();
-        assert_eq!(names, [LOCK_FILE, FILE], "nothing temporary is left");
+        assert_eq!(names, [FILE], "nothing temporary is left");
     }
 
     #[test]

@@ -124,6 +124,13 @@ impl Queue {
     }
 }
 
+impl Taken {
+    /// Whether anything was obeyed.
+    pub fn is_something(&self) -> bool {
+        self.record.is_some() || self.overflow
+    }
+}
+
 impl Record {
     /// What of it a snapshot of the same history does not have; none: it has all.
     pub fn after(mut self, snapshot: Epoch) -> Option<Self> {

@@ -127,7 +127,7 @@ impl Drop for Saver {
 impl Work {
     fn run(mut self) {
         loop {
-            let waits_for_nothing = !self.owes && self.folder.try_own();
+            let waits_for_nothing = !self.owes && *self.folder.is_ours().borrow();
             let wait = if waits_for_nothing {
                 WAIT_MAX
             } else {
@@ -135,10 +135,11 @@ impl Work {
             };
             let taken = self.queue.take(wait);
             let stopping = taken.stopping;
-            if self.folder.try_own() {
-                self.save(taken);
-            } else {
-                self.owes |= taken.record.is_some() || taken.overflow;
+            match self.folder.own() {
+                Ok(true) => self.save(taken),
+                Ok(false) => self.owes |= taken.is_something(),
+                Err(why) if self.owes || taken.is_something() => self.failed(&why),
+                Err(_) => {}
             }
             if stopping {
                 return;

@@ -361,6 +361,30 @@ fn a_disk_that_takes_nothing_is_told_and_caught_up_with() {
     edge.crash();
 }
 
+/// Nobody can write where the lock should be.
+#[test]
+fn a_folder_that_can_not_be_written_is_told_and_taken_when_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    three(folder.path());
+    let lock = folder.path().join("lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let edge = Edge::start(folder.path());
+    assert_eq!(edge.resumed, Some(at(4)), "it can be read");
+    edge.purge(5, "/five");
+    edge.saved.obey(&at(5));
+    let saving = edge.saver.saving();
+    let end = Instant::now() + SOON;
+    while !saving.is_failing() {
+        assert!(Instant::now() < end, "it is not told");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(*saving.saved().borrow(), Some(at(4)), "nothing is claimed");
+    fs::remove_dir(&lock).unwrap();
+    edge.until_saved(5);
+    edge.crash();
+}
+
 #[test]
 fn a_second_process_reads_and_writes_when_the_first_has_let_go() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ async fn policies_are_fetched_put_in_force_reported_and_saved() {
     .await;
     fleet.stop().await;
     drop(fleet);
-    until("the folder is free", || folder_of_state.try_own()).await;
+    until("the folder is free", || folder_of_state.own().unwrap()).await;
     drop(folder_of_state);
 
     // Control is gone; the next start runs what was saved.
