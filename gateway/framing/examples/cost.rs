@@ -32,9 +32,11 @@ fn main() {
         let passing = nanoseconds(|| pass(black_box(head)));
         let reading = nanoseconds(|| {
             let mut reader = HeadReader::new(Limits::default());
-            reader
-                .read(black_box(head))
-                .is_ok_and(|head| head.is_some()) as usize
+            usize::from(
+                reader
+                    .read(black_box(head))
+                    .is_ok_and(|head| head.is_some()),
+            )
         });
         tell(name, head.len(), passing, reading);
     }

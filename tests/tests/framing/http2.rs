@@ -1,23 +1,12 @@
 //! HTTP/2 frames written by hand, because polite clients refuse to send such things.
 
 use crate::world::{HOST, Over, Peer, World};
+use latencify_tests::frames::{
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, frame,
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
-
 type Field<'a> = (&'a str, &'a [u8]);
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 /// Literal fields without indexing and without Huffman coding (RFC 7541 §6.2.2).
 fn block(fields: &[Field<'_>]) -> Vec<u8> {
