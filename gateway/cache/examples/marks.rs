@@ -28,7 +28,7 @@ fn purges(marks: &Marks) {
     let many = MarkBounds::default().marks_per_site;
     let longest = (0..many).map(|n| timed(|| purge(marks, n)).1).max();
     println!("{many} marks of a site; the longest purge took {longest:?}");
-    let (_, widening) = timed(|| purge(marks, many));
+    let ((), widening) = timed(|| purge(marks, many));
     println!(
         "one more widens them to {} in {widening:?}",
         marks.count().marks

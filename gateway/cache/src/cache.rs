@@ -1,21 +1,19 @@
-//! The cache itself: look up, fill, revalidate.
+//! The cache itself: fill, revalidate, make room.
 
 use crate::{
-    body::BodyReader,
     budget::{Budget, Charge},
     count::{CacheCount, Counters},
     hit_for_miss::HitForMiss,
     identity::TAGS_MAX,
     index::Index,
     key::{Key, KeyRef},
-    liveness::Liveness,
     marks::{Fetching, Marks},
-    object::{Fill, Object, Reader},
+    object::{Fill, Object},
     record::{Metadata, Record},
     refusal::Refusal,
     rules::{Kept, Point, Rules},
-    stream::{Broken, Stream},
-    trust::{Arrival, StaleRefusal, Trust},
+    stream::Stream,
+    trust::Arrival,
     writer::Writer,
 };
 use std::{
@@ -41,29 +39,6 @@ pub struct Cache<M, R = Kept> {
     budget: Arc<Budget>,
     hit_for_miss: HitForMiss,
     next_fill: AtomicU64,
-}
-
-/// What a look-up found. It was live when the look-up looked at the marks.
-#[derive(Debug)]
-pub struct Found<M> {
-    /// What is known of it.
-    pub record: Arc<Record<M>>,
-    /// Live, or soft-purged; never dead.
-    pub liveness: Liveness,
-    /// Reads its body.
-    pub reader: Reader,
-}
-
-/// What a look-up found, and what may be done with it.
-#[derive(Debug)]
-pub enum Looked<M> {
-    /// Nothing that lives.
-    Absent,
-    /// It may be used as it is.
-    Usable(Found<M>),
-    /// The edge is isolated and this was fetched before the request came: it may be validated, and is not to be used,
-    /// stale or not, unless the origin says so.
-    Doubtful(Found<M>),
 }
 
 /// What is known of a body before it arrives.
@@ -102,84 +77,6 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
     /// body begins to be stored, or the 304 has renewed what it validated.
     pub fn begin_fetch(&self) -> Fetching {
         self.marks.begin()
-    }
-
-    /// The newest live object that the key has, complete or arriving. A dead one is taken out.
-    pub fn find(&self, key: KeyRef<'_>) -> Option<Found<M>> {
-        let offer = self.index.offer(key)?;
-        R::reach(Point::OfferAndLook);
-        for fill in offer.fills {
-            let liveness = fill.record.liveness(&self.marks);
-            // It may have stopped being open since it was offered.
-            let follower = if liveness.is_dead() {
-                None
-            } else {
-                R::reach(Point::LookAndFollow);
-                fill.stream.follow()
-            };
-            if let Some(follower) = follower {
-                let record = Arc::clone(&fill.record);
-                return Some(Found {
-                    record,
-                    liveness,
-                    reader: Reader::Following(follower),
-                });
-            }
-        }
-        let object = offer.stored?;
-        let liveness = object.record.liveness(&self.marks);
-        if liveness.is_dead() {
-            R::reach(Point::LookAndRemove);
-            if self.index.remove(key, &object.record) {
-                Counters::add(&self.counters.dead);
-            }
-            return None;
-        }
-        let reader = Reader::Stored(BodyReader::new(Arc::clone(&object.body)));
-        Some(Found {
-            record: Arc::clone(&object.record),
-            liveness,
-            reader,
-        })
-    }
-
-    /// The same for a request that may have to doubt the marks: what it finds may be used as it is
-    /// ([`Looked::Usable`]), or must be validated first.
-    pub fn look_up(&self, key: KeyRef<'_>, trust: Trust) -> Looked<M> {
-        match self.find(key) {
-            None => Looked::Absent,
-            Some(found) if found.record.is_trusted(&self.marks, trust) => Looked::Usable(found),
-            Some(found) => Looked::Doubtful(found),
-        }
-    }
-
-    /// Whether what was found, and is stale, may be served after all: the marks are asked again, since purges may have
-    /// come since it was found, and so is the trust, since the edge may be isolated by now. To be called directly before
-    /// it is served. Ok says what the marks say now: live, or soft-purged.
-    pub fn ask_before_stale(
-        &self,
-        record: &Record<M>,
-        found: Liveness,
-        trust: Trust,
-    ) -> Result<Liveness, StaleRefusal> {
-        if !R::ASK_AGAIN_BEFORE_STALE {
-            return Ok(found);
-        }
-        if !record.is_trusted(&self.marks, trust) {
-            return Err(StaleRefusal::Isolated);
-        }
-        record.liveness(&self.marks).into()
-    }
-
-    /// Follows exactly that fill, whatever the marks say by now: for the request that brings it.
-    pub fn follow(&self, key: KeyRef<'_>, fill: u64) -> Option<Found<M>> {
-        let fill = self.index.fill(key, fill)?;
-        let follower = fill.stream.follow()?;
-        Some(Found {
-            record: Arc::clone(&fill.record),
-            liveness: Liveness::Live,
-            reader: Reader::Following(follower),
-        })
     }
 
     /// Begins to store what a fetch brings. A refusal does not concern the client: its answer passes through.
@@ -334,22 +231,6 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             variance: None,
             ..key
         })
-    }
-}
-
-impl<M> Found<M> {
-    /// Whether its body is still arriving.
-    pub fn is_filling(&self) -> bool {
-        matches!(self.reader, Reader::Following(_))
-    }
-
-    /// Reads all of its body.
-    pub async fn read_all(&mut self) -> Result<Vec<u8>, Broken> {
-        let mut whole = Vec::new();
-        while let Some(piece) = self.reader.read().await? {
-            whole.extend_from_slice(&piece);
-        }
-        Ok(whole)
     }
 }
 

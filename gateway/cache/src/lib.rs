@@ -8,18 +8,26 @@
 //!   given ([`Checked`]), and whatever the owner keeps (`M`).
 //! - [`Cache`]: the objects by key ([`index`]), their bytes ([`Budget`](budget::Budget)), and the bodies under way.
 //! - [`Writer`]: brings one body; followers read it meanwhile ([`stream`]).
+//! - [`Sweep`]: goes over everything that is stored, a little at a time, takes out what is dead, and proves which marks
+//!   nothing needs any more.
+//! - [`Trust`]: what a request may believe, given that an edge that is cut off may lack marks; [`Arrival`]: when it came.
 //! - [`Slots`](slots::Slots): who fetches and who waits. [`HitForMiss`](hit_for_miss::HitForMiss): where nobody waits.
 //!
 //! # The play
 //! 1. A request looks up: [`Cache::find`]. The newest object or open fill of the key is offered, the marks are asked (unless
 //!    their counter stands where it stood at the last verdict), and what is dead is taken out and not found.
-//! 2. Nothing found: the request leads a slot or waits in it. The slot's name holds the newest mark that could match what the
-//!    fetch brings, so a reader of after a purge never waits for a fetch of before it.
+//! 2. Nothing found: the request leads a fetch or waits for it. The fetch covers the marks that the edge had seen when it was
+//!    led, so a reader of after a purge never waits for a fetch of before it.
 //! 3. Before the origin is asked, [`Cache::begin_fetch`]. With the header, [`Cache::fill`]; whoever looks up now follows the fill.
 //! 4. At the end, [`Writer::finish`]: stored, unless it is dead, or a later fetch brought its answer first.
 //! 5. A validation takes a fetch of its own; its 304 puts new metadata, with the validation's stamp, to the same body
 //!    ([`Cache::revalidate`]).
 //! 6. A purge publishes a mark and bumps the counter. Its cost does not grow with the number of objects.
+//! 7. Whoever serves something stale asks the marks, and the trust, once more: [`Cache::ask_before_stale`].
+//! 8. A sweep settles what lives, and the marks of before it are forgotten ([`marks`]). Too many of them become wider ones.
+//! 9. Marks are written down and read again ([`MarksSnapshot`]): what was stored before a stop is judged as before it.
+//!
+//! Which of these rules are kept is a type ([`rules`]): what ships keeps all; a simulation breaks one at a time.
 //!
 //! # What was rejected
 //! - Deleting objects at a purge: costs as much as there are objects, and a fill under way brings the old one back.
@@ -36,6 +44,7 @@ mod identity;
 pub mod index;
 mod key;
 mod liveness;
+mod look;
 pub mod marks;
 mod object;
 mod record;
@@ -49,14 +58,13 @@ mod trust;
 mod writer;
 
 pub use body::{Body, BodyReader, OutOfRange};
-pub use cache::{
-    Cache, Expectation, Found, Looked, OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, UNSTORABLE_PERIOD,
-};
+pub use cache::{Cache, Expectation, OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, UNSTORABLE_PERIOD};
 pub use clock::{Clock, ManualClock, SteadyClock};
 pub use count::CacheCount;
 pub use identity::{Identity, TAGS_MAX};
 pub use key::{Key, KeyRef, Variance};
 pub use liveness::{Checked, Death, Liveness};
+pub use look::{Found, Looked};
 pub use marks::{
     Fetching, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot, SnapshotError,
 };

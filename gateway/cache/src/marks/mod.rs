@@ -16,6 +16,7 @@ mod index;
 mod mark;
 mod site;
 mod snapshot;
+mod state;
 mod under_way;
 mod widen;
 
@@ -30,16 +31,16 @@ use crate::{
     clock::{Clock, SteadyClock},
     identity::Identity,
     key::Key,
-    liveness::{Checked, Death, Liveness},
+    liveness::{Checked, Liveness},
     rules::{Kept, Point, Rules},
     slots::Slot,
-    stamp::{Fetch, Floor, Newest, Stamp},
+    stamp::{Fetch, Newest, Stamp},
     trust::Arrival,
 };
-use index::Index;
 use latencify_conf::change::{Epoch, Mode, Position, SiteId, Target};
 use mark::Order;
 use parking_lot::RwLock;
+use state::State;
 use std::{
     marker::PhantomData,
     sync::{
@@ -59,25 +60,6 @@ pub struct Marks<R = Kept> {
     under_way: Arc<UnderWay>,
     clock: Box<dyn Clock>,
     rules: PhantomData<fn() -> R>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// What a fetch that begins now is stamped with.
-    now: Stamp,
-    /// What is obeyed, of a log.
-    obeyed: Option<Position>,
-    /// What is stamped lower is dead. Sweeps raise it, from where a reset left it.
-    floor: Floor,
-    /// Where the last reset was: a fetch of before it is of no use to a reader of after it.
-    reset: Floor,
-    /// How often everything of before was given up.
-    resets: u64,
-    index: Index,
-    /// Forgotten by sweeps, so far.
-    forgotten: u64,
-    /// Sites whose marks are to be forgotten up to the floor.
-    to_forget: Vec<SiteId>,
 }
 
 /// Numbers for metrics.
@@ -115,16 +97,7 @@ impl<R: Rules> Marks<R> {
         Arc::new(Self {
             counter: AtomicU64::new(1),
             generation: AtomicU64::new(0),
-            state: RwLock::new(State {
-                now: Stamp::default(),
-                obeyed: None,
-                floor: Floor::default(),
-                reset: Floor::default(),
-                resets: 0,
-                index: Index::new(bounds),
-                forgotten: 0,
-                to_forget: Vec::new(),
-            }),
+            state: RwLock::new(State::new(bounds)),
             under_way: Arc::default(),
             clock: Box::new(clock),
             rules: PhantomData,
@@ -318,25 +291,6 @@ impl<R: Rules> Marks<R> {
         R::reach(Point::PublishAndBump);
         self.counter.fetch_add(1, Ordering::Release);
         outcome
-    }
-}
-
-impl State {
-    /// The one rule, for what may be settled.
-    fn judge_checked(&self, identity: &Identity, stamp: &Stamp, checked: &Checked) -> Liveness {
-        // Asked under the lock: a sweep settles an object before the floor rises above its stamp.
-        self.judge(identity, &stamp.lifted(checked.settled()))
-    }
-
-    /// The one rule.
-    fn judge(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
-        if stamp.log != self.now.log {
-            return Liveness::Dead(Death::OtherLog);
-        }
-        if self.floor.is_above(stamp) {
-            return Liveness::Dead(Death::BelowFloor);
-        }
-        self.index.check(identity, stamp)
     }
 }
 
