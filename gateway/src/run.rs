@@ -86,16 +86,13 @@ async fn start(settings: Settings) -> Result<Service> {
         service.accept()?;
         return Ok(service);
     };
-    let built = async {
-        let service = Service::build(settings, kept, metrics).await?;
-        match service.could_serve().await {
-            Ok(()) => Ok(service),
-            Err(error) => {
-                service.end().await;
-                Err(error)
-            }
-        }
-    };
+    take_over_from(take_over, Service::build(settings, kept, metrics)).await
+}
+
+async fn take_over_from(
+    mut take_over: TakeOver,
+    built: impl Future<Output = Result<Service>>,
+) -> Result<Service> {
     let mut service = match built.await {
         Ok(service) => service,
         Err(error) => {
@@ -103,11 +100,24 @@ async fn start(settings: Settings) -> Result<Service> {
             return Err(error);
         }
     };
+    let could_serve = tokio::select! {
+        could_serve = service.could_serve() => could_serve,
+        () = take_over.is_gone() => Err(anyhow!("the predecessor ended before this process was ready")),
+    };
+    // Whoever does not serve leaves the fleet again.
+    if let Err(error) = could_serve {
+        take_over.failed(&format!("{error:#}")).await;
+        service.end().await;
+        return Err(error);
+    }
     if let Err(error) = take_over.ready().await {
         service.end().await;
         return Err(error);
     }
-    service.accept()?;
+    // From here on nobody else serves.
+    if let Err(error) = service.accept() {
+        error!("serving all the same: {error:#}");
+    }
     Ok(service)
 }
 

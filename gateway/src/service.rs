@@ -55,6 +55,9 @@ pub struct Service {
     settings: Settings,
     edge: Arc<Edge>,
     proxy: Arc<Proxy>,
+    acceptor: Arc<Acceptor>,
+    /// The numbers of the private address, which nobody scrapes.
+    unseen: ConnectionMetrics,
     membership: Membership,
     access_log: Option<AccessLogWriter>,
     nudge: mpsc::Sender<()>,
@@ -85,6 +88,7 @@ impl Service {
         };
         let sockets = Sockets::open(asked, kept)?;
         let handles = sockets.handles()?;
+        let unseen = ConnectionMetrics::unseen().context("metrics")?;
         let (access_log, writer) = open_access_log(settings.access_log.as_deref(), &metrics)?;
         let marks = Marks::new();
         let cache = MemoryStorage::open(
@@ -111,6 +115,8 @@ impl Service {
         tokio::spawn(watch(edge.clone(), membership.take_files(), nudges));
         Ok(Self {
             proxy: Arc::new(proxy(&settings, edge.clone())),
+            acceptor: Arc::new(Acceptor::new(edge.certificate_source())?),
+            unseen,
             settings,
             edge,
             membership,
@@ -151,7 +157,7 @@ impl Service {
         }
     }
 
-    /// Accepts from now on, and says so where the settings want it.
+    /// Accepts from now on, and says so where the settings want it; an error means that it could not be said there.
     pub fn accept(&mut self) -> Result<()> {
         let Some(Sockets { http, https, admin }) = self.sockets.take() else {
             bail!("it accepts already");
@@ -172,7 +178,7 @@ impl Service {
         let service = Arc::new(Admin::new(self.edge.clone(), listening.clone()));
         let descriptors = listen::raise_descriptors();
         // A flood of clients takes no place from whoever looks after the edge.
-        let staff = Gate::new(Limits::default(), ConnectionMetrics::unseen()?, descriptors);
+        let staff = Gate::new(Limits::default(), self.unseen.clone(), descriptors);
         tokio::spawn(listen::serve(
             private,
             service,
@@ -186,11 +192,10 @@ impl Service {
         );
         let _ = gate.edge.set(self.edge.clone());
 
-        let acceptor = Arc::new(Acceptor::new(self.edge.certificate_source())?);
         let plain = http.into_iter().map(|bound| Endpoint { bound, tls: None });
         let secure = https.into_iter().map(|bound| Endpoint {
             bound,
-            tls: Some(acceptor.clone()),
+            tls: Some(self.acceptor.clone()),
         });
         for endpoint in plain.chain(secure) {
             let drain = self.edge.drain.clone();

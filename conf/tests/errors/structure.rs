@@ -44,7 +44,7 @@ fn the_door_is_told_in_known_words() {
         check(
             &format!("edge: {edge}\n{APP}{SITE}"),
             &[(place, flaw, help)],
-        )
+        );
     };
     edge(
         "{ proxy_protocol: { from: ▸[] } }",

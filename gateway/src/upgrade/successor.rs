@@ -56,6 +56,12 @@ impl TakeOver {
         }
     }
 
+    /// Waits until the predecessor has ended, or was told to stop, before it handed over.
+    pub async fn is_gone(&mut self) {
+        // It says nothing before this process is ready.
+        let _ = self.channel.read_u8().await;
+    }
+
     /// Says why this process can't serve.
     pub async fn failed(mut self, reason: &str) {
         let line: String = (wire::FAILED.chars())

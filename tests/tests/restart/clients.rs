@@ -340,7 +340,7 @@ async fn multiplexed(world: Arc<World>, tally: Arc<Tally>, streams: usize) {
                     match ask_http2(&mut sender, SMALL, Duration::ZERO).await {
                         Ok(None) => return,
                         Ok(Some((200, body))) if body == SMALL_BODY.as_bytes() => {
-                            tally.answered(since)
+                            tally.answered(since);
                         }
                         Ok(Some(other)) => tally.failed(&anyhow::anyhow!("{other:?}")),
                         Err(why) => {

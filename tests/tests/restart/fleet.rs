@@ -11,6 +11,40 @@ use std::sync::{
 const UPGRADES: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_gets_ready_ends_with_the_one_that_it_was_to_take_over_from() {
+    let origin = Origin::serve(|_| async { reply::text("ok").done() }).await;
+    let mut control = Control::embedded().start().await;
+    control.apply(&one_route(&origin.url(), "")).await;
+    let [mut paris] = control.edges(["paris"]).await;
+    assert_eq!(paris.get("shop.example", "/").await.status, 200);
+    // Without control and without a saved policy it waits for one.
+    control.kill();
+    std::fs::remove_file(paris.folder().join("state/policy.json")).unwrap();
+    paris.process().signal("USR2");
+    let says = async |edge: &mut latencify_tests::Edge, what: &str, times: usize| {
+        wait_until(what, SOON, async || {
+            let said = edge.process().said();
+            if said.matches(what).count() >= times {
+                Ok(())
+            } else {
+                Err(edge.process().last_words())
+            }
+        })
+        .await;
+    };
+    says(&mut paris, "joining the fleet", 2).await;
+    assert_eq!(paris.get("shop.example", "/").await.status, 200);
+    paris.process().signal("TERM");
+    says(
+        &mut paris,
+        "the predecessor ended before this process was ready",
+        1,
+    )
+    .await;
+    assert!(paris.process().ended(SOON).await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn purges_during_upgrades_are_acknowledged_by_all_and_no_old_body_is_served() {
     let version = Arc::new(AtomicU64::new(1));
     let current = version.clone();
