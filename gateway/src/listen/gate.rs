@@ -171,52 +171,52 @@ mod tests {
         Gate::new(limits, ConnectionMetrics::unseen().unwrap(), 1 << 20)
     }
 
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
     fn one_address_has_its_share_and_others_the_rest() {
         let gate = gate(5, 2);
-        let first = gate.enter(address("192.0.2.1")).unwrap();
-        let _second = gate.enter(address("192.0.2.1")).unwrap();
+        let first = gate.enter(Some(address("192.0.2.1"))).unwrap();
+        let _second = gate.enter(Some(address("192.0.2.1"))).unwrap();
         assert_eq!(
-            gate.enter(address("192.0.2.1")).unwrap_err(),
+            gate.enter(Some(address("192.0.2.1"))).unwrap_err(),
             Refused::OfAddress
         );
         // The same address in its IPv6 form is the same client.
         assert_eq!(
-            gate.enter(address("::ffff:192.0.2.1")).unwrap_err(),
+            gate.enter(Some(address("::ffff:192.0.2.1"))).unwrap_err(),
             Refused::OfAddress
         );
-        let _other = gate.enter(address("192.0.2.2")).unwrap();
+        let _other = gate.enter(Some(address("192.0.2.2"))).unwrap();
         drop(first);
-        let _again = gate.enter(address("192.0.2.1")).unwrap();
+        let _again = gate.enter(Some(address("192.0.2.1"))).unwrap();
     }
 
     #[test]
     fn a_subscriber_of_ipv6_has_one_share() {
         let gate = gate(100, 1);
-        let _first = gate.enter(address("2001:db8::1")).unwrap();
+        let _first = gate.enter(Some(address("2001:db8::1"))).unwrap();
         assert_eq!(
-            gate.enter(address("2001:db8::ffff:1")).unwrap_err(),
+            gate.enter(Some(address("2001:db8::ffff:1"))).unwrap_err(),
             Refused::OfAddress
         );
-        let _other = gate.enter(address("2001:db8:0:1::1")).unwrap();
+        let _other = gate.enter(Some(address("2001:db8:0:1::1"))).unwrap();
     }
 
     #[test]
     fn all_together_have_theirs() {
         let gate = gate(2, 2);
         let slots: Vec<_> = (1..=2)
-            .map(|n| gate.enter(address(&format!("192.0.2.{n}"))).unwrap())
+            .map(|n| gate.enter(Some(address(&format!("192.0.2.{n}")))).unwrap())
             .collect();
         assert_eq!(
-            gate.enter(address("192.0.2.9")).unwrap_err(),
+            gate.enter(Some(address("192.0.2.9"))).unwrap_err(),
             Refused::InAll
         );
         drop(slots);
-        gate.enter(address("192.0.2.9")).unwrap();
+        gate.enter(Some(address("192.0.2.9"))).unwrap();
     }
 
     #[test]
@@ -239,7 +239,9 @@ mod tests {
             let client = IpAddr::from(Ipv6Addr::from(n << 64));
             let _slot = gate.enter(Some(client)).unwrap();
         }
-        let refused: Vec<_> = (0..8).map(|_| gate.enter(address("192.0.2.1"))).collect();
+        let refused: Vec<_> = (0..8)
+            .map(|_| gate.enter(Some(address("192.0.2.1"))))
+            .collect();
         assert_eq!(refused.iter().filter(|one| one.is_ok()).count(), 2);
         drop(refused);
         assert!(gate.by_address.lock().is_empty());

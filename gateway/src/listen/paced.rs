@@ -138,7 +138,7 @@ impl<S: IO> AsyncWrite for Paced<S> {
                 Poll::Ready(Ok(taken))
             }
             Poll::Pending => self.wait(cx),
-            failed => failed,
+            failed @ Poll::Ready(Err(_)) => failed,
         }
     }
 
@@ -153,7 +153,7 @@ impl<S: IO> AsyncWrite for Paced<S> {
                 Poll::Ready(Ok(taken))
             }
             Poll::Pending => self.wait(cx),
-            failed => failed,
+            failed @ Poll::Ready(Err(_)) => failed,
         }
     }
 
@@ -164,7 +164,7 @@ impl<S: IO> AsyncWrite for Paced<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.inner).poll_flush(cx) {
             Poll::Pending => self.wait(cx),
-            done => done,
+            done @ Poll::Ready(_) => done,
         }
     }
 

@@ -75,12 +75,13 @@ impl Frame {
     }
 
     fn parse(header: [u8; HEADER_BYTES]) -> Self {
-        let [a, b, c, kind, flags, d, e, f, g] = header;
+        let [_, _, _, kind, flags, ..] = header;
         Self {
-            length: u32::from_be_bytes([0, a, b, c]),
+            length: number(&header) >> 8,
             kind,
             flags,
-            stream: u32::from_be_bytes([d & 0x7f, e, f, g]),
+            // The first bit is reserved.
+            stream: number(header.get(5..).unwrap_or_default()) & 0x7fff_ffff,
         }
     }
 
@@ -164,17 +165,14 @@ impl FrameReader {
             }
             piece = piece.get(taken..).unwrap_or_default();
             if self.record_filled == wanted {
-                let [a, b, c, d, e, f, g, h] = self.record;
+                let at = |start: usize| number(self.record.get(start..).unwrap_or_default());
                 match frame.kind {
                     kind::SETTINGS => {
                         self.record_filled = 0;
-                        tell(Event::Setting(
-                            u16::from_be_bytes([a, b]),
-                            u32::from_be_bytes([c, d, e, f]),
-                        ));
+                        tell(Event::Setting((at(0) >> 16) as u16, at(2)));
                     }
-                    kind::GOAWAY => tell(Event::Number(frame, u32::from_be_bytes([e, f, g, h]))),
-                    _ => tell(Event::Number(frame, u32::from_be_bytes([a, b, c, d]))),
+                    kind::GOAWAY => tell(Event::Number(frame, at(4))),
+                    _ => tell(Event::Number(frame, at(0))),
                 }
             }
         }
@@ -190,15 +188,29 @@ impl FrameReader {
 
 /// A RST_STREAM frame (RFC 9113 §6.4).
 pub(super) fn reset(stream: u32, code: u32) -> [u8; 13] {
-    let [a, b, c, d] = stream.to_be_bytes();
-    let [e, f, g, h] = code.to_be_bytes();
-    [0, 0, 4, kind::RST_STREAM, 0, a, b, c, d, e, f, g, h]
+    let mut frame = [0; 13];
+    let parts = [
+        [0, 0, 4, kind::RST_STREAM, 0].as_slice(),
+        &stream.to_be_bytes(),
+        &code.to_be_bytes(),
+    ];
+    for (to, from) in frame.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
+    frame
 }
 
 /// A GOAWAY frame that names no stream as the last: go, but whatever is under way will be served (RFC 9113 §6.8).
 pub(super) fn going_away() -> [u8; 17] {
     let [a, b, c, d] = STREAM_MAX.to_be_bytes();
     [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]
+}
+
+/// The first four octets as a number; what is not there counts as 0.
+fn number(octets: &[u8]) -> u32 {
+    let mut four = [0; 4];
+    fill(&mut four, &mut 0, octets);
+    u32::from_be_bytes(four)
 }
 
 /// Copies what fits; returns how much that was.

@@ -124,10 +124,11 @@ where
             Next::Gone => return,
             Next::Accepted(ended @ (Ok(None) | Err(_))) => {
                 // The library may have met a limit of its own, and said so to the client.
-                match word.ended_already() {
-                    Some(why) => told(gate, why),
+                if let Some(why) = word.ended_already() {
+                    told(gate, why);
+                } else {
                     // Clients that go without a word are common, and no news.
-                    None => debug!(error = ?ended.err(), "HTTP/2 connection ended"),
+                    debug!(error = ?ended.err(), "HTTP/2 connection ended");
                 }
                 return;
             }
