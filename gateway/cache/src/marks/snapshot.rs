@@ -7,6 +7,8 @@
 //! **Local marks** are numbered by this edge alone, and no log repeats them. A snapshot holds them, their floor and the last
 //! number, and the numbers go on from there. What was made after the last snapshot that reached the disk is lost in a crash;
 //! see [`LocalMarks`].
+//!
+//! **Soft purges** keep the times at which they were made, on the edge's clock of then.
 
 use super::{Marks, Rules, mark::Mark};
 use crate::stamp::{Floor, Stamp};
@@ -30,7 +32,7 @@ pub struct MarksSnapshot {
 /// What has become of local marks that were made after the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalMarks {
-    /// There are none: the edge stopped after it was written, or wrote each of them beside it.
+    /// There are none: nothing was stored or purged between the snapshot and the stop.
     Known,
     /// Some may be lost: whatever was stored before is dead, for any of them could have named it.
     Lost,

@@ -103,6 +103,12 @@ fn no_look_up_after_an_acknowledged_purge_serves_what_is_older() {
         for _ in 0..READERS {
             scope.spawn(|| read(&world, &cache, "/a"));
         }
+        scope.spawn(|| {
+            let mut sweep = Sweep::new(Arc::clone(&cache));
+            while !world.over.load(Ordering::Relaxed) {
+                sweep.step(1);
+            }
+        });
         let end = Instant::now() + RUN;
         let mut targets = targets.iter().cycle();
         while Instant::now() < end && !world.over.load(Ordering::Relaxed) {
@@ -124,4 +130,5 @@ fn no_look_up_after_an_acknowledged_purge_serves_what_is_older() {
         world.acknowledged.load(Ordering::Relaxed) > 10,
         "purges did happen"
     );
+    assert!(cache.marks().count().forgotten > 0, "marks were forgotten");
 }

@@ -145,6 +145,11 @@ impl World {
                     .raise_floor(&position(self.log, self.head));
                 self.happened(0, None, false);
             }
+            Step::Restore => {
+                let written = self.cache.marks().snapshot().encode().unwrap();
+                let read = MarksSnapshot::decode(&written).unwrap();
+                self.cache.marks().restore(read, LocalMarks::Known);
+            }
             Step::Evict => {
                 self.cache.index.evict();
                 self.must_find = [None; KEYS.len()];

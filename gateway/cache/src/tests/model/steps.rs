@@ -53,6 +53,8 @@ pub(super) enum Step {
     Reset {
         back: u64,
     },
+    /// The marks are written down and read again.
+    Restore,
     Evict,
     /// A sweep goes on a little.
     Sweep {
@@ -92,6 +94,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (target(), any_bool(), any_bool()).prop_map(|(target, soft, obeyed)| Step::Purge { target, soft, obeyed }),
         2 => (target(), any_bool()).prop_map(|(target, soft)| Step::Local { target, soft }),
         1 => prop_oneof![Just(0), 0_u64..9].prop_map(|back| Step::Reset { back }),
+        1 => Just(Step::Restore),
         1 => Just(Step::Evict),
         5 => (0..KEYS.len()).prop_map(|key| Step::Find { key }),
         2 => (0_u64..100).prop_map(|seconds| Step::Pass { seconds }),
