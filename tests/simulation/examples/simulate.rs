@@ -58,7 +58,10 @@ fn many(seeds: Range<u64>) -> ExitCode {
     let many = run_many::<Shipped>(seeds, Breaks::default(), |many| {
         if many.worlds.is_multiple_of(TOLD_EVERY) {
             let (done, failed) = (many.worlds, many.failed.len());
-            eprintln!("{done} of {all} seeds in {:?}, {failed} failed", rounded(began));
+            eprintln!(
+                "{done} of {all} seeds in {:?}, {failed} failed",
+                rounded(began)
+            );
         }
         true
     });
@@ -74,7 +77,10 @@ fn many(seeds: Range<u64>) -> ExitCode {
     );
     for failed in &many.failed {
         if let Some(violation) = &failed.violation {
-            println!("seed {}: NOT TRUE: {}: {}", failed.seed, violation.invariant, violation.text);
+            println!(
+                "seed {}: NOT TRUE: {}: {}",
+                failed.seed, violation.invariant, violation.text
+            );
         }
     }
     if many.failed.is_empty() {

@@ -151,7 +151,11 @@ impl Faults {
     /// Those that never happened.
     pub fn missing(&self) -> Vec<&'static str> {
         let never = |fault: &&Fault| self.count(**fault) == 0;
-        Fault::ALL.iter().filter(never).map(|fault| fault.name()).collect()
+        Fault::ALL
+            .iter()
+            .filter(never)
+            .map(|fault| fault.name())
+            .collect()
     }
 }
 

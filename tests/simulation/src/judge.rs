@@ -28,24 +28,45 @@ impl<R: Rules> World<R> {
     }
 
     /// An answer was given: is it as new as it has to be?
-    pub fn check_given(&mut self, edge: usize, run: Run, object: Object, version: u64, given: &Given) {
+    pub fn check_given(
+        &mut self,
+        edge: usize,
+        run: Run,
+        object: Object,
+        version: u64,
+        given: &Given,
+    ) {
         self.answers += 1;
-        let Some(machine) = self.edges.get(edge) else { return };
-        let Some(process) = machine.running.as_ref().filter(|process| process.run == run) else { return };
+        let Some(machine) = self.edges.get(edge) else {
+            return;
+        };
+        let Some(process) = machine
+            .running
+            .as_ref()
+            .filter(|process| process.run == run)
+        else {
+            return;
+        };
         // On `serve` an edge that is cut off makes no promise, and receipts say that it is missing.
         let is_bound = machine.when_isolated != WhenIsolated::Serve
             || process.obedience.link().isolation(given.decided).is_none();
         let what = (object, version);
-        let mut wrong = self.oracle.judge_answer(&self.origin, run, &process.obeys, is_bound, what, given);
+        let mut wrong =
+            self.oracle
+                .judge_answer(&self.origin, run, &process.obeys, is_bound, what, given);
         // What was found before a request waited for the origin may be older than what came meanwhile.
-        let is_from_store = matches!(given.source, Source::Stored | Source::Followed | Source::Stale);
+        let is_from_store = matches!(
+            given.source,
+            Source::Stored | Source::Followed | Source::Stale
+        );
         let newest = given.newest;
         if wrong.is_none() && is_from_store && version < self.origin.at(object, newest) {
             wrong = Some(Violation {
                 invariant: "nothing_goes_back",
                 text: format!(
                     "object {object}: version {version} ({:?}) of edge {edge}, after an answer whose fetch began at {newest:?}, when {} was the version",
-                    given.source, self.origin.at(object, newest)
+                    given.source,
+                    self.origin.at(object, newest)
                 ),
             });
         }
@@ -59,15 +80,30 @@ impl<R: Rules> World<R> {
     pub fn judge_acks(&mut self, receipt: &Receipt) {
         let mut wrong = None;
         for process in receipt.those(ReceiptState::Acked) {
-            let running = self.edges.iter().filter_map(|machine| machine.running.as_ref());
+            let running = self
+                .edges
+                .iter()
+                .filter_map(|machine| machine.running.as_ref());
             if let Some(edge) = running.into_iter().find(|edge| edge.id == process) {
-                let obeyed = edge.obedience.link().obeyed().map_or(Epoch(0), |obeyed| obeyed.epoch);
+                let obeyed = edge
+                    .obedience
+                    .link()
+                    .obeyed()
+                    .map_or(Epoch(0), |obeyed| obeyed.epoch);
                 let edge_saves = edge.obedience.link().introduction().saves_marks;
                 if edge_saves && self.saved_up_to(process) < receipt.epoch {
-                    wrong = Some(format!("process {} is said to have acked {} and has not saved it", process.0.as_u128(), receipt.epoch));
+                    wrong = Some(format!(
+                        "process {} is said to have acked {} and has not saved it",
+                        process.0.as_u128(),
+                        receipt.epoch
+                    ));
                 }
                 if obeyed < receipt.epoch || edge.marks.stamp().epoch < receipt.epoch {
-                    wrong = Some(format!("process {} is said to have acked {} and obeys {obeyed}", process.0.as_u128(), receipt.epoch));
+                    wrong = Some(format!(
+                        "process {} is said to have acked {} and obeys {obeyed}",
+                        process.0.as_u128(),
+                        receipt.epoch
+                    ));
                 }
             }
         }
@@ -77,9 +113,16 @@ impl<R: Rules> World<R> {
     }
 
     fn saved_up_to(&self, process: ProcessId) -> Epoch {
-        let is_its = |machine: &&Machine<R>| machine.running.as_ref().is_some_and(|edge| edge.id == process);
+        let is_its = |machine: &&Machine<R>| {
+            machine
+                .running
+                .as_ref()
+                .is_some_and(|edge| edge.id == process)
+        };
         let machine = self.edges.iter().find(is_its);
-        machine.map_or(Epoch(0), |machine| machine.saved_up_to().map_or(Epoch(0), |saved| saved.epoch))
+        machine.map_or(Epoch(0), |machine| {
+            machine.saved_up_to().map_or(Epoch(0), |saved| saved.epoch)
+        })
     }
 
     /// Asks an edge's marks about objects that could be, and compares with what the log says.
@@ -89,11 +132,21 @@ impl<R: Rules> World<R> {
         }
         let (object, tags) = (self.random.index(OBJECTS), self.random.below(8) as u8);
         let draw = self.random.draw();
-        let running = self.edges.get(edge).and_then(|machine| machine.running.as_ref());
-        let Some(process) = running.filter(|process| process.run == run) else { return };
-        let Some(site) = process.site(origin::site_of(object)) else { return };
+        let running = self
+            .edges
+            .get(edge)
+            .and_then(|machine| machine.running.as_ref());
+        let Some(process) = running.filter(|process| process.run == run) else {
+            return;
+        };
+        let Some(site) = process.site(origin::site_of(object)) else {
+            return;
+        };
         let now = process.marks.stamp();
-        let stamp = Stamp { epoch: Epoch(draw % (now.epoch.0 + 1)), ..now };
+        let stamp = Stamp {
+            epoch: Epoch(draw % (now.epoch.0 + 1)),
+            ..now
+        };
         let identity = Identity {
             site,
             path: Arc::from(origin::path_of(object)),
@@ -111,7 +164,10 @@ impl<R: Rules> World<R> {
         if !is_same || !store.has(stamp.epoch) {
             return;
         }
-        let between = store.purges.values().filter(|purge| purge.epoch > stamp.epoch && purge.epoch <= now.epoch);
+        let between = store
+            .purges
+            .values()
+            .filter(|purge| purge.epoch > stamp.epoch && purge.epoch <= now.epoch);
         let covers = |mode| {
             between.clone().any(|purge| {
                 purge.mode == mode
@@ -159,12 +215,16 @@ impl<R: Rules> World<R> {
         }
         self.oracle.judge_writes(&accepted);
         if again.state != self.replica.store.state {
-            self.violate("equal_folds", || "the log folded again comes to another state".into());
+            self.violate("equal_folds", || {
+                "the log folded again comes to another state".into()
+            });
         }
     }
 
     fn judge_writer(&mut self, number: usize) {
-        let Some(writer) = self.writers.get(number) else { return };
+        let Some(writer) = self.writers.get(number) else {
+            return;
+        };
         if let Some(intent) = &writer.intent {
             let key = intent.key.clone();
             return self.violate("writes_are_answered", || format!("{key} is not answered"));
@@ -183,7 +243,11 @@ impl<R: Rules> World<R> {
         let now = self.now;
         let head = self.replica.store.state.position;
         let target = self.replica.store.state.head.clone();
-        let Some(process) = self.edges.get(edge).and_then(|machine| machine.running.as_ref()) else {
+        let Some(process) = self
+            .edges
+            .get(edge)
+            .and_then(|machine| machine.running.as_ref())
+        else {
             return self.violate("edges_return", || format!("edge {edge} is down"));
         };
         let link = process.obedience.link();
@@ -194,7 +258,13 @@ impl<R: Rules> World<R> {
         } else if let Some(leaks) = process.leaks() {
             Some(format!("holds {leaks}"))
         } else {
-            let runs = process.policy.as_ref().map(|policy| (policy.target.revision, policy.target.digest, policy.target.sites.clone()));
+            let runs = process.policy.as_ref().map(|policy| {
+                (
+                    policy.target.revision,
+                    policy.target.digest,
+                    policy.target.sites.clone(),
+                )
+            });
             let wanted = target.map(|head| (head.revision, head.digest, head.sites));
             (runs != wanted).then(|| format!("runs {runs:?}, the head is {wanted:?}"))
         };

@@ -63,7 +63,7 @@ impl<M> Default for Pipe<M> {
 impl<M> Pipe<M> {
     /// When a message that takes `delay` arrives: never before the one ahead of it.
     pub fn arrival(&mut self, now: Duration, delay: Duration) -> Duration {
-        self.last = self.last.max(now + delay) + Duration::from_nanos(1000);
+        self.last = self.last.max(now + delay) + Duration::from_micros(1);
         self.last
     }
 }

@@ -11,10 +11,7 @@ use latencify_conf::{
 };
 use latencify_control::fold::Outcome;
 use latencify_gateway::fleet::obey::Wanted;
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 /// What is not true.
@@ -112,9 +109,19 @@ impl Oracle {
     pub fn folded(&mut self, settled: &Settled, branch: u32) {
         let state = &settled.state;
         let at = (branch, settled.epoch);
-        let roster: Vec<_> = state.roster.keys().map(|process| process.0.as_u128()).collect();
-        let head = state.head.as_ref().map(|head| (head.revision, head.digest, &head.sites));
-        let became = format!("{:?} {:?} {head:?} {roster:?} {}", settled.folded.outcome, settled.position, state.last_site);
+        let roster: Vec<_> = state
+            .roster
+            .keys()
+            .map(|process| process.0.as_u128())
+            .collect();
+        let head = state
+            .head
+            .as_ref()
+            .map(|head| (head.revision, head.digest, &head.sites));
+        let became = format!(
+            "{:?} {:?} {head:?} {roster:?} {}",
+            settled.folded.outcome, settled.position, state.last_site
+        );
         if let Some(known) = self.folded.get(&at) {
             if *known != became {
                 let text = format!("epoch {}: {known} and {became}", settled.epoch);
@@ -131,21 +138,36 @@ impl Oracle {
         }
         match &settled.entry.change {
             Change::Purge { mode, targets, .. } => {
-                let site_id = |place: usize| state.head.as_ref()?.sites.get(*SITES.get(place)?).copied();
-                let named = targets.iter().map(|target| Named::of(target, site_id)).collect();
+                let site_id =
+                    |place: usize| state.head.as_ref()?.sites.get(*SITES.get(place)?).copied();
+                let named = targets
+                    .iter()
+                    .map(|target| Named::of(target, site_id))
+                    .collect();
                 self.purged(settled, *mode, named, branch);
             }
             Change::Policy { digest, .. } => {
-                let revision = state.head.as_ref().map_or(Revision(0), |head| head.revision);
-                self.policies.insert((state.position.log, revision, branch), *digest);
+                let revision = state
+                    .head
+                    .as_ref()
+                    .map_or(Revision(0), |head| head.revision);
+                self.policies
+                    .insert((state.position.log, revision, branch), *digest);
             }
             _ => {}
         }
     }
 
     fn purged(&mut self, settled: &Settled, mode: Mode, named: Vec<Named>, branch: u32) {
-        let accepted = self.appended.get(&(branch, settled.epoch)).copied().unwrap_or_default();
-        let number = *self.by_id.entry(settled.entry.id).or_insert(self.purges.len());
+        let accepted = self
+            .appended
+            .get(&(branch, settled.epoch))
+            .copied()
+            .unwrap_or_default();
+        let number = *self
+            .by_id
+            .entry(settled.entry.id)
+            .or_insert(self.purges.len());
         self.by_epoch.insert((branch, settled.epoch), number);
         if let Some(known) = self.purges.get_mut(number) {
             // The same entry in another log.
@@ -189,12 +211,17 @@ impl Oracle {
     /// The purge that stands at an epoch of the history of a position.
     pub fn purge_at(&self, position: &Position, epoch: Epoch) -> Option<usize> {
         let branch = self.positions.get(&position.hash.0).copied()?;
-        (0..=branch).rev().find_map(|branch| self.by_epoch.get(&(branch, epoch)).copied())
+        (0..=branch)
+            .rev()
+            .find_map(|branch| self.by_epoch.get(&(branch, epoch)).copied())
     }
 
     /// The receipt of a purge is complete.
     pub fn completed(&mut self, id: Uuid, now: Duration) {
-        let known = self.by_id.get(&id).and_then(|number| self.purges.get_mut(*number));
+        let known = self
+            .by_id
+            .get(&id)
+            .and_then(|number| self.purges.get_mut(*number));
         if let Some(purge) = known {
             purge.complete.get_or_insert(now);
         }
@@ -202,7 +229,10 @@ impl Oracle {
 
     /// Whether the log was put back to before a purge.
     pub fn is_lost(&self, id: Uuid) -> bool {
-        let known = self.by_id.get(&id).and_then(|number| self.purges.get(*number));
+        let known = self
+            .by_id
+            .get(&id)
+            .and_then(|number| self.purges.get(*number));
         known.is_some_and(|purge| purge.lost)
     }
 
@@ -210,7 +240,9 @@ impl Oracle {
     pub fn rewound(&mut self, kept: Epoch, branch: u32) {
         self.branch = branch;
         let of_branch = |map: &BTreeMap<(u32, Epoch), Duration>| -> Vec<(Epoch, Duration)> {
-            let old = map.iter().filter(|((of, epoch), _)| *of + 1 == branch && *epoch <= kept);
+            let old = map
+                .iter()
+                .filter(|((of, epoch), _)| *of + 1 == branch && *epoch <= kept);
             old.map(|((_, epoch), at)| (*epoch, *at)).collect()
         };
         for (epoch, at) in of_branch(&self.appended) {
@@ -221,7 +253,11 @@ impl Oracle {
         }
         let is_kept = |(_, epoch, _): &(u32, Epoch, Uuid)| *epoch <= kept;
         self.answered.retain(|_, answered| is_kept(answered));
-        let newest = self.newest_answered.get(&(branch - 1)).copied().unwrap_or_default();
+        let newest = self
+            .newest_answered
+            .get(&(branch - 1))
+            .copied()
+            .unwrap_or_default();
         self.newest_answered.insert(branch, newest.min(kept));
     }
 
@@ -229,7 +265,11 @@ impl Oracle {
     pub fn moved(&mut self, branch: u32, epochs: &[(Epoch, Epoch)]) {
         self.branch = branch;
         for (old, new) in epochs {
-            let at = self.appended.get(&(branch - 1, *old)).copied().unwrap_or_default();
+            let at = self
+                .appended
+                .get(&(branch - 1, *old))
+                .copied()
+                .unwrap_or_default();
             self.appended.insert((branch, *new), at);
         }
         self.answered.clear();
@@ -238,10 +278,15 @@ impl Oracle {
     /// A writer was answered.
     pub fn answered(&mut self, intent: &Intent, id: Uuid, epoch: Epoch, branch: u32) {
         if intent.branch == branch && epoch <= intent.after {
-            let text = format!("{} is at {epoch}, and {} had been answered before it was sent", intent.key, intent.after);
+            let text = format!(
+                "{} is at {epoch}, and {} had been answered before it was sent",
+                intent.key, intent.after
+            );
             self.violate("order_of_writes", text);
         }
-        if let Some((_, other, _)) = self.answered.insert(intent.key.clone(), (branch, epoch, id))
+        if let Some((_, other, _)) = self
+            .answered
+            .insert(intent.key.clone(), (branch, epoch, id))
             && other != epoch
         {
             let text = format!("{} is at {other} and at {epoch}", intent.key);
@@ -253,7 +298,10 @@ impl Oracle {
 
     /// The newest epoch that anybody was answered.
     pub fn newest_answered(&self, branch: u32) -> Epoch {
-        self.newest_answered.get(&branch).copied().unwrap_or_default()
+        self.newest_answered
+            .get(&branch)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Every write that was answered is in the log, accepted, once.
@@ -273,18 +321,26 @@ impl Oracle {
     /// An edge obeys a position.
     pub fn obeyed(&mut self, position: &Position) {
         if !self.positions.contains_key(&position.hash.0) {
-            self.violate("true_history", format!("an edge obeys {position:?}, which no log ever had"));
+            self.violate(
+                "true_history",
+                format!("an edge obeys {position:?}, which no log ever had"),
+            );
         }
     }
 
     /// An edge runs a policy.
     pub fn installs(&mut self, wanted: &Wanted) {
         let known = (0..=self.branch).any(|branch| {
-            let known = self.policies.get(&(wanted.log, wanted.target.revision, branch));
+            let known = self
+                .policies
+                .get(&(wanted.log, wanted.target.revision, branch));
             known == Some(&wanted.target.digest)
         });
         if !known {
-            self.violate("equal_policies", format!("an edge runs {wanted:?}, which the log never said"));
+            self.violate(
+                "equal_policies",
+                format!("an edge runs {wanted:?}, which the log never said"),
+            );
         }
     }
 
@@ -307,7 +363,13 @@ impl Oracle {
         let told = |invariant, purge: &Purge| {
             let text = format!(
                 "object {object}: version {version} ({:?}) to a request of {:?} at {:?}; purged at epoch {} when {} was the version ({:?}), receipt complete at {:?}",
-                given.source, given.sent, given.decided, purge.epoch, origin.at(object, purge.accepted), purge.accepted, purge.complete,
+                given.source,
+                given.sent,
+                given.decided,
+                purge.epoch,
+                origin.at(object, purge.accepted),
+                purge.accepted,
+                purge.complete,
             );
             Some(Violation { invariant, text })
         };
@@ -316,7 +378,9 @@ impl Oracle {
                 Some(only) => only == run,
                 None => is_bound && !purge.lost,
             };
-            counts && purge.complete.is_some_and(|complete| complete < given.sent) && is_older(purge)
+            counts
+                && purge.complete.is_some_and(|complete| complete < given.sent)
+                && is_older(purge)
         });
         if let Some(purge) = receipt {
             return told("receipt", purge);
@@ -324,13 +388,22 @@ impl Oracle {
         if matches!(given.source, Source::Fetched | Source::Revalidated) {
             return None;
         }
-        let obeyed = obeys.iter().take(given.obeys).filter_map(|number| self.purges.get(*number));
+        let obeyed = obeys
+            .iter()
+            .take(given.obeys)
+            .filter_map(|number| self.purges.get(*number));
         if let Some(purge) = obeyed.into_iter().find(|purge| is_older(purge)) {
             return told("obeyed_purge", purge);
         }
         if version < origin.at(object, given.floor_at) {
-            let text = format!("object {object}: version {version} is from before the floor of {:?}", given.floor_at);
-            return Some(Violation { invariant: "floor", text });
+            let text = format!(
+                "object {object}: version {version} is from before the floor of {:?}",
+                given.floor_at
+            );
+            return Some(Violation {
+                invariant: "floor",
+                text,
+            });
         }
         None
     }

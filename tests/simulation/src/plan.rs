@@ -140,7 +140,13 @@ pub struct Plan {
 impl Plan {
     /// What a seed makes of a world.
     pub fn of(random: &mut Random, breaks: Breaks) -> Self {
-        let mut rate = |most: u64| if random.permille(500) { random.below(most) } else { 0 };
+        let mut rate = |most: u64| {
+            if random.permille(500) {
+                random.below(most)
+            } else {
+                0
+            }
+        };
         let rates = Rates {
             delay: rate(60),
             append_unknown: rate(200),
@@ -153,14 +159,21 @@ impl Plan {
             unsafe_method: rate(60),
             interleave: rate(200),
         };
-        let troubles: Vec<_> = TROUBLES.into_iter().filter(|_| random.permille(350)).collect();
+        let troubles: Vec<_> = TROUBLES
+            .into_iter()
+            .filter(|_| random.permille(350))
+            .collect();
         let edges = random.of(2..6) as usize;
         let quick = random.millis(1000..6000);
         Self {
             edges,
             late: random.index(edges),
             writers: random.of(1..4) as usize,
-            log: if random.permille(500) { Kind::Embedded } else { Kind::Broker },
+            log: if random.permille(500) {
+                Kind::Embedded
+            } else {
+                Kind::Broker
+            },
             lease: random.millis(1000..8000),
             latency: (Duration::from_micros(100), random.millis(1..20)),
             blink: random.millis(0..10),
@@ -171,7 +184,11 @@ impl Plan {
             saves: random.permille(500).then(|| random.permille(500)),
             troubles,
             rates,
-            cache_bytes: if random.permille(300) { random.of(6_000..24_000) } else { 1 << 20 },
+            cache_bytes: if random.permille(300) {
+                random.of(6_000..24_000)
+            } else {
+                1 << 20
+            },
             body_words: random.of(4..160),
             narrow_marks: random.permille(300),
             some_serve: random.permille(150),

@@ -28,15 +28,22 @@ pub struct Copy {
 impl<R: Rules> World<R> {
     /// Something goes wrong.
     pub fn weather(&mut self) {
-        let pause = self.random.span(self.plan.trouble_pause.0, self.plan.trouble_pause.1);
+        let pause = self
+            .random
+            .span(self.plan.trouble_pause.0, self.plan.trouble_pause.1);
         if self.calm {
             return;
         }
         self.put(pause, Event::Weather);
         if self.random.permille(200) {
-            self.copy = Some(Copy { log: self.log.clone(), store: self.replica.store.clone() });
+            self.copy = Some(Copy {
+                log: self.log.clone(),
+                store: self.replica.store.clone(),
+            });
         }
-        let Some(trouble) = self.random.pick(&self.plan.troubles.clone()).copied() else { return };
+        let Some(trouble) = self.random.pick(&self.plan.troubles.clone()).copied() else {
+            return;
+        };
         let edge = self.random.index(self.edges.len());
         match trouble {
             Trouble::Break => self.break_stream(edge),
@@ -63,7 +70,9 @@ impl<R: Rules> World<R> {
                     machine.paused_until = until;
                 }
                 self.fault(Fault::EdgePause);
-                self.tell("edge paused", &[edge as u64], || format!("edge {edge} until {until:?}"));
+                self.tell("edge paused", &[edge as u64], || {
+                    format!("edge {edge} until {until:?}")
+                });
             }
             Trouble::ClockJump => self.jump(edge),
             Trouble::ReplicaCrash => self.stop_replica(false),
@@ -96,7 +105,11 @@ impl<R: Rules> World<R> {
     fn jump(&mut self, edge: usize) {
         let (ahead, by) = (self.random.permille(500), self.random.millis(1..3_600_000));
         if let Some(machine) = self.edges.get_mut(edge) {
-            machine.wall = if ahead { machine.wall + by } else { machine.wall.saturating_sub(by) };
+            machine.wall = if ahead {
+                machine.wall + by
+            } else {
+                machine.wall.saturating_sub(by)
+            };
         }
         self.fault(Fault::ClockJump);
     }
@@ -130,7 +143,11 @@ impl<R: Rules> World<R> {
         if self.replica.running.is_none() {
             return;
         }
-        self.fault(if cleanly { Fault::ReplicaStop } else { Fault::ReplicaCrash });
+        self.fault(if cleanly {
+            Fault::ReplicaStop
+        } else {
+            Fault::ReplicaCrash
+        });
         self.replica_die(cleanly);
         let back = self.random.millis(50..6000);
         self.put(back, Event::ReplicaStart);
@@ -145,7 +162,9 @@ impl<R: Rules> World<R> {
 
     /// The operator puts an older copy of everything in place: the same identity, fewer entries.
     fn rewind(&mut self) {
-        let Some(copy) = self.copy.clone() else { return };
+        let Some(copy) = self.copy.clone() else {
+            return;
+        };
         if copy.log.id != self.log.id || copy.log.head() >= self.log.head() {
             return;
         }
@@ -171,13 +190,17 @@ impl<R: Rules> World<R> {
         let id = LogId(Uuid::from_u128(u128::from(self.next_log)));
         let mut log = Log::new(self.log.kind, id);
         if self.random.permille(500) {
-            log.kind = if log.kind == Kind::Broker { Kind::Embedded } else { Kind::Broker };
+            log.kind = if log.kind == Kind::Broker {
+                Kind::Embedded
+            } else {
+                Kind::Broker
+            };
         }
         let mut epochs = Vec::new();
         for record in self.log.records() {
-            let first = Entry::decode(&record.bytes).ok().filter(|entry| {
-                matches!(entry.change, Change::LogCreated { .. })
-            });
+            let first = Entry::decode(&record.bytes)
+                .ok()
+                .filter(|entry| matches!(entry.change, Change::LogCreated { .. }));
             let bytes = match first {
                 Some(_) => first_entry(id),
                 None => record.bytes.clone(),
@@ -203,7 +226,11 @@ impl<R: Rules> World<R> {
 
     /// A stream breaks, in one of the ways in which they do.
     fn break_stream(&mut self, edge: usize) {
-        let Some(stream) = self.edges.get(edge).and_then(|machine| machine.running.as_ref()?.stream) else {
+        let Some(stream) = self
+            .edges
+            .get(edge)
+            .and_then(|machine| machine.running.as_ref()?.stream)
+        else {
             return;
         };
         let loses = self.random.permille(600);
@@ -211,7 +238,9 @@ impl<R: Rules> World<R> {
             known.lost |= loses;
         }
         self.fault(Fault::Drop);
-        self.tell("stream breaks", &[stream], || format!("stream {stream}, what is under way is lost: {loses}"));
+        self.tell("stream breaks", &[stream], || {
+            format!("stream {stream}, what is under way is lost: {loses}")
+        });
         let half = self.random.below(4);
         if half == 0 {
             self.fault(Fault::HalfOpen);
@@ -239,7 +268,9 @@ impl<R: Rules> World<R> {
         }
         self.fault(fault);
         let lasts = self.pause_length() * 2;
-        self.tell("partition", &[edge as u64], || format!("edge {edge}, up {up}, down {down}, for {lasts:?}"));
+        self.tell("partition", &[edge as u64], || {
+            format!("edge {edge}, up {up}, down {down}, for {lasts:?}")
+        });
         self.put(lasts, Event::Heal(edge));
     }
 
@@ -248,10 +279,18 @@ impl<R: Rules> World<R> {
         if let Some(cut) = self.network.cut.get_mut(edge) {
             *cut = (false, false);
         }
-        let of_edge = self.network.streams.iter_mut().filter(|(_, stream)| stream.edge == edge);
+        let of_edge = self
+            .network
+            .streams
+            .iter_mut()
+            .filter(|(_, stream)| stream.edge == edge);
         let held: Vec<_> = of_edge
             .map(|(id, stream)| {
-                (*id, std::mem::take(&mut stream.up.held), std::mem::take(&mut stream.down.held))
+                (
+                    *id,
+                    std::mem::take(&mut stream.up.held),
+                    std::mem::take(&mut stream.down.held),
+                )
             })
             .collect();
         for (stream, up, down) in held {
@@ -268,7 +307,9 @@ impl<R: Rules> World<R> {
     pub fn spring_ambush(&mut self, stream: StreamId) {
         let (now, lease) = (self.now, self.plan.lease);
         let late = self.random.span(lease / 4, lease * 9 / 10);
-        let Some(known) = self.network.streams.get_mut(&stream) else { return };
+        let Some(known) = self.network.streams.get_mut(&stream) else {
+            return;
+        };
         if self.ambush != Some(known.edge) {
             return;
         }
@@ -279,7 +320,9 @@ impl<R: Rules> World<R> {
             cut.0 = true;
         }
         self.fault(Fault::LateAnswer);
-        self.tell("late answer", &[edge as u64], || format!("edge {edge}: by {late:?}"));
+        self.tell("late answer", &[edge as u64], || {
+            format!("edge {edge}: by {late:?}")
+        });
         let lasts = self.random.span(lease * 2, lease * 3);
         self.put(lasts, Event::Heal(edge));
     }
@@ -296,12 +339,14 @@ impl<R: Rules> World<R> {
     /// An edge sends.
     pub fn send_up(&mut self, stream: StreamId, message: FromEdge) {
         let (now, delay) = (self.now, self.message_delay());
-        let Some(known) = self.network.streams.get_mut(&stream) else { return };
+        let Some(known) = self.network.streams.get_mut(&stream) else {
+            return;
+        };
         if self.network.cut.get(known.edge).is_some_and(|cut| cut.0) {
             return known.up.held.push(message);
         }
         let at = known.up.arrival(now, delay);
-        self.put(at - now, Event::ToReplica(stream, message));
+        self.put(at.saturating_sub(now), Event::ToReplica(stream, message));
     }
 
     /// The replica sends; a forging one sends something else.
@@ -312,18 +357,22 @@ impl<R: Rules> World<R> {
         }
         for message in messages {
             let (now, delay) = (self.now, self.message_delay());
-            let Some(known) = self.network.streams.get_mut(&stream) else { return };
+            let Some(known) = self.network.streams.get_mut(&stream) else {
+                return;
+            };
             if self.network.cut.get(known.edge).is_some_and(|cut| cut.1) {
                 known.down.held.push(message);
                 continue;
             }
             let at = known.down.arrival(now, delay);
-            self.put(at - now, Event::ToEdge(stream, message));
+            self.put(at.saturating_sub(now), Event::ToEdge(stream, message));
         }
     }
 
     fn forge(&mut self, stream: StreamId, messages: &mut Vec<ToEdge>) {
-        let Some(Some(first)) = messages.first().map(|first| first.message.clone()) else { return };
+        let Some(Some(first)) = messages.first().map(|first| first.message.clone()) else {
+            return;
+        };
         let how = self.random.below(4);
         let fault = match first {
             To::Delivery(delivery) if how == 0 => {
@@ -338,7 +387,7 @@ impl<R: Rules> World<R> {
             }
             To::Delivery(_) if how == 2 => {
                 // It comes after the next one.
-                self.held_back.insert(stream, messages.drain(..).collect());
+                self.held_back.insert(stream, std::mem::take(messages));
                 Fault::ForgedReorder
             }
             To::Delivery(mut delivery) => {
@@ -348,19 +397,25 @@ impl<R: Rules> World<R> {
                     *byte ^= 1;
                 }
                 delivery.entry = Bytes::from(entry);
-                *messages = vec![ToEdge { message: Some(To::Delivery(delivery)) }];
+                *messages = vec![ToEdge {
+                    message: Some(To::Delivery(delivery)),
+                }];
                 Fault::ForgedAltered
             }
             To::Welcome(mut welcome) if !welcome.reset => {
                 let start = welcome.start.get_or_insert_with(message::Position::default);
                 start.epoch += 1 + self.random.below(3);
-                *messages = vec![ToEdge { message: Some(To::Welcome(welcome)) }];
+                *messages = vec![ToEdge {
+                    message: Some(To::Welcome(welcome)),
+                }];
                 Fault::ForgedStart
             }
             _ => return,
         };
         self.fault(fault);
-        self.tell("forged", &[stream], || format!("stream {stream}: {}", fault.name()));
+        self.tell("forged", &[stream], || {
+            format!("stream {stream}: {}", fault.name())
+        });
         if fault != Fault::ForgedReorder
             && let Some(late) = self.held_back.remove(&stream)
         {
@@ -371,12 +426,14 @@ impl<R: Rules> World<R> {
     /// An edge closes its end of a stream: the replica hears of it behind what was sent, if it hears of it.
     pub fn close_from_edge(&mut self, stream: StreamId) {
         let (now, delay) = (self.now, self.message_delay());
-        let Some(known) = self.network.streams.get_mut(&stream) else { return };
+        let Some(known) = self.network.streams.get_mut(&stream) else {
+            return;
+        };
         if self.network.cut.get(known.edge).is_some_and(|cut| cut.0) {
             return;
         }
         let at = known.up.arrival(now, delay);
-        self.put(at - now, Event::ReplicaNotices(stream));
+        self.put(at.saturating_sub(now), Event::ReplicaNotices(stream));
     }
 }
 
@@ -388,7 +445,10 @@ pub fn first_entry(id: LogId) -> Bytes {
         request: None,
         by: "control".into(),
         at: time::OffsetDateTime::UNIX_EPOCH,
-        change: Change::LogCreated { log: id, from: None },
+        change: Change::LogCreated {
+            log: id,
+            from: None,
+        },
     };
     entry.encode().map(Bytes::from).unwrap_or_default()
 }

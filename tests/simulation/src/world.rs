@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 /// When nothing goes wrong any more, everything must be well again after so long.
-const WELL_WITHIN: Duration = Duration::from_secs(60);
+const WELL_WITHIN: Duration = Duration::from_mins(1);
 /// After so long nobody asks any more, so that what is under way ends.
 const QUIET_FOR: Duration = Duration::from_secs(25);
 /// A world in which more happens goes in circles.
@@ -149,7 +149,9 @@ impl<R: Rules> World<R> {
             1 => WhenIsolated::Refuse,
             _ => WhenIsolated::Revalidate,
         };
-        let edges = (0..plan.edges).map(|_| Machine::new(when(&mut random))).collect();
+        let edges = (0..plan.edges)
+            .map(|_| Machine::new(when(&mut random)))
+            .collect();
         let mut world = Self {
             now: Duration::ZERO,
             queue: Queue::default(),
@@ -215,7 +217,9 @@ impl<R: Rules> World<R> {
 
     fn run(&mut self) {
         while !self.over && self.oracle.violation.is_none() {
-            let Some((at, event)) = self.queue.take() else { return };
+            let Some((at, event)) = self.queue.take() else {
+                return;
+            };
             self.now = self.now.max(at);
             turn(self.now);
             self.events += 1;
@@ -254,7 +258,12 @@ impl<R: Rules> World<R> {
     fn dispatch(&mut self, event: Event) {
         match event {
             Event::ToReplica(stream, message) => {
-                if self.network.streams.get(&stream).is_some_and(|stream| !stream.lost) {
+                if self
+                    .network
+                    .streams
+                    .get(&stream)
+                    .is_some_and(|stream| !stream.lost)
+                {
                     self.session_hears(stream, message);
                 }
             }
@@ -299,9 +308,18 @@ impl<R: Rules> World<R> {
     }
 
     fn arrives_at_edge(&mut self, stream: StreamId, message: ToEdge) {
-        let Some(known) = self.network.streams.get(&stream).filter(|stream| !stream.lost) else { return };
+        let Some(known) = self
+            .network
+            .streams
+            .get(&stream)
+            .filter(|stream| !stream.lost)
+        else {
+            return;
+        };
         let (edge, run) = (known.edge, known.edge_run);
-        let is_its = self.process(edge, run).is_some_and(|process| process.stream == Some(stream));
+        let is_its = self
+            .process(edge, run)
+            .is_some_and(|process| process.stream == Some(stream));
         if is_its {
             self.edge_gets(edge, run, message);
         }
@@ -342,7 +360,12 @@ impl<R: Rules> World<R> {
 
     /// The operator takes out whoever is dead, so that receipts come to an end.
     fn remove_the_dead(&mut self) {
-        let alive = |id| self.edges.iter().filter_map(|machine| machine.running.as_ref()).any(|edge| edge.id == id);
+        let alive = |id| {
+            self.edges
+                .iter()
+                .filter_map(|machine| machine.running.as_ref())
+                .any(|edge| edge.id == id)
+        };
         let roster = self.replica.store.state.roster.keys();
         let dead: Vec<_> = roster.copied().filter(|id| !alive(*id)).collect();
         for process in dead {
@@ -365,7 +388,9 @@ impl<R: Rules> World<R> {
         let tags = self.random.below(1 << TAGS.len()) as u8;
         self.origin.publish(object, self.now, tags);
         let version = self.origin.now(object);
-        self.tell("published", &[object as u64, version], || format!("object {object}: version {version}"));
+        self.tell("published", &[object as u64, version], || {
+            format!("object {object}: version {version}")
+        });
     }
 
     /// Something is to happen, after a while.

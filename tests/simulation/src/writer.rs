@@ -95,7 +95,10 @@ pub enum Reply {
 impl<R: Rules> World<R> {
     /// A writer has something to write.
     pub fn write(&mut self, writer: usize) {
-        let is_free = self.writers.get(writer).is_some_and(|writer| writer.intent.is_none());
+        let is_free = self
+            .writers
+            .get(writer)
+            .is_some_and(|writer| writer.intent.is_none());
         // Edges that saw more than a log that was put back wait until it has passed them.
         let is_called = !self.calm || self.replica.store.state.position.epoch <= self.passes;
         if is_free && is_called {
@@ -105,7 +108,9 @@ impl<R: Rules> World<R> {
             }
             self.ask_again(writer);
         }
-        let pause = self.random.span(self.plan.write_pause / 2, self.plan.write_pause * 2);
+        let pause = self
+            .random
+            .span(self.plan.write_pause / 2, self.plan.write_pause * 2);
         self.put(pause, Event::Write(writer));
     }
 
@@ -114,7 +119,10 @@ impl<R: Rules> World<R> {
         let key = format!("writer-{writer}/{}", self.next_key);
         let is_first = self.replica.store.state.head.is_none();
         let what = if is_first || self.random.permille(150) {
-            let more = self.random.permille(400).then(|| format!("more-{}", self.random.below(3)));
+            let more = self
+                .random
+                .permille(400)
+                .then(|| format!("more-{}", self.random.below(3)));
             What::Policy {
                 digest: Digest::of_parts([key.as_bytes()]),
                 more,
@@ -142,19 +150,30 @@ impl<R: Rules> World<R> {
 
     fn name(&mut self) -> Named {
         let site = self.random.index(SITES.len());
-        let path = PATHS.get(self.random.index(PATHS.len())).copied().unwrap_or("/");
+        let path = PATHS
+            .get(self.random.index(PATHS.len()))
+            .copied()
+            .unwrap_or("/");
         match self.random.below(20) {
             0 => Named::All,
             1 | 2 => Named::Site(site),
             3..=6 => Named::Prefix(site, path),
-            7..=11 => Named::Tag(site, TAGS.get(self.random.index(TAGS.len())).copied().unwrap_or("red")),
+            7..=11 => Named::Tag(
+                site,
+                TAGS.get(self.random.index(TAGS.len()))
+                    .copied()
+                    .unwrap_or("red"),
+            ),
             _ => Named::Url(site, path),
         }
     }
 
     fn publish_named(&mut self, named: Named) {
         for object in 0..OBJECTS {
-            let (site, path) = (crate::origin::site_of(object), crate::origin::path_of(object));
+            let (site, path) = (
+                crate::origin::site_of(object),
+                crate::origin::path_of(object),
+            );
             let changes = match named {
                 Named::All => self.random.permille(300),
                 Named::Site(own) => own == site && self.random.permille(400),
@@ -175,12 +194,19 @@ impl<R: Rules> World<R> {
 
     /// The write that an attempt is about; none: it is past.
     pub fn intent(&self, writer: usize, attempt: u64) -> Option<Intent> {
-        let writer = self.writers.get(writer).filter(|writer| writer.attempt == attempt)?;
+        let writer = self
+            .writers
+            .get(writer)
+            .filter(|writer| writer.attempt == attempt)?;
         writer.intent.clone()
     }
 
     fn ask_again(&mut self, writer: usize) {
-        let Some(state) = self.writers.get_mut(writer).filter(|writer| writer.intent.is_some()) else {
+        let Some(state) = self
+            .writers
+            .get_mut(writer)
+            .filter(|writer| writer.intent.is_some())
+        else {
             return;
         };
         state.attempt += 1;
@@ -200,7 +226,9 @@ impl<R: Rules> World<R> {
 
     /// A writer hears an answer.
     pub fn writer_hears(&mut self, writer: usize, attempt: u64, reply: Reply) {
-        let Some(intent) = self.intent(writer, attempt) else { return };
+        let Some(intent) = self.intent(writer, attempt) else {
+            return;
+        };
         match reply {
             Reply::Failed => {}
             Reply::Refused => self.settle(writer),
@@ -231,7 +259,11 @@ impl<R: Rules> World<R> {
 
     /// A writer asks for the receipts of its purges.
     pub fn ask_receipts(&mut self, writer: usize) {
-        let Some(open) = self.writers.get_mut(writer).map(|writer| std::mem::take(&mut writer.open)) else {
+        let Some(open) = self
+            .writers
+            .get_mut(writer)
+            .map(|writer| std::mem::take(&mut writer.open))
+        else {
             return;
         };
         let mut still_open = Vec::new();
@@ -247,7 +279,10 @@ impl<R: Rules> World<R> {
                         }
                         let epoch = receipt.epoch.0;
                         self.tell("receipt complete", &[epoch], || {
-                            let edge = |(process, judged): &(latencify_conf::change::ProcessId, latencify_control::fleet::judgement::Judgement)| {
+                            let edge = |(process, judged): &(
+                                latencify_conf::change::ProcessId,
+                                latencify_control::fleet::judgement::Judgement,
+                            )| {
                                 format!("{}: {:?}", process.0.as_u128(), judged.state)
                             };
                             let edges: Vec<_> = receipt.edges.iter().map(edge).collect();

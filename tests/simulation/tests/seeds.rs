@@ -1,11 +1,8 @@
 //! The seeds that every change is tested with: all that must be true is, in every world, whatever goes wrong in it.
 
-use latencify_simulation::{
-    many::run_many,
-    plan::Breaks,
-    rules::Shipped,
-    world::run,
-};
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // the helpers of tests too
+
+use latencify_simulation::{many::run_many, plan::Breaks, rules::Shipped, world::run};
 
 /// The first seeds; `SEEDS=100000` for more.
 const SEEDS: u64 = 1000;
@@ -48,9 +45,13 @@ fn whatever_goes_wrong_all_that_must_be_true_is() {
 #[test]
 fn a_seed_goes_the_same_way_twice() {
     for seed in [1, 2, 3, 42, 146] {
-        let [first, second] = [false, true].map(|text| run::<Shipped>(seed, Breaks::default(), text));
+        let [first, second] =
+            [false, true].map(|text| run::<Shipped>(seed, Breaks::default(), text));
         assert_eq!(first.hash, second.hash, "seed {seed}");
-        assert_eq!((first.events, first.answers), (second.events, second.answers));
+        assert_eq!(
+            (first.events, first.answers),
+            (second.events, second.answers)
+        );
     }
 }
 
@@ -59,9 +60,18 @@ fn a_seed_goes_the_same_way_twice() {
 fn seeds_that_once_failed_do_not() {
     // (seed, what was wrong)
     let once = [
-        (42, "a process was taken out of the roster while its lease ran"),
-        (146, "a process was taken out of the roster while its lease ran"),
-        (217, "an edge did not see that the last delivery was kept from it"),
+        (
+            42,
+            "a process was taken out of the roster while its lease ran",
+        ),
+        (
+            146,
+            "a process was taken out of the roster while its lease ran",
+        ),
+        (
+            217,
+            "an edge did not see that the last delivery was kept from it",
+        ),
     ];
     for (seed, what) in once {
         let ended = run::<Shipped>(seed, Breaks::default(), false);

@@ -6,7 +6,13 @@ pub mod session;
 pub mod store;
 mod writes;
 
-use crate::{event::{AppendResult, Event, Run}, faults::Fault, log::Kind, network::StreamId, world::World};
+use crate::{
+    event::{AppendResult, Event, Run},
+    faults::Fault,
+    log::Kind,
+    network::StreamId,
+    world::World,
+};
 use bytes::Bytes;
 use latencify_cache::rules::Rules;
 use latencify_conf::change::{Entry, Epoch, LeaveReason, ProcessId};
@@ -16,7 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use store::{Saved, Settled, Store};
+use store::{Settled, Store};
 use uuid::Uuid;
 
 /// How often what edges said is saved.
@@ -108,12 +114,19 @@ impl<R: Rules> World<R> {
         let contact = |process: &ProcessId| {
             let saved = store.said.get(process).copied().unwrap_or_default();
             let lease = lease.max(saved.lease);
-            (*process, Contact::remembered(saved.when_isolated, lease, self.now))
+            (
+                *process,
+                Contact::remembered(saved.when_isolated, lease, self.now),
+            )
         };
         let running = Running {
             run,
             sessions: BTreeMap::new(),
-            said: store.said.iter().map(|(process, said)| (*process, said.acked)).collect(),
+            said: store
+                .said
+                .iter()
+                .map(|(process, said)| (*process, said.acked))
+                .collect(),
             unsaved: BTreeSet::new(),
             contacts: store.state.roster.keys().map(contact).collect(),
             connected: BTreeMap::new(),
@@ -122,7 +135,9 @@ impl<R: Rules> World<R> {
         };
         self.replica.running = Some(running);
         let applied = self.replica.store.state.applied.0;
-        self.tell("replica starts", &[run, applied], || format!("run {run}, folded to {applied}"));
+        self.tell("replica starts", &[run, applied], || {
+            format!("run {run}, folded to {applied}")
+        });
         self.put(SAVE_EVERY, Event::Second(run));
         self.fold_soon();
     }
@@ -133,8 +148,12 @@ impl<R: Rules> World<R> {
             self.sessions_stop();
             self.save_said();
         }
-        let Some(running) = self.replica.running.take() else { return };
-        self.tell("replica ends", &[running.run], || format!("run {}, cleanly: {cleanly}", running.run));
+        let Some(running) = self.replica.running.take() else {
+            return;
+        };
+        self.tell("replica ends", &[running.run], || {
+            format!("run {}, cleanly: {cleanly}", running.run)
+        });
         for stream in running.sessions.into_keys() {
             if let Some(known) = self.network.streams.get_mut(&stream) {
                 known.lost |= !cleanly;
@@ -160,10 +179,12 @@ impl<R: Rules> World<R> {
 
     /// Reads the log and folds what is new.
     pub fn fold(&mut self, run: Run) {
-        let Some(running) = self.replica.run(run) else { return };
+        let Some(running) = self.replica.run(run) else {
+            return;
+        };
         running.fold_due = false;
         if self.log.kind == Kind::Broker && self.now < self.log.away_until {
-            let again = self.log.away_until - self.now;
+            let again = self.log.away_until.saturating_sub(self.now);
             if let Some(running) = &mut self.replica.running {
                 running.fold_due = true;
             }
@@ -185,7 +206,10 @@ impl<R: Rules> World<R> {
         self.oracle.folded(settled, self.branch);
         let outcome = settled.folded.outcome.as_str();
         self.tell("folded", &[settled.epoch.0, outcome.len() as u64], || {
-            format!("epoch {} {outcome}: {:?}", settled.epoch, settled.entry.change)
+            format!(
+                "epoch {} {outcome}: {:?}",
+                settled.epoch, settled.entry.change
+            )
         });
         let waiter = self
             .replica
@@ -194,14 +218,18 @@ impl<R: Rules> World<R> {
             .and_then(|running| running.waiters.remove(&settled.entry.id));
         match waiter {
             Some(Waiter::Join(stream)) => self.joined(stream),
-            Some(Waiter::Writer { writer, attempt }) => self.write_settled(writer, attempt, settled),
+            Some(Waiter::Writer { writer, attempt }) => {
+                self.write_settled(writer, attempt, settled);
+            }
             Some(Waiter::Nobody) | None => {}
         }
     }
 
     /// Appends an entry. Its writer hears when it is folded, or of what became of the append.
     pub fn append(&mut self, entry: &Entry, waiter: Waiter) {
-        let Some(running) = &mut self.replica.running else { return };
+        let Some(running) = &mut self.replica.running else {
+            return;
+        };
         let Ok(bytes) = entry.encode() else { return };
         let (id, run) = (entry.id, running.run);
         running.waiters.insert(id, waiter);
@@ -213,18 +241,36 @@ impl<R: Rules> World<R> {
             }
         };
         let bytes = Bytes::from(bytes);
-        self.put(reaches, Event::Commit(run, Appended { id, bytes, answer_lost }));
+        self.put(
+            reaches,
+            Event::Commit(
+                run,
+                Appended {
+                    id,
+                    bytes,
+                    answer_lost,
+                },
+            ),
+        );
     }
 
     /// The append takes effect, or does not.
     pub fn commit(&mut self, run: Run, append: Appended) {
-        let Appended { id, bytes, answer_lost } = append;
+        let Appended {
+            id,
+            bytes,
+            answer_lost,
+        } = append;
         let is_alive = self.replica.run(run).is_some();
         let result = match self.log.kind {
             // The transaction dies with the replica.
             Kind::Embedded if !is_alive => return self.fault(Fault::AppendLost),
             Kind::Broker if self.now < self.log.away_until => {
-                if self.random.permille(500) { AppendResult::Refused } else { AppendResult::Unknown }
+                if self.random.permille(500) {
+                    AppendResult::Refused
+                } else {
+                    AppendResult::Unknown
+                }
             }
             Kind::Broker if answer_lost => {
                 if self.random.permille(700) {
@@ -245,7 +291,11 @@ impl<R: Rules> World<R> {
     }
 
     fn keep_record(&mut self, bytes: Bytes) {
-        let gap = if self.random.permille(100) { self.random.of(1..4) } else { 0 };
+        let gap = if self.random.permille(100) {
+            self.random.of(1..4)
+        } else {
+            0
+        };
         let epoch = self.log.append(bytes.clone(), gap);
         if epoch <= self.passes {
             self.fault(Fault::Fork);
@@ -259,7 +309,9 @@ impl<R: Rules> World<R> {
         if result == AppendResult::Done {
             return;
         }
-        let Some(running) = self.replica.run(run) else { return };
+        let Some(running) = self.replica.run(run) else {
+            return;
+        };
         match running.waiters.remove(&id) {
             Some(Waiter::Join(stream)) => self.session_fails(stream),
             Some(Waiter::Writer { writer, attempt }) => self.write_failed(writer, attempt),
@@ -279,9 +331,11 @@ impl<R: Rules> World<R> {
     }
 
     fn save_said(&mut self) {
-        let Some(running) = &mut self.replica.running else { return };
+        let Some(running) = &mut self.replica.running else {
+            return;
+        };
         for process in std::mem::take(&mut running.unsaved) {
-            let saved = self.replica.store.said.entry(process).or_insert_with(Saved::default);
+            let saved = self.replica.store.said.entry(process).or_default();
             saved.acked = running.said.get(&process).copied().unwrap_or_default();
         }
     }

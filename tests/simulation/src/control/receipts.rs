@@ -2,7 +2,10 @@
 
 use crate::world::World;
 use latencify_cache::rules::Rules;
-use latencify_conf::{api::ReceiptState, change::{Epoch, ProcessId}};
+use latencify_conf::{
+    api::ReceiptState,
+    change::{Epoch, ProcessId},
+};
 use latencify_control::fleet::judgement::{Judgement, Standing, is_complete, judge};
 use uuid::Uuid;
 
@@ -20,7 +23,10 @@ pub struct Receipt {
 impl Receipt {
     /// Who is in that state.
     pub fn those(&self, state: ReceiptState) -> impl Iterator<Item = ProcessId> {
-        let those = self.edges.iter().filter(move |(_, judged)| judged.state == state);
+        let those = self
+            .edges
+            .iter()
+            .filter(move |(_, judged)| judged.state == state);
         those.map(|(process, _)| *process)
     }
 }
@@ -43,7 +49,10 @@ impl<R: Rules> World<R> {
             };
             judge(purge.epoch, store.state.position.epoch, self.now, &standing)
         };
-        let members = store.stays.iter().filter(|stay| stay.counts_at(purge.epoch));
+        let members = store
+            .stays
+            .iter()
+            .filter(|stay| stay.counts_at(purge.epoch));
         let edges: Vec<_> = members
             .map(|stay| (stay.process, judge_one(stay.process)))
             .collect();

@@ -61,7 +61,9 @@ impl<R: Rules> World<R> {
     pub fn session_hears(&mut self, stream: StreamId, message: FromEdge) {
         let now = self.now;
         let state_head = self.replica.store.state.position.epoch;
-        let Some(session) = self.session(stream) else { return };
+        let Some(session) = self.session(stream) else {
+            return;
+        };
         session.heard = now;
         let process = session.process;
         if let (Some(From::Heartbeat(_)), Some(process)) = (&message.message, process)
@@ -72,12 +74,19 @@ impl<R: Rules> World<R> {
             self.spring_ambush(stream);
         }
         let newest = process.and_then(|process| {
-            self.replica.running.as_ref()?.connected.get(&process).copied()
+            self.replica
+                .running
+                .as_ref()?
+                .connected
+                .get(&process)
+                .copied()
         });
         if newest.is_some_and(|newest| newest != stream) {
             self.fault(Fault::Straggler);
         }
-        let Some(session) = self.session(stream) else { return };
+        let Some(session) = self.session(stream) else {
+            return;
+        };
         let actions = session.machine.receive(message, state_head);
         self.session_acts(stream, actions);
         self.session_reads_on(stream);
@@ -108,7 +117,9 @@ impl<R: Rules> World<R> {
     }
 
     fn acked(&mut self, process: Option<ProcessId>, epoch: Epoch) {
-        let (Some(process), Some(running)) = (process, &mut self.replica.running) else { return };
+        let (Some(process), Some(running)) = (process, &mut self.replica.running) else {
+            return;
+        };
         let known = running.said.entry(process).or_default();
         *known = (*known).max(epoch);
         running.unsaved.insert(process);
@@ -118,7 +129,9 @@ impl<R: Rules> World<R> {
     }
 
     fn said_reset(&mut self, process: Option<ProcessId>) {
-        let (Some(process), Some(running)) = (process, &mut self.replica.running) else { return };
+        let (Some(process), Some(running)) = (process, &mut self.replica.running) else {
+            return;
+        };
         running.said.insert(process, Epoch(0));
         running.unsaved.insert(process);
         if let Some(contact) = running.contacts.get_mut(&process) {
@@ -128,7 +141,10 @@ impl<R: Rules> World<R> {
 
     /// Takes the next step of a peer's admission.
     pub fn joined(&mut self, stream: StreamId) {
-        let Some((peer, joins)) = self.session(stream).and_then(|session| session.peer.clone()) else {
+        let Some((peer, joins)) = self
+            .session(stream)
+            .and_then(|session| session.peer.clone())
+        else {
             return;
         };
         let state = &self.replica.store.state;
@@ -141,7 +157,9 @@ impl<R: Rules> World<R> {
                 let entry = self.entry(None, None, &format!("edge:{}", peer.edge), change);
                 return self.append(&entry, Waiter::Join(stream));
             }
-            Step::LookUp(epoch) => admission::admission(state, self.replica.store.position_at(epoch)),
+            Step::LookUp(epoch) => {
+                admission::admission(state, self.replica.store.position_at(epoch))
+            }
             Step::Admit(admission) => admission,
         };
         self.greet(&peer);
@@ -149,10 +167,16 @@ impl<R: Rules> World<R> {
         let older = self.connect(stream, peer.process);
         if let Some(older) = older {
             let soon = self.random.millis(0..5);
-            let run = self.replica.running.as_ref().map_or(0, |running| running.run);
+            let run = self
+                .replica
+                .running
+                .as_ref()
+                .map_or(0, |running| running.run);
             self.put(soon, Event::Replaced(run, older));
         }
-        let Some(session) = self.session(stream) else { return };
+        let Some(session) = self.session(stream) else {
+            return;
+        };
         session.peer = None;
         session.process = Some(peer.process);
         session.target = target;
@@ -164,7 +188,9 @@ impl<R: Rules> World<R> {
     /// What is promised is kept before it is promised.
     fn greet(&mut self, peer: &Peer) {
         let (lease, now) = (self.plan.lease, self.now);
-        let Some(running) = &mut self.replica.running else { return };
+        let Some(running) = &mut self.replica.running else {
+            return;
+        };
         let contact = running.contacts.entry(peer.process).or_insert_with(|| {
             latencify_control::fleet::contact::Contact::remembered(None, lease, now)
         });
@@ -176,20 +202,28 @@ impl<R: Rules> World<R> {
 
     fn connect(&mut self, stream: StreamId, process: ProcessId) -> Option<StreamId> {
         let running = self.replica.running.as_mut()?;
-        running.connected.insert(process, stream).filter(|older| *older != stream)
+        running
+            .connected
+            .insert(process, stream)
+            .filter(|older| *older != stream)
     }
 
     /// Hands on what was accepted since.
     fn session_reads_on(&mut self, stream: StreamId) {
         loop {
-            let Some(sent) = self.session(stream).and_then(|session| session.machine.sent()) else {
+            let Some(sent) = self
+                .session(stream)
+                .and_then(|session| session.machine.sent())
+            else {
                 return;
             };
             if self.replica.store.state.position.epoch <= sent.epoch {
                 return;
             }
             for accepted in self.replica.store.after(sent.epoch, READ_MAX) {
-                let Some(session) = self.session(stream) else { return };
+                let Some(session) = self.session(stream) else {
+                    return;
+                };
                 let actions = session.machine.deliver(&accepted);
                 self.session_acts(stream, actions);
             }
@@ -198,14 +232,20 @@ impl<R: Rules> World<R> {
 
     /// Every session sees the newest state.
     pub fn sessions_follow(&mut self) {
-        let Some(running) = &self.replica.running else { return };
+        let Some(running) = &self.replica.running else {
+            return;
+        };
         let streams: Vec<_> = running.sessions.keys().copied().collect();
         let state = &self.replica.store.state;
         let target = admission::target(state).map(Arc::new);
         for stream in streams {
             self.session_reads_on(stream);
-            let Some(session) = self.session(stream) else { continue };
-            let Some(process) = session.process else { continue };
+            let Some(session) = self.session(stream) else {
+                continue;
+            };
+            let Some(process) = session.process else {
+                continue;
+            };
             if !self.replica.store.state.roster.contains_key(&process) {
                 self.session_refuses(stream, End::Removed, "taken out");
             } else if let Some(target) = &target {
@@ -214,8 +254,14 @@ impl<R: Rules> World<R> {
         }
     }
 
-    fn session_targets(&mut self, stream: StreamId, target: &latencify_conf::link::replica::Target) {
-        let Some(session) = self.session(stream) else { return };
+    fn session_targets(
+        &mut self,
+        stream: StreamId,
+        target: &latencify_conf::link::replica::Target,
+    ) {
+        let Some(session) = self.session(stream) else {
+            return;
+        };
         if session.target != Some(target.revision) {
             session.target = Some(target.revision);
             let actions = session.machine.target(target);
@@ -224,7 +270,9 @@ impl<R: Rules> World<R> {
     }
 
     fn session_refuses(&mut self, stream: StreamId, end: End, reason: &str) {
-        let Some(session) = self.session(stream) else { return };
+        let Some(session) = self.session(stream) else {
+            return;
+        };
         let actions = session.machine.end(end, reason.to_owned(), false);
         self.session_acts(stream, actions);
     }
@@ -235,7 +283,9 @@ impl<R: Rules> World<R> {
     }
 
     fn session_ends(&mut self, stream: StreamId, end: End) {
-        self.tell("stream ends", &[stream], || format!("stream {stream}: {}", end.as_str()));
+        self.tell("stream ends", &[stream], || {
+            format!("stream {stream}: {}", end.as_str())
+        });
         self.session_drop(stream);
         let notices = self.random.millis(1..20);
         self.put(notices, Event::EdgeNotices(stream));
@@ -243,7 +293,9 @@ impl<R: Rules> World<R> {
 
     /// The stream is no more, at this end.
     pub fn session_drop(&mut self, stream: StreamId) {
-        let Some(running) = &mut self.replica.running else { return };
+        let Some(running) = &mut self.replica.running else {
+            return;
+        };
         if let Some(session) = running.sessions.remove(&stream)
             && let Some(process) = session.process
             && running.connected.get(&process) == Some(&stream)
@@ -262,8 +314,13 @@ impl<R: Rules> World<R> {
     /// Edges that said nothing for a lease are gone.
     pub fn end_silent(&mut self) {
         let (now, lease) = (self.now, self.plan.lease);
-        let Some(running) = &self.replica.running else { return };
-        let silent = running.sessions.iter().filter(|(_, session)| now >= session.heard + lease);
+        let Some(running) = &self.replica.running else {
+            return;
+        };
+        let silent = running
+            .sessions
+            .iter()
+            .filter(|(_, session)| now >= session.heard + lease);
         for stream in silent.map(|(stream, _)| *stream).collect::<Vec<_>>() {
             self.session_drop(stream);
             if let Some(stream) = self.network.streams.get_mut(&stream) {
@@ -274,7 +331,9 @@ impl<R: Rules> World<R> {
 
     /// Every stream is told that the replica stops.
     pub fn sessions_stop(&mut self) {
-        let Some(running) = &self.replica.running else { return };
+        let Some(running) = &self.replica.running else {
+            return;
+        };
         for stream in running.sessions.keys().copied().collect::<Vec<_>>() {
             self.session_refuses(stream, End::ReplicaStops, "this replica stops");
         }

@@ -174,6 +174,11 @@ impl Store {
         let from = self
             .accepted
             .partition_point(|accepted| accepted.position.epoch <= epoch);
-        self.accepted.iter().skip(from).take(most).cloned().collect()
+        self.accepted
+            .iter()
+            .skip(from)
+            .take(most)
+            .cloned()
+            .collect()
     }
 }

@@ -39,7 +39,9 @@ impl<R: Rules> World<R> {
 
     /// What a writer sent arrives.
     pub fn writer_asks(&mut self, writer: usize, attempt: u64) {
-        let Some(intent) = self.intent(writer, attempt) else { return };
+        let Some(intent) = self.intent(writer, attempt) else {
+            return;
+        };
         if self.replica.running.is_none() {
             return self.reply(writer, attempt, Reply::Failed);
         }
@@ -56,7 +58,12 @@ impl<R: Rules> World<R> {
         match &intent.what {
             What::Policy { digest, more, base } => Some(Change::Policy {
                 digest: *digest,
-                sites: SITES.iter().copied().chain(more.as_deref()).map(str::to_owned).collect(),
+                sites: SITES
+                    .iter()
+                    .copied()
+                    .chain(more.as_deref())
+                    .map(str::to_owned)
+                    .collect(),
                 base: base.then(|| head.map_or(Revision(0), |head| head.revision)),
                 message: String::new(),
             }),
@@ -113,7 +120,10 @@ impl<R: Rules> World<R> {
             return self.fault(crate::faults::Fault::Retry);
         }
         let delay: Duration = self.random.millis(0..20);
-        self.put(delay, crate::event::Event::WriterHears(writer, attempt, reply));
+        self.put(
+            delay,
+            crate::event::Event::WriterHears(writer, attempt, reply),
+        );
     }
 }
 

@@ -1,6 +1,9 @@
 //! A question to the origin and what comes of its answer.
 
-use super::{Meta, key, key_ref, request::{State, soft_purged}};
+use super::{
+    Meta, key, key_ref,
+    request::{State, soft_purged},
+};
 use crate::{
     event::{Event, FetchId, RequestId, Run},
     faults::Fault,
@@ -9,10 +12,7 @@ use crate::{
     world::World,
 };
 use bytes::Bytes;
-use latencify_cache::{
-    Expectation, Fetching, Found, Identity, Key, Record, Writer,
-    rules::Rules,
-};
+use latencify_cache::{Expectation, Fetching, Found, Identity, Key, Record, Writer, rules::Rules};
 use latencify_conf::change::SiteId;
 use latencify_decide::freshness::{Lifetime, LifetimeSource, OnError, RequestDirectives, on_error};
 use std::{sync::Arc, time::Duration};
@@ -91,24 +91,45 @@ impl<R: Rules> World<R> {
         base: Option<Found<Meta>>,
         held: Option<Held>,
     ) {
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(request) = process.requests.get_mut(&id) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(request) = process.requests.get_mut(&id) else {
+            return;
+        };
         request.state = State::Fetching;
         let (object, site) = (request.object, request.site);
         self.ask_origin(edge, run, object, site, Some(id), base, held);
     }
 
     /// Asks the origin behind a stale answer, unless somebody does.
-    pub fn refresh(&mut self, edge: usize, run: Run, object: Object, site: SiteId, base: Option<Found<Meta>>) {
+    pub fn refresh(
+        &mut self,
+        edge: usize,
+        run: Run,
+        object: Object,
+        site: SiteId,
+        base: Option<Found<Meta>>,
+    ) {
         let next_fetch = self.next_fetch + 1;
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let key = key_ref(&key(site, object)).to_key();
         let slot = process.marks.slot(key, site, origin::path_of(object));
         let asking = &process.asking;
         let held = process.slots.join_or_lead(
             slot,
             |leader| asking.contains_key(leader).then_some(None),
-            |slot, ticket| (next_fetch, Some(Held { key: slot.key.clone(), ticket })),
+            |slot, ticket| {
+                (
+                    next_fetch,
+                    Some(Held {
+                        key: slot.key.clone(),
+                        ticket,
+                    }),
+                )
+            },
         );
         if held.is_some() {
             self.fault(Fault::BackgroundRefresh);
@@ -130,8 +151,14 @@ impl<R: Rules> World<R> {
         self.next_fetch += 1;
         let (id, now) = (self.next_fetch, self.now);
         let slow = self.random.permille(self.plan.rates.slow_question);
-        let reaches = if slow { self.random.millis(0..4000) } else { self.random.millis(0..10) };
-        let Some(process) = self.process(edge, run) else { return };
+        let reaches = if slow {
+            self.random.millis(0..4000)
+        } else {
+            self.random.millis(0..10)
+        };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let fetching = process.cache.begin_fetch();
         // After the stamp: whatever is purged from here on is newer than it, and takes what comes back as well.
         let is_validation = base.as_ref().is_some_and(|base| {
@@ -164,10 +191,21 @@ impl<R: Rules> World<R> {
 
     /// A question arrives at the origin.
     pub fn origin_gets(&mut self, edge: usize, run: Run, id: FetchId) {
-        let Some(asking) = self.process(edge, run).and_then(|process| process.asking.get(&id)) else { return };
+        let Some(asking) = self
+            .process(edge, run)
+            .and_then(|process| process.asking.get(&id))
+        else {
+            return;
+        };
         let object = asking.object;
-        let known = asking.base.as_ref().filter(|_| asking.is_validation).map(|base| base.record.meta.version);
-        let is_unsafe = asking.request.is_some_and(|request| self.is_unsafe(edge, run, request));
+        let known = asking
+            .base
+            .as_ref()
+            .filter(|_| asking.is_validation)
+            .map(|base| base.record.meta.version);
+        let is_unsafe = asking
+            .request
+            .is_some_and(|request| self.is_unsafe(edge, run, request));
         if is_unsafe {
             self.publish(object);
         }
@@ -187,15 +225,27 @@ impl<R: Rules> World<R> {
             }
         };
         let slow = self.random.permille(self.plan.rates.slow_answer);
-        let reaches = if slow { self.random.millis(0..6000) } else { self.random.millis(0..30) };
+        let reaches = if slow {
+            self.random.millis(0..6000)
+        } else {
+            self.random.millis(0..30)
+        };
         self.put(reaches, Event::Head(edge, run, id, answer));
     }
 
     fn windows(&mut self) -> Windows {
         Windows {
             fresh: self.random.millis(0..20_000),
-            while_revalidate: if self.random.permille(500) { self.random.millis(0..20_000) } else { Duration::ZERO },
-            on_error: if self.random.permille(500) { self.random.millis(0..40_000) } else { Duration::ZERO },
+            while_revalidate: if self.random.permille(500) {
+                self.random.millis(0..20_000)
+            } else {
+                Duration::ZERO
+            },
+            on_error: if self.random.permille(500) {
+                self.random.millis(0..40_000)
+            } else {
+                Duration::ZERO
+            },
             must_revalidate: self.random.permille(100),
         }
     }
@@ -204,8 +254,15 @@ impl<R: Rules> World<R> {
     pub fn head(&mut self, edge: usize, run: Run, id: FetchId, answer: Answer) {
         match answer {
             Answer::Failed => self.origin_failed(edge, run, id),
-            Answer::NotModified { windows, version } => self.not_modified(edge, run, id, windows, version),
-            Answer::Full { version, words, announced, windows } => {
+            Answer::NotModified { windows, version } => {
+                self.not_modified(edge, run, id, windows, version);
+            }
+            Answer::Full {
+                version,
+                words,
+                announced,
+                windows,
+            } => {
                 self.full(edge, run, id, version, words, announced, windows);
             }
         }
@@ -213,8 +270,12 @@ impl<R: Rules> World<R> {
 
     /// The slot is free, and who waited looks again.
     fn release(&mut self, edge: usize, run: Run, id: FetchId) {
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(asking) = process.asking.get_mut(&id) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(asking) = process.asking.get_mut(&id) else {
+            return;
+        };
         let waiters = std::mem::take(&mut asking.waiters);
         if let Some(held) = asking.held.take() {
             process.slots.leave(&held.key, held.ticket);
@@ -228,16 +289,30 @@ impl<R: Rules> World<R> {
     fn origin_failed(&mut self, edge: usize, run: Run, id: FetchId) {
         self.release(edge, run, id);
         let wall = self.wall(edge);
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(asking) = process.asking.remove(&id) else { return };
-        let Some(request) = asking.request else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(asking) = process.asking.remove(&id) else {
+            return;
+        };
+        let Some(request) = asking.request else {
+            return;
+        };
         let trust = self.trust_of(edge, run, request);
-        let Some(process) = self.process(edge, run) else { return };
-        let directives = process.requests.get(&request).map_or_else(RequestDirectives::default, |asked| asked.directives);
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let directives = process
+            .requests
+            .get(&request)
+            .map_or_else(RequestDirectives::default, |asked| asked.directives);
         let may = |base: &Found<Meta>| {
             let lifetime = &base.record.meta.lifetime;
             on_error(lifetime, soft_purged(base), &directives, wall) == OnError::ServeStale
-                && process.cache.ask_before_stale(&base.record, base.liveness, trust).is_ok()
+                && process
+                    .cache
+                    .ask_before_stale(&base.record, base.liveness, trust)
+                    .is_ok()
         };
         match asking.base.filter(may) {
             Some(base) => self.serve(edge, run, request, base, Some(Source::StaleOnError)),
@@ -265,17 +340,31 @@ impl<R: Rules> World<R> {
             .get(edge)
             .and_then(|machine| machine.running.as_ref()?.asking.get(&id))
             .map_or(0, |asking| tags(asking.object));
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(asking) = process.asking.get_mut(&id) else { return };
-        let (Some(base), Some(fetching)) = (asking.base.take(), asking.fetching.take()) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(asking) = process.asking.get_mut(&id) else {
+            return;
+        };
+        let (Some(base), Some(fetching)) = (asking.base.take(), asking.fetching.take()) else {
+            return;
+        };
         let mut identity = base.record.identity.clone();
         identity.tags = identity
             .tags
             .iter()
             .cloned()
-            .chain(origin::names(tags).filter(|name| !identity.tags.iter().any(|tag| **tag == **name)).map(Box::from))
+            .chain(
+                origin::names(tags)
+                    .filter(|name| !identity.tags.iter().any(|tag| **tag == **name))
+                    .map(Box::from),
+            )
             .collect();
-        let meta = Meta { lifetime, version, began: asking.began };
+        let meta = Meta {
+            lifetime,
+            version,
+            began: asking.began,
+        };
         let record = Record::of_validation(&base.record, identity, *fetching, meta);
         let key = key(asking.site, asking.object);
         let request = asking.request;
@@ -285,7 +374,9 @@ impl<R: Rules> World<R> {
             self.fault(Fault::Late304);
         }
         self.release(edge, run, id);
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         process.asking.remove(&id);
         if let Some(request) = request {
             self.serve(edge, run, request, base, Some(Source::Revalidated));
@@ -308,16 +399,25 @@ impl<R: Rules> World<R> {
         let breaks = self.random.permille(self.plan.rates.fill_broken);
         let breaks_at = breaks.then(|| self.random.of(0..words) as usize * 8);
         let tags = {
-            let asking = self.edges.get(edge).and_then(|machine| machine.running.as_ref()?.asking.get(&id));
+            let asking = self
+                .edges
+                .get(edge)
+                .and_then(|machine| machine.running.as_ref()?.asking.get(&id));
             asking.map_or(0, |asking| self.origin.tags(asking.object, version))
         };
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(asking) = process.asking.get_mut(&id) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(asking) = process.asking.get_mut(&id) else {
+            return;
+        };
         asking.base = None;
         let (object, request) = (asking.object, asking.request);
         let key = key(asking.site, object);
         let Some(lifetime) = lifetime else {
-            process.cache.remember_uncacheable(key_ref(&key), Duration::from_secs(1));
+            process
+                .cache
+                .remember_uncacheable(key_ref(&key), Duration::from_secs(1));
             return self.pass(edge, run, id, version);
         };
         let identity = Identity {
@@ -326,8 +426,14 @@ impl<R: Rules> World<R> {
             tags: origin::names(tags).map(Box::from).collect(),
         };
         let body = origin::body(object, version, words);
-        let Some(fetching) = asking.fetching.take() else { return };
-        let meta = Meta { lifetime, version, began: asking.began };
+        let Some(fetching) = asking.fetching.take() else {
+            return;
+        };
+        let meta = Meta {
+            lifetime,
+            version,
+            began: asking.began,
+        };
         let record = Record::of_fetch(identity, *fetching, meta);
         let expectation = Expectation {
             bytes: announced.then_some(body.len() as u64),
@@ -347,7 +453,11 @@ impl<R: Rules> World<R> {
         if let (Some(request), Some(own)) = (request, own) {
             self.serve(edge, run, request, own, Some(Source::Fetched));
         }
-        let next = if slow_fill { self.random.millis(100..2500) } else { self.random.millis(0..10) };
+        let next = if slow_fill {
+            self.random.millis(100..2500)
+        } else {
+            self.random.millis(0..10)
+        };
         if slow_fill {
             self.fault(Fault::SlowFill);
         }
@@ -357,9 +467,15 @@ impl<R: Rules> World<R> {
     /// The answer passes through unstored.
     fn pass(&mut self, edge: usize, run: Run, id: FetchId, version: u64) {
         self.release(edge, run, id);
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(asking) = process.asking.remove(&id) else { return };
-        let Some(request) = asking.request else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(asking) = process.asking.remove(&id) else {
+            return;
+        };
+        let Some(request) = asking.request else {
+            return;
+        };
         let is_unsafe = self.is_unsafe(edge, run, request);
         if is_unsafe {
             self.invalidate(edge, run, asking.site, asking.object);
@@ -369,17 +485,28 @@ impl<R: Rules> World<R> {
 
     /// RFC 9111 §4.4, as the shipped phase does it.
     fn invalidate(&mut self, edge: usize, run: Run, site: SiteId, object: Object) {
-        let Some(process) = self.process(edge, run) else { return };
-        process.marks.local_purge(&super::url(site, object), latencify_conf::change::Mode::Hard);
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        process.marks.local_purge(
+            &super::url(site, object),
+            latencify_conf::change::Mode::Hard,
+        );
         self.local_purged(edge, object);
     }
 
     /// A piece of a body arrives.
     pub fn piece(&mut self, edge: usize, run: Run, id: FetchId) {
         let size = self.random.of(1..400) as usize;
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(asking) = process.asking.get_mut(&id) else { return };
-        let Some(writer) = &mut asking.writer else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(asking) = process.asking.get_mut(&id) else {
+            return;
+        };
+        let Some(writer) = &mut asking.writer else {
+            return;
+        };
         let (object, from) = (asking.object, asking.sent);
         let is_broken = asking.breaks_at.is_some_and(|at| from >= at);
         let to = (from + size).min(asking.body.len());
@@ -388,14 +515,20 @@ impl<R: Rules> World<R> {
         let is_whole = to == asking.body.len();
         if goes_on && !is_whole {
             let slow = self.random.permille(self.plan.rates.slow_fill);
-            let next = if slow { self.random.millis(100..2500) } else { self.random.millis(0..10) };
+            let next = if slow {
+                self.random.millis(100..2500)
+            } else {
+                self.random.millis(0..10)
+            };
             self.put(next, Event::Piece(edge, run, id));
         } else {
             let asking = process.asking.remove(&id);
             let writer = asking.and_then(|asking| asking.writer);
             if goes_on {
                 let stored = writer.map(Writer::finish);
-                self.tell("fill ends", &[edge as u64, id], || format!("edge {edge}: fetch {id}: {stored:?}"));
+                self.tell("fill ends", &[edge as u64, id], || {
+                    format!("edge {edge}: fetch {id}: {stored:?}")
+                });
             } else {
                 drop(writer);
                 self.fault(Fault::FillBroken);

@@ -60,11 +60,18 @@ pub fn end() -> Done {
 /// The engine stands between two steps.
 pub fn reach(point: Point) {
     // Taken out meanwhile, so that nobody comes between those who come between.
-    let Some(mut scene) = SCENE.take() else { return };
+    let Some(mut scene) = SCENE.take() else {
+        return;
+    };
     if scene.random.permille(scene.permille) {
         let object = scene.random.index(OBJECTS);
-        let may_purge = !matches!(point, Point::PublishAndBump);
-        if may_purge && scene.random.permille(100) {
+        // A purge hurts most where a verdict is about to be remembered; within another change it would wait for it.
+        let purges = match point {
+            Point::PublishAndBump => 0,
+            Point::LookAndRemember => 500,
+            _ => 100,
+        };
+        if scene.random.permille(purges) {
             scene.others.purge(object);
             scene.purged.push(object);
         } else {

@@ -22,7 +22,9 @@ impl<R: Rules> World<R> {
     pub fn connect_edge(&mut self, edge: usize, run: Run) {
         let (now, is_cut) = (self.now, self.network.is_cut(edge));
         let replica_run = self.replica.running.as_ref().map(|running| running.run);
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         if process.stream.is_some() {
             return;
         }
@@ -37,13 +39,17 @@ impl<R: Rules> World<R> {
             process.inbox.clear();
         }
         self.session_open(stream);
-        self.tell("stream opens", &[stream, edge as u64], || format!("stream {stream}: edge {edge}"));
+        self.tell("stream opens", &[stream, edge as u64], || {
+            format!("stream {stream}: edge {edge}")
+        });
         self.carry_out(edge, run, hello);
         self.tick_later(edge, run);
     }
 
     fn reconnect(&mut self, edge: usize, run: Run, pause: Option<Duration>) {
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         process.backoff = (process.backoff * 2).clamp(BACKOFF.0, BACKOFF.1);
         let longest = pause.unwrap_or(process.backoff);
         let pause = self.random.span(longest / 2, longest);
@@ -53,7 +59,9 @@ impl<R: Rules> World<R> {
     /// A message has arrived at an edge.
     pub fn edge_gets(&mut self, edge: usize, run: Run, message: ToEdge) {
         let soon = self.random.millis(0..2);
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         process.inbox.push(message);
         if !std::mem::replace(&mut process.read_due, true) {
             self.put(soon, Event::Read(edge, run));
@@ -63,13 +71,17 @@ impl<R: Rules> World<R> {
     /// An edge reads what has arrived.
     pub fn edge_reads(&mut self, edge: usize, run: Run) {
         let now = self.now;
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         process.read_due = false;
         let messages = std::mem::take(&mut process.inbox);
         if process.stream.is_none() {
             return;
         }
-        let answered = messages.iter().any(|message| matches!(message.message, Some(To::Heartbeat(_))));
+        let answered = messages
+            .iter()
+            .any(|message| matches!(message.message, Some(To::Heartbeat(_))));
         if answered {
             process.last_answer = Some(now);
         }
@@ -89,7 +101,9 @@ impl<R: Rules> World<R> {
     /// An edge looks at its clock.
     pub fn tick(&mut self, edge: usize, run: Run) {
         let now = self.now;
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let outcomes = process.obedience.tick(now);
         self.carry_out(edge, run, outcomes);
         self.tick_later(edge, run);
@@ -97,9 +111,16 @@ impl<R: Rules> World<R> {
 
     fn tick_later(&mut self, edge: usize, run: Run) {
         let now = self.now;
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(at) = process.obedience.link().next_tick() else { return };
-        if process.tick_due.is_some_and(|due| due >= now && due <= at.max(now)) {
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(at) = process.obedience.link().next_tick() else {
+            return;
+        };
+        if process
+            .tick_due
+            .is_some_and(|due| due >= now && due <= at.max(now))
+        {
             return;
         }
         process.tick_due = Some(at.max(now));
@@ -112,7 +133,8 @@ impl<R: Rules> World<R> {
         for outcome in outcomes {
             match outcome {
                 Outcome::Send(message) => {
-                    if let Some(stream) = self.process(edge, run).and_then(|process| process.stream) {
+                    if let Some(stream) = self.process(edge, run).and_then(|process| process.stream)
+                    {
                         self.send_up(stream, message);
                     }
                 }
@@ -155,7 +177,13 @@ impl<R: Rules> World<R> {
     }
 
     fn note_obeyed(&mut self, edge: usize, run: Run, position: &Position) {
-        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.run(run)) else { return };
+        let Some(process) = self
+            .edges
+            .get_mut(edge)
+            .and_then(|machine| machine.run(run))
+        else {
+            return;
+        };
         process.backoff = Duration::ZERO;
         let port: &Arc<Port<R>> = &process.port;
         for epoch in port.take() {
@@ -164,7 +192,9 @@ impl<R: Rules> World<R> {
     }
 
     fn edge_hangs_up(&mut self, edge: usize, run: Run, pause: Option<Duration>) {
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         process.obedience.disconnected();
         process.inbox.clear();
         if let Some(stream) = process.stream.take() {
@@ -175,9 +205,13 @@ impl<R: Rules> World<R> {
 
     /// An edge notices that its stream is gone.
     pub fn edge_notices(&mut self, stream: u64) {
-        let Some(known) = self.network.streams.get(&stream) else { return };
+        let Some(known) = self.network.streams.get(&stream) else {
+            return;
+        };
         let (edge, run) = (known.edge, known.edge_run);
-        let is_its = self.process(edge, run).is_some_and(|process| process.stream == Some(stream));
+        let is_its = self
+            .process(edge, run)
+            .is_some_and(|process| process.stream == Some(stream));
         if is_its {
             // What has arrived is read before the end.
             self.edge_reads(edge, run);
@@ -187,9 +221,19 @@ impl<R: Rules> World<R> {
 
     /// The newest policy that is wanted is built and in force.
     pub fn installed(&mut self, edge: usize, run: Run) {
-        let Some(machine) = self.edges.get_mut(edge) else { return };
-        let Some(process) = machine.running.as_mut().filter(|process| process.run == run) else { return };
-        let Some(wanted) = process.wanted.clone() else { return };
+        let Some(machine) = self.edges.get_mut(edge) else {
+            return;
+        };
+        let Some(process) = machine
+            .running
+            .as_mut()
+            .filter(|process| process.run == run)
+        else {
+            return;
+        };
+        let Some(wanted) = process.wanted.clone() else {
+            return;
+        };
         process.policy = Some(wanted.clone());
         machine.saved_policy = Some(wanted.clone());
         self.oracle.installs(&wanted);
@@ -197,7 +241,9 @@ impl<R: Rules> World<R> {
 
     /// A clean stop: nothing is served any more, then the edge says so.
     pub fn edge_leaves(&mut self, edge: usize, run: Run) {
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         if !process.draining {
             process.draining = true;
             return self.put(Duration::from_millis(500), Event::Gone(edge, run));

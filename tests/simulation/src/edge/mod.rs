@@ -24,7 +24,10 @@ use latencify_cache::{
 use latencify_conf::{
     change::{Mode, Position, ProcessId, SiteId, Target},
     digest::Digest,
-    link::{edge::Introduction, message::{ToEdge, WhenIsolated}},
+    link::{
+        edge::Introduction,
+        message::{ToEdge, WhenIsolated},
+    },
 };
 use latencify_decide::freshness::Lifetime;
 use latencify_gateway::fleet::obey::{Obedience, Wanted};
@@ -41,7 +44,7 @@ use std::{
 use uuid::Uuid;
 
 /// When worlds begin, by the wall clock.
-pub const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+pub const EPOCH: Duration = Duration::from_hours(500_000);
 
 /// An edge's machine.
 pub struct Machine<R: Rules> {
@@ -112,6 +115,7 @@ pub struct SavedMarks {
     /// As they were written, if nothing happened to them.
     pub bytes: Vec<u8>,
     digest: Digest,
+    position: Position,
 }
 
 impl SavedMarks {
@@ -172,7 +176,9 @@ impl<R: Rules> interleave::Others for OtherThreads<R> {
 
     fn purge(&self, object: Object) {
         if let Some(Some(site)) = self.sites.get(origin::site_of(object)) {
-            self.cache.marks().local_purge(&url(*site, object), Mode::Hard);
+            self.cache
+                .marks()
+                .local_purge(&url(*site, object), Mode::Hard);
         }
     }
 }
@@ -216,8 +222,7 @@ impl<R: Rules> Machine<R> {
 
     /// The position that its disk stands for.
     pub fn saved_up_to(&self) -> Option<Position> {
-        let saved = self.saved_marks.as_ref().and_then(SavedMarks::read);
-        saved.map(|(_, position)| position)
+        self.saved_marks.as_ref().map(|saved| saved.position)
     }
 
     /// The program, if that run of it is on.
@@ -257,7 +262,11 @@ impl<R: Rules> World<R> {
 
     /// An edge's machine starts its program.
     pub fn edge_start(&mut self, edge: usize) {
-        if self.edges.get(edge).is_none_or(|machine| machine.running.is_some()) {
+        if self
+            .edges
+            .get(edge)
+            .is_none_or(|machine| machine.running.is_some())
+        {
             return;
         }
         let run = self.new_run();
@@ -266,14 +275,20 @@ impl<R: Rules> World<R> {
         let steady = started.unwrap_or_default().as_micros() as u64;
         let clock = Arc::new(Dial(AtomicU64::new(steady)));
         let bounds = if self.plan.narrow_marks {
-            MarkBounds { marks_per_site: 8, sites: 2, ..MarkBounds::default() }
+            MarkBounds {
+                marks_per_site: 8,
+                sites: 2,
+                ..MarkBounds::default()
+            }
         } else {
             MarkBounds::default()
         };
         let marks = Marks::<R>::open(Arc::new(DialFace(clock.clone())), bounds);
         let cache = Cache::new(self.plan.cache_bytes, marks.clone());
         let port = Port::new(marks.clone(), self.plan.breaks.ack_before_publish);
-        let Some(machine) = self.edges.get_mut(edge) else { return };
+        let Some(machine) = self.edges.get_mut(edge) else {
+            return;
+        };
         let introduction = Introduction {
             edge: format!("edge-{edge}"),
             process: id,
@@ -285,7 +300,10 @@ impl<R: Rules> World<R> {
         let (obedience, floor_at) = match machine.saved_marks.as_ref().and_then(SavedMarks::read) {
             Some((saved, position)) => {
                 marks.restore(saved, LocalMarks::Lost);
-                (Obedience::resuming(introduction, position, port.clone()), self.now)
+                (
+                    Obedience::resuming(introduction, position, port.clone()),
+                    self.now,
+                )
             }
             None => (Obedience::new(introduction, port.clone()), Duration::ZERO),
         };
@@ -319,7 +337,9 @@ impl<R: Rules> World<R> {
             widened: 0,
             forgotten: 0,
         });
-        self.tell("edge starts", &[edge as u64, run], || format!("edge {edge}, process {run}"));
+        self.tell("edge starts", &[edge as u64, run], || {
+            format!("edge {edge}, process {run}")
+        });
         self.put(Duration::ZERO, Event::Connect(edge, run));
         let sweeps = self.random.millis(200..4000);
         self.put(sweeps, Event::Sweep(edge, run));
@@ -331,7 +351,9 @@ impl<R: Rules> World<R> {
             return;
         }
         let later = self.random.millis(1..60);
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         if !std::mem::replace(&mut process.save_due, true) {
             self.put(later, Event::Saved(edge, run));
         }
@@ -340,16 +362,30 @@ impl<R: Rules> World<R> {
     /// The marks reach the disk, unless it is full.
     pub fn saved(&mut self, edge: usize, run: Run) {
         let now = self.now;
-        let Some(machine) = self.edges.get_mut(edge) else { return };
-        let Some(process) = machine.running.as_mut().filter(|process| process.run == run) else { return };
+        let Some(machine) = self.edges.get_mut(edge) else {
+            return;
+        };
+        let Some(process) = machine
+            .running
+            .as_mut()
+            .filter(|process| process.run == run)
+        else {
+            return;
+        };
         if now < machine.disk_full_until {
             return self.put(Duration::from_millis(200), Event::Saved(edge, run));
         }
         process.save_due = false;
         let snapshot = process.marks.snapshot();
-        let (Some(position), Ok(bytes)) = (snapshot.obeyed(), snapshot.encode()) else { return };
+        let (Some(position), Ok(bytes)) = (snapshot.obeyed(), snapshot.encode()) else {
+            return;
+        };
         let digest = Digest::of_parts([&bytes[..]]);
-        machine.saved_marks = Some(SavedMarks { bytes, digest });
+        machine.saved_marks = Some(SavedMarks {
+            bytes,
+            digest,
+            position,
+        });
         let outcomes = process.obedience.saved(&position);
         self.carry_out(edge, run, outcomes);
     }
@@ -358,14 +394,20 @@ impl<R: Rules> World<R> {
     pub fn sweep(&mut self, edge: usize, run: Run) {
         let objects = self.random.of(1..40) as usize;
         let pause = self.random.millis(50..1500);
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         process.sweep.step(objects);
         self.put(pause, Event::Sweep(edge, run));
     }
 
     /// An edge's program ends; its kernel says so where packets pass.
     pub fn edge_die(&mut self, edge: usize) {
-        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.take()) else {
+        let Some(process) = self
+            .edges
+            .get_mut(edge)
+            .and_then(|machine| machine.running.take())
+        else {
             return;
         };
         self.tell("edge ends", &[edge as u64, process.run], || {
@@ -381,8 +423,12 @@ impl<R: Rules> World<R> {
         let now = self.now;
         let permille = self.plan.rates.interleave;
         let random = self.random.branch();
-        let Some(machine) = self.edges.get_mut(edge) else { return };
-        let Some(process) = &mut machine.running else { return };
+        let Some(machine) = self.edges.get_mut(edge) else {
+            return;
+        };
+        let Some(process) = &mut machine.running else {
+            return;
+        };
         let wall = (machine.wall + now).as_micros() as u64;
         // Steady: never back, whatever the wall clock says.
         process.clock.0.fetch_max(wall, Ordering::Relaxed);
@@ -396,12 +442,18 @@ impl<R: Rules> World<R> {
         let done = interleave::end();
         // Counting looks into every shard: now and then is enough.
         let counts = self.random.permille(30);
-        self.faults.add_many(Fault::Interleaved, done.looks + done.purged.len() as u64);
+        self.faults
+            .add_many(Fault::Interleaved, done.looks + done.purged.len() as u64);
         for object in done.purged {
             self.local_purged(edge, object);
         }
-        let process = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut());
-        let Some(process) = process.filter(|_| counts) else { return };
+        let process = self
+            .edges
+            .get_mut(edge)
+            .and_then(|machine| machine.running.as_mut());
+        let Some(process) = process.filter(|_| counts) else {
+            return;
+        };
         let count = process.marks.count();
         let (evicted, widened) = (process.cache.count().evicted, count.widened);
         let swept = count.forgotten - std::mem::replace(&mut process.forgotten, count.forgotten);
@@ -415,7 +467,11 @@ impl<R: Rules> World<R> {
     /// An unsafe method purged an object on one edge.
     pub fn local_purged(&mut self, edge: usize, object: Object) {
         let now = self.now;
-        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut()) else {
+        let Some(process) = self
+            .edges
+            .get_mut(edge)
+            .and_then(|machine| machine.running.as_mut())
+        else {
             return;
         };
         let number = self.oracle.local_purge(process.run, object, now);

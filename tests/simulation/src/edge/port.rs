@@ -54,7 +54,10 @@ impl<R: Rules> MarksPort for Port<R> {
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch) {
         self.publish_late();
         if self.late {
-            self.noted.lock().pending.push((targets.to_vec(), mode, epoch));
+            self.noted
+                .lock()
+                .pending
+                .push((targets.to_vec(), mode, epoch));
         } else {
             self.marks.apply_all(targets, mode, epoch);
         }

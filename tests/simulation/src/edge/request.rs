@@ -8,10 +8,7 @@ use crate::{
     origin::{self, OBJECTS, Object},
     world::World,
 };
-use latencify_cache::{
-    Arrival, Found, Looked, Reader, Trust,
-    rules::Rules,
-};
+use latencify_cache::{Arrival, Found, Looked, Reader, Trust, rules::Rules};
 use latencify_conf::{change::SiteId, link::message::WhenIsolated};
 use latencify_decide::freshness::{RequestDirectives, Reuse, reuse};
 use std::{
@@ -82,7 +79,9 @@ impl<R: Rules> World<R> {
         let object = self.random.index(OBJECTS).min(self.random.index(OBJECTS));
         let is_unsafe = self.random.permille(self.plan.rates.unsafe_method);
         self.send_request(edge, object, is_unsafe);
-        let pause = self.random.span(Duration::ZERO, self.plan.request_pause * 2);
+        let pause = self
+            .random
+            .span(Duration::ZERO, self.plan.request_pause * 2);
         if !self.quiet {
             self.put(pause, Event::Ask);
         }
@@ -92,26 +91,43 @@ impl<R: Rules> World<R> {
     pub fn send_request(&mut self, edge: usize, object: Object, is_unsafe: bool) -> RequestId {
         self.next_request += 1;
         let request = self.next_request;
-        let sent = Sent { object, at: self.now, is_unsafe };
+        let sent = Sent {
+            object,
+            at: self.now,
+            is_unsafe,
+        };
         self.sent.insert(request, sent);
         let slow = self.random.permille(20);
-        let reaches = if slow { self.random.millis(0..3000) } else { self.random.millis(0..4) };
+        let reaches = if slow {
+            self.random.millis(0..3000)
+        } else {
+            self.random.millis(0..4)
+        };
         self.put(reaches, Event::Arrive(edge, request));
         request
     }
 
     /// A request arrives at an edge.
     pub fn arrive(&mut self, edge: usize, id: RequestId) {
-        let Some(sent) = self.sent.remove(&id) else { return };
+        let Some(sent) = self.sent.remove(&id) else {
+            return;
+        };
         let directives = RequestDirectives {
             no_cache: self.random.permille(10),
             max_stale: self.random.permille(50).then_some(Duration::from_secs(20)),
             ..RequestDirectives::default()
         };
-        let Some(process) = self.edges.get_mut(edge).and_then(|machine| machine.running.as_mut()) else {
+        let Some(process) = self
+            .edges
+            .get_mut(edge)
+            .and_then(|machine| machine.running.as_mut())
+        else {
             return;
         };
-        let Some(site) = process.site(origin::site_of(sent.object)).filter(|_| !process.draining) else {
+        let Some(site) = process
+            .site(origin::site_of(sent.object))
+            .filter(|_| !process.draining)
+        else {
             return;
         };
         let run = process.run;
@@ -135,11 +151,17 @@ impl<R: Rules> World<R> {
     /// What an edge may believe of its marks for a request, at this moment.
     pub fn trust(&mut self, edge: usize, arrival: Arrival) -> Trust {
         let (now, breaks, lease) = (self.now, self.plan.breaks, self.plan.lease);
-        let Some(machine) = self.edges.get(edge) else { return Trust::Marks };
-        let Some(process) = &machine.running else { return Trust::Marks };
+        let Some(machine) = self.edges.get(edge) else {
+            return Trust::Marks;
+        };
+        let Some(process) = &machine.running else {
+            return Trust::Marks;
+        };
         let mut is_isolated = process.obedience.link().isolation(now).is_some();
         if breaks.lease_from_answer {
-            is_isolated &= process.last_answer.is_none_or(|answer| now >= answer + lease);
+            is_isolated &= process
+                .last_answer
+                .is_none_or(|answer| now >= answer + lease);
         }
         if machine.when_isolated == WhenIsolated::Serve || !is_isolated {
             return Trust::Marks;
@@ -150,7 +172,10 @@ impl<R: Rules> World<R> {
 
     /// A request looks, for the first time or again.
     pub fn look(&mut self, edge: usize, run: Run, id: RequestId) {
-        let Some(request) = self.process(edge, run).and_then(|process| process.requests.get_mut(&id)) else {
+        let Some(request) = self
+            .process(edge, run)
+            .and_then(|process| process.requests.get_mut(&id))
+        else {
             return;
         };
         request.looks += 1;
@@ -159,8 +184,13 @@ impl<R: Rules> World<R> {
         let directives = request.directives;
         let trust = self.trust(edge, arrival);
         let wall = self.wall(edge);
-        let refuses = self.edges.get(edge).is_some_and(|machine| machine.when_isolated == WhenIsolated::Refuse);
-        let Some(process) = self.process(edge, run) else { return };
+        let refuses = self
+            .edges
+            .get(edge)
+            .is_some_and(|machine| machine.when_isolated == WhenIsolated::Refuse);
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let key = key(site, object);
         let found = match process.cache.look_up(key_ref(&key), trust) {
             Looked::Absent => return self.miss(edge, run, id, None),
@@ -172,7 +202,9 @@ impl<R: Rules> World<R> {
         match reuse(&found.record.meta.lifetime, soft, &directives, wall) {
             Reuse::Fresh | Reuse::StaleAccepted => self.serve(edge, run, id, found, None),
             Reuse::StaleWhileRevalidate => {
-                let asked = process.cache.ask_before_stale(&found.record, found.liveness, trust);
+                let asked = process
+                    .cache
+                    .ask_before_stale(&found.record, found.liveness, trust);
                 if asked.is_err() {
                     return self.miss(edge, run, id, Some(found));
                 }
@@ -187,19 +219,35 @@ impl<R: Rules> World<R> {
     /// Nothing that may be used: fetch, or wait for whoever does.
     fn miss(&mut self, edge: usize, run: Run, id: RequestId, base: Option<Found<Meta>>) {
         let next_fetch = self.next_fetch + 1;
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(request) = process.requests.get(&id) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(request) = process.requests.get(&id) else {
+            return;
+        };
         let key = key(request.site, request.object);
-        if request.looks > LOOKS_MAX || (base.is_none() && process.cache.is_uncacheable(key_ref(&key))) {
+        if request.looks > LOOKS_MAX
+            || (base.is_none() && process.cache.is_uncacheable(key_ref(&key)))
+        {
             return self.fetch(edge, run, id, base, None);
         }
         let path = origin::path_of(request.object);
-        let slot = process.marks.slot(key_ref(&key).to_key(), request.site, path);
+        let slot = process
+            .marks
+            .slot(key_ref(&key).to_key(), request.site, path);
         let asking = &process.asking;
         let turn = process.slots.join_or_lead(
             slot,
             |leader| asking.contains_key(leader).then_some(Err(*leader)),
-            |slot, ticket| (next_fetch, Ok(Held { key: slot.key.clone(), ticket })),
+            |slot, ticket| {
+                (
+                    next_fetch,
+                    Ok(Held {
+                        key: slot.key.clone(),
+                        ticket,
+                    }),
+                )
+            },
         );
         match turn {
             Ok(held) => self.fetch(edge, run, id, base, Some(held)),
@@ -208,7 +256,9 @@ impl<R: Rules> World<R> {
     }
 
     fn wait(&mut self, edge: usize, run: Run, id: RequestId, leader: FetchId) {
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         if let Some(request) = process.requests.get_mut(&id) {
             request.state = State::Waiting(leader);
         }
@@ -221,11 +271,12 @@ impl<R: Rules> World<R> {
 
     /// A request has waited long enough: it fetches itself, and nobody waits for that.
     pub fn give_up(&mut self, edge: usize, run: Run, id: RequestId, leader: FetchId) {
-        let Some(process) = self.process(edge, run) else { return };
-        let waits = process
-            .requests
-            .get(&id)
-            .is_some_and(|request| matches!(request.state, State::Waiting(waits) if waits == leader));
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let waits = process.requests.get(&id).is_some_and(
+            |request| matches!(request.state, State::Waiting(waits) if waits == leader),
+        );
         if waits {
             self.fetch(edge, run, id, None, None);
         }
@@ -233,7 +284,9 @@ impl<R: Rules> World<R> {
 
     /// A request that waited looks again.
     pub fn look_again(&mut self, edge: usize, run: Run, id: RequestId) {
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let waits = process
             .requests
             .get(&id)
@@ -254,11 +307,20 @@ impl<R: Rules> World<R> {
     ) {
         let is_slow = self.random.permille(50);
         let now = self.now;
-        let Some(process) = self.process(edge, run) else { return };
-        let stored = if found.is_filling() { Source::Followed } else { Source::Stored };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let stored = if found.is_filling() {
+            Source::Followed
+        } else {
+            Source::Stored
+        };
         let obeys = process.obeys.len();
         let floor_at = process.floor_at;
-        let object = process.requests.get(&id).map_or(0, |request| request.object);
+        let object = process
+            .requests
+            .get(&id)
+            .map_or(0, |request| request.object);
         let began = found.record.meta.began;
         let mut newest = Duration::ZERO;
         if let Some(known) = process.newest_began.get_mut(object) {
@@ -267,7 +329,9 @@ impl<R: Rules> World<R> {
                 *known = newest.max(began);
             }
         }
-        let Some(request) = process.requests.get_mut(&id) else { return };
+        let Some(request) = process.requests.get_mut(&id) else {
+            return;
+        };
         let given = Given {
             source: source.unwrap_or(stored),
             sent: request.sent,
@@ -288,9 +352,15 @@ impl<R: Rules> World<R> {
 
     /// The client reads what there is.
     pub fn read_on(&mut self, edge: usize, run: Run, id: RequestId) {
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(request) = process.requests.get_mut(&id) else { return };
-        let State::Reading(reading) = &mut request.state else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(request) = process.requests.get_mut(&id) else {
+            return;
+        };
+        let State::Reading(reading) = &mut request.state else {
+            return;
+        };
         let mut context = Context::from_waker(Waker::noop());
         let ended = loop {
             let read = std::pin::pin!(reading.reader.read());
@@ -309,7 +379,11 @@ impl<R: Rules> World<R> {
         let Some(is_whole) = ended else {
             return self.read_later(edge, run, id);
         };
-        let (object, body, given) = (request.object, std::mem::take(&mut reading.body), reading.given);
+        let (object, body, given) = (
+            request.object,
+            std::mem::take(&mut reading.body),
+            reading.given,
+        );
         process.requests.remove(&id);
         if is_whole {
             self.given(edge, run, id, object, &body, given);
@@ -318,7 +392,9 @@ impl<R: Rules> World<R> {
 
     /// Everybody who follows a body reads what there is.
     pub fn followers_read(&mut self, edge: usize, run: Run, object: Object) {
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let reading = process.requests.iter().filter(|(_, request)| {
             request.object == object
                 && matches!(&request.state, State::Reading(reading) if !reading.is_slow)
@@ -326,7 +402,9 @@ impl<R: Rules> World<R> {
         for id in reading.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.read_on(edge, run, id);
         }
-        let Some(process) = self.process(edge, run) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
         let slow = process.requests.iter().filter(|(_, request)| {
             request.object == object && matches!(&request.state, State::Reading(_))
         });
@@ -342,16 +420,32 @@ impl<R: Rules> World<R> {
     }
 
     /// The client has all of a body.
-    fn given(&mut self, edge: usize, run: Run, id: RequestId, object: Object, body: &[u8], given: Given) {
+    fn given(
+        &mut self,
+        edge: usize,
+        run: Run,
+        id: RequestId,
+        object: Object,
+        body: &[u8],
+        given: Given,
+    ) {
         let Some((said, version)) = origin::read(body) else {
-            return self.violate("whole_body", || format!("request {id} got no whole body of one version"));
+            return self.violate("whole_body", || {
+                format!("request {id} got no whole body of one version")
+            });
         };
         if said != object {
-            return self.violate("whole_body", || format!("request {id} for {object} got {said}"));
+            return self.violate("whole_body", || {
+                format!("request {id} for {object} got {said}")
+            });
         }
         self.tell("answered", &[edge as u64, id, version], || {
             let (site, path) = (origin::site_of(object), origin::path_of(object));
-            format!("edge {edge}: request {id} of {} for {site}:{path}: version {version}, {:?}", given.sent.as_secs_f64(), given.source)
+            format!(
+                "edge {edge}: request {id} of {} for {site}:{path}: version {version}, {:?}",
+                given.sent.as_secs_f64(),
+                given.source
+            )
         });
         self.check_given(edge, run, object, version, &given);
     }
@@ -359,8 +453,12 @@ impl<R: Rules> World<R> {
     /// A client gets an answer straight from the origin.
     pub fn given_directly(&mut self, edge: usize, run: Run, id: RequestId, version: u64) {
         let now = self.now;
-        let Some(process) = self.process(edge, run) else { return };
-        let Some(request) = process.requests.remove(&id) else { return };
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let Some(request) = process.requests.remove(&id) else {
+            return;
+        };
         let given = Given {
             source: Source::Fetched,
             sent: request.sent,
