@@ -1,16 +1,22 @@
 //! Edges and replicas that don't stand on the same history.
 
 use super::{edge::Edge, purge, receipt, states};
-use crate::testing::Replica;
+use crate::testing::{Replica, until};
 use serde_json::json;
 
-/// A copy of a data folder, as a backup makes it.
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
+/// A copy of a data folder that nobody writes to, as a backup makes it. A database that is closed meanwhile takes the file
+/// beside it away: then it is copied again.
+async fn copy(from: &std::path::Path, to: &std::path::Path) {
+    until("a copy is whole", async || {
+        let _ = std::fs::remove_dir_all(to);
+        std::fs::create_dir_all(to).unwrap();
+        let files = std::fs::read_dir(from).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        let copied = |name| std::fs::copy(from.join(name), to.join(name)).is_ok();
+        names.iter().all(copied).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +26,7 @@ async fn an_edge_ahead_of_a_restored_copy_is_turned_away_loudly_and_its_acks_cou
     let mut paris = Edge::join(&replica, "paris").await;
     let backup = tempfile::tempdir().unwrap();
     let replica = replica
-        .restart_after(async |data| copy(&data, backup.path()))
+        .restart_after(async |data| copy(&data, backup.path()).await)
         .await;
     let mut paris = Edge::attach(&replica, "paris", paris.process, paris.position.take()).await;
     paris.welcomed().await;
@@ -35,7 +41,7 @@ async fn an_edge_ahead_of_a_restored_copy_is_turned_away_loudly_and_its_acks_cou
     let replica = replica
         .restart_after(async |data| {
             std::fs::remove_dir_all(&data).unwrap();
-            copy(backup.path(), &data);
+            copy(backup.path(), &data).await;
         })
         .await;
 
