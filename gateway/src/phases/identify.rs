@@ -59,7 +59,11 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     let refused = matches!(asked.method, Method::TRACE | Method::CONNECT);
     let violation = session
         .is_http2()
-        .then(|| http2::check(request, asked.https).err())
+        .then(|| {
+            http2::check(request, asked.https)
+                .and_then(|()| http2::within(request, &rules.limits))
+                .err()
+        })
         .flatten();
     ctx.asked = Some(asked);
     if let Some(violation) = violation {

@@ -1,7 +1,7 @@
 //! Connections in all and of one address, and the file descriptors that they take.
 
 use crate::attacked::{Attacked, HOST, SOON, options};
-use latencify_tests::{Client, Edge, wait_until};
+use latencify_tests::{Client, Edge, Origin, reply, wait_until};
 use std::{collections::BTreeSet, process::Command};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -163,7 +163,7 @@ fn first_free_descriptor(edge: &Edge) -> u32 {
                 .unwrap()
         })
         .collect();
-    (0..).find(|number| !open.contains(number)).unwrap()
+    (0..u32::MAX).find(|number| !open.contains(number)).unwrap()
 }
 
 /// Processor time that the process has used, in ticks of 10 ms.
@@ -171,6 +171,32 @@ fn ticks(edge: &Edge) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", edge.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// Behind a load balancer the client's address counts, and not the balancer's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_behind_a_proxy_has_its_share() {
+    let origin = Origin::serve(|_| async { reply::text("hello").max_age(600).done() }).await;
+    let edge = Edge::alone(&format!(
+        "version: 1\nedge: {{proxy_protocol: {{from: [127.0.0.5/32]}}, limits: {{connections_per_address: 5}}}}\n\
+         origins: {{app: {{url: '{}'}}}}\n\
+         sites: {{main: {{hosts: ['*'], routes: [{{origins: [app], cache: true}}]}}}}\n",
+        origin.url()
+    ))
+    .start()
+    .await;
+    let mut held = Vec::new();
+    for client in ["203.0.113.1", "203.0.113.2"] {
+        for _ in 0..12 {
+            let mut stream = Client::at("127.0.0.5").tcp(edge.http()).await.unwrap();
+            let header = format!("PROXY TCP4 {client} 192.0.2.1 1000 80\r\n");
+            if stream.write_all(header.as_bytes()).await.is_ok() && is_served(&mut stream).await {
+                held.push(stream);
+            }
+        }
+    }
+    assert_eq!(held.len(), 10);
+    assert!(edge.metric(&refused("connections_per_address")).await >= 14.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,8 @@
 //! An edge under attack: each limit is attacked on the shipped program, acts, is counted and told, and somebody else goes
 //! on being served all the while.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
+
 mod attacked;
 mod connections;
 mod http2;

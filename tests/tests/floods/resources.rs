@@ -272,13 +272,13 @@ async fn without_descriptors_for_origins_stored_answers_go_on() {
         refused.text()
     );
     assert!(ask(&mut second, "/stored").await.is_hit());
+    set_descriptors(&edge, 20_000);
     // The origin is not to blame.
     let attempts =
         "latencify_gateway_origin_attempts_total{origin=\"app\",outcome=\"no_descriptor\"}";
     counted(&edge, attempts, 1.0).await;
     let blamed = "latencify_gateway_origin_connect_failures_total{origin=\"app\"}";
     assert!(edge.metric(blamed).await < 1.0);
-    set_descriptors(&edge, 20_000);
     assert_eq!(edge.get(HOST, "/fresh").await.status, 200);
 }
 

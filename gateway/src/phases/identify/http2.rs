@@ -7,6 +7,7 @@
 //! `Host`, neither of them, user information (they answer 400).
 
 use http::{HeaderName, Method, header};
+use latencify_conf::policy::EdgeLimits;
 use latencify_framing::{Violation, check_authority, check_target, is_value_octet};
 use pingora::http::RequestHeader;
 
@@ -36,6 +37,19 @@ pub fn check(request: &RequestHeader, secure: bool) -> Result<(), Violation> {
     }
     for (name, value) in &request.headers {
         check_field(name, value.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Refuses what is more than the edge takes over HTTP/1 too. The size of the whole head is the library's to bound.
+pub fn within(request: &RequestHeader, limits: &EdgeLimits) -> Result<(), Violation> {
+    if request.raw_path().len() > limits.uri_bytes {
+        return Err(Violation::LongTarget);
+    }
+    // A cookie may come in pieces, which are one field (RFC 9113 §8.2.3).
+    let cookies = request.headers.get_all(header::COOKIE).iter().count();
+    if request.headers.len() - cookies.saturating_sub(1) > limits.headers {
+        return Err(Violation::ManyFields);
     }
     Ok(())
 }
