@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Version, header};
 use latencify_conf::policy::OriginId;
 use latencify_decide::steer::{self, Health};
 use pingora::{
-    Error, ErrorSource, ErrorType, Result, http::ResponseHeader, proxy::Session,
+    Error, ErrorSource, ErrorType, Result, http::ResponseHeader, protocols::ALPN, proxy::Session,
     upstreams::peer::HttpPeer,
 };
 use std::{os::fd::RawFd, sync::Arc, time::Instant};
@@ -48,7 +48,10 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
     });
     ctx.decide(format!("origin:{name}"));
     match policy.origins.peer(id, &timeouts).await {
-        Ok(peer) => Ok(peer),
+        Ok(mut peer) => {
+            for_old_client(&mut peer, ctx);
+            Ok(peer)
+        }
         Err(error) => {
             ctx.answer.fault = Some(Fault::NoOrigin);
             let mut error = Error::because(
@@ -60,6 +63,18 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
             error.set_retry(may_try_another(ctx));
             Err(error)
         }
+    }
+}
+
+/// Asks over HTTP/1.1 for a client of HTTP/1.0: of a response over HTTP/2 that tells no length, Pingora makes chunks after
+/// every phase that could prevent it, and that client knows none.
+fn for_old_client(peer: &mut HttpPeer, ctx: &Context) {
+    let old = ctx
+        .asked
+        .as_ref()
+        .is_some_and(|asked| asked.version == Version::HTTP_10);
+    if old && peer.options.alpn == ALPN::H2H1 {
+        peer.options.set_http_version(1, 1);
     }
 }
 

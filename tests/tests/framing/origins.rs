@@ -2,7 +2,8 @@
 //! connection that brought one is used for nothing else.
 
 use crate::world::{Answer, HOST, Peer, good};
-use latencify_tests::{Edge, RawOrigin, policy::one_route};
+use bytes::Bytes;
+use latencify_tests::{Authority, Edge, Origin, RawOrigin, body, policy::one_route, reply};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -246,6 +247,33 @@ async fn an_old_client_gets_no_chunks() {
             );
             assert_eq!(answer.body, b"hello", "{}", answer.head);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_client_gets_no_chunks_of_an_http_2_origin_either() {
+    let identity = Authority::new().issue(&["origin.example"]);
+    let origin = Origin::serve_tls(&identity, |_| async {
+        let parts = ["hel", "lo"].map(|part| Ok(Bytes::from(part)));
+        reply::of(body::streamed(futures::stream::iter(parts))).done()
+    })
+    .await;
+    let policy = one_route(&origin.url(), "");
+    let url = format!("{{url: \"{}\"}}", origin.url());
+    let insecure = format!("{{url: \"{}\", tls: {{insecure: true}}}}", origin.url());
+    assert!(policy.contains(&url), "{policy}");
+    let edge = Edge::alone(&policy.replace(&url, &insecure)).start().await;
+    for (version, chunked) in [("1.1", true), ("1.0", false)] {
+        let mut peer = Peer::of(TcpStream::connect(edge.http()).await.unwrap());
+        peer.send(format!(
+            "GET / HTTP/{version}\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
+        let answer = peer.answer("GET").await;
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        let coding = answer.field("transfer-encoding").is_some();
+        assert_eq!(coding, chunked, "{}", answer.head);
+        assert!(chunked || answer.body == b"hello", "{answer:?}");
     }
 }
 
