@@ -19,8 +19,8 @@ const PLACES_PER_LOCK: usize = 1_024;
 pub struct Sweep<M, R = Kept> {
     cache: Arc<Cache<M, R>>,
     under_way: Option<(Round, Cursor)>,
-    /// The counter of the marks when the last whole round began.
-    swept_at: u64,
+    /// The last whole round.
+    last: Option<Round>,
     /// Marks below the floor may be left.
     forgetting: bool,
 }
@@ -51,7 +51,7 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         Self {
             cache,
             under_way: None,
-            swept_at: 0,
+            last: None,
             forgetting: false,
         }
     }
@@ -66,11 +66,8 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
                 Swept::Done
             };
         }
-        let marks = &self.cache.marks;
-        let Some((round, mut cursor)) = self.under_way.take().or_else(|| {
-            let is_news = marks.counter() != self.swept_at || !marks.is_empty();
-            is_news.then(|| (marks.begin_round(), Cursor::default()))
-        }) else {
+        let begun = self.under_way.take().or_else(|| self.begin());
+        let Some((round, mut cursor)) = begun else {
             return Swept::Idle;
         };
         let mut left = objects;
@@ -90,10 +87,18 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         R::reach(Point::SweepAndRaise);
         self.cache.marks.end_round(&round);
         R::reach(Point::RaiseAndForget);
-        self.swept_at = round.counter;
+        self.last = Some(round);
         self.forgetting = true;
         Counters::add(&self.cache.counters.rounds);
         Swept::Forgetting
+    }
+
+    /// A round, unless it could prove no more than the last one.
+    fn begin(&self) -> Option<(Round, Cursor)> {
+        let round = self.cache.marks.begin_round();
+        let last = self.last.as_ref();
+        let is_news = last.is_none_or(|last| self.cache.marks.is_worth_a_round(last, &round));
+        is_news.then(|| (round, Cursor::default()))
     }
 
     /// How many objects it met, and where to go on; none: that was all.

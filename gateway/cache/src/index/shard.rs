@@ -31,6 +31,7 @@ pub(super) struct Shard<M> {
     /// Every stored object has one.
     places: Places,
     objects: usize,
+    fills: usize,
 }
 
 struct Slot<M> {
@@ -64,6 +65,7 @@ impl<M> Shard<M> {
             queues: Queues::default(),
             places: Places::default(),
             objects: 0,
+            fills: 0,
         }
     }
 
@@ -116,6 +118,7 @@ impl<M> Shard<M> {
             return Err(Refusal::TooManyFills);
         }
         slot.fills.push(fill);
+        self.fills += 1;
         Ok(())
     }
 
@@ -124,7 +127,9 @@ impl<M> Shard<M> {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
+        let before = slot.fills.len();
         slot.fills.retain(|fill| fill.id != id);
+        self.fills -= before - slot.fills.len();
         if slot.fills.is_empty() && slot.stored.is_none() {
             self.slots.remove(key);
         }
@@ -289,7 +294,7 @@ impl<M> Shard<M> {
     }
 
     pub(super) fn fills(&self) -> usize {
-        self.slots.values().map(|slot| slot.fills.len()).sum()
+        self.fills
     }
 
     fn forget_stale_places(&mut self) {

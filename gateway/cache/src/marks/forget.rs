@@ -33,7 +33,7 @@ pub(crate) struct Round {
     oldest: Floor,
     resets: u64,
     /// The counter when it began.
-    pub(crate) counter: u64,
+    counter: u64,
 }
 
 impl<R: Rules> Marks<R> {
@@ -106,8 +106,10 @@ impl<R: Rules> Marks<R> {
         true
     }
 
-    /// Whether there are no marks.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.state.read().index.is_empty()
+    /// Whether a round would find or prove what the last one could not: something was purged since, or what held marks
+    /// back is no longer under way.
+    pub(crate) fn is_worth_a_round(&self, last: &Round, next: &Round) -> bool {
+        next.counter != last.counter
+            || next.oldest != last.oldest && !self.state.read().index.is_empty()
     }
 }

@@ -104,6 +104,30 @@ fn a_sweep_rests_while_there_is_nothing_to_forget() {
 }
 
 #[test]
+fn a_sweep_rests_while_a_fetch_holds_the_marks_and_goes_on_when_it_has_ended() {
+    let (cache, _) = tested();
+    let fetching = cache.begin_fetch();
+    cache.marks().local_purge(&url("/a"), Mode::Hard);
+    let mut sweep = Sweep::new(Arc::clone(&cache));
+    while !sweep.step(1_024).is_end() {}
+    assert_eq!(sweep.step(1_024), Swept::Idle, "it would prove no more");
+    assert!(marks_kept(&cache) > 0);
+    drop(fetching);
+    while !sweep.step(1_024).is_end() {}
+    assert_eq!(marks_kept(&cache), 0);
+
+    cache.marks().apply(&url("/a"), Mode::Hard, Epoch(1));
+    cache.marks().raise_floor(&position(log(1), 1));
+    cache.marks().apply(&url("/a"), Mode::Hard, Epoch(2));
+    while !sweep.step(1_024).is_end() {}
+    assert_eq!(sweep.step(1_024), Swept::Idle);
+    assert!(marks_kept(&cache) > 0, "not obeyed yet");
+    cache.marks().obey(&position(log(1), 2));
+    while !sweep.step(1_024).is_end() {}
+    assert_eq!(marks_kept(&cache), 0);
+}
+
+#[test]
 fn a_soft_purged_object_stays_stale_since_its_time_when_the_mark_is_forgotten() {
     let (cache, clock) = tested();
     let start = clock.now();
