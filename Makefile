@@ -39,9 +39,11 @@ soak: setup ## many simulated fleets (SEEDS=100000), then the fleet's and the cr
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "==> Round $$round"; \
 	  cargo test -p latencify-tests --test fleet --test crash --test events || exit 1; done
 
-bench: setup ## how long purges take with three edges, optimised build
+bench: setup ## how long purges take, what an attack costs others, what an idle connection costs; optimised build
 	cargo build --release --workspace --bins
 	cargo run --release -p latencify-tests --example purge_latency
+	cargo run --release -p latencify-tests --example idle_connections
+	cargo run --release -p latencify-tests --example attacks
 
 lint: ## format, clippy, documentation, shell scripts, licences and advisories
 	@deploy/setup build tools
