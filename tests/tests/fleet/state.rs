@@ -17,7 +17,7 @@ const STARTING_OVER: &str = "starting over here";
 struct Setting {
     control: Control,
     edge: Edge,
-    _origin: Origin,
+    origin: Origin,
     version: Arc<AtomicU64>,
 }
 
@@ -36,7 +36,7 @@ impl Setting {
         Self {
             control,
             edge,
-            _origin: origin,
+            origin,
             version,
         }
     }
@@ -155,7 +155,7 @@ async fn a_full_disk_holds_back_acks_of_saved_marks_and_nothing_else() {
                 .metric("latencify_gateway_state_save_failing")
                 .await;
             let obeyed = version_at(&setting.edge, "/a").await == 2;
-            if obeyed && failing == 1.0 {
+            if obeyed && failing > 0.0 {
                 Ok(())
             } else {
                 Err(failing)
@@ -213,7 +213,7 @@ async fn a_state_folder_is_one_process_s() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_log_raises_the_floors() {
     let mut setting = Setting::new("obeyed").await;
-    let policy = one_route(&setting._origin.url(), "cache: true");
+    let policy = one_route(&setting.origin.url(), "cache: true");
     assert_eq!(version_at(&setting.edge, "/a").await, 1);
     setting.version.store(2, Ordering::SeqCst);
     setting.control.kill();

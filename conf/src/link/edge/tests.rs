@@ -3,6 +3,7 @@
 mod both_ends;
 mod corruption;
 mod delivery;
+mod fences;
 mod histories;
 mod isolation;
 mod saving;
