@@ -22,6 +22,7 @@ struct Scene {
     permille: u64,
     looks: u64,
     purged: Vec<Object>,
+    about: Option<Object>,
 }
 
 /// What was done.
@@ -45,6 +46,7 @@ pub fn begin(others: Box<dyn Others>, random: Random, permille: u64) {
         permille,
         looks: 0,
         purged: Vec::new(),
+        about: None,
     };
     SCENE.set(Some(scene));
 }
@@ -57,6 +59,15 @@ pub fn end() -> Done {
     })
 }
 
+/// What follows is about this object: others are more likely to meet it.
+pub fn about(object: Object) {
+    SCENE.with_borrow_mut(|scene| {
+        if let Some(scene) = scene {
+            scene.about = Some(object);
+        }
+    });
+}
+
 /// The engine stands between two steps.
 pub fn reach(point: Point) {
     // Taken out meanwhile, so that nobody comes between those who come between.
@@ -64,7 +75,9 @@ pub fn reach(point: Point) {
         return;
     };
     if scene.random.permille(scene.permille) {
-        let object = scene.random.index(OBJECTS);
+        let any = scene.random.index(OBJECTS);
+        let same = scene.random.permille(700);
+        let object = scene.about.filter(|_| same).unwrap_or(any);
         // A purge hurts most where a verdict is about to be remembered; within another change it would wait for it.
         let purges = match point {
             Point::PublishAndBump => 0,

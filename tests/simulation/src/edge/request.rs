@@ -1,6 +1,6 @@
 //! A request's life at an edge: the look-up, the verdict on reuse, the wait for another's fetch, the body.
 
-use super::{Meta, fetch::Held, key, key_ref};
+use super::{Meta, fetch::Held, interleave, key, key_ref};
 use crate::{
     event::{Event, FetchId, RequestId, Run},
     faults::Fault,
@@ -192,6 +192,7 @@ impl<R: Rules> World<R> {
             return;
         };
         let key = key(site, object);
+        interleave::about(object);
         let found = match process.cache.look_up(key_ref(&key), trust) {
             Looked::Absent => return self.miss(edge, run, id, None),
             Looked::Doubtful(_) if refuses => return self.forget(edge, run, id),
