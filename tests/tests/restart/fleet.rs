@@ -1,11 +1,15 @@
 //! Upgrades of a member of a fleet: both processes are members meanwhile, and every purge holds.
 
-use super::SOON;
+use super::{SOON, speech::Line};
 use latencify_conf::api::PurgeTarget;
-use latencify_tests::{Control, Origin, policy::one_route, reply, wait_until};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use latencify_tests::{Client, Control, Origin, policy::one_route, reply, wait_until};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 const UPGRADES: usize = 10;
@@ -58,6 +62,12 @@ async fn purges_during_upgrades_are_acknowledged_by_all_and_no_old_body_is_serve
         .apply(&one_route(&origin.url(), "cache: true"))
         .await;
     let [mut paris, tokyo] = control.edges(["paris", "tokyo"]).await;
+    // What the last complete receipt promised: nothing older is served to who asks after it, by whichever process.
+    let promised = Arc::new(AtomicU64::new(1));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = [paris.http(), paris.http(), paris.http(), tokyo.http()]
+        .map(|edge| tokio::spawn(read(edge, promised.clone(), is_over.clone())))
+        .into();
     for _ in 0..UPGRADES {
         // A purge is written while one process takes over from another.
         let purges = async {
@@ -67,7 +77,7 @@ async fn purges_during_upgrades_are_acknowledged_by_all_and_no_old_body_is_serve
                 let purge = control.purge(vec![target]).await;
                 let receipt = control.receipt(&purge.id).await;
                 assert!(receipt.complete, "{receipt:?}");
-                assert!(now <= version.load(SeqCst));
+                promised.store(now, SeqCst);
             }
         };
         futures::join!(purges, paris.upgrade());
@@ -80,6 +90,11 @@ async fn purges_during_upgrades_are_acknowledged_by_all_and_no_old_body_is_serve
             );
         }
     }
+    is_over.store(true, SeqCst);
+    for reader in readers {
+        let answers = reader.await.unwrap();
+        assert!(answers > UPGRADES, "only {answers}");
+    }
     wait_until("one process is left", SOON, async || {
         match paris.process().predecessors() {
             none if none.is_empty() => Ok(()),
@@ -91,4 +106,29 @@ async fn purges_during_upgrades_are_acknowledged_by_all_and_no_old_body_is_serve
     let purge = control.purge(vec![target]).await;
     let receipt = control.receipt(&purge.id).await;
     assert_eq!(receipt.edges.len(), 2, "{receipt:?}");
+}
+
+/// Asks over keepalive connections, which a process that drains serves once more; how many answers came.
+async fn read(edge: SocketAddr, promised: Arc<AtomicU64>, is_over: Arc<AtomicBool>) -> usize {
+    let (mut answers, mut kept) = (0, None);
+    while !is_over.load(SeqCst) {
+        let mut line = match kept.take() {
+            Some(line) => line,
+            None => Line::new(Client::new().tcp(edge).await.unwrap()),
+        };
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let least = promised.load(SeqCst);
+        line.ask("shop.example", "/a").await.unwrap();
+        let answer = line.head().await.unwrap();
+        let (status, closes) = (answer.status, answer.closes);
+        let body = line.body(answer, Duration::ZERO).await.unwrap();
+        let version: u64 = String::from_utf8(body).unwrap().parse().unwrap();
+        assert!(
+            status == 200 && version >= least,
+            "{status}: {version} after {least}"
+        );
+        answers += 1;
+        kept = (!closes).then_some(line);
+    }
+    answers
 }

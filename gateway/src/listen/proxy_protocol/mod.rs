@@ -6,7 +6,7 @@
 //!
 //! # Characters
 //! - [`header`]: octets → [`Header`], pure; [`v1`] the line, [`v2`] the binary form, [`crc32c`] its checksum.
-//! - [`receive`]: reads the header off a connection, and makes the client that it names the connection's peer.
+//! - [`receive()`]: reads the header off a connection, and makes the client that it names the connection's peer.
 
 mod crc32c;
 mod header;
