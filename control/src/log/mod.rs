@@ -12,6 +12,8 @@
 //! - The first entry is [`LogCreated`](latencify_conf::change::Change::LogCreated): the log's identity.
 //! - An append that fails with [`AppendError::Unknown`] may have happened. A repeat with the same idempotency key is
 //!   then safe, because the fold drops the second.
+//! - While its [condition](ChangeLog::condition) names a fault, appends are refused at once, and it finds out by itself when
+//!   that is over. Nothing of another log that came to stand in its place is ever read as its own.
 //!
 //! # Rejected
 //! - *Pushing entries into a channel*: a slow fold would need a bound and then a way to fall back to reading. A reader

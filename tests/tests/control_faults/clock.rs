@@ -4,7 +4,7 @@
 //! it fakes. That is no clock that steps, but two clocks.
 
 use crate::writers::{Writers, all_are_there_once, embedded, until_ready};
-use latencify_conf::api::EdgeState;
+use latencify_conf::api::{Edge, EdgeState};
 use latencify_tests::{ControlOptions, Origin, policy::one_route, reply, skip, wait_until};
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
@@ -108,13 +108,11 @@ async fn clock_steps(options: ControlOptions, clock: PathBuf) {
     control.restart().await;
     wait_until("edges are back", Duration::from_secs(30), async || {
         let roster = control.roster().await;
-        match roster
-            .edges
-            .iter()
-            .all(|edge| edge.state == EdgeState::Connected)
-        {
-            true => Ok(()),
-            false => Err(format!("{roster:?}")),
+        let is_back = |edge: &Edge| edge.state == EdgeState::Connected;
+        if roster.edges.iter().all(is_back) {
+            Ok(())
+        } else {
+            Err(format!("{roster:?}"))
         }
     })
     .await;

@@ -20,7 +20,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 /// How long a fault may take to be noticed, or to be over for everybody, on a machine where others build.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 /// Between two attempts of one write.
 const PAUSE: Duration = Duration::from_millis(30);
 

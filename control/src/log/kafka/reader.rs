@@ -1,6 +1,6 @@
 //! Reading the topic: the partition is assigned from an offset, never by a group.
 
-use super::{PARTITION, Shared, epoch_of, unreachable};
+use super::{PARTITION, Shared, epoch_of, unreachable, watch::LOOK_EVERY};
 use crate::{
     fault::Kind,
     kafka::Cluster,
@@ -15,7 +15,10 @@ use rdkafka::{
     consumer::{Consumer as _, StreamConsumer},
     message::{Header, Headers as _, OwnedHeaders, OwnedMessage},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// The header that says for which log a record was written: a topic that was deleted and made again may hold another log,
@@ -90,6 +93,8 @@ pub(super) struct KafkaReader {
     /// The newest that was given out, or where it began.
     last: Epoch,
     next: Epoch,
+    /// When the first record was read again, because of one that was written for another log.
+    looked: Option<Instant>,
 }
 
 impl KafkaReader {
@@ -99,6 +104,7 @@ impl KafkaReader {
             shared,
             last: after,
             next: Epoch(after.0 + 1),
+            looked: None,
         })
     }
 
@@ -113,9 +119,13 @@ impl KafkaReader {
         }
         let log = self.shared.origin.log;
         if let Some(other) = written_for(message).filter(|other| *other != log) {
-            // Either the topic is no longer this log's, or a writer was late to notice that it is no longer its own.
-            self.shared.look_at_first().await?;
-            tracing::warn!(%epoch, %other, "a record in the topic was written for another log: it is passed over");
+            // Either the topic is no longer this log's, or a writer was late to notice that it is no longer its own. It is
+            // passed over anyway, so many of them need not be asked about one by one.
+            if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                self.shared.look_at_first().await?;
+                tracing::warn!(%epoch, %other, "a record in the topic was written for another log: it is passed over");
+                self.looked = Some(Instant::now());
+            }
             self.next = Epoch(epoch.0 + 1);
             self.shared.passed_over(self.last, epoch);
             return Ok(None);

@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a look may take before the brokers count as away.
 pub(super) const LOOK_MAX: Duration = Duration::from_secs(3);
 /// How often the first record is read again.
