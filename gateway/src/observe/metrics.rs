@@ -1,6 +1,10 @@
 //! The numbers of an edge. Every label has a bounded set of values, none of which a client chooses: sites, routes and
 //! origins come from the policy, the others from enums.
 
+mod connections;
+
+pub use connections::{ConnectionMetrics, Ended, Refused};
+
 use crate::errors::Fault;
 use latencify_conf::record::CacheOutcome;
 use prometheus::{
@@ -18,9 +22,12 @@ pub struct Metrics {
     received: IntCounterVec,
     sent: IntCounterVec,
     faults: IntCounterVec,
+    violations: IntCounterVec,
     origin_attempts: IntCounterVec,
     origin_first_byte: Histogram,
     requests_under_way: IntGauge,
+    /// Connections of the public.
+    pub connections: ConnectionMetrics,
     /// Access records that the writer was too far behind to take.
     pub access_log_dropped: IntCounter,
     /// Policies that took effect.
@@ -100,6 +107,11 @@ impl Metrics {
                 "Requests that were not answered as asked, by why.",
                 &["fault"],
             )?,
+            violations: make.counters(
+                "framing_violations_total",
+                "Requests refused because they could be read in two ways, by what was wrong.",
+                &["violation"],
+            )?,
             origin_attempts: make.counters(
                 "origin_attempts_total",
                 "Attempts at origins, by origin and outcome.",
@@ -113,6 +125,7 @@ impl Metrics {
                 "requests_under_way",
                 "Requests under way, background refreshes included.",
             )?,
+            connections: ConnectionMetrics::register(&registry)?,
             access_log_dropped: make.counter(
                 "access_log_dropped_total",
                 "Access records dropped because the writer was behind.",
@@ -177,6 +190,11 @@ impl Metrics {
     /// Counts a fault.
     pub fn fault(&self, fault: Fault) {
         self.faults.with_label_values(&[fault.name()]).inc();
+    }
+
+    /// Counts a request that could be read in two ways.
+    pub fn violation(&self, name: &'static str) {
+        self.violations.with_label_values(&[name]).inc();
     }
 
     /// Counts an attempt at an origin.
