@@ -8,6 +8,19 @@
 //! reuse (`decide`). Models: streams, clocks, disks and their transactions, the broker, the origin, clients and writers; and the
 //! order in which a session, or a phase of a request, calls what is shipped.
 //!
+//! # What must be true
+//! - `receipt`: a request sent after a hard purge's receipt was complete gets nothing older than what the origin had when the log
+//!   took the purge. On `serve`, an edge that is isolated is left out: its receipts are not complete.
+//! - `obeyed_purge`, `floor`: what is given out of the store obeys every purge that the edge obeyed, and the last floor.
+//! - `nothing_goes_back`: what is found is no older than the origin was when the fetch of something found before began.
+//! - `exactly_once`, `order_of_writes`, `equal_folds`, `true_history`, `equal_policies`, `equal_marks`: the log means one thing.
+//! - `true_receipts`: who is said to have acked obeys, and has saved it if its acks say so.
+//! - `convergence`, `writes_are_answered`, `receipts_complete`, `edges_return`: a while after the last fault all is well.
+//!
+//! # What is not simulated
+//! Names of a purge resolved over several policies, bundles, two replicas at once (the shipped control refuses that without a shared
+//! database), clocks that run at different speeds, the files of saved marks, bodies longer than a few kilobytes.
+//!
 //! # Characters
 //! - [`Plan`](plan::Plan): what a seed makes of a world. [`World`](world::World): all that is, and the loop.
 //! - [`control`]: a replica over a [`log`]. [`edge`]: an edge. [`origin`], [`writer`]: who changes and who purges.
