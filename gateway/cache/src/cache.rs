@@ -68,7 +68,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
         &self.marks
     }
 
-    /// A request has come. To be called before it looks anything up, for [`Trust::Isolated`].
+    /// A request has come. To be called before it looks anything up, for [`Trust::Isolated`](crate::Trust::Isolated).
     pub fn arrive(&self) -> Arrival {
         self.marks.arrive()
     }

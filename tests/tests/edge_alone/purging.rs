@@ -118,7 +118,7 @@ async fn what_was_purged_gives_its_memory_back_and_marks_are_forgotten_without_a
         Duration::from_secs(20),
         async || {
             let left = [edge.metric(&names[0]).await, edge.metric(&names[1]).await];
-            if left == [1.0, 1.0] {
+            if left.map(|count| count as u64) == [1, 1] {
                 Ok(())
             } else {
                 Err(format!("objects and marks: {left:?}"))

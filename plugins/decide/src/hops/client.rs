@@ -79,6 +79,7 @@ mod tests {
                 .map(|net| net.parse().unwrap())
                 .into(),
             client_address_header: header,
+            ..EdgeRules::default()
         }
     }
 
