@@ -156,6 +156,12 @@ impl EdgeLink {
 
     /// A stream has opened.
     pub fn connected(&mut self, now: Duration) -> Vec<Action> {
+        // What was told of a history that is not obeyed yet is not of the position's.
+        let told = if self.is_resetting {
+            Epoch(0)
+        } else {
+            self.lease.told()
+        };
         self.phase = Phase::AwaitingWelcome { since: now };
         // Entries of an earlier stream that are still to be applied are delivered again on this one, or reset away.
         self.unapplied.clear();
@@ -171,6 +177,7 @@ impl EdgeLink {
             about: introduction.about.iter().cloned().collect(),
             when_isolated: introduction.when_isolated.into(),
             saves_marks: introduction.saves_marks,
+            told: told.0,
         }))]
     }
 

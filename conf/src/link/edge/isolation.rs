@@ -104,6 +104,11 @@ impl Lease {
         self.until
     }
 
+    /// The newest head that any stream told of the present history; 0: none.
+    pub fn told(&self) -> Epoch {
+        self.told
+    }
+
     /// Until when stored objects may be used if nothing more is heard; none: not now.
     pub fn trusted_until(&self) -> Option<Duration> {
         self.until.filter(|_| self.fence == Fence::Down)
