@@ -7,10 +7,16 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
 
-use latencify_simulation::{many::run_many, plan::Breaks, rules::Shipped, world::run};
+use latencify_simulation::{
+    many::run_many,
+    plan::Breaks,
+    rules::Shipped,
+    world::{Ended, run},
+};
 use std::{
     ops::Range,
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -55,7 +61,12 @@ fn one(seed: u64) -> ExitCode {
 fn many(seeds: Range<u64>) -> ExitCode {
     let began = Instant::now();
     let all = seeds.end.saturating_sub(seeds.start);
+    let told = AtomicUsize::new(0);
     let many = run_many::<Shipped>(seeds, Breaks::default(), |many| {
+        // One world at a time comes here: what is new failed just now.
+        if told.swap(many.failed.len(), Ordering::Relaxed) < many.failed.len() {
+            many.failed.last().into_iter().for_each(tell);
+        }
         if many.worlds.is_multiple_of(TOLD_EVERY) {
             let (done, failed) = (many.worlds, many.failed.len());
             eprintln!(
@@ -75,14 +86,6 @@ fn many(seeds: Range<u64>) -> ExitCode {
         many.stored_answers,
         many.purges
     );
-    for failed in &many.failed {
-        if let Some(violation) = &failed.violation {
-            println!(
-                "seed {}: NOT TRUE: {}: {}",
-                failed.seed, violation.invariant, violation.text
-            );
-        }
-    }
     if many.failed.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -91,6 +94,16 @@ fn many(seeds: Range<u64>) -> ExitCode {
         many.failed.len()
     );
     ExitCode::FAILURE
+}
+
+/// Tells what was not true in a world, as soon as that is known: many worlds take long.
+fn tell(failed: &Ended) {
+    if let Some(violation) = &failed.violation {
+        println!(
+            "seed {}: NOT TRUE: {}: {}",
+            failed.seed, violation.invariant, violation.text
+        );
+    }
 }
 
 fn rounded(since: Instant) -> Duration {

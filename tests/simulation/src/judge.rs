@@ -12,7 +12,6 @@ use latencify_cache::{Death, Identity, Liveness, Stamp, rules::Rules};
 use latencify_conf::{
     api::ReceiptState,
     change::{Entry, Epoch, Mode, ProcessId},
-    link::message::WhenIsolated,
 };
 use latencify_control::fold::Outcome;
 use std::{collections::BTreeMap, sync::Arc};
@@ -47,13 +46,10 @@ impl<R: Rules> World<R> {
         else {
             return;
         };
-        // On `serve` an edge that is cut off makes no promise, and receipts say that it is missing.
-        let is_bound = machine.when_isolated != WhenIsolated::Serve
-            || process.obedience.link().isolation(given.decided).is_none();
         let what = (object, version);
-        let mut wrong =
-            self.oracle
-                .judge_answer(&self.origin, run, &process.obeys, is_bound, what, given);
+        let mut wrong = self
+            .oracle
+            .judge_answer(&self.origin, run, &process.obeys, what, given);
         // What was found before a request waited for the origin may be older than what came meanwhile.
         let is_from_store = matches!(
             given.source,

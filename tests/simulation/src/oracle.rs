@@ -49,6 +49,8 @@ pub struct Given {
     pub sent: Duration,
     /// When it was decided that this is the answer.
     pub decided: Duration,
+    /// Whether the edge was bound by receipts then: on `serve` one that is cut off makes no promise.
+    pub is_bound: bool,
     /// When everything that the edge had stored became unusable, as of then.
     pub floor_at: Duration,
     /// How many purges the edge obeyed then.
@@ -350,7 +352,6 @@ impl Oracle {
         origin: &Origin,
         run: u64,
         obeys: &[usize],
-        is_bound: bool,
         (object, version): (Object, u64),
         given: &Given,
     ) -> Option<Violation> {
@@ -376,7 +377,7 @@ impl Oracle {
         let receipt = self.purges.iter().find(|purge| {
             let counts = match purge.only {
                 Some(only) => only == run,
-                None => is_bound && !purge.lost,
+                None => given.is_bound && !purge.lost,
             };
             counts
                 && purge.complete.is_some_and(|complete| complete < given.sent)

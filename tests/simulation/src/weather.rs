@@ -15,6 +15,7 @@ use latencify_conf::{
     change::{Change, Entry, Epoch, LogId, ProcessId},
     link::message::{self, FromEdge, ToEdge, to_edge::Message as To},
 };
+use latencify_control::fleet::contact::DRIFT_PART;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -160,7 +161,8 @@ impl<R: Rules> World<R> {
         }
     }
 
-    /// The operator puts an older copy of everything in place: the same identity, fewer entries.
+    /// The operator puts an older copy of everything in place: the same identity, fewer entries. Nothing in the copy tells of
+    /// processes that joined after it was made, so he lets their leases run out before he starts the replica.
     fn rewind(&mut self) {
         let Some(copy) = self.copy.clone() else {
             return;
@@ -178,7 +180,8 @@ impl<R: Rules> World<R> {
         self.shadow = Store::new(self.log.id);
         self.fault(Fault::Rewind);
         self.tell("rewound", &[kept.0], || format!("to epoch {kept}"));
-        let back = self.random.millis(50..4000);
+        let lease = self.plan.lease;
+        let back = lease + lease / DRIFT_PART + self.random.millis(50..4000);
         self.put(back, Event::ReplicaStart);
     }
 

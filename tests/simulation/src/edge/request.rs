@@ -9,7 +9,10 @@ use crate::{
     world::World,
 };
 use latencify_cache::{Arrival, Found, Looked, Reader, Trust, rules::Rules};
-use latencify_conf::{change::SiteId, link::message::WhenIsolated};
+use latencify_conf::{
+    change::SiteId,
+    link::{edge::EdgeLink, message::WhenIsolated},
+};
 use latencify_decide::freshness::{RequestDirectives, Reuse, reuse};
 use std::{
     task::{Context, Poll, Waker},
@@ -170,6 +173,17 @@ impl<R: Rules> World<R> {
         Trust::Isolated(arrival)
     }
 
+    /// Whether receipts bind what an edge answers now: on `serve` one that is cut off makes no promise, and receipts say that it
+    /// is missing.
+    fn is_bound(&self, edge: usize) -> bool {
+        self.edges.get(edge).is_some_and(|machine| {
+            let isolation = |link: &EdgeLink| link.isolation(self.now);
+            let process = machine.running.as_ref();
+            machine.when_isolated != WhenIsolated::Serve
+                || process.is_some_and(|process| isolation(process.obedience.link()).is_none())
+        })
+    }
+
     /// A request looks, for the first time or again.
     pub fn look(&mut self, edge: usize, run: Run, id: RequestId) {
         let Some(request) = self
@@ -308,6 +322,7 @@ impl<R: Rules> World<R> {
     ) {
         let is_slow = self.random.permille(50);
         let now = self.now;
+        let is_bound = self.is_bound(edge);
         let Some(process) = self.process(edge, run) else {
             return;
         };
@@ -337,6 +352,7 @@ impl<R: Rules> World<R> {
             source: source.unwrap_or(stored),
             sent: request.sent,
             decided: now,
+            is_bound,
             floor_at,
             obeys,
             began,
@@ -454,6 +470,7 @@ impl<R: Rules> World<R> {
     /// A client gets an answer straight from the origin.
     pub fn given_directly(&mut self, edge: usize, run: Run, id: RequestId, version: u64) {
         let now = self.now;
+        let is_bound = self.is_bound(edge);
         let Some(process) = self.process(edge, run) else {
             return;
         };
@@ -464,6 +481,7 @@ impl<R: Rules> World<R> {
             source: Source::Fetched,
             sent: request.sent,
             decided: now,
+            is_bound,
             floor_at: Duration::ZERO,
             obeys: 0,
             began: Duration::ZERO,
