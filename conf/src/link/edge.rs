@@ -17,6 +17,8 @@
 //!    ([`saved`](EdgeLink::saved)).
 //! 5. Heartbeats go out on a timer. An answer extends the lease from the moment when its heartbeat was *sent*.
 //!    Without a lease, and until what was missed is obeyed, the edge is [isolated](EdgeLink::isolation).
+//!    An answer tells a head, too: a replica that does not bring the edge nearer to it for as long as the lease keeps
+//!    something back, and is given up.
 //!
 //! # Rejected
 //! - *Skipping an entry that is not understood*: it might be a purge. The edge stays where it is, and says why.
@@ -215,7 +217,7 @@ impl EdgeLink {
                 Err(Fault::Overrun)
             }
             (Phase::Live(live), Some(To::Delivery(delivery))) => {
-                live.verify(&delivery).map(|(entry, position)| {
+                live.verify(&delivery, now).map(|(entry, position)| {
                     self.unapplied.push_back(position);
                     vec![Action::Apply {
                         entry: Box::new(entry),
@@ -234,6 +236,7 @@ impl EdgeLink {
                 } else {
                     let head = Epoch(answer.head);
                     self.head = self.head.max(head);
+                    live.told(head, now);
                     if let Some(until) = live.answered(answer.sequence) {
                         let obeyed = self.obeyed.filter(|_| !self.is_resetting);
                         let obeyed = obeyed.map(|position| position.epoch);
@@ -255,6 +258,9 @@ impl EdgeLink {
             }
             Phase::AwaitingWelcome { .. } => Vec::new(),
             Phase::Live(live) if live.is_silent(now) => self.give_up(Fault::Silent),
+            Phase::Live(live) if let Some((at, head)) = live.kept_back(now) => {
+                self.give_up(Fault::BehindToldHead { at, head })
+            }
             Phase::Live(live) if live.is_due(now) => {
                 self.sequence += 1;
                 vec![live.beat(self.sequence, now)]

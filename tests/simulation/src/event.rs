@@ -1,7 +1,10 @@
 //! What is to happen.
 
 use crate::{control::Appended, edge::fetch::Answer, network::StreamId, writer::Reply};
-use latencify_conf::link::message::{FromEdge, ToEdge};
+use latencify_conf::{
+    change::ProcessId,
+    link::message::{FromEdge, ToEdge},
+};
 use uuid::Uuid;
 
 /// A run of a program. An event of a run that is over does not happen.
@@ -71,6 +74,8 @@ pub enum Event {
     Shadow,
     /// A second of the replica's housekeeping is over.
     Second(Run),
+    /// A removal of which nobody knows whether it was written is written again.
+    RemoveAgain(Run, ProcessId),
     /// A session learns that a newer stream of its process took over.
     Replaced(Run, StreamId),
 
@@ -91,8 +96,6 @@ pub enum Event {
     Weather,
     /// From here on nothing goes wrong any more.
     Calm,
-    /// Writers write once more.
-    LastWrites,
     /// Everything must be well by now.
     Judge,
 }
@@ -141,6 +144,7 @@ impl Event {
             | Self::Heard(..)
             | Self::Fold(_)
             | Self::Second(_)
+            | Self::RemoveAgain(..)
             | Self::Replaced(..)
             | Self::WriterAsks(..)
             | Self::AskReceipt(..) => Whom::Replica,

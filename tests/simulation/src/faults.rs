@@ -109,6 +109,8 @@ faults! {
     Waited => "waited",
     /// An edge answers while it is isolated.
     Isolated => "isolated",
+    /// An edge gives up a stream that keeps deliveries back.
+    BehindToldHead => "behind_told_head",
     /// A receipt is complete with a fenced edge.
     Fenced => "fenced",
 }

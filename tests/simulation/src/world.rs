@@ -293,6 +293,7 @@ impl<R: Rules> World<R> {
             Event::Fold(run) => self.fold(run),
             Event::Shadow => self.shadow(),
             Event::Second(run) => self.second(run),
+            Event::RemoveAgain(run, process) => self.remove_again(run, process),
             Event::Replaced(run, stream) => self.session_replaced(run, stream),
             Event::Write(writer) => self.write(writer),
             Event::WriterAsks(writer, attempt) => self.writer_asks(writer, attempt),
@@ -302,7 +303,6 @@ impl<R: Rules> World<R> {
             Event::Publish => self.publish_something(),
             Event::Weather => self.weather(),
             Event::Calm => self.calm_down(),
-            Event::LastWrites => self.last_writes(),
             Event::Judge => self.judge_or_quieten(),
         }
     }
@@ -348,14 +348,8 @@ impl<R: Rules> World<R> {
             return self.judge();
         }
         self.remove_the_dead();
-        self.put(Duration::from_secs(2), Event::LastWrites);
         self.quiet = true;
         self.put(QUIET_FOR, Event::Judge);
-    }
-
-    /// One more write, so that an edge from which a forging replica kept the last one sees the gap.
-    fn last_writes(&mut self) {
-        self.passes = self.log.head();
     }
 
     /// The operator takes out whoever is dead, so that receipts come to an end.

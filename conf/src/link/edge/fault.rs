@@ -19,6 +19,16 @@ pub enum Fault {
     /// Heartbeats were not answered for as long as the lease.
     #[error("control has not answered heartbeats for as long as the lease")]
     Silent,
+    /// A head was told, and for as long as the lease nothing came that leads there: the replica keeps deliveries back.
+    #[error(
+        "control's log ends at epoch {head}, and for as long as the lease it has delivered nothing after {at}"
+    )]
+    BehindToldHead {
+        /// The last one received.
+        at: Epoch,
+        /// What was told.
+        head: Epoch,
+    },
     /// A message out of its place.
     #[error("unexpected: {0}")]
     Unexpected(&'static str),
@@ -80,10 +90,11 @@ pub enum Fault {
 
 impl Fault {
     /// All names, for metrics that start at zero.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "refused",
         "no_welcome",
         "silent",
+        "behind_told_head",
         "unexpected",
         "malformed",
         "wrong_start",
@@ -101,6 +112,7 @@ impl Fault {
             Self::Refused { .. } => "refused",
             Self::NoWelcome => "no_welcome",
             Self::Silent => "silent",
+            Self::BehindToldHead { .. } => "behind_told_head",
             Self::Unexpected(_) => "unexpected",
             Self::Malformed(_) => "malformed",
             Self::WrongStart { .. } => "wrong_start",

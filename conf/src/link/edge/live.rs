@@ -24,6 +24,8 @@ pub struct Live {
     next_heartbeat: Duration,
     /// Sequence and time of sending of those not answered yet, oldest first.
     unanswered: VecDeque<(u64, Duration)>,
+    /// A head that was told and is not received yet, and since when nothing has come that leads there.
+    behind: Option<(Epoch, Duration)>,
 }
 
 impl Live {
@@ -41,11 +43,16 @@ impl Live {
             heartbeat: Duration::from_millis(heartbeat.into()),
             next_heartbeat: now,
             unanswered: VecDeque::new(),
+            behind: None,
         })
     }
 
     /// Verifies one delivery against the chain so far, and goes on from there.
-    pub fn verify(&mut self, delivery: &message::Delivery) -> Result<(Entry, Position), Fault> {
+    pub fn verify(
+        &mut self,
+        delivery: &message::Delivery,
+        now: Duration,
+    ) -> Result<(Entry, Position), Fault> {
         let at = &self.received;
         let epoch = Epoch(delivery.epoch);
         if delivery.previous_epoch != at.epoch.0 {
@@ -79,7 +86,24 @@ impl Live {
             reason: error.to_string(),
         })?;
         self.received = position;
+        self.behind = self
+            .behind
+            .filter(|(head, _)| *head > epoch)
+            .map(|(head, _)| (head, now));
         Ok((entry, position))
+    }
+
+    /// The replica says that its log ends at `head`: what is missing up to there has to come.
+    pub fn told(&mut self, head: Epoch, now: Duration) {
+        if head > self.received.epoch && self.behind.is_none() {
+            self.behind = Some((head, now));
+        }
+    }
+
+    /// Where the edge stands, and the head before which nothing has come for as long as the lease.
+    pub fn kept_back(&self, now: Duration) -> Option<(Epoch, Epoch)> {
+        let (head, since) = self.behind?;
+        (now >= since + self.lease).then_some((self.received.epoch, head))
     }
 
     /// Sends a heartbeat.
@@ -115,10 +139,14 @@ impl Live {
         self.silent_at().is_some_and(|at| now >= at)
     }
 
-    /// When one of both is so at the latest.
+    /// When one of these is so at the latest.
     pub fn next_tick(&self) -> Duration {
         self.next_heartbeat
             .min(self.silent_at().unwrap_or(Duration::MAX))
+            .min(
+                self.behind
+                    .map_or(Duration::MAX, |(_, since)| since + self.lease),
+            )
     }
 
     fn silent_at(&self) -> Option<Duration> {

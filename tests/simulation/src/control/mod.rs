@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 /// How often what edges said is saved.
 pub const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Between two attempts of a removal of which nobody knows whether it was written.
+const REMOVED_AGAIN: Duration = Duration::from_secs(1);
 
 /// The replica's machine.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Running {
     pub contacts: BTreeMap<ProcessId, Contact>,
     /// The newest stream of each.
     pub connected: BTreeMap<ProcessId, StreamId>,
+    /// Processes that are being taken out, and whether an entry of that is in doubt: none of them is promised anything.
+    pub closed: BTreeMap<ProcessId, bool>,
     /// Who waits for the fold of an entry.
     pub waiters: BTreeMap<Uuid, Waiter>,
     fold_due: bool,
@@ -71,6 +75,8 @@ pub enum Waiter {
         /// Which attempt of it.
         attempt: u64,
     },
+    /// An operator, who takes a process out.
+    Removal(ProcessId),
     /// Nobody.
     Nobody,
 }
@@ -130,6 +136,7 @@ impl<R: Rules> World<R> {
             unsaved: BTreeSet::new(),
             contacts: store.state.roster.keys().map(contact).collect(),
             connected: BTreeMap::new(),
+            closed: BTreeMap::new(),
             waiters: BTreeMap::new(),
             fold_due: false,
         };
@@ -221,6 +228,7 @@ impl<R: Rules> World<R> {
             Some(Waiter::Writer { writer, attempt }) => {
                 self.write_settled(writer, attempt, settled);
             }
+            Some(Waiter::Removal(process)) => self.open_again(process),
             Some(Waiter::Nobody) | None => {}
         }
     }
@@ -315,6 +323,15 @@ impl<R: Rules> World<R> {
         match running.waiters.remove(&id) {
             Some(Waiter::Join(stream)) => self.session_fails(stream),
             Some(Waiter::Writer { writer, attempt }) => self.write_failed(writer, attempt),
+            Some(Waiter::Removal(process)) => {
+                let closed = running.closed.entry(process).or_default();
+                *closed |= result == AppendResult::Unknown;
+                if *closed {
+                    self.put(REMOVED_AGAIN, Event::RemoveAgain(run, process));
+                } else {
+                    self.open_again(process);
+                }
+            }
             Some(Waiter::Nobody) | None => {}
         }
     }
@@ -353,9 +370,26 @@ impl<R: Rules> World<R> {
 
     /// The operator takes a process out of the roster, as the shipped verb lets him.
     pub fn remove(&mut self, process: ProcessId) {
-        if self.may_remove(process) {
+        if self.may_remove(process)
+            && let Some(running) = &mut self.replica.running
+        {
+            running.closed.insert(process, false);
             self.fault(Fault::EdgeRemoved);
-            self.append_left(process, LeaveReason::Removed);
+            self.append_left(process, LeaveReason::Removed, Waiter::Removal(process));
+        }
+    }
+
+    /// An entry of which nobody knows whether it was written may take effect at any time: until one is folded, the process
+    /// stays closed.
+    pub fn remove_again(&mut self, run: Run, process: ProcessId) {
+        if self.replica.run(run).is_some() {
+            self.append_left(process, LeaveReason::Removed, Waiter::Removal(process));
+        }
+    }
+
+    fn open_again(&mut self, process: ProcessId) {
+        if let Some(running) = &mut self.replica.running {
+            running.closed.remove(&process);
         }
     }
 }

@@ -66,6 +66,10 @@ impl<R: Rules> World<R> {
         };
         session.heard = now;
         let process = session.process;
+        let is_beat = matches!(message.message, Some(From::Heartbeat(_)));
+        if is_beat && process.is_some_and(|process| !self.may_promise(process)) {
+            return self.session_refuses(stream, End::Removed, "taken out");
+        }
         if let (Some(From::Heartbeat(_)), Some(process)) = (&message.message, process)
             && let Some(running) = &mut self.replica.running
             && let Some(contact) = running.contacts.get_mut(&process)
@@ -108,7 +112,7 @@ impl<R: Rules> World<R> {
                 Action::Reported(_) => {}
                 Action::Left => {
                     if let Some(process) = process {
-                        self.append_left(process, LeaveReason::Stopped);
+                        self.append_left(process, LeaveReason::Stopped, Waiter::Nobody);
                     }
                 }
                 Action::End(end) => self.session_ends(stream, end),
@@ -163,6 +167,9 @@ impl<R: Rules> World<R> {
             Step::Admit(admission) => admission,
         };
         self.greet(&peer);
+        if !self.may_promise(peer.process) {
+            return self.session_fails(stream);
+        }
         let target = admission.target.as_ref().map(|target| target.revision);
         let older = self.connect(stream, peer.process);
         if let Some(older) = older {
@@ -183,6 +190,13 @@ impl<R: Rules> World<R> {
         let actions = session.machine.admit(admission);
         self.session_acts(stream, actions);
         self.session_reads_on(stream);
+    }
+
+    /// Whether a process is in the roster, and nobody takes it out.
+    fn may_promise(&self, process: ProcessId) -> bool {
+        let running = self.replica.running.as_ref();
+        running.is_some_and(|running| !running.closed.contains_key(&process))
+            && self.replica.store.state.roster.contains_key(&process)
     }
 
     /// What is promised is kept before it is promised.
@@ -340,18 +354,17 @@ impl<R: Rules> World<R> {
     }
 
     /// Takes a process out of the roster through the log.
-    pub fn append_left(&mut self, process: ProcessId, why: LeaveReason) {
+    pub fn append_left(&mut self, process: ProcessId, why: LeaveReason, waiter: Waiter) {
         let entry = self.entry(None, None, "edge", Change::EdgeLeft { process, why });
-        self.append(&entry, Waiter::Nobody);
+        self.append(&entry, waiter);
     }
 
     /// Whether the shipped verb takes a process out: it is not connected, and its lease must have run out.
     pub fn may_remove(&self, process: ProcessId) -> bool {
-        let roster = &self.replica.store.state.roster;
         self.replica.running.as_ref().is_some_and(|running| {
             let contact = running.contacts.get(&process);
             let is_out = contact.is_none_or(|contact| contact.left(self.now).is_none());
-            roster.contains_key(&process) && !running.connected.contains_key(&process) && is_out
+            self.may_promise(process) && !running.connected.contains_key(&process) && is_out
         })
     }
 }

@@ -9,7 +9,10 @@ use crate::{
 use latencify_cache::rules::Rules;
 use latencify_conf::{
     change::Position,
-    link::message::{ToEdge, to_edge::Message as To},
+    link::{
+        edge::Fault as Distrust,
+        message::{ToEdge, to_edge::Message as To},
+    },
 };
 use latencify_gateway::fleet::obey::Outcome;
 use std::{sync::Arc, time::Duration};
@@ -167,6 +170,9 @@ impl<R: Rules> World<R> {
                     self.tell("edge gives up", &[edge as u64], || {
                         format!("edge {edge}: {} ({fault})", fault.as_str())
                     });
+                    if matches!(fault, Distrust::BehindToldHead { .. }) {
+                        self.fault(Fault::BehindToldHead);
+                    }
                     let pause = fault.is_distrust().then_some(Duration::from_secs(1));
                     self.edge_hangs_up(edge, run, pause);
                 }

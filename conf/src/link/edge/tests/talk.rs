@@ -159,3 +159,59 @@ fn a_clean_stop_says_goodbye_once() {
     );
     assert_eq!(link.next_tick(), None);
 }
+
+#[test]
+fn a_replica_that_keeps_back_what_it_tells_of_is_given_up() {
+    let log = Log::new(1, 4);
+    let at = Duration::from_secs;
+    let answer = |sequence, n: usize| {
+        let head = log.positions[n].epoch.0;
+        to(To::Heartbeat(message::HeartbeatAnswer { sequence, head }))
+    };
+    // What comes when, and when the stream is given up; none: it goes on for as long as heartbeats are answered. The last
+    // position that was received is that of entry 1.
+    let cases: [(&str, &[(u64, To)], Option<u64>); 4] = [
+        ("nothing is missing", &[], None),
+        ("the last delivery is kept back", &[(2, told(2))], Some(12)),
+        (
+            "it comes, and what was accepted after it was told does not",
+            &[(2, told(2)), (4, To::Delivery(log.delivery(2)))],
+            None,
+        ),
+        (
+            "a long way, and it stops half way",
+            &[
+                (2, told(4)),
+                (8, To::Delivery(log.delivery(2))),
+                (17, To::Delivery(log.delivery(3))),
+            ],
+            Some(27),
+        ),
+    ];
+    fn told(n: u64) -> To {
+        To::Heartbeat(message::HeartbeatAnswer {
+            sequence: 0,
+            head: n * 10,
+        })
+    }
+    for (name, comes, given_up) in cases {
+        let mut link = live(&log, 1);
+        for second in 0..40 {
+            let mut actions = link.tick(at(second));
+            for sequence in beats(&actions) {
+                link.receive(answer(sequence, 1), at(second));
+            }
+            for (_, message) in comes.iter().filter(|(when, _)| *when == second) {
+                link.receive(to(message.clone()), at(second));
+            }
+            actions.retain(|action| matches!(action, Action::Disconnect(_)));
+            if given_up == Some(second) {
+                assert_eq!(fault(&actions), "behind_told_head", "{name}");
+                assert!(link.obeyed().is_some(), "{name}: where it stands, stays");
+                break;
+            }
+            assert_eq!(actions, [], "{name}: at {second}");
+            assert!(link.next_tick().is_some_and(|tick| tick <= at(second + 2)));
+        }
+    }
+}
