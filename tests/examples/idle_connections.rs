@@ -2,23 +2,21 @@
 
 #![allow(clippy::print_stdout)] // a measuring program
 
-use latencify_tests::idle::{Spoken, cost, possible};
+use latencify_tests::idle::{Spoken, cost};
 
 const CONNECTIONS: usize = 20_000;
 
 #[tokio::main]
 async fn main() {
-    let count = possible(CONNECTIONS);
-    if count < CONNECTIONS {
-        println!("this machine has descriptors for {count} of {CONNECTIONS} connections");
-    }
     for spoken in [Spoken::Plain, Spoken::Tls, Spoken::Http2] {
-        let octets = cost(spoken, count).await;
-        println!(
-            "{:6} {count} idle connections: {:.1} KiB each, {} MiB in all",
-            format!("{spoken:?}"),
-            octets as f64 / 1024.0,
-            (octets * count) >> 20
-        );
+        for cost in cost(spoken, CONNECTIONS).await {
+            println!(
+                "{:6} {} idle connections in one of the edges: {:.1} KiB each, {} MiB in all",
+                format!("{spoken:?}"),
+                cost.connections,
+                cost.octets_each as f64 / 1024.0,
+                (cost.octets_each * cost.connections) >> 20
+            );
+        }
     }
 }
