@@ -1,9 +1,9 @@
 //! What the operator typed, and what the program obeys.
 
 use crate::{fleet, upgrade};
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
 use latencify_conf::document::text::{self, Text as _};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// What the operator typed; each flag is also an environment variable.
 #[derive(Debug, Parser)]
@@ -183,19 +183,30 @@ pub enum Role {
     Member(fleet::Settings),
 }
 
+/// Flags that only a member of a fleet obeys.
+const MEMBERS_ONLY: [&str; 5] = [
+    "state",
+    "join_token_file",
+    "when_isolated",
+    "acks",
+    "control_ca",
+];
 /// Environment variable that holds the join token.
 pub const JOIN_TOKEN_VARIABLE: &str = "LATENCIFY_JOIN_TOKEN";
 
 impl Settings {
     /// Reads flags and environment; ends the process with code 2 and the usage when they are wrong.
     pub fn from_command_line() -> Self {
-        let arguments = Arguments::parse();
-        Self::resolve(arguments).unwrap_or_else(|reason| {
-            use clap::CommandFactory as _;
-            Arguments::command()
-                .error(clap::error::ErrorKind::ValueValidation, reason)
-                .exit()
-        })
+        Self::parse(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Arguments::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        let typed = Arguments::from_arg_matches(&matches)?;
+        without_effect(&matches)
+            .and_then(|()| Self::resolve(typed))
+            .map_err(|reason| command.error(clap::error::ErrorKind::ValueValidation, reason))
     }
 
     /// What is to be said of the admin address at start: that others can reach it, if they can.
@@ -253,6 +264,22 @@ impl Settings {
     }
 }
 
+/// A flag of a member of a fleet, typed for an edge that stands alone, would be believed to protect and do nothing. What
+/// stands in an environment that several programs share is not meant for each of them.
+fn without_effect(matches: &ArgMatches) -> Result<(), String> {
+    let is_typed = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+    if matches.contains_id("control") {
+        return Ok(());
+    }
+    match MEMBERS_ONLY.iter().find(is_typed) {
+        Some(flag) => Err(format!(
+            "--{} has no effect without --control URL: leave it out, or make the edge a member of a fleet",
+            flag.replace('_', "-")
+        )),
+        None => Ok(()),
+    }
+}
+
 fn join_token(file: Option<&std::path::Path>) -> Result<String, String> {
     let token = match file {
         Some(file) => std::fs::read_to_string(file)
@@ -286,9 +313,8 @@ mod tests {
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Settings, String> {
-        let typed = Arguments::try_parse_from([&["latencify-gateway"], arguments].concat())
-            .map_err(|error| error.to_string())?;
-        Settings::resolve(typed)
+        let words = [&["latencify-gateway"], arguments].concat();
+        Settings::parse(words.into_iter().map(OsString::from)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -320,6 +346,25 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_without_effect_is_refused() {
+        let alone = ["--policy", "p", "--http", "127.0.0.1:0", "--edge", "e"];
+        assert!(read(&alone).is_ok(), "a name is no matter of fleets");
+        for flag in [
+            ["--when-isolated", "revalidate"],
+            ["--acks", "saved"],
+            ["--state", "/x"],
+            ["--join-token-file", "/x"],
+            ["--control-ca", "/x"],
+        ] {
+            let said = read(&[&alone[..], &flag[..]].concat()).unwrap_err();
+            assert!(
+                said.contains(flag[0]) && said.contains("--control URL"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
     fn a_role_and_a_listener_are_needed() {
         assert!(
             read(&["--http", "127.0.0.1:0"])
@@ -331,26 +376,10 @@ mod tests {
                 .unwrap_err()
                 .contains("--http")
         );
-        assert!(
-            read(&[
-                "--policy",
-                "p",
-                "--control",
-                "http://c",
-                "--http",
-                "127.0.0.1:0"
-            ])
-            .is_err()
-        );
-        let settings = read(&[
-            "--policy",
-            "p.yaml",
-            "--http",
-            "[::1]:0",
-            "--http",
-            "127.0.0.1:0",
-        ])
-        .unwrap();
+        let both = ["--policy", "p", "--control", "http://c"];
+        assert!(read(&[&both[..], &["--http", "127.0.0.1:0"]].concat()).is_err());
+        let listeners = ["--http", "[::1]:0", "--http", "127.0.0.1:0"];
+        let settings = read(&[&["--policy", "p.yaml"], &listeners[..]].concat()).unwrap();
         assert_eq!(settings.http.len(), 2);
         assert!(matches!(settings.role, Role::Alone { .. }));
     }
