@@ -5,7 +5,7 @@ use crate::{
     edge::Edge,
     errors::Fault,
     purge::{PurgeRefused, Purged},
-    respond::{Reply, Stop},
+    respond::{Refusal, Reply, Stop},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use latencify_conf::change::{KEY_BYTES_MAX, Mode};
@@ -17,6 +17,8 @@ use uuid::Uuid;
 /// `soft`: the object becomes stale instead of leaving.
 const PURGE_MODE: HeaderName = HeaderName::from_static("latencify-purge");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// As long as the longest pause before the link to control is tried again. Seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Answers a `PURGE`; any other request passes.
 pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
@@ -32,7 +34,7 @@ pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
         return Err(Fault::Forbidden.into());
     }
     let Some(port) = edge.purge_port() else {
-        return Err(Fault::ControlUnreachable.into());
+        return Err(unreachable());
     };
     let mode = match headers.get(PURGE_MODE).map(HeaderValue::as_bytes) {
         Some(value) if value.eq_ignore_ascii_case(b"soft") => Mode::Soft,
@@ -55,7 +57,7 @@ pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
         Err(PurgeRefused::Unreachable(why)) => {
             ctx.answer.detail = Some(why);
             ctx.decide("purge:unreachable");
-            Err(Fault::ControlUnreachable.into())
+            Err(unreachable())
         }
         Err(PurgeRefused::Refused(why)) => {
             ctx.decide("purge:refused");
@@ -77,6 +79,16 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, Stop> {
             "An Idempotency-Key is 1 to 200 visible ASCII characters.",
         )),
     }
+}
+
+/// The same purge may succeed when control is back.
+fn unreachable() -> Stop {
+    Stop::Fault(Refusal {
+        fault: Fault::ControlUnreachable,
+        kind: None,
+        detail: None,
+        headers: vec![(header::RETRY_AFTER, RETRY_AFTER)],
+    })
 }
 
 /// 202 with the purge's place in the log in a fleet, where the other edges follow; 200 alone, where it holds already.
