@@ -70,6 +70,20 @@ fn the_door_is_told_in_known_words() {
         "1.1",
         "1.2",
     );
+    edge(
+        "{ tls: { min_version: ▸1.2 } }",
+        "edge.tls.min_version",
+        "the number 1.2",
+        "write it in quotes: \"1.2\"",
+    );
+    for everybody in ["0.0.0.0/0", "::/0"] {
+        edge(
+            &format!("{{ proxy_protocol: {{ from: [10.0.0.0/8, ▸\"{everybody}\"] }} }}"),
+            "edge.proxy_protocol.from[1]",
+            everybody,
+            "name the load balancers",
+        );
+    }
 }
 
 #[test]

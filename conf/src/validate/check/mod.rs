@@ -316,6 +316,12 @@ impl<'s> Checker<'s, '_, '_> {
             Value::Bool(_) | Value::Integer(..) | Value::Float(..) if takes_text && is_secret => {
                 Some("put quotes around it".to_owned())
             }
+            // `1.2` is a number in YAML, also where it names a version.
+            Value::Integer(_, written) | Value::Float(_, written)
+                if words(alternatives).contains(&written.as_str()) =>
+            {
+                Some(format!("write it in quotes: \"{written}\""))
+            }
             Value::Integer(_, written) | Value::Float(_, written) if takes_text => {
                 Some(format!("write \"{written}\""))
             }

@@ -35,7 +35,7 @@ impl Lowering<'_, '_, '_> {
                 .map_or_else(EdgeLimits::default, |limits| {
                     self.edge_limits(limits, root.keys(&["edge", "limits"]))
                 }),
-            door: door(edge),
+            door: self.door(edge, root),
         }
     }
 
@@ -143,16 +143,24 @@ impl Lowering<'_, '_, '_> {
         }
         Some(bytes)
     }
-}
 
-fn door(edge: &document::Edge) -> Door {
-    let from = edge.proxy_protocol.as_ref().map(|proxy| &proxy.from);
-    Door {
-        proxy_protocol_from: from.into_iter().flatten().map(|block| block.0).collect(),
-        tls_min: match edge.tls.as_ref().and_then(|tls| tls.min_version) {
-            None | Some(document::TlsVersion::Tls12) => TlsVersion::Tls12,
-            Some(document::TlsVersion::Tls13) => TlsVersion::Tls13,
-        },
+    fn door(&mut self, edge: &document::Edge, root: At<'_>) -> Door {
+        let from = edge.proxy_protocol.iter().flat_map(|proxy| &proxy.from);
+        let from: Vec<_> = from.map(|block| block.0).collect();
+        let items = root.keys(&["edge", "proxy_protocol", "from"]).items();
+        for (at, block) in items.zip(&from) {
+            if block.prefix_len() == 0 {
+                let flaw = Flaw::new(format!("{block} lets every client say what its address is"));
+                self.refuse(at, flaw.help("name the load balancers, like 10.0.0.0/8"));
+            }
+        }
+        Door {
+            proxy_protocol_from: from,
+            tls_min: match edge.tls.as_ref().and_then(|tls| tls.min_version) {
+                None | Some(document::TlsVersion::Tls12) => TlsVersion::Tls12,
+                Some(document::TlsVersion::Tls13) => TlsVersion::Tls13,
+            },
+        }
     }
 }
 
