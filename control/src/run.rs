@@ -102,15 +102,14 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     );
     let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
     let sessions = TaskTracker::new();
-    let ahead = Ahead::new(metrics.clone());
     let name = presence::name();
     let mut fleet = Fleet {
         fold: fold.clone(),
         store: store.clone(),
         writer,
         tail,
-        connections: Connections::new(metrics.clone()),
-        ahead: ahead.clone(),
+        connections: Connections::default(),
+        ahead: Ahead::default(),
         contacts,
         said,
         metrics: metrics.clone(),
@@ -126,7 +125,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         fold: fold.clone(),
         log: log.clone(),
         store: store.clone(),
-        ahead,
+        fleet: fleet.clone(),
         events: consumer.clone(),
     };
 

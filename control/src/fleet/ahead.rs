@@ -1,16 +1,15 @@
 //! Edges that obey more of the log than this replica has. Their marks and policies are of entries that are not here: the
 //! replica lags, or its log was put back to an older copy.
 
-use crate::{fold::State, observe::metrics::Metrics};
+use crate::fold::State;
 use latencify_conf::change::{Epoch, ProcessId};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Who was turned away because of that. A clone sees the same.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Ahead {
     of: Arc<Mutex<BTreeMap<ProcessId, EdgeAhead>>>,
-    metrics: Metrics,
 }
 
 /// An edge process that was turned away.
@@ -23,14 +22,6 @@ pub struct EdgeAhead {
 }
 
 impl Ahead {
-    /// Nobody.
-    pub fn new(metrics: Metrics) -> Self {
-        Self {
-            of: Arc::default(),
-            metrics,
-        }
-    }
-
     /// A process was turned away. The operator is told once, and again when it obeys still more.
     pub fn turned_away(&self, process: ProcessId, edge: EdgeAhead, state: &State) {
         let mut of = self.of.lock();
@@ -39,14 +30,12 @@ impl Ahead {
             tracing::error!(edge = edge.edge, %process, obeys = %edge.obeys, head = %state.position.epoch, "{why}");
             of.insert(process, edge);
         }
-        self.metrics.edges_ahead(of.len());
     }
 
     /// A process was welcomed.
     pub fn welcomed(&self, process: ProcessId) {
         let mut of = self.of.lock();
         of.remove(&process);
-        self.metrics.edges_ahead(of.len());
     }
 
     /// Only who is in the roster is still in the fleet.
@@ -54,7 +43,6 @@ impl Ahead {
         let mut of = self.of.lock();
         let state = state();
         of.retain(|process, _| state.roster.contains_key(process));
-        self.metrics.edges_ahead(of.len());
     }
 
     /// What a process obeys that was turned away.

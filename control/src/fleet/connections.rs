@@ -1,6 +1,5 @@
 //! Which process has a stream to this replica.
 
-use crate::observe::metrics::Metrics;
 use latencify_conf::change::ProcessId;
 use parking_lot::Mutex;
 use std::{
@@ -13,15 +12,15 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// The open streams. A clone sees the same.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Connections {
     inner: Arc<Inner>,
 }
 
+#[derive(Default)]
 struct Inner {
     open: Mutex<HashMap<ProcessId, (u64, CancellationToken)>>,
     next: AtomicU64,
-    metrics: Metrics,
 }
 
 /// An open stream; it is closed when this is dropped.
@@ -34,17 +33,6 @@ pub struct Connection {
 }
 
 impl Connections {
-    /// No stream yet.
-    pub fn new(metrics: Metrics) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                open: Mutex::default(),
-                next: AtomicU64::new(0),
-                metrics,
-            }),
-        }
-    }
-
     /// Notes a stream. An older one of the same process ends: the edge has given it up, whether we noticed or not.
     pub fn open(&self, process: ProcessId) -> Connection {
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +41,6 @@ impl Connections {
         if let Some((_, older)) = open.insert(process, (number, replaced.clone())) {
             older.cancel();
         }
-        self.inner.metrics.connected(open.len());
         drop(open);
         Connection {
             connections: self.clone(),
@@ -78,6 +65,5 @@ impl Drop for Connection {
         {
             open.remove(&self.process);
         }
-        self.connections.inner.metrics.connected(open.len());
     }
 }

@@ -31,6 +31,7 @@
 
 pub mod admission;
 mod ahead;
+mod census;
 mod connections;
 pub mod contact;
 pub mod contacts;
@@ -42,6 +43,7 @@ mod session;
 mod tail;
 
 pub use ahead::Ahead;
+pub use census::Standing;
 pub use connections::Connections;
 pub use contacts::Contacts;
 pub use said::SaidByEdges;

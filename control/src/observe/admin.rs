@@ -3,7 +3,7 @@
 use crate::{
     events,
     fault::Fault,
-    fleet::Ahead,
+    fleet::Fleet,
     fold::driver::{Fold, Health},
     log::ChangeLog,
     observe::{metrics::Metrics, missing::missing_files},
@@ -33,8 +33,8 @@ pub struct Admin {
     pub log: Arc<dyn ChangeLog>,
     /// The store.
     pub store: Store,
-    /// Edges that obey more than the log has.
-    pub ahead: Ahead,
+    /// The edges.
+    pub fleet: Fleet,
     /// The event consumer, with Kafka.
     pub events: Option<events::Consumer>,
 }
@@ -69,6 +69,9 @@ pub fn routes(admin: Admin) -> Router {
 async fn metrics(State(admin): State<Admin>) -> Response {
     for (part, fault) in admin.faults() {
         admin.metrics.fault(part, fault.map(|fault| fault.kind));
+    }
+    for (standing, count) in admin.fleet.census() {
+        admin.metrics.edges(standing, count);
     }
     match admin.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
@@ -121,7 +124,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
             .await
             .unwrap_or_else(|error| Some(error.to_string())),
     );
-    warnings.extend(admin.ahead.warnings(&state));
+    warnings.extend(admin.fleet.ahead.warnings(&state));
     let ready = log == "following";
     let status = if ready {
         StatusCode::OK

@@ -1,6 +1,6 @@
 //! `latencify_control_*`: counters and gauges in the Prometheus text format. No label's values are chosen by clients.
 
-use crate::{fault::Kind, fold::Outcome};
+use crate::{fault::Kind, fleet::Standing, fold::Outcome};
 use latencify_conf::{change::Epoch, link::replica::End};
 use prometheus::{
     Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -29,8 +29,7 @@ struct Inner {
     entries: IntCounterVec,
     append: Histogram,
     ack: Histogram,
-    connected: IntGauge,
-    ahead: IntGauge,
+    edges: IntGaugeVec,
     streams_ended: IntCounterVec,
     requests: IntCounterVec,
     events: IntCounterVec,
@@ -74,6 +73,15 @@ impl Metrics {
             &["part", "kind"],
         )?;
         registry.register(Box::new(faults.clone()))?;
+        let edges = IntGaugeVec::new(
+            Opts::new(
+                "latencify_control_edges",
+                "Edge processes of the roster: connected to this replica; cut off, and perhaps serving what they have stored; \
+                 fenced until they have caught up; ahead of this replica's log.",
+            ),
+            &["state"],
+        )?;
+        registry.register(Box::new(edges.clone()))?;
         let inner = Inner {
             faults,
             applied: gauge(
@@ -95,14 +103,7 @@ impl Metrics {
                 "From an entry's acceptance to an edge's ack.",
                 &ACK_BUCKETS,
             )?,
-            connected: gauge(
-                "latencify_control_edges_connected",
-                "Edge processes with an open stream to this replica.",
-            )?,
-            ahead: gauge(
-                "latencify_control_edges_ahead",
-                "Edge processes that obey more of the log than this replica has, and are turned away.",
-            )?,
+            edges,
             streams_ended: counters(
                 "latencify_control_edge_streams_ended_total",
                 "Ended edge streams by reason.",
@@ -164,14 +165,12 @@ impl Metrics {
         self.inner.ack.observe(after.as_secs_f64());
     }
 
-    /// So many edge processes have an open stream.
-    pub fn connected(&self, edges: usize) {
-        self.inner.connected.set(edges as i64);
-    }
-
-    /// So many edge processes obey more of the log than there is.
-    pub fn edges_ahead(&self, edges: usize) {
-        self.inner.ahead.set(edges as i64);
+    /// So many edge processes of the roster stand like this.
+    pub fn edges(&self, standing: Standing, count: usize) {
+        self.inner
+            .edges
+            .with_label_values(&[standing.as_str()])
+            .set(count as i64);
     }
 
     /// An edge's stream ended; none: it broke.

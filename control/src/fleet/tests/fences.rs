@@ -101,6 +101,11 @@ async fn an_edge_that_serves_when_cut_off_is_missing_and_never_fenced() {
     .await;
     let expected = [("refuses".to_owned(), true), ("serves".to_owned(), false)];
     assert_eq!(fenced(&replica).await, expected);
+    let (_, metrics) = replica.admin("/metrics").await;
+    for (state, count) in [("connected", 0), ("cut_off", 1), ("fenced", 1), ("ahead", 0)] {
+        let line = format!("latencify_control_edges{{state=\"{state}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

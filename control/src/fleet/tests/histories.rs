@@ -58,7 +58,7 @@ async fn an_edge_ahead_of_a_restored_copy_is_turned_away_loudly_and_its_acks_cou
     );
     let (_, metrics) = replica.admin("/metrics").await;
     assert!(
-        metrics.contains("latencify_control_edges_ahead 1"),
+        metrics.contains(r#"latencify_control_edges{state="ahead"} 1"#),
         "{metrics}"
     );
 

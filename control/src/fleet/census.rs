@@ -1,0 +1,64 @@
+//! How the edges of the roster stand towards this replica, counted.
+
+use super::{Fleet, contacts};
+use latencify_conf::change::ProcessId;
+
+/// How one edge process stands. Every process of the roster stands in exactly one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has a stream to this replica.
+    Connected,
+    /// It has none, and may serve what it has stored: its lease runs, or it serves whatever happens. Receipts call it missing.
+    CutOff,
+    /// It serves nothing stored before it has caught up.
+    Fenced,
+    /// It knows of more than this replica's log has.
+    Ahead,
+}
+
+impl Standing {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Connected, Self::CutOff, Self::Fenced, Self::Ahead];
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::CutOff => "cut_off",
+            Self::Fenced => "fenced",
+            Self::Ahead => "ahead",
+        }
+    }
+}
+
+impl Fleet {
+    /// How many edge processes of the roster stand in each way.
+    pub fn census(&self) -> [(Standing, usize); 4] {
+        let now = contacts::now();
+        let state = self.fold.state();
+        let standings: Vec<_> = (state.roster.keys())
+            .map(|process| {
+                let contact = self.contacts.get(*process);
+                let acked = self.said.acked_by(*process);
+                let is_fenced = contact.is_some_and(|contact| contact.is_fenced(now, acked));
+                self.standing(*process, is_fenced)
+            })
+            .collect();
+        Standing::ALL.map(|standing| {
+            let count = standings.iter().filter(|&&other| other == standing).count();
+            (standing, count)
+        })
+    }
+
+    fn standing(&self, process: ProcessId, is_fenced: bool) -> Standing {
+        if self.ahead.get(process).is_some() {
+            Standing::Ahead
+        } else if is_fenced {
+            Standing::Fenced
+        } else if self.connections.is_open(process) {
+            Standing::Connected
+        } else {
+            Standing::CutOff
+        }
+    }
+}
