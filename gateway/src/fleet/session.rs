@@ -200,7 +200,10 @@ fn tell(broken: &Broken, is_news: bool, pause: Duration, obeyed: Option<Position
         Broken::Fault(fault) if fault.is_distrust() => {
             error!(reason, %broken, obeyed, again_ms, "control's stream can't be trusted: nothing of it was applied");
         }
-        Broken::Fault(Fault::Refused { is_final: true, .. }) | Broken::Unauthorised(_) => {
+        Broken::Unauthorised(_) if is_news => {
+            error!(reason, %broken, obeyed, again_ms, "control does not take this edge: --join-token-file must hold the join token of the control that --control names");
+        }
+        Broken::Fault(Fault::Refused { is_final: true, .. }) if is_news => {
             error!(reason, %broken, obeyed, again_ms, "control does not take this edge");
         }
         _ if is_news => warn!(reason, %broken, obeyed, again_ms, "link to control is down"),
