@@ -166,7 +166,7 @@ impl Edge {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         self.metrics.policy_loaded_at.set(now as i64);
-        info!(%digest, revision = revision.map(|revision| revision.0), sites, origins, "policy in effect");
+        info!(%digest, revision = revision.map(|revision| revision.0), sites, origins, "policy in force");
         Ok(digest)
     }
 

@@ -1,7 +1,7 @@
 //! The program: build → run → drain.
 
 use crate::{
-    observe::Metrics,
+    observe::{JsonWithProcess, Metrics, TimeAndProcess},
     service::{Heir, Service},
     settings::{LogForm, Settings},
     signals::{Signals, Told},
@@ -45,8 +45,11 @@ pub fn set_up_logging(form: LogForm) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match form {
-        LogForm::Text => builder.with_target(false).init(),
-        LogForm::Json => builder.json().init(),
+        LogForm::Text => builder.with_timer(TimeAndProcess).with_target(false).init(),
+        LogForm::Json => builder
+            .json()
+            .event_format(JsonWithProcess::default())
+            .init(),
     }
 }
 

@@ -78,6 +78,15 @@ pub enum Heir {
     Successor,
 }
 
+impl Heir {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Successor => "successor",
+        }
+    }
+}
+
 impl Service {
     /// Opens the sockets, reads the policy or joins the fleet. Accepts nothing yet.
     pub async fn build(settings: Settings, kept: Kept, metrics: Arc<Metrics>) -> Result<Self> {
@@ -245,7 +254,7 @@ impl Service {
 
     /// Accepts nothing more from now on.
     pub fn begin_drain(&mut self, heir: Heir) {
-        info!(time_max = ?self.settings.drain_timeout, ?heir, "draining");
+        info!(time_max = ?self.settings.drain_timeout, heir = heir.as_str(), "draining");
         self.handles = Handles::default();
         if heir == Heir::Successor {
             self.admin_drain.begin();

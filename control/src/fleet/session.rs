@@ -59,9 +59,7 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
     session.fleet.metrics.stream_ended(session.ended);
     if let Some(member) = &session.member {
         let end = session.ended.map_or("broken", End::as_str);
-        let detail = broke
-            .map(|status| status.message().to_owned())
-            .unwrap_or_default();
+        let detail = broke.map(|status| status.message().to_owned());
         tracing::info!(edge = member.edge, process = %member.process, end, detail, "an edge's stream has ended");
     }
 }

@@ -27,10 +27,10 @@ pub async fn keep_telling(standing: Arc<Standing>) {
             }
             (Some(_), _) => {}
             (None, Some(was)) => {
-                let seconds = since.elapsed().as_secs_f64();
+                let after_ms = since.elapsed().as_millis() as u64;
                 info!(
                     was = was.why.as_str(),
-                    seconds, "no longer isolated: every purge is obeyed again"
+                    after_ms, "no longer isolated: every purge is obeyed again"
                 );
                 told = None;
                 since = Instant::now();

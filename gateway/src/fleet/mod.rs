@@ -101,7 +101,11 @@ impl FleetError {
         let mut text = status.message().to_owned();
         let mut cause = std::error::Error::source(status);
         while let Some(error) = cause {
-            text = format!("{text}: {error}");
+            let why = error.to_string();
+            // Layers repeat each other.
+            if !text.contains(&why) {
+                text = format!("{text}: {why}");
+            }
             cause = error.source();
         }
         if text.is_empty() {

@@ -108,7 +108,9 @@ impl Policies {
         };
         self.fetched = Some((digest, Arc::new(bundle)));
         match self.install(&wanted).await {
-            Ok(()) => info!(revision = revision.0, %digest, "saved policy in force"),
+            Ok(()) => {
+                info!(revision = revision.0, %digest, "this is the saved policy, until control names one")
+            }
             Err(failure) => {
                 error!(
                     reason = failure.reason,
@@ -186,7 +188,6 @@ impl Policies {
         match outcome {
             Ok(()) => {
                 self.refetch.reset();
-                info!(revision = wanted.target.revision.0, digest = %wanted.target.digest, "policy in force");
                 self.save(wanted).await;
                 None
             }

@@ -141,7 +141,7 @@ impl Session {
             let told = told.and_then(|()| self.carry_out(outcomes, &stream));
             let link = self.edge.link();
             if link.is_live() && !std::mem::replace(was_live, true) {
-                info!(obeyed = ?link.obeyed().map(|position| position.epoch.0), "joined the fleet");
+                info!(obeyed = link.obeyed().map(|position| position.epoch.0), "joined the fleet");
             }
             self.status.follow(link);
             told?;

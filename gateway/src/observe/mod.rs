@@ -2,8 +2,10 @@
 
 mod access_log;
 mod metrics;
+mod own_log;
 mod pulled;
 
 pub use access_log::{AccessLog, AccessLogWriter};
 pub use metrics::{ConnectionMetrics, Counted, Ended, Metrics, Refused, RequestLabels};
+pub use own_log::{JsonWithProcess, TimeAndProcess};
 pub use pulled::Pulled;
