@@ -155,6 +155,45 @@ async fn killed_it_leaves_nobody_behind() {
 }
 
 #[tokio::test]
+async fn an_edge_that_was_upgraded_still_belongs_to_the_run() {
+    let mut dev = Dev::start(&[]).await;
+    let former = dev.record["edges"][0]["pid"].as_u64().unwrap();
+    for _ in 0..2 {
+        let upgrade = r#". "$LATENCIFY_CACHE/dev/env" && kill -USR2 "$PARIS_PID""#;
+        let asked = dev.shell().args(["-c", upgrade]).status().unwrap();
+        assert!(asked.success());
+        let before = dev.record["edges"][0]["pid"].clone();
+        let dir = dev.folder.path().join("dev");
+        dev.record = wait_until(
+            "dev.json names the process that took over",
+            UP,
+            async || {
+                let record: Value =
+                    serde_json::from_slice(&fs::read(dir.join("dev.json")).unwrap()).unwrap();
+                if record["edges"][0]["pid"] == before {
+                    Err(dev.process.last_words())
+                } else {
+                    Ok(record)
+                }
+            },
+        )
+        .await;
+    }
+    assert!(!is_running(former));
+    assert!(dev.children().into_iter().all(is_running));
+    let said = dev.process.last_words();
+    assert!(
+        said.contains("has taken over") && !said.contains("paris ended"),
+        "{said}"
+    );
+
+    dev.process.signal("TERM");
+    let ended = dev.process.ended(GONE).await;
+    assert!(ended.success(), "{ended}: {}", dev.process.last_words());
+    dev.children_gone().await;
+}
+
+#[tokio::test]
 async fn what_is_kept_is_there_again() {
     let mut dev = Dev::start(&[]).await;
     let policy = dev.record["policy"].as_str().unwrap().to_owned();

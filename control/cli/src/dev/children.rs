@@ -1,6 +1,9 @@
 //! The processes of a run: started in groups of their own, logged to files, ended in order.
 
-use super::layout::Layout;
+use super::{
+    heir::{self, Heir},
+    layout::Layout,
+};
 use crate::failure::Failure;
 use futures::future::{FutureExt as _, select_all};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -59,10 +62,29 @@ pub struct Ended {
     log: PathBuf,
 }
 
+/// What became of a child.
+pub enum News {
+    /// It has ended.
+    Ended(Ended),
+    /// It has ended, and a process that it started goes on in its place.
+    TookOver {
+        /// What the child is called.
+        name: String,
+        /// The process that goes on.
+        pid: u32,
+    },
+}
+
 struct Child {
     name: String,
     rank: Rank,
     process: Process,
+    /// Its process id, which is its group's too.
+    group: Option<Pid>,
+    /// Who has taken over from it.
+    heir: Option<Heir>,
+    /// Where it says which addresses it has bound.
+    ports: PathBuf,
     log: PathBuf,
 }
 
@@ -78,6 +100,7 @@ impl Children {
         let launcher = env::current_exe().map_err(|error| {
             Failure::failed(format!("the path of this program can't be found: {error}"))
         })?;
+        heir::adopt_orphans()?;
         Ok(Self {
             launcher,
             running: Vec::new(),
@@ -145,30 +168,37 @@ impl Children {
         })?;
         let id = process.id().unwrap_or_default();
         self.running.push(Child {
+            ports: layout.ports(&program.name),
             name: program.name,
             rank: program.rank,
             process,
+            group: i32::try_from(id).ok().and_then(Pid::from_raw),
+            heir: None,
             log,
         });
         Ok(id)
     }
 
-    /// The next child that ends; none when none is left.
-    pub async fn next_end(&mut self) -> Option<Ended> {
+    /// The next child that ends, or that another process takes over from; none when none is left.
+    pub async fn next(&mut self) -> Option<News> {
         if self.running.is_empty() {
             return None;
         }
-        let waits = self
-            .running
-            .iter_mut()
-            .map(|child| child.process.wait().boxed());
+        let waits = self.running.iter_mut().map(|child| child.wait().boxed());
         let (status, index, _) = select_all(waits).await;
+        let child = self.running.get_mut(index)?;
+        if let Some(pid) = child.find_heir() {
+            return Some(News::TookOver {
+                name: child.name.clone(),
+                pid,
+            });
+        }
         let child = self.running.remove(index);
-        Some(Ended {
+        Some(News::Ended(Ended {
             name: child.name.clone(),
-            status: status.ok(),
+            status,
             log: child.log.clone(),
-        })
+        }))
     }
 
     /// Ends all: edges, then control, then the rest; what does not end in time is killed.
@@ -178,9 +208,9 @@ impl Children {
                 child.signal(Signal::TERM);
             }
             for child in self.running.iter_mut().filter(|child| child.rank == rank) {
-                if timeout(END_TIMEOUT, child.process.wait()).await.is_err() {
+                if timeout(END_TIMEOUT, child.wait_all()).await.is_err() {
                     child.signal(Signal::KILL);
-                    let _ = child.process.wait().await;
+                    child.wait_all().await;
                 }
             }
             self.running.retain(|child| child.rank != rank);
@@ -189,15 +219,41 @@ impl Children {
 }
 
 impl Child {
-    /// To the whole group. A child that has been waited for has no id any more, so no stranger is hit.
+    /// Until it, or who has taken over from it, ends.
+    async fn wait(&mut self) -> Option<ExitStatus> {
+        match &self.heir {
+            Some(heir) => heir.wait().await,
+            None => self.process.wait().await.ok(),
+        }
+    }
+
+    /// Until nobody goes on in its place.
+    async fn wait_all(&mut self) {
+        loop {
+            self.wait().await;
+            if self.find_heir().is_none() {
+                // Nothing is left to signal.
+                self.group = None;
+                return;
+            }
+        }
+    }
+
+    /// After it has ended: the process id of who has taken over.
+    fn find_heir(&mut self) -> Option<u32> {
+        let group = self.group.filter(|_| self.rank == Rank::Edge)?;
+        let former = self.heir.as_ref().map_or(group, |heir| heir.pid);
+        self.heir = Some(Heir::find(&self.ports, group, former)?);
+        let pid = self.heir.as_ref()?.pid.as_raw_pid();
+        u32::try_from(pid).ok()
+    }
+
+    /// To the whole group, which lives as long as one of its processes does. A child that has been waited for without an
+    /// heir has none any more, so no stranger is hit.
     fn signal(&self, signal: Signal) {
-        let id = self
-            .process
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        if let Some(id) = id {
-            let _ = kill_process_group(id, signal);
+        let lives = self.heir.is_some() || self.process.id().is_some();
+        if let Some(group) = self.group.filter(|_| lives) {
+            let _ = kill_process_group(group, signal);
         }
     }
 }

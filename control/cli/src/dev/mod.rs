@@ -5,13 +5,15 @@
 //! want, [`Children`] starts and ends them, [`start`] brings them up in order, [`guide`] says what to try.
 //!
 //! Every child is started through `latencify dev-child`, which asks the kernel to send SIGTERM when its parent ends, and
-//! then becomes the program: so that not even `kill -9` of `latencify dev` leaves programs behind. (`setpriv` would do the
-//! same, but is not everywhere; doing it between fork and exec here would need `unsafe`.)
+//! then becomes the program: so that not even `kill -9` of `latencify dev` leaves programs behind, except an edge that has
+//! taken over after SIGUSR2: its parent's end is what it waits for, so it can't end with it. (`setpriv` would do the same,
+//! but is not everywhere; doing it between fork and exec here would need `unsafe`.)
 
 mod certificates;
 mod child;
 mod children;
 mod guide;
+mod heir;
 mod kafka;
 mod layout;
 mod origin;
@@ -30,8 +32,9 @@ use crate::{
     failure::Failure,
     output::{Output, Progress},
 };
-use children::Children;
+use children::{Children, News};
 use layout::Layout;
+use record::Record;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -68,9 +71,9 @@ pub async fn run(args: DevArgs, output: &Output) -> Result<(), Failure> {
         () = signals.next() => Ok(None),
     };
     let ended = match started {
-        Ok(Some(record)) => {
+        Ok(Some(mut record)) => {
             output.answer(&record, guide::text)?;
-            watch(&mut children, &mut signals, output).await
+            watch(&mut record, &layout, &mut children, &mut signals, output).await
         }
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
@@ -85,8 +88,11 @@ pub async fn run(args: DevArgs, output: &Output) -> Result<(), Failure> {
     ended
 }
 
-/// Until a signal comes. A child that ends meanwhile is reported and not restarted: ending one is something to try.
+/// Until a signal comes. A child that ends meanwhile is reported and not restarted: ending one is something to try. So is
+/// an upgrade: after it, the files name the process that took over.
 async fn watch(
+    record: &mut Record,
+    layout: &Layout,
     children: &mut Children,
     signals: &mut Signals,
     output: &Output,
@@ -94,8 +100,13 @@ async fn watch(
     loop {
         tokio::select! {
             () = signals.next() => return Ok(()),
-            ended = children.next_end() => match ended {
-                Some(ended) => output.note(&format!("{ended}\nthe others go on; Ctrl-C ends them")),
+            news = children.next() => match news {
+                Some(News::Ended(ended)) => output.note(&format!("{ended}\nthe others go on; Ctrl-C ends them")),
+                Some(News::TookOver { name, pid }) => {
+                    record.took_over(&name, pid);
+                    record.publish(layout)?;
+                    output.note(&format!("{name}: process {pid} has taken over; {} says so too", record.env.display()));
+                }
                 None => return Err(Failure::failed("nothing runs any more")),
             },
         }

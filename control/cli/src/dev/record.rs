@@ -109,6 +109,13 @@ impl Edge {
 }
 
 impl Record {
+    /// Another process is an edge now; at the same addresses.
+    pub fn took_over(&mut self, name: &str, pid: u32) {
+        for edge in self.edges.iter_mut().filter(|edge| edge.name == name) {
+            edge.pid = pid;
+        }
+    }
+
     /// Writes both files; `dev.json` last, because whoever waits waits for it.
     pub fn publish(&self, layout: &Layout) -> Result<(), Failure> {
         layout::replace(&self.env, self.shell().as_bytes())?;

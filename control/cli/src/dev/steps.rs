@@ -1,6 +1,9 @@
 //! Waiting for what was started: until it says that it is ready, until it ends, or until the time is over.
 
-use super::{children::Children, layout::Layout};
+use super::{
+    children::{Children, News},
+    layout::Layout,
+};
 use crate::{failure::Failure, output::Progress};
 use serde::de::DeserializeOwned;
 use std::{fs, net::SocketAddr, time::Duration};
@@ -117,7 +120,7 @@ impl<'a> Steps<'a> {
                 Failure::failed(format!("waited {limit:?} for {what}"))
                     .with_help(format!("the logs lie in {}", self.layout.dir.join("logs").display()))
             }),
-            Some(ended) = children.next_end() => Err(Failure::failed(ended.to_string())),
+            Some(News::Ended(ended)) = children.next() => Err(Failure::failed(ended.to_string())),
         }
     }
 }
