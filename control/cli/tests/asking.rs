@@ -300,6 +300,12 @@ fn a_time_limit_holds_while_control_does_not_answer() {
         .expect(1)
         .says(&["did not answer in time", "add --idempotency-key "]);
     assert!(began.elapsed() < Duration::from_secs(8));
+    // A command that only reads has a limit of its own.
+    let read = ["edge", "list", "--server", &server];
+    ran(latencify().args(read).output().unwrap())
+        .expect(1)
+        .says(&["did not answer in time", "is it stopped, or overloaded?"]);
+    assert!(began.elapsed() < Duration::from_secs(25));
 }
 
 #[test]

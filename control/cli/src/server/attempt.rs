@@ -160,7 +160,10 @@ fn lost(base: &Url, error: &reqwest::Error) -> Failure {
 
 /// The time is over, and nothing was heard.
 pub fn no_answer(base: &Url) -> Failure {
-    Failure::failed(format!("control at {base} did not answer in time"))
+    Failure::failed(format!("control at {base} did not answer in time")).with_help(
+        "it listens and says nothing: is it stopped, or overloaded? its log and /readyz of its admin address tell; --server URL \
+         names another one",
+    )
 }
 
 /// The first cause, which says what happened; the layers above only say where.

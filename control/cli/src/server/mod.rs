@@ -75,7 +75,7 @@ impl Server {
 
     /// `GET`, again while the server is briefly away.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.get_within(path, Patience::brief()).await
+        self.get_within(path, Patience::of_a_read()).await
     }
 
     /// `GET` within a longer wait.

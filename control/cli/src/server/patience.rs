@@ -7,6 +7,8 @@ use tokio::time::Instant;
 const ATTEMPTS_MAX: u32 = 6;
 /// All attempts of such a question together.
 const ASK_MAX: Duration = Duration::from_secs(30);
+/// The same of one that changes nothing: giving up leaves nobody in doubt.
+const READ_MAX: Duration = Duration::from_secs(10);
 /// So much longer the first attempt may take: a server that was asked to hold its answer until the deadline answers just
 /// after it, and a question that comes late still deserves one answer.
 const GRACE: Duration = Duration::from_secs(1);
@@ -27,6 +29,14 @@ impl Patience {
             deadline: Instant::now() + ASK_MAX,
             attempts_max: ATTEMPTS_MAX,
             waits_for_server: false,
+        }
+    }
+
+    /// For a command that only reads.
+    pub fn of_a_read() -> Self {
+        Self {
+            deadline: Instant::now() + READ_MAX,
+            ..Self::brief()
         }
     }
 
