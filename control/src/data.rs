@@ -20,7 +20,12 @@ pub fn open(folder: &Path, log_is_here: bool) -> anyhow::Result<fs::File> {
         .recursive(true)
         .mode(FOLDER_MODE)
         .create(folder)
-        .with_context(|| format!("--data {}", folder.display()))?;
+        .with_context(|| {
+            format!(
+                "--data {} can't be made: name a folder in which this user may write",
+                folder.display()
+            )
+        })?;
     let lock = hold(folder)?;
     // Left by a run that was killed while it tried whether there is room.
     let _ = fs::remove_file(folder.join(store::sqlite::ROOM_FILE));

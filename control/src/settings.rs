@@ -45,7 +45,7 @@ pub struct Settings {
     pub kafka_prefix: String,
     /// Take a replica that is gone for good out of the log, by the id that the refusal to start beside it tells. One that
     /// is alive after all stops as soon as it reads that.
-    #[arg(long, env = "LATENCIFY_REMOVE_REPLICA", value_name = "ID")]
+    #[arg(long, env = "LATENCIFY_REMOVE_REPLICA", value_name = "ID", value_parser = replica)]
     pub remove_replica: Option<uuid::Uuid>,
     /// PEM file of the certificate chain of the API and the fleet address. Needed for addresses other than loopback.
     #[arg(
@@ -230,6 +230,12 @@ fn lease(text: &str) -> Result<Duration, String> {
     Err("a lease is 1s to 1h".to_owned())
 }
 
+fn replica(text: &str) -> Result<uuid::Uuid, String> {
+    text.parse().map_err(|_| {
+        "not the id of a replica: `latencify replica list` shows them, as does the refusal to start beside one".to_owned()
+    })
+}
+
 fn prefix(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if (1..=200).contains(&text.len()) && text.bytes().all(allowed) {
@@ -241,6 +247,15 @@ fn prefix(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_that_is_none_is_answered_with_where_ids_are_found() {
+        let of = |id| Settings::try_parse_from(["c", "--data", "d", "--remove-replica", id]);
+        let said = of("xyz").unwrap_err().to_string();
+        assert!(said.contains("latencify replica list"), "{said}");
+        let id = "0193e3a6-7f5c-7d6e-8b1a-2f3c4d5e6f70";
+        assert!(of(id).unwrap().remove_replica.is_some());
+    }
 
     #[test]
     fn only_loopback_goes_without_tls() {
