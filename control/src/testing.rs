@@ -8,7 +8,7 @@ use clap::Parser as _;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -71,6 +71,11 @@ impl Replica {
         self.running.stop().await;
         happens(self.settings.data.clone()).await;
         Self::on(self.folder, self.settings).await
+    }
+
+    /// Where it keeps what it keeps.
+    pub fn data(&self) -> &Path {
+        &self.settings.data
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -63,6 +63,22 @@ pub enum WriteError {
     Busy,
 }
 
+impl WriteError {
+    /// Whether the entry may be folded yet: nothing says that it is not in the log.
+    pub fn may_take_effect(&self) -> bool {
+        match self {
+            Self::Append(AppendError::Unknown(_)) | Self::FoldHeldUp { .. } | Self::FoldSlow(_) => {
+                true
+            }
+            Self::Append(AppendError::Refused(_))
+            | Self::Entry(_)
+            | Self::Stopped(_)
+            | Self::HeldUp(_)
+            | Self::Busy => false,
+        }
+    }
+}
+
 /// Appends entries for whoever has a change to make.
 #[derive(Clone)]
 pub struct Writer {

@@ -12,7 +12,7 @@ use latencify_conf::{
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -26,8 +26,8 @@ pub fn now() -> Duration {
 #[derive(Debug, Default)]
 struct Known {
     contacts: HashMap<ProcessId, Contact>,
-    /// Processes that are being taken out of the roster: none of them is promised anything meanwhile.
-    closed: HashSet<ProcessId>,
+    /// Processes that are being taken out of the roster, each by so many: none of them is promised anything meanwhile.
+    closed: HashMap<ProcessId, usize>,
 }
 
 /// A process that is being taken out of the roster: nothing is promised to it until this is dropped.
@@ -60,7 +60,7 @@ impl Contacts {
         Ok(Self {
             of: Arc::new(Mutex::new(Known {
                 contacts: remembered.collect(),
-                closed: HashSet::new(),
+                closed: HashMap::new(),
             })),
             started,
         })
@@ -97,7 +97,7 @@ impl Contacts {
             .entry(process)
             .and_modify(|known| known.greeted(when_isolated, lease))
             .or_insert(contact);
-        Ok(!of.closed.contains(&process))
+        Ok(!of.closed.contains_key(&process))
     }
 
     /// A heartbeat of a process is about to be answered: with this head. None: it may not be answered, because the process
@@ -108,7 +108,7 @@ impl Contacts {
     pub fn answer(&self, process: ProcessId, state: impl FnOnce() -> Arc<State>) -> Option<Epoch> {
         let mut of = self.of.lock();
         let state = state();
-        if of.closed.contains(&process) || !state.roster.contains_key(&process) {
+        if of.closed.contains_key(&process) || !state.roster.contains_key(&process) {
             return None;
         }
         let head = state.position.epoch;
@@ -125,7 +125,7 @@ impl Contacts {
         if let Some(left) = contact.left(now()) {
             return Err(left);
         }
-        of.closed.insert(process);
+        *of.closed.entry(process).or_default() += 1;
         Ok(Closed {
             contacts: self.clone(),
             process,
@@ -153,9 +153,22 @@ impl Contacts {
     }
 }
 
+impl Closed {
+    /// Nothing is promised to the process in this run any more.
+    pub fn until_exit(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.contacts.of.lock().closed.remove(&self.process);
+        let mut of = self.contacts.of.lock();
+        if let Entry::Occupied(mut by) = of.closed.entry(self.process) {
+            *by.get_mut() -= 1;
+            if *by.get() == 0 {
+                by.remove();
+            }
+        }
     }
 }
 

@@ -1,18 +1,24 @@
 //! The roster, as people see it.
 
 use super::{Control, Refused};
-use crate::fleet::{Fleet, contacts, contacts::Closed};
+use crate::{
+    fleet::{Fleet, contacts, contacts::Closed},
+    writer::WriteError,
+};
 use latencify_conf::{
     api::{Edge, EdgeState, PolicyOnEdge},
     change::{Change, LeaveReason, ProcessId},
 };
 use std::time::Duration;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// A removal waits so long for a lease; of a longer one it says when to come back.
 const LEASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// A lease is looked at so long after it ended, so that it has.
 const AFTER_LEASE: Duration = Duration::from_millis(5);
+/// Between two attempts of a removal of which nobody knows whether it is written.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Processes that were taken out of the roster.
 #[derive(Debug, Clone)]
@@ -73,19 +79,66 @@ impl Control {
         let edges = self.edges();
         let chosen = choose(&edges, name_or_process)?;
         for edge in &chosen {
-            // Held until the entry is folded: nothing is promised to the process meanwhile.
-            let _closed = self.outlive_lease(edge).await?;
-            let change = Change::EdgeLeft {
-                process: edge.process,
-                why: LeaveReason::Removed,
-            };
-            match self.write(by, None, change).await {
-                // Somebody else was quicker; it is out all the same.
-                Ok(_) | Err(Refused::NotFound(_)) => {}
-                Err(refused) => return Err(refused),
-            }
+            let closed = self.outlive_lease(edge).await?;
+            self.take_out(by, edge.process, closed).await?;
         }
         Ok(Removed { edges: chosen })
+    }
+
+    /// Takes a process out of the roster through the log. An entry of which nobody knows whether it is written, or that is
+    /// written and not folded, takes the process out whenever it is folded: until then nothing may be promised to it,
+    /// whether or not somebody still waits for the answer.
+    async fn take_out(&self, by: &str, process: ProcessId, closed: Closed) -> Result<(), Refused> {
+        let (tell, told) = oneshot::channel();
+        let (control, by) = (self.clone(), by.to_owned());
+        self.fleet.sessions.spawn(async move {
+            let stop = control.fleet.stop.clone();
+            let removal = control.write_until_out(&by, process, tell);
+            match stop.run_until_cancelled(removal).await {
+                Some(()) => drop(closed),
+                None => closed.until_exit(),
+            }
+        });
+        told.await.unwrap_or_else(|_| {
+            let why = "this replica stops".to_owned();
+            Err(WriteError::Stopped(why).into())
+        })
+    }
+
+    /// Tells what became of the first attempt, and goes on until it is certain that none of them takes effect later.
+    async fn write_until_out(
+        &self,
+        by: &str,
+        process: ProcessId,
+        tell: oneshot::Sender<Result<(), Refused>>,
+    ) {
+        let mut tell = Some(tell);
+        let mut is_in_doubt = false;
+        loop {
+            let change = Change::EdgeLeft {
+                process,
+                why: LeaveReason::Removed,
+            };
+            let outcome = match self.write(by, None, change).await {
+                // Somebody else was quicker; it is out all the same.
+                Ok(_) | Err(Refused::NotFound(_)) => Ok(()),
+                Err(refused) => Err(refused),
+            };
+            is_in_doubt |=
+                matches!(&outcome, Err(Refused::Write(error)) if error.may_take_effect());
+            let is_certain = outcome.is_ok() || !is_in_doubt;
+            if let Some(tell) = tell.take() {
+                if !is_certain {
+                    tracing::warn!(%process, "it is not known whether the process is out of the roster: until it is, it is kept out, and the entry is written again");
+                }
+                // Whoever asked may be gone.
+                let _ = tell.send(outcome);
+            }
+            if is_certain {
+                return;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
     }
 
     /// No receipt counts on a process that was taken out. Until its lease has run out, one that only seems dead serves

@@ -1,8 +1,15 @@
 //! Receipts of edges that are cut off.
 
 use super::{edge::Edge, purge};
-use crate::testing::{Replica, until};
-use latencify_conf::link::message::WhenIsolated;
+use crate::{
+    store::{self, sqlite},
+    testing::{Replica, until},
+};
+use latencify_conf::{
+    change::ProcessId,
+    link::message::{WhenIsolated, to_edge::Message as To},
+};
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -102,7 +109,12 @@ async fn an_edge_that_serves_when_cut_off_is_missing_and_never_fenced() {
     let expected = [("refuses".to_owned(), true), ("serves".to_owned(), false)];
     assert_eq!(fenced(&replica).await, expected);
     let (_, metrics) = replica.admin("/metrics").await;
-    for (state, count) in [("connected", 0), ("cut_off", 1), ("fenced", 1), ("ahead", 0)] {
+    for (state, count) in [
+        ("connected", 0),
+        ("cut_off", 1),
+        ("fenced", 1),
+        ("ahead", 0),
+    ] {
         let line = format!("latencify_control_edges{{state=\"{state}\"}} {count}\n");
         assert!(metrics.contains(&line), "{metrics}");
     }
@@ -125,4 +137,51 @@ async fn a_replica_that_has_just_started_waits_for_the_lease_that_it_may_have_gi
         "fenced after {:?}",
         before.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_stays_out_until_the_entry_that_takes_it_out_is_folded() {
+    let replica = Replica::start_with(&["--edge-lease", "1s"]).await;
+    let paris = Edge::join(&replica, "paris").await;
+    let (process, position) = (paris.process, paris.position);
+    drop(paris);
+    until("the dead edge is fenced", async || {
+        (fenced(&replica).await == [("paris".to_owned(), true)]).then_some(())
+    })
+    .await;
+
+    // Nothing is folded while another holds the store: the entry is in the log, and whoever asked for it does not wait.
+    let holder = sqlite::writer(&replica.data().join(store::FILE))
+        .await
+        .unwrap();
+    holder.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let control = &replica.running.control;
+    let removal = control.remove_edge("test", "paris");
+    let impatient = tokio::time::timeout(Duration::from_millis(300), removal).await;
+    assert!(impatient.is_err(), "taken out: {impatient:?}");
+    let process_id = ProcessId(process);
+    let fold = &control.fleet.fold;
+    assert!(fold.state().roster.contains_key(&process_id));
+    let answer = || control.fleet.contacts.answer(process_id, || fold.state());
+    assert_eq!(answer(), None, "it will be out, and is promised a lease");
+    let mut early = Edge::attach(&replica, "paris", process, position).await;
+    assert!(early.ends().await.is_some(), "welcomed meanwhile");
+
+    holder.execute_unprepared("ROLLBACK").await.unwrap();
+    until("the process is out", async || {
+        (!fold.state().roster.contains_key(&process_id)).then_some(())
+    })
+    .await;
+    // Then it may join again.
+    until("the process is back", async || {
+        let mut again = Edge::attach(&replica, "paris", process, position).await;
+        match again.hear().await {
+            Some(To::Welcome(_)) => Some(again),
+            _ => None,
+        }
+    })
+    .await
+    .beat(1)
+    .await;
+    assert!(fold.state().roster.contains_key(&process_id));
 }
