@@ -16,7 +16,10 @@
 //! - A process is in the roster, through the log and folded, before its `Welcome`: whatever is accepted after that is
 //!   either before its start or delivered to it, so no receipt forgets an edge that serves.
 //! - A heartbeat is noted before the head is read that its answer tells, and a receipt looks at the head before it looks
-//!   at the contact: who is found fenced is told a head at least as new as the purge before it may serve again.
+//!   at the clock, and at the clock before it looks at the contact: who is found fenced held no lease at that moment, and is
+//!   told a head at least as new as the purge before it may serve again.
+//! - Whoever is taken out of the roster by the operator is promised nothing from before the entry is written until it is
+//!   certain that none of its attempts takes effect later, however long the fold is held up.
 //! - A fence is judged by the replica that the edge would attach to: the only one, as long as each replica has a store of
 //!   its own. Replicas that share one must share contacts before the second may answer heartbeats: another's answer
 //!   extends a lease that this one takes for over.

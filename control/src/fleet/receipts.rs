@@ -68,7 +68,8 @@ impl Fleet {
         }
     }
 
-    /// Judges everybody whom the purge counts on. The state is older than the contacts that are looked at here.
+    /// Judges everybody whom the purge counts on, as of one moment: after the state was read, and before the contacts are.
+    /// By a clock read after a contact, its lease could be over that was extended in between.
     fn judge_all(
         &self,
         purge: &Purge,
@@ -76,6 +77,7 @@ impl Fleet {
         state: &State,
         stored: &HashMap<ProcessId, Epoch>,
     ) -> Vec<Judgement> {
+        let now = contacts::now();
         let judge_one = |member: &Stay| {
             let process = member.process;
             let in_roster = state.roster.contains_key(&process);
@@ -91,12 +93,7 @@ impl Fleet {
                 connected: self.connections.is_open(process),
                 contact: self.contacts.get(process),
             };
-            judge(
-                purge.epoch,
-                state.position.epoch,
-                contacts::now(),
-                &standing,
-            )
+            judge(purge.epoch, state.position.epoch, now, &standing)
         };
         members.iter().map(judge_one).collect()
     }
