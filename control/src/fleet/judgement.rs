@@ -66,16 +66,17 @@ pub fn judge(epoch: Epoch, head: Epoch, now: Duration, standing: &Standing) -> J
     if standing.acked >= epoch {
         return plain(ReceiptState::Acked);
     }
-    if !standing.in_roster {
-        return plain(ReceiptState::Left);
-    }
     let missing = |why| Judgement {
         why: Some(why),
         ..plain(ReceiptState::Missing)
     };
-    // A replica that has not folded the purge tells heads before it: who hears those may stop being isolated.
+    // A replica that has not folded the purge tells heads before it: who hears those may stop being isolated. Nor does it
+    // know yet who joined in the same batch.
     if head < epoch {
         return missing(ReceiptWhy::NotFolded);
+    }
+    if !standing.in_roster {
+        return plain(ReceiptState::Left);
     }
     let Some((contact, when_isolated)) = standing
         .contact
@@ -236,6 +237,13 @@ mod tests {
             (
                 "not folded here",
                 revalidates,
+                4,
+                200,
+                (State::Missing, Some(Why::NotFolded)),
+            ),
+            (
+                "joined and purged in one batch that is not folded here",
+                left,
                 4,
                 200,
                 (State::Missing, Some(Why::NotFolded)),
