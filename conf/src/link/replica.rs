@@ -58,6 +58,8 @@ pub struct Peer {
     pub position: Option<Position>,
     /// Its version.
     pub version: String,
+    /// The newest head that it was told of the position's log; 0: none.
+    pub told: Epoch,
     /// What it does with stored objects while it is isolated; none: something that this version does not know.
     pub when_isolated: Option<message::WhenIsolated>,
     /// Whether an ack of it means that the marks are on its disk.

@@ -1,39 +1,51 @@
-//! Edges that obey more of the log than this replica has. Their marks and policies are of entries that are not here: the
-//! replica lags, or its log was put back to an older copy.
+//! Edges that obey more of the log than this replica has, or were told of more. Their marks and policies are of entries that
+//! are not here, or they wait for such: the replica lags, or its log was put back to an older copy.
 
 use crate::fold::State;
-use latencify_conf::change::{Epoch, ProcessId};
+use latencify_conf::{
+    change::{Epoch, Position, ProcessId},
+    link::replica::Peer,
+};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Who was turned away because of that. A clone sees the same.
+/// Who they are. A clone sees the same.
 #[derive(Clone, Default)]
 pub struct Ahead {
     of: Arc<Mutex<BTreeMap<ProcessId, EdgeAhead>>>,
 }
 
-/// An edge process that was turned away.
+/// An edge process that knows of more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeAhead {
     /// The operator's name for the edge.
     pub edge: String,
-    /// What it obeys.
-    pub obeys: Epoch,
+    /// What it knows of.
+    pub lead: Lead,
+}
+
+/// What an edge knows of that this replica does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// It obeys this, and was turned away.
+    Obeys(Epoch),
+    /// It was told of this head and obeys less: it was welcomed, and stays isolated until it obeys as much.
+    WasTold(Epoch),
 }
 
 impl Ahead {
-    /// A process was turned away. The operator is told once, and again when it obeys still more.
-    pub fn turned_away(&self, process: ProcessId, edge: EdgeAhead, state: &State) {
+    /// A process has a lead. The operator is told once, and again when it is another one.
+    pub fn found(&self, process: ProcessId, edge: EdgeAhead, state: &State) {
         let mut of = self.of.lock();
         if of.get(&process) != Some(&edge) {
             let why = edge.warning(state);
-            tracing::error!(edge = edge.edge, %process, obeys = %edge.obeys, head = %state.position.epoch, "{why}");
+            tracing::error!(edge = edge.edge, %process, lead = ?edge.lead, head = %state.position.epoch, "{why}");
             of.insert(process, edge);
         }
     }
 
-    /// A process was welcomed.
-    pub fn welcomed(&self, process: ProcessId) {
+    /// A process has no lead (any more).
+    pub fn none(&self, process: ProcessId) {
         let mut of = self.of.lock();
         of.remove(&process);
     }
@@ -47,24 +59,131 @@ impl Ahead {
 
     /// What a process obeys that was turned away.
     pub fn get(&self, process: ProcessId) -> Option<Epoch> {
-        self.of.lock().get(&process).map(|edge| edge.obeys)
+        match self.of.lock().get(&process)?.lead {
+            Lead::Obeys(epoch) => Some(epoch),
+            Lead::WasTold(_) => None,
+        }
     }
 
     /// What an operator has to be told, one line an edge.
     pub fn warnings(&self, state: &State) -> Vec<String> {
         let of = self.of.lock();
-        of.values().map(|edge| edge.warning(state)).collect()
+        let holds = |edge: &&EdgeAhead| edge.lead.is_before(&state.position);
+        let ahead = of.values().filter(holds);
+        ahead.map(|edge| edge.warning(state)).collect()
+    }
+}
+
+impl Lead {
+    /// The lead of a peer to which a replica that stands here has just answered.
+    pub fn of(peer: &Peer, was_turned_away: bool, here: &Position) -> Option<Self> {
+        let obeys = peer.position?;
+        if was_turned_away {
+            return Some(Self::Obeys(obeys.epoch));
+        }
+        let told = Self::WasTold(peer.told);
+        (obeys.log == here.log && told.is_before(here)).then_some(told)
+    }
+
+    /// Whether a replica that stands here lacks it. One that obeyed more is told when it comes again that the log has gone on
+    /// to there, perhaps otherwise.
+    fn is_before(self, here: &Position) -> bool {
+        match self {
+            Self::Obeys(_) => true,
+            Self::WasTold(epoch) => epoch > here.epoch,
+        }
     }
 }
 
 impl EdgeAhead {
     fn warning(&self, state: &State) -> String {
+        let Self { edge, lead } = self;
+        let head = state.position.epoch;
+        let (knows, until) = match lead {
+            Lead::Obeys(epoch) => (
+                format!("obeys epoch {epoch} of this log"),
+                "the edge is welcome once it has caught up",
+            ),
+            Lead::WasTold(epoch) => (
+                format!("was told that this log goes to epoch {epoch}"),
+                "the edge is isolated until it obeys as much",
+            ),
+        };
         format!(
-            "the edge {} obeys epoch {} of this log, but this replica's log ends at {}: it lags, and the edge is welcome once \
-             it has caught up; or an older copy of the log was restored, and entries that the fleet obeyed are lost: stop \
-             this replica and run `latencify-control migrate-log`, which makes a new log of what is left, so that every edge \
-             starts over",
-            self.edge, self.obeys, state.position.epoch
+            "the edge {edge} {knows}, but this replica's log ends at {head}: it lags, and {until}; or an older copy of the log \
+             was restored, and entries that the fleet obeyed are lost: stop this replica and run `latencify-control \
+             migrate-log`, which makes a new log of what is left, so that every edge starts over"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latencify_conf::{change::LogId, digest::Digest};
+    use std::collections::BTreeMap;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_lead_is_what_a_replica_lacks_of_the_same_log() {
+        let position = |log, epoch| Position {
+            log: LogId(Uuid::from_u128(log)),
+            epoch: Epoch(epoch),
+            hash: Digest([0; 32]),
+        };
+        let here = position(1, 7);
+        for (name, obeys, told, was_turned_away, expected) in [
+            ("it has nothing", None, 0, false, None),
+            ("as usual", Some(position(1, 5)), 7, false, None),
+            (
+                "told of more",
+                Some(position(1, 5)),
+                9,
+                false,
+                Some(Lead::WasTold(Epoch(9))),
+            ),
+            ("of another log", Some(position(2, 5)), 9, false, None),
+            (
+                "obeys more",
+                Some(position(1, 8)),
+                9,
+                true,
+                Some(Lead::Obeys(Epoch(8))),
+            ),
+        ] {
+            let peer = Peer {
+                process: ProcessId(Uuid::nil()),
+                edge: "paris".to_owned(),
+                position: obeys,
+                version: String::new(),
+                told: Epoch(told),
+                when_isolated: None,
+                saves_marks: false,
+                about: BTreeMap::new(),
+            };
+            assert_eq!(Lead::of(&peer, was_turned_away, &here), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_operator_is_told_until_the_log_has_gone_on_to_there() {
+        let mut state = State::before(LogId(Uuid::nil()));
+        state.position.epoch = Epoch(5);
+        let (ahead, process) = (Ahead::default(), ProcessId(Uuid::nil()));
+        let edge = EdgeAhead {
+            edge: "paris".to_owned(),
+            lead: Lead::WasTold(Epoch(7)),
+        };
+        ahead.found(process, edge, &state);
+        let warnings = ahead.warnings(&state);
+        for part in ["paris", "epoch 7", "ends at 5", "isolated", "migrate-log"] {
+            assert!(warnings[0].contains(part), "{part}: {warnings:?}");
+        }
+        assert_eq!(ahead.get(process), None, "it was welcomed");
+        state.position.epoch = Epoch(7);
+        assert!(ahead.warnings(&state).is_empty());
+        state.position.epoch = Epoch(5);
+        ahead.none(process);
+        assert!(ahead.warnings(&state).is_empty());
     }
 }

@@ -4,7 +4,7 @@
 use super::{
     Fleet,
     admission::{self, Step},
-    ahead::EdgeAhead,
+    ahead::{EdgeAhead, Lead},
     connections::Connection,
 };
 use crate::{
@@ -261,29 +261,26 @@ impl Session {
         let connection = self.fleet.connections.open(peer.process);
         tracing::info!(edge = peer.edge, process = %peer.process, version = peer.version, "an edge is connected");
         self.member = Some(Member {
-            edge: peer.edge,
+            edge: peer.edge.clone(),
             process: peer.process,
             connection,
         });
         self.target = admission.target.as_ref().map(|target| target.revision);
         let actions = self.machine.admit(admission);
         Box::pin(self.carry_out(actions)).await;
-        self.tell_if_ahead(peer.position);
+        self.tell_if_ahead(&peer);
     }
 
-    /// The operator has to know of an edge that obeys more than there is.
-    fn tell_if_ahead(&self, position: Option<Position>) {
-        let Some(member) = &self.member else { return };
-        let ahead = &self.fleet.ahead;
-        match (self.ended, position) {
-            (Some(End::ReplicaBehind), Some(position)) => {
-                let edge = EdgeAhead {
-                    edge: member.edge.clone(),
-                    obeys: position.epoch,
-                };
-                ahead.turned_away(member.process, edge, &self.state.borrow());
+    /// The operator has to know of an edge that knows of more than there is.
+    fn tell_if_ahead(&self, peer: &Peer) {
+        let (state, edge) = (self.state.borrow(), peer.edge.clone());
+        let was_turned_away = self.ended == Some(End::ReplicaBehind);
+        match Lead::of(peer, was_turned_away, &state.position) {
+            Some(lead) => {
+                let edge = EdgeAhead { edge, lead };
+                self.fleet.ahead.found(peer.process, edge, &state);
             }
-            _ => ahead.welcomed(member.process),
+            None => self.fleet.ahead.none(peer.process),
         }
     }
 

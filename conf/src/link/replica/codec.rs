@@ -83,6 +83,7 @@ pub(super) fn read_hello(hello: message::Hello) -> Result<Peer, &'static str> {
         position,
         when_isolated: message::WhenIsolated::try_from(hello.when_isolated).ok(),
         saves_marks: hello.saves_marks,
+        told: Epoch(hello.told),
         version: hello.version,
         about: hello.about.into_iter().collect(),
     })
