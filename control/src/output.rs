@@ -113,8 +113,7 @@ pub fn moved(done: &Done) -> std::io::Result<()> {
             if let Some(old) = old {
                 writeln!(
                     out,
-                    "The old log is marked as moved and is not needed any more: {}",
-                    old.display()
+                    "The old log is marked as moved and is not needed any more: {old}"
                 )?;
             }
             writeln!(

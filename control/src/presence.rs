@@ -147,8 +147,16 @@ impl Presence {
         self.serves_edges
     }
 
-    /// Waits until the log says that this run is no replica any more, and says what that means.
+    /// Waits until the log says that this run is no replica any more, or that it goes on elsewhere, and says what that
+    /// means.
     pub async fn lost(&self) -> String {
+        tokio::select! {
+            why = self.fold.moved() => why,
+            why = self.taken_out() => why,
+        }
+    }
+
+    async fn taken_out(&self) -> String {
         let Some(replica) = self.announced else {
             return std::future::pending().await;
         };
@@ -162,6 +170,9 @@ impl Presence {
 
     /// Leaves the log on a clean stop, so that another replica may follow it.
     pub async fn leave(&self) {
+        if matches!(self.fold.health(), Health::Moved(_)) {
+            return; // Nobody would read it.
+        }
         let is_there = |replica: &ReplicaId| self.fold.state().replicas.contains_key(replica);
         let Some(replica) = self.announced.filter(is_there) else {
             return;
@@ -199,12 +210,16 @@ fn stands_for(state: &State, store: StoreRef) -> bool {
 async fn catch_up(log: &dyn ChangeLog, fold: &Fold) -> anyhow::Result<bool> {
     let head = log.head().await?;
     while !fold.reaches(head, PROGRESS_EVERY).await {
-        if let Health::Stopped(why) = fold.health() {
-            tracing::error!(
-                why,
-                "the log can't be folded to its end: nothing is written"
-            );
-            return Ok(false);
+        match fold.health() {
+            Health::Stopped(why) => {
+                tracing::error!(
+                    why,
+                    "the log can't be folded to its end: nothing is written"
+                );
+                return Ok(false);
+            }
+            Health::Moved(why) => bail!("{why}"),
+            Health::Following | Health::Retrying(_) => {}
         }
         tracing::info!(applied = %fold.state().applied, %head, "the log is folded before anything is served");
     }

@@ -116,7 +116,7 @@ impl Writer {
             change,
         };
         let bytes = Bytes::from(entry.encode()?);
-        if let Health::Stopped(why) = self.fold.health() {
+        if let Health::Stopped(why) | Health::Moved(why) = self.fold.health() {
             return Err(WriteError::Stopped(why));
         }
         if let Some(Fault { detail, .. }) = self.store.fault() {

@@ -15,7 +15,7 @@ pub use target::{Mode, Target};
 
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -125,6 +125,38 @@ pub enum Change {
         /// A clean stop, or taken out by the operator.
         why: LeaveReason,
     },
+    /// The last entry of a log that goes on elsewhere: neither it nor anything behind it is folded. It holds only right
+    /// behind the entry up to which the log was moved; anywhere else, and in any other log, it says nothing.
+    LogMoved {
+        /// The log that ends here.
+        log: LogId,
+        /// The newest entry that was moved.
+        after: Epoch,
+        /// Where it goes on.
+        to: MovedTo,
+    },
+}
+
+/// Where a log goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MovedTo {
+    /// The identity that it has there.
+    pub log: LogId,
+    /// The place, for people.
+    pub place: String,
+    /// The flags of control that follow it there.
+    pub flags: String,
+}
+
+impl fmt::Display for MovedTo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { log, place, flags } = self;
+        write!(
+            formatter,
+            "was moved to {place} and goes on there as log {log}: start control with {flags}"
+        )
+    }
 }
 
 /// Where the first entries of a log come from.

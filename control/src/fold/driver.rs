@@ -33,6 +33,8 @@ pub enum Health {
     Retrying(String),
     /// An entry can't be understood; nothing after it is folded until another version of this program is started.
     Stopped(String),
+    /// The log goes on elsewhere: nothing is folded here any more.
+    Moved(String),
 }
 
 /// The fold as the rest of the program sees it.
@@ -93,7 +95,7 @@ impl Fold {
         }
         match self.health() {
             Health::Following => None,
-            Health::Retrying(why) | Health::Stopped(why) => Some(why),
+            Health::Retrying(why) | Health::Stopped(why) | Health::Moved(why) => Some(why),
         }
     }
 
@@ -132,7 +134,7 @@ impl Fold {
         })
     }
 
-    /// Follows the log until `stop`, or until an entry can't be understood.
+    /// Follows the log until `stop`, or until an entry that can't be understood, or that ends the log.
     pub async fn run(
         self,
         log: Arc<dyn ChangeLog>,
@@ -148,9 +150,8 @@ impl Fold {
                 () = stop.cancelled() => return,
                 error = follow => error,
             };
-            if let Ended::NotUnderstood(error) = &error {
-                tracing::error!(%error, "the fold has stopped: nothing after this entry is folded; start the version that wrote it");
-                self.set_health(Health::Stopped(error.to_string()));
+            if let Ended::AtEntry(error) = &error {
+                self.stand_at(error);
                 return stop.cancelled().await;
             }
             if self.health() == Health::Following {
@@ -223,7 +224,30 @@ impl Fold {
         drop(waiters);
         batch
             .stopped
-            .map_or(Ok(()), |error| Err(Ended::NotUnderstood(error)))
+            .map_or(Ok(()), |error| Err(Ended::AtEntry(error)))
+    }
+
+    fn stand_at(&self, error: &FoldError) {
+        let why = error.to_string();
+        self.set_health(if matches!(error, FoldError::Moved { .. }) {
+            tracing::error!(error = why, "the fold has stopped: the log goes on elsewhere");
+            Health::Moved(why)
+        } else {
+            tracing::error!(error = why, "the fold has stopped: nothing after this entry is folded; start the version that wrote it");
+            Health::Stopped(why)
+        });
+    }
+
+    /// Waits until the log is found to go on elsewhere, and says where.
+    pub async fn moved(&self) -> String {
+        let mut health = self.shared.health.subscribe();
+        loop {
+            if let Health::Moved(why) = &*health.borrow_and_update() {
+                return why.clone();
+            }
+            // The sender lives as long as this does.
+            let _ = health.changed().await;
+        }
     }
 
     fn set_health(&self, health: Health) {
@@ -258,5 +282,5 @@ enum Ended {
     #[error(transparent)]
     Store(StoreError),
     #[error(transparent)]
-    NotUnderstood(FoldError),
+    AtEntry(FoldError),
 }

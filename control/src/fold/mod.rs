@@ -12,7 +12,8 @@
 //! - Compare-and-set is settled here and nowhere else: an entry that saw an older head than there is now is a
 //!   conflict, alike everywhere, however late its writer learns of it.
 //! - Only accepted entries extend the hash chain, and only they reach edges.
-//! - An epoch at or below the applied one is skipped by the driver; an entry that can't be decoded stops it.
+//! - An epoch at or below the applied one is skipped by the driver; an entry that can't be decoded stops it,
+//!   and so does the one that ends the log ([`ends`]).
 //!
 //! # Rejected
 //! - *Validating a policy in the fold*: two versions of the code would accept different entries. The writer validates;
@@ -30,8 +31,8 @@ pub use state::{Head, Member, State};
 
 use latencify_conf::{
     change::{
-        Change, Entry, Epoch, EventId, LeaveReason, LogId, ProcessId, REPEAT_WINDOW_ENTRIES,
-        ReplicaId, Revision, SiteId,
+        Change, Entry, Epoch, EventId, LeaveReason, LogId, MovedTo, ProcessId,
+        REPEAT_WINDOW_ENTRIES, ReplicaId, Revision, SiteId,
     },
     digest::Digest,
 };
@@ -80,6 +81,8 @@ pub enum Conflict {
     NoSuchReplica,
     /// The log has its identity already.
     NotFirst,
+    /// The log went on behind the entry up to which it was to be moved, so it was not moved.
+    NotLast,
 }
 
 impl Outcome {
@@ -192,6 +195,18 @@ pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Ent
     }
 }
 
+/// Where the log goes on, if this entry ends it: it is not folded then.
+pub fn ends<'e>(state: &State, entry: &'e Entry) -> Option<&'e MovedTo> {
+    match &entry.change {
+        Change::LogMoved { log, after, to }
+            if (*log, *after) == (state.position.log, state.applied) =>
+        {
+            Some(to)
+        }
+        _ => None,
+    }
+}
+
 fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Conflict> {
     match change {
         Change::LogCreated { log, .. } => created(state, *log),
@@ -241,6 +256,8 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
         Change::ReplicaLeft { replica, .. } if !state.replicas.contains_key(replica) => {
             Err(Conflict::NoSuchReplica)
         }
+        // One that holds ends the fold before it is judged.
+        Change::LogMoved { .. } => Err(Conflict::NotLast),
         Change::ReplicaLeft { replica, why } => Ok(vec![Effect::ReplicaLeft {
             replica: *replica,
             why: match why {

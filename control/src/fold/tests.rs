@@ -504,3 +504,29 @@ async fn a_store_of_another_log_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn a_log_ends_only_right_behind_what_was_moved() {
+    let mut state = State::before(LOG);
+    state.applied = Epoch(7);
+    let elsewhere = LogId(Uuid::nil());
+    for (log, after, is_end) in [
+        (LOG, 7, true),
+        (LOG, 6, false),
+        (LOG, 8, false),
+        (elsewhere, 7, false),
+    ] {
+        let to = MovedTo {
+            log: elsewhere,
+            place: "there".into(),
+            flags: "--data d".into(),
+        };
+        let after = Epoch(after);
+        let last = entry(1, Change::LogMoved { log, after, to });
+        assert_eq!(ends(&state, &last).is_some(), is_end, "{log:?} {after}");
+        if !is_end {
+            let outcome = fold(&state, None, Epoch(9), &last).outcome;
+            assert_eq!(outcome, Outcome::Conflict(Conflict::NotLast));
+        }
+    }
+}

@@ -100,6 +100,9 @@ impl KafkaLog {
             (None, Opening::Follow(Some(bound))) => {
                 return Err(lost(&cluster, &topic, "does not exist", bound));
             }
+            (None, Opening::Leave(bound)) => {
+                return Err(not_here(&cluster, &topic, "does not exist", bound));
+            }
             (None, _) => make(&cluster, &topic, &ask).await?,
             (Some(look), _) => look,
         };
@@ -114,6 +117,9 @@ impl KafkaLog {
                 Opening::Follow(Some(bound)) => {
                     return Err(lost(&cluster, &topic, "is empty", bound));
                 }
+                Opening::Leave(bound) => {
+                    return Err(not_here(&cluster, &topic, "is empty", bound));
+                }
             };
             begin(&producer, &topic, from).await?;
         }
@@ -125,7 +131,7 @@ impl KafkaLog {
             .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
         let origin = origin_of(first.payload().unwrap_or_default())?;
         let next = ask.look(ASK_MAX).await?.map_or(look.next, |look| look.next);
-        if matches!(opening, Opening::Follow(_)) && !origin.is_complete(Epoch(next as u64)) {
+        if !matches!(opening, Opening::Move(_)) && !origin.is_complete(Epoch(next as u64)) {
             return Err(LogError::Unfit(format!(
                 "the move of another log into the topic {topic} is not finished ({} of {} entries are there): run \
                  latencify-control migrate-log again",
@@ -317,6 +323,14 @@ fn lost(cluster: &Cluster, topic: &str, how: &str, bound: LogId) -> LogError {
         "the topic {topic} on {brokers} {how}, but the store has followed log {bound}: to move that log there, or to begin \
          another one from the store because the topic was lost, run latencify-control migrate-log --data DIR --kafka {brokers} \
          --kafka-prefix {prefix} (with --log-is-lost if it was lost)"
+    ))
+}
+
+fn not_here(cluster: &Cluster, topic: &str, how: &str, bound: LogId) -> LogError {
+    LogError::Unfit(format!(
+        "the topic {topic} on {} {how}, but log {bound}, which the store follows, is to be moved from there: give the \
+         --from-kafka and --from-kafka-prefix that say where it is, or, if it is lost, --log-is-lost instead of both",
+        cluster.brokers
     ))
 }
 

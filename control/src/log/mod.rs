@@ -29,7 +29,7 @@ pub mod sqlite;
 use crate::fault::{Condition, Fault};
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_conf::change::{Change, Entry, EntryError, Epoch, LogId, Moved};
+use latencify_conf::change::{Change, Entry, EntryError, Epoch, LogId, Moved, MovedTo};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -92,6 +92,8 @@ pub enum Opening {
     /// To be followed by a store. One that has followed a log before names it: then an empty place is a lost log, and no
     /// new one is begun in it.
     Follow(Option<LogId>),
+    /// To be moved elsewhere, by a store that has followed it. Nothing is begun.
+    Leave(LogId),
     /// To be begun, or filled up, with the entries of another log.
     Move(Moved),
 }
@@ -110,6 +112,26 @@ impl Origin {
     pub fn is_complete(&self, head: Epoch) -> bool {
         self.from.is_none_or(|from| head.0 > from.entries)
     }
+}
+
+/// What says where a log went, right behind the newest entry that was moved; none where it goes on as it is.
+pub async fn mark_after(
+    log: &dyn ChangeLog,
+    after: Epoch,
+    wait: Duration,
+) -> Result<Option<MovedTo>, LogError> {
+    let next = log.reader(after).await?.next(wait).await?;
+    let entry = next
+        .first()
+        .and_then(|record| Entry::decode(&record.bytes).ok());
+    Ok(match entry.map(|entry| entry.change) {
+        Some(Change::LogMoved {
+            log: ended,
+            after: last,
+            to,
+        }) if (ended, last) == (log.identity(), after) => Some(to),
+        _ => None,
+    })
 }
 
 /// The ordered log of everything that the fleet must agree on.

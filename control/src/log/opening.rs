@@ -1,10 +1,12 @@
 //! Opening the log that a store follows: found where the settings say, and proven to be the one that the store was folded
 //! from.
 
-use super::{ChangeLog, LogError, Opening, kafka::KafkaLog, sqlite::SqliteLog};
+use super::{
+    ChangeLog, LogError, Opening, kafka::KafkaLog, mark_after, origin_of, sqlite::SqliteLog,
+};
 use crate::{fold::State, kafka::Cluster, store::Store};
 use anyhow::{Context as _, bail};
-use latencify_conf::change::{Epoch, LogId};
+use latencify_conf::change::{Change, Entry, Epoch, LogId, MovedTo};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long brokers may be out of reach at start before this program gives up.
@@ -23,7 +25,7 @@ pub async fn open(
     let bound = store.bound().await?;
     let log = reach(folder, cluster, Opening::Follow(bound)).await?;
     if let Some(bound) = bound {
-        is_followed(&*log, bound)?;
+        is_followed(&*log, bound, store).await?;
     }
     let state = store.bind(log.identity()).await?;
     has_all(&*log, store, &state).await?;
@@ -39,22 +41,33 @@ pub async fn reach(
     let Some(cluster) = cluster else {
         return Ok(Arc::new(SqliteLog::open(folder, opening).await?));
     };
+    let flag = match opening {
+        Opening::Leave(_) => "--from-kafka",
+        Opening::Follow(_) | Opening::Move(_) => "--kafka",
+    };
     let give_up = tokio::time::Instant::now() + START_MAX;
     loop {
         match KafkaLog::open(cluster.clone(), opening).await {
             Ok(log) => return Ok(Arc::new(log)),
             Err(error @ LogError::Unreachable(_)) if tokio::time::Instant::now() < give_up => {
-                tracing::warn!(brokers = cluster.brokers, %error, "waiting for Kafka");
+                let left = give_up - tokio::time::Instant::now();
+                tracing::warn!(
+                    brokers = cluster.brokers,
+                    %error,
+                    "waiting for Kafka ({flag}), for {} s more",
+                    left.as_secs()
+                );
                 tokio::time::sleep(START_PAUSE).await;
             }
             Err(error) => {
-                return Err(error).with_context(|| format!("--kafka {}", cluster.brokers));
+                return Err(error).with_context(|| format!("{flag} {}", cluster.brokers));
             }
         }
     }
 }
 
-fn is_followed(log: &dyn ChangeLog, bound: LogId) -> anyhow::Result<()> {
+/// Refuses a log that the store does not follow, as far as more can be said of it than that.
+async fn is_followed(log: &dyn ChangeLog, bound: LogId, store: &Store) -> anyhow::Result<()> {
     let origin = log.origin();
     if origin.log == bound {
         return Ok(());
@@ -66,8 +79,36 @@ fn is_followed(log: &dyn ChangeLog, bound: LogId) -> anyhow::Result<()> {
             origin.log
         );
     }
+    if let Some(to) = moved_to(log).await? {
+        bail!("log {}, which is here, {to}", origin.log);
+    }
+    let first = store.entries_after(Epoch(0), 1).await?.pop();
+    let of_store = first.and_then(|first| origin_of(&first.bytes).ok());
+    if of_store
+        .and_then(|origin| origin.from)
+        .is_some_and(|from| from.log == origin.log)
+    {
+        bail!(
+            "log {}, which is here, was moved and goes on as log {bound}, which the store follows: start control where that \
+             log is, with the flags that migrate-log told; this one is not needed any more",
+            origin.log
+        );
+    }
     // The store itself says what is wrong then.
     Ok(())
+}
+
+/// Where a log went, if its newest entry says so.
+async fn moved_to(log: &dyn ChangeLog) -> anyhow::Result<Option<MovedTo>> {
+    let Some(before) = log.head().await?.0.checked_sub(1).map(Epoch) else {
+        return Ok(None);
+    };
+    let newest = log.reader(before).await?.next(READ_WAIT).await?.pop();
+    let newest = newest.and_then(|record| Entry::decode(&record.bytes).ok());
+    match newest.map(|entry| entry.change) {
+        Some(Change::LogMoved { after, .. }) => Ok(mark_after(log, after, READ_WAIT).await?),
+        _ => Ok(None),
+    }
 }
 
 /// Refuses a log that has lost what the store has folded: new entries would get epochs that the store takes for past, or

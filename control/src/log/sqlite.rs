@@ -14,7 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_conf::change::{Epoch, LogId, Moved};
+use latencify_conf::change::{Epoch, LogId, Moved, MovedTo};
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
     QueryOrder, QuerySelect, Schema,
@@ -83,7 +83,9 @@ impl SqliteLog {
             (Some(bytes), _) => origin_of(&bytes)?,
             (None, Opening::Follow(None)) => begin(&connection, None).await?,
             (None, Opening::Move(from)) => begin(&connection, Some(from)).await?,
-            (None, Opening::Follow(Some(bound))) => return Err(lost(file, bound)),
+            (None, Opening::Follow(Some(bound)) | Opening::Leave(bound)) => {
+                return Err(lost(file, bound));
+            }
         };
         let newest = newest(&connection).await.map_err(unreachable)?;
         if matches!(opening, Opening::Follow(_)) {
@@ -127,7 +129,7 @@ impl SqliteLog {
     }
 
     /// Where it went, if it was moved.
-    pub async fn moved(&self) -> Result<Option<moved::Mark>, LogError> {
+    pub async fn moved(&self) -> Result<Option<MovedTo>, LogError> {
         moved::read(&self.read).await
     }
 
@@ -244,7 +246,7 @@ pub async fn peek(file: &Path) -> Result<Option<Origin>, LogError> {
 }
 
 /// Marks the log in a file that nobody has open, and brings everything into the one file.
-pub async fn mark_as_moved(file: &Path, mark: &moved::Mark) -> Result<(), LogError> {
+pub async fn mark_as_moved(file: &Path, mark: &MovedTo) -> Result<(), LogError> {
     let connection = sqlite::writer(file).await.map_err(unreachable)?;
     moved::mark(&connection, mark).await?;
     connection

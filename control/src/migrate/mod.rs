@@ -15,7 +15,9 @@
 //! 1. The old log's last entries are folded into the store.
 //! 2. The new log is begun, or found again: its entries so far must be the store's. The rest is appended, byte by byte.
 //! 3. The new log is folded from its first entry, and compared with the store.
-//! 4. The old log is marked as moved.
+//! 4. The old log is marked as moved: in Kafka by a last entry, at which every fold stops and tells the flags of the new
+//!    place. It holds only right behind the last entry that was moved, so nothing that was acknowledged is left behind; and
+//!    while another replica is announced in the log, nothing is moved at all. A lost log can't be marked.
 //! 5. The new store takes the old one's place. From here on control starts on the new log.
 //!
 //! # Rejected
@@ -61,8 +63,8 @@ pub enum Done {
         place: String,
         /// The flags that start control on it.
         flags: String,
-        /// Where the old log still lies, if it is in a file.
-        old: Option<PathBuf>,
+        /// Where the old log still lies, marked, for people; none: it was lost.
+        old: Option<String>,
     },
     /// It did so already.
     Already {
@@ -118,11 +120,12 @@ pub async fn run(order: &Order, progress: &Progress) -> anyhow::Result<Done> {
     target.fill(&store, progress).await?;
     let fresh = store::refold(&order.data, &store, &target, progress).await?;
     store::compare(&order.data, &fresh, &state, &target).await?;
+    source::end(order, &state, &target.mark(&place), target.how_to_clear()).await?;
 
     let (to, head) = (target.identity(), target.head().await?);
     fresh.close().await?;
     store.close().await?;
-    let old = target.take_place(&place).await?;
+    let old = target.take_place(&place, order).await?;
     store::take_place(&order.data)?;
     Ok(Done::Moved {
         from: bound,

@@ -1,19 +1,22 @@
-//! The store, brought up to the end of the old log as far as that is there.
+//! The store, brought up to the end of the old log as far as that is there; and the old log's end.
 
 use super::{Order, target::Place};
 use crate::{
     fold::State,
     log::{
-        ChangeLog, Opening,
+        ChangeLog, Opening, mark_after,
         opening::reach,
         sqlite::{self, SqliteLog},
     },
     output::Progress,
-    store::Store,
+    store::{Store, folding::FoldError},
 };
-use anyhow::bail;
-use latencify_conf::change::{Epoch, LogId, Moved};
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use latencify_conf::change::{Change, Entry, Epoch, LogId, Moved, MovedTo};
 use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// How long the old log may take to give its next entries.
 const READ_WAIT: Duration = Duration::from_secs(20);
@@ -29,7 +32,13 @@ pub(super) async fn catch_up(
     let mut state = store.bind(bound).await?;
     match find(order, place, bound).await? {
         None => {}
-        Some(Old::Kafka(log)) => follow(order, store, &*log, &mut state, progress).await?,
+        Some(Old::Kafka(log)) => {
+            let to = follow(order, store, &*log, &mut state, progress).await?;
+            match to {
+                None => nobody_else_serves(&state, store)?,
+                Some(to) => went_there(place, bound, &to).await?,
+            }
+        }
         Some(Old::Sqlite(log)) => {
             let followed = follow(order, store, &log, &mut state, progress).await;
             log.close().await?;
@@ -39,19 +48,86 @@ pub(super) async fn catch_up(
     Ok(state)
 }
 
+/// A log in a cluster could go on while its entries are moved, and after that.
+fn nobody_else_serves(state: &State, store: &Store) -> anyhow::Result<()> {
+    let here = store.identity();
+    let Some((replica, other)) = state.replicas.iter().find(|(_, other)| other.store != here)
+    else {
+        return Ok(());
+    };
+    bail!(
+        "another replica serves this log: {}, replica {replica}, announced at epoch {}. Stop that one first: a clean stop \
+         takes it out of the log. If it is gone for good: start latencify-control once more on the old log with this data \
+         folder and --remove-replica {replica}, and stop it",
+        other.name,
+        other.joined
+    );
+}
+
+/// A log that was moved already is no source, unless it went where this move goes: then the rest of the move is done.
+async fn went_there(place: &Place, bound: LogId, to: &MovedTo) -> anyhow::Result<()> {
+    if place.peek().await?.map(|origin| origin.log) == Some(to.log) {
+        return Ok(());
+    }
+    bail!("log {bound} {to}");
+}
+
+/// Ends a log in a cluster: nobody folds it beyond the entry that says where it went. A log in a file is marked beside its
+/// entries, when the new one takes its place.
+pub(super) async fn end(
+    order: &Order,
+    state: &State,
+    to: &MovedTo,
+    how_to_clear: &str,
+) -> anyhow::Result<()> {
+    let Some(cluster) = &order.from else {
+        return Ok(());
+    };
+    let (bound, after) = (state.position.log, state.applied);
+    let opening = Opening::Leave(bound);
+    let log = reach(&order.data, Some(cluster.clone()), opening).await?;
+    if log.head().await? <= after {
+        let change = Change::LogMoved {
+            log: bound,
+            after,
+            to: to.clone(),
+        };
+        let entry = Entry {
+            id: Uuid::now_v7(),
+            key: None,
+            request: None,
+            by: "control".to_owned(),
+            at: OffsetDateTime::now_utc(),
+            change,
+        };
+        log.append(Bytes::from(entry.encode()?))
+            .await
+            .context("saying in the old log that it was moved; run this again to go on")?;
+    }
+    let said = mark_after(&*log, after, READ_WAIT).await?;
+    if said.is_none_or(|said| said.log != to.log) {
+        bail!(
+            "somebody wrote to log {bound} while it was moved, after {after}: stop whoever serves it, so that nothing that \
+             was acknowledged is lost; nothing follows the new log yet, so {how_to_clear}, and run this again"
+        );
+    }
+    Ok(())
+}
+
 /// The old log, where it is.
 enum Old {
     Sqlite(SqliteLog),
     Kafka(Arc<dyn ChangeLog>),
 }
 
+/// Says where the log went, if it was moved already.
 async fn follow(
     order: &Order,
     store: &Store,
     log: &dyn ChangeLog,
     state: &mut State,
     progress: &Progress,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<MovedTo>> {
     let bound = log.identity();
     let head = log.head().await?;
     if head < state.applied {
@@ -62,7 +138,7 @@ async fn follow(
                 state.applied
             );
         }
-        return Ok(());
+        return Ok(None);
     }
     if !is_same_at(log, store, state).await? {
         if !order.log_is_lost {
@@ -72,7 +148,7 @@ async fn follow(
                 state.applied
             );
         }
-        return Ok(());
+        return Ok(None);
     }
     progress.begin("folding the end of the old log", head.0);
     let mut reader = log.reader(state.applied).await?;
@@ -86,15 +162,17 @@ async fn follow(
         }
         let before = state.applied;
         let batch = store.fold(state, &records).await?;
-        if let Some(error) = batch.stopped {
-            return Err(error.into());
+        match batch.stopped {
+            None => {}
+            Some(FoldError::Moved { to, .. }) => return Ok(Some(to)),
+            Some(error) => return Err(error.into()),
         }
         if state.applied == before {
             break;
         }
         progress.at(state.applied.0);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The old log; none when it is lost, or when its entries are all in the new one already.
@@ -105,12 +183,7 @@ async fn find(order: &Order, place: &Place, bound: LogId) -> anyhow::Result<Opti
         entries: 0,
     });
     if let Some(cluster) = &order.from {
-        let log = reach(
-            &order.data,
-            Some(cluster.clone()),
-            Opening::Follow(Some(bound)),
-        )
-        .await?;
+        let log = reach(&order.data, Some(cluster.clone()), Opening::Leave(bound)).await?;
         if log.identity() != bound {
             bail!(
                 "the topic of --from-kafka holds log {}, but the store follows {bound}",
@@ -125,11 +198,7 @@ async fn find(order: &Order, place: &Place, bound: LogId) -> anyhow::Result<Opti
             if let Some(mark) = log.moved().await?
                 && place.peek().await?.map(|origin| origin.log) != Some(mark.log)
             {
-                bail!(
-                    "the log {bound} was moved already, to {}: start control with {}",
-                    mark.place,
-                    mark.flags
-                );
+                bail!("the log {bound} {mark}");
             }
             Ok(Some(Old::Sqlite(log)))
         }

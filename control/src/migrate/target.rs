@@ -7,14 +7,14 @@ use crate::{
     log::{
         ChangeLog, LogError, Opening, Origin, Reader, kafka,
         opening::reach,
-        sqlite::{self, SqliteLog, moved::Mark},
+        sqlite::{self, SqliteLog},
     },
     output::Progress,
     store::{Store, entity::entries},
 };
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use latencify_conf::change::{Epoch, LogId, Moved};
+use latencify_conf::change::{Epoch, LogId, Moved, MovedTo};
 use std::{fs, path::PathBuf, time::Duration};
 
 /// Entries that are read from the store and appended at a time.
@@ -65,11 +65,7 @@ impl Place {
     /// For people.
     pub(super) fn describe(&self) -> String {
         match &self.cluster {
-            Some(cluster) => format!(
-                "the topic {} on {}",
-                cluster.topic(kafka::TOPIC),
-                cluster.brokers
-            ),
+            Some(cluster) => topic(cluster),
             None => self.file.display().to_string(),
         }
     }
@@ -101,6 +97,15 @@ impl Place {
             ),
         }
     }
+}
+
+/// For people.
+fn topic(cluster: &Cluster) -> String {
+    format!(
+        "the topic {} on {}",
+        cluster.topic(kafka::TOPIC),
+        cluster.brokers
+    )
 }
 
 /// The new log.
@@ -195,6 +200,20 @@ impl Target {
         self.log().origin().from != Some(self.moved)
     }
 
+    /// How it is got rid of, before anything follows it.
+    pub(super) fn how_to_clear(&self) -> &str {
+        &self.how_to_clear
+    }
+
+    /// What the old log is marked with.
+    pub(super) fn mark(&self, place: &Place) -> MovedTo {
+        MovedTo {
+            log: self.identity(),
+            place: place.describe(),
+            flags: place.flags(),
+        }
+    }
+
     /// Compares what it has with the store's entries, and appends the others.
     pub(super) async fn fill(&self, store: &Store, progress: &Progress) -> anyhow::Result<()> {
         progress.begin("writing the new log", self.moved.entries);
@@ -273,31 +292,35 @@ impl Target {
         }
     }
 
-    /// Marks the old log as moved, and puts the new one in its place if it is a file. Says where the old one lies.
-    pub(super) async fn take_place(self, place: &Place) -> anyhow::Result<Option<PathBuf>> {
-        let to = self.identity();
+    /// Puts the new log in the old one's place if it is a file, and marks the old one as moved if that is a file. Says
+    /// where the old one lies, if that is known.
+    pub(super) async fn take_place(
+        self,
+        place: &Place,
+        order: &Order,
+    ) -> anyhow::Result<Option<String>> {
+        let mark = self.mark(place);
         if let Log::Sqlite(log) = self.log {
             log.close().await?;
         }
         let before = sqlite::peek(&place.file).await?;
         let is_old = before.is_some_and(|origin| origin.log == place.bound);
         if is_old {
-            let mark = Mark {
-                log: to,
-                place: place.describe(),
-                flags: place.flags(),
-            };
             sqlite::mark_as_moved(&place.file, &mark).await?;
         }
+        let elsewhere = order.from.as_ref().map(topic);
+        let shown = |file: PathBuf| file.exists().then(|| file.display().to_string());
         if place.cluster.is_some() {
-            return Ok(is_old.then(|| place.file.clone()));
+            let here = || is_old.then(|| place.file.display().to_string());
+            return Ok(elsewhere.or_else(here));
         }
+        let old = place.set_aside(place.bound);
         if self.is_in_place {
-            return Ok(Some(place.set_aside(place.bound)).filter(|file| file.exists()));
+            return Ok(elsewhere.or_else(|| shown(old)));
         }
-        let aside = place.set_aside(before.map_or(place.bound, |origin| origin.log));
-        if before.is_some() {
+        if let Some(before) = before {
             // A second name, so that there is no moment without a log.
+            let aside = place.set_aside(before.log);
             let _ = fs::remove_file(&aside);
             fs::hard_link(&place.file, &aside).with_context(|| {
                 format!("keeping {} as {}", place.file.display(), aside.display())
@@ -308,7 +331,7 @@ impl Target {
         fs::rename(&filled, &place.file)
             .with_context(|| format!("putting {} in its place", filled.display()))?;
         fs::File::open(&place.data)?.sync_all()?;
-        Ok(Some(aside).filter(|aside| aside.exists()))
+        Ok(elsewhere.or_else(|| shown(old)))
     }
 }
 

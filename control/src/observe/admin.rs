@@ -104,7 +104,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let faults = admin.faults();
     let fault = faults.iter().find_map(|(_, fault)| fault.as_ref());
     let log = match (admin.fold.health(), head_error, head) {
-        (Health::Stopped(why), _, _) => format!("stopped: {why}"),
+        (Health::Stopped(why) | Health::Moved(why), _, _) => format!("stopped: {why}"),
         _ if let Some(fault) = fault => format!("refusing writes: {fault}"),
         (Health::Retrying(why), _, _) | (Health::Following, Some(why), _) => {
             format!("retrying: {why}")

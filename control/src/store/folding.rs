@@ -6,11 +6,11 @@ use super::{
     state,
 };
 use crate::{
-    fold::{Folded, Original, Outcome, State, fold, repeat_name},
+    fold::{Folded, Original, Outcome, State, ends, fold, repeat_name},
     log::Record,
 };
 use latencify_conf::{
-    change::{Entry, EntryError, Epoch, Position, REPEAT_WINDOW_ENTRIES},
+    change::{Entry, EntryError, Epoch, LogId, MovedTo, Position, REPEAT_WINDOW_ENTRIES},
     link::replica::Accepted,
 };
 use sea_orm::{
@@ -48,6 +48,16 @@ pub enum FoldError {
         epoch: Epoch,
         /// What is wrong with it.
         error: EntryError,
+    },
+    /// The log ends here.
+    #[error("log {log} ends at {after}: it {to}")]
+    Moved {
+        /// The log.
+        log: LogId,
+        /// Its newest entry.
+        after: Epoch,
+        /// Where it goes on.
+        to: MovedTo,
     },
 }
 
@@ -124,6 +134,14 @@ async fn fold_all(
                 break;
             }
         };
+        if let Some(to) = ends(&next, &entry) {
+            batch.stopped = Some(FoldError::Moved {
+                log: next.position.log,
+                after: next.applied,
+                to: to.clone(),
+            });
+            break;
+        }
         batch
             .settled
             .push(fold_one(&transaction, &mut next, record, entry).await?);
@@ -289,7 +307,6 @@ async fn prune(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latencify_conf::change::LogId;
     use uuid::Uuid;
 
     #[tokio::test]

@@ -154,8 +154,8 @@ fn answer(settled: &Settled) -> Result<Answer, Refused> {
         Outcome::Conflict(Conflict::OtherStore(other)) => Err(Refused::Conflict(format!(
             "the replica {other} folds into a store of its own"
         ))),
-        Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst) => Err(Refused::Conflict(
-            "this is so already; nothing changed".into(),
-        )),
+        Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst | Conflict::NotLast) => Err(
+            Refused::Conflict("this is so already; nothing changed".into()),
+        ),
     }
 }

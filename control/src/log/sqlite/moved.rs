@@ -1,7 +1,7 @@
 //! The mark in a log that was moved: whoever starts on it is told where it went.
 
 use super::{LogError, unreachable};
-use latencify_conf::change::LogId;
+use latencify_conf::change::{LogId, MovedTo};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, EntityTrait, QueryOrder as _, Schema,
     sea_query::OnConflict,
@@ -27,19 +27,8 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Where a log went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// The identity that it has there.
-    pub log: LogId,
-    /// The place, for people.
-    pub place: String,
-    /// The flags of control that follow it there.
-    pub flags: String,
-}
-
 /// Marks a log as moved.
-pub async fn mark(connection: &DatabaseConnection, mark: &Mark) -> Result<(), LogError> {
+pub async fn mark(connection: &DatabaseConnection, mark: &MovedTo) -> Result<(), LogError> {
     let table =
         Schema::new(connection.get_database_backend()).create_table_from_entity(entity::Entity);
     connection
@@ -63,13 +52,13 @@ pub async fn mark(connection: &DatabaseConnection, mark: &Mark) -> Result<(), Lo
 }
 
 /// Where a log went; none when it was not moved.
-pub async fn read(connection: &DatabaseConnection) -> Result<Option<Mark>, LogError> {
+pub async fn read(connection: &DatabaseConnection) -> Result<Option<MovedTo>, LogError> {
     let row = entity::Entity::find()
         .order_by_asc(entity::Column::Log)
         .one(connection)
         .await;
     match row {
-        Ok(row) => Ok(row.map(|row| Mark {
+        Ok(row) => Ok(row.map(|row| MovedTo {
             log: LogId(row.log),
             place: row.place,
             flags: row.flags,
@@ -86,10 +75,7 @@ pub(super) async fn refuse(connection: &DatabaseConnection, file: &Path) -> Resu
         return Ok(());
     };
     Err(LogError::Unfit(format!(
-        "the change log in {} was moved to {} and goes on there as log {}: start control with {}",
-        file.display(),
-        mark.place,
-        mark.log,
-        mark.flags
+        "the change log in {} {mark}",
+        file.display()
     )))
 }
