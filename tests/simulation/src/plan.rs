@@ -11,6 +11,10 @@ pub struct Breaks {
     pub ack_before_publish: bool,
     /// The lease counts from when the answer was read.
     pub lease_from_answer: bool,
+    /// A process that is being taken out of the roster is promised a lease meanwhile.
+    pub promises_the_removed: bool,
+    /// The operator starts a replica on an older copy while leases may run of which the copy does not know.
+    pub restores_at_once: bool,
 }
 
 /// How often small things go wrong, of a thousand.

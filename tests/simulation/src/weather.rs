@@ -162,7 +162,8 @@ impl<R: Rules> World<R> {
     }
 
     /// The operator puts an older copy of everything in place: the same identity, fewer entries. Nothing in the copy tells of
-    /// processes that joined after it was made, so he lets their leases run out before he starts the replica.
+    /// processes that joined after it was made, so he lets their leases run out before he starts the replica; and he starts
+    /// it when its log can be read, for the copy of the store may be older than that of the log.
     fn rewind(&mut self) {
         let Some(copy) = self.copy.clone() else {
             return;
@@ -180,8 +181,13 @@ impl<R: Rules> World<R> {
         self.shadow = Store::new(self.log.id);
         self.fault(Fault::Rewind);
         self.tell("rewound", &[kept.0], || format!("to epoch {kept}"));
-        let lease = self.plan.lease;
+        let lease = if self.plan.breaks.restores_at_once {
+            Duration::ZERO
+        } else {
+            self.plan.lease
+        };
         let back = lease + lease / DRIFT_PART + self.random.millis(50..4000);
+        self.replica.restored = Some(self.now + lease + lease / DRIFT_PART);
         self.put(back, Event::ReplicaStart);
     }
 

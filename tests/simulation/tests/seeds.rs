@@ -72,6 +72,10 @@ fn seeds_that_once_failed_do_not() {
             217,
             "an edge did not see that the last delivery was kept from it",
         ),
+        (
+            7580,
+            "an edge on `serve` was bound by what came after it had answered",
+        ),
     ];
     for (seed, what) in once {
         let ended = run::<Shipped>(seed, Breaks::default(), false);

@@ -39,6 +39,8 @@ pub struct Replica {
     pub running: Option<Running>,
     /// Until then it stands still.
     pub paused_until: Duration,
+    /// An older copy was put in place: it is not started before that, nor while its log can't be read.
+    pub restored: Option<Duration>,
 }
 
 /// A run of the program.
@@ -99,6 +101,7 @@ impl Replica {
             store,
             running: None,
             paused_until: Duration::ZERO,
+            restored: None,
         }
     }
 
@@ -113,6 +116,13 @@ impl<R: Rules> World<R> {
     pub fn replica_start(&mut self) {
         if self.replica.running.is_some() {
             return;
+        }
+        if let Some(waits) = self.replica.restored {
+            let until = waits.max(self.log.away_until);
+            if self.now < until {
+                return self.put(until.saturating_sub(self.now), Event::ReplicaStart);
+            }
+            self.replica.restored = None;
         }
         let run = self.new_run();
         let store = &self.replica.store;
@@ -146,7 +156,19 @@ impl<R: Rules> World<R> {
             format!("run {run}, folded to {applied}")
         });
         self.put(SAVE_EVERY, Event::Second(run));
+        self.catch_up();
         self.fold_soon();
+    }
+
+    /// Before it serves anybody, it folds the log to its end, if that can be read.
+    fn catch_up(&mut self) {
+        if self.now < self.log.away_until {
+            return;
+        }
+        let records = self.log.after(self.replica.store.state.applied, usize::MAX);
+        for settled in self.replica.store.fold(&records) {
+            self.settled(&settled);
+        }
     }
 
     /// The replica dies. Its streams break, and the kernel says so where packets pass.

@@ -195,7 +195,8 @@ impl<R: Rules> World<R> {
     /// Whether a process is in the roster, and nobody takes it out.
     fn may_promise(&self, process: ProcessId) -> bool {
         let running = self.replica.running.as_ref();
-        running.is_some_and(|running| !running.closed.contains_key(&process))
+        let is_broken = self.plan.breaks.promises_the_removed;
+        running.is_some_and(|running| is_broken || !running.closed.contains_key(&process))
             && self.replica.store.state.roster.contains_key(&process)
     }
 

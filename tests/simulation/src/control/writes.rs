@@ -45,8 +45,9 @@ impl<R: Rules> World<R> {
         if self.replica.running.is_none() {
             return self.reply(writer, attempt, Reply::Failed);
         }
+        // Names that the head policy does not know, because the log was put back: the shipped verb says so.
         let Some(change) = self.change(&intent) else {
-            return self.reply(writer, attempt, Reply::Failed);
+            return self.reply(writer, attempt, Reply::Refused);
         };
         let request = Digest::of_parts([intent.key.as_bytes()]);
         let entry = self.entry(Some(intent.key), Some(request), "writer", change);
