@@ -14,6 +14,9 @@ use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+/// What is told where `RUST_LOG` says nothing. Of h2 no warnings: it has one for each frame that a client should not have
+/// sent, so that one client could fill the disk. Such frames are counted, and end the connection (`listen::http2`).
+const LOG_USUAL: &str = "info,h2=error";
 /// After a drain that ran out of time, tasks get so long to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
@@ -39,7 +42,7 @@ pub fn run(settings: Settings) -> Result<()> {
 
 /// Sends the program's own log to standard error. `RUST_LOG` chooses what is told.
 pub fn set_up_logging(form: LogForm) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_USUAL));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

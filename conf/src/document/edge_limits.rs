@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What one client, and all together, may take of an edge: connections, time, bytes and frames. New connections and
-/// new requests obey a change at once.
+/// new requests obey a change at once; HTTP/2 connections under way keep the `streams`, `header_bytes` and `resets` that
+/// their client or the library was told at the start, and so do bodies under way their `body_rate`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EdgeLimits {
@@ -43,7 +44,8 @@ pub struct EdgeLimits {
     /// HTTP/2: requests of one connection at a time. Default 128.
     #[schemars(range(min = 1, max = 10_000))]
     pub streams: Option<u32>,
-    /// HTTP/2: requests of one connection that are reset, by the client or because of it, in 10 seconds. Default 100.
+    /// HTTP/2: requests of one connection that are reset before their response has begun, by the client or because of
+    /// it, in 10 seconds. Default 500.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub resets: Option<u32>,
     /// HTTP/2: frames of one connection that carry nothing of a request (PING, SETTINGS, PRIORITY, WINDOW_UPDATE beyond

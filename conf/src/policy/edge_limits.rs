@@ -31,7 +31,7 @@ pub struct EdgeLimits {
     pub requests: u32,
     /// HTTP/2: requests of one connection at a time.
     pub streams: u32,
-    /// HTTP/2: requests of one connection reset in [`EdgeLimits::WINDOW`].
+    /// HTTP/2: requests of one connection reset before their response has begun, in [`EdgeLimits::WINDOW`].
     pub resets: u32,
     /// HTTP/2: frames of one connection that carry nothing of a request in [`EdgeLimits::WINDOW`].
     pub control_frames: u32,
@@ -72,7 +72,8 @@ impl Default for EdgeLimits {
             idle: Duration::from_mins(1),
             requests: 10_000,
             streams: 128,
-            resets: 100,
+            // Whoever scrolls over a map gives up dozens of requests a second.
+            resets: 500,
             control_frames: 1_000,
         }
     }

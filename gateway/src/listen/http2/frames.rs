@@ -21,6 +21,7 @@ pub(super) mod kind {
 
 /// The largest number of a stream (RFC 9113 §5.1.1).
 const STREAM_MAX: u32 = (1 << 31) - 1;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -72,6 +73,11 @@ impl Frame {
     /// Whether a block of fields ends with it.
     pub(super) fn ends_headers(self) -> bool {
         self.flags & END_HEADERS != 0
+    }
+
+    /// Whether it is the answer to a PING or SETTINGS.
+    pub(super) fn is_ack(self) -> bool {
+        matches!(self.kind, kind::PING | kind::SETTINGS) && self.flags & ACK != 0
     }
 
     fn parse(header: [u8; HEADER_BYTES]) -> Self {

@@ -2,10 +2,14 @@
 //! that the client can act on, whether it has been idle, has had its share of requests, or was too much.
 //!
 //! # Characters
-//! - [`frames`]: octets → what passes, pure; [`watch`] and [`stream`]: what of it is too much, or too slow, pure.
+//! - [`frames`]: octets → what passes, pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
+//!   is too much, or too slow, pure.
 //! - [`watched`]: the stream between TLS and the library, where frames pass.
 
+mod counts;
+mod credit;
 mod frames;
+mod library;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -33,10 +37,9 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::debug;
+use watch::GOODBYE_TIME_MAX;
 use watched::{Watched, Word};
 
-/// A client that was told to go away has so long to finish what it had begun to send.
-const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Between the GOAWAY that says that the connection is to end and the one that names the last stream: who had begun a
 /// request before hearing of it, or answers pings ahead of what waits to be sent, has so long to get it here. What comes
 /// after the second is not served.
@@ -108,7 +111,7 @@ where
                 active.send_modify(|active| *active += 1);
                 let guard = Active(active.clone());
                 let (app, shutdown) = (app.clone(), shutdown.clone());
-                tokio::spawn(async move {
+                drain.spawn(async move {
                     let _guard = guard;
                     app.process_new_http(ServerSession::new_http2(session), &shutdown)
                         .await;

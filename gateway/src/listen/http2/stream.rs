@@ -78,6 +78,11 @@ impl StreamWatch {
         self.response_began = true;
     }
 
+    /// Whether that has happened.
+    pub(super) fn response_has_begun(&self) -> bool {
+        self.response_began
+    }
+
     /// The client has sent its last; says whether both sides have.
     pub(super) fn request_ends(&mut self) -> bool {
         self.request_ended = true;
@@ -93,7 +98,7 @@ impl StreamWatch {
     /// Says why the stream is to be ended, if it is.
     ///
     /// A body is waited for until the response begins. After that the two sides talk as long as they like (gRPC does),
-    /// as over a WebSocket.
+    /// as over a WebSocket. When the response has ended, what is left of the body is waited for again.
     pub(super) fn tick(
         &mut self,
         limits: &EdgeLimits,
@@ -101,7 +106,7 @@ impl StreamWatch {
         now: Instant,
     ) -> Option<Ended> {
         let for_body = !self.request_ended
-            && !self.response_began
+            && (!self.response_began || self.response_ended)
             && connection.to_receive
             && self.receive_window > 0;
         let for_window = self.response_began

@@ -1,5 +1,7 @@
 //! The counts and the waits, by frames as a client and we would write them.
 
+mod waits;
+
 use super::{
     frames::{self, kind},
     watch::Watch,
@@ -170,6 +172,57 @@ fn window_updates_that_answer_what_was_sent_are_free() {
     }
 }
 
+/// As Go's net/http does: the window of the stream and that of the connection are given back for every 4 KiB that are
+/// read.
+#[test]
+fn window_updates_may_be_small() {
+    let mut connection = Connection::begun();
+    connection.client(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, b"x"));
+    connection.edge(&frame(kind::HEADERS, END_HEADERS, 1, b"y"));
+    let data = frame(kind::DATA, 0, 1, &[7; 16_384]);
+    for _ in 0..4_096 {
+        assert_eq!(connection.edge(&data), None);
+        for stream in [0, 1, 0, 1, 0, 1, 0, 1] {
+            let update = frame(kind::WINDOW_UPDATE, 0, stream, &[0, 0, 0x10, 0]);
+            assert_eq!(connection.client(&update), None);
+        }
+    }
+}
+
+/// As gRPC does to learn the delay of the way.
+#[test]
+fn a_ping_for_what_was_sent_is_free() {
+    let mut connection = Connection::begun();
+    connection.client(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, b"x"));
+    connection.edge(&frame(kind::HEADERS, END_HEADERS, 1, b"y"));
+    let ping = frame(kind::PING, 0, 0, &[0; 8]);
+    for _ in 0..5_000 {
+        assert_eq!(connection.edge(&frame(kind::DATA, 0, 1, &[7; 100])), None);
+        assert_eq!(connection.client(&ping), None);
+    }
+    // An answer to no question of ours is not.
+    let ended = (0..100).find_map(|_| {
+        connection.edge(&frame(kind::DATA, 0, 1, &[7; 100]));
+        connection.client(&frame(kind::PING, 1, 0, &[0; 8]))
+    });
+    assert_eq!(ended, Some(Ended::Ping));
+}
+
+/// Whoever scrolls over a map or seeks in a film gives up much that it had asked for; once the answer has begun, that
+/// costs no more than to take it.
+#[test]
+fn resets_of_answers_are_free() {
+    let mut connection = Connection::begun();
+    for number in 0..1_000_u32 {
+        let stream = number * 2 + 1;
+        let get = frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, b"x");
+        assert_eq!(connection.client(&get), None);
+        connection.edge(&frame(kind::HEADERS, END_HEADERS, stream, b"y"));
+        let reset = frame(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        assert_eq!(connection.client(&reset), None, "request {number}");
+    }
+}
+
 #[test]
 fn resets_that_the_client_provoked_are_its_own() {
     for (code, counts) in [
@@ -187,7 +240,12 @@ fn resets_that_the_client_provoked_are_its_own() {
             connection.client(&frame(kind::HEADERS, END_HEADERS, stream, b"x"));
             connection.edge(&frames::reset(stream, code))
         });
-        assert_eq!(ended, counts.then_some(Ended::Resets), "code {code}");
+        let why = if code == 7 {
+            Ended::Streams
+        } else {
+            Ended::Resets
+        };
+        assert_eq!(ended, counts.then_some(why), "code {code}");
     }
 }
 
@@ -212,149 +270,6 @@ fn what_the_library_ends_is_named() {
 }
 
 #[test]
-fn a_head_that_does_not_end_ends_the_connection() {
-    let mut connection = Connection::new();
-    let verdict = (0..10).find_map(|_| connection.second().0);
-    assert_eq!(
-        (connection.second, verdict),
-        (3, Some(Ended::HeaderTime)),
-        "the preface"
-    );
-
-    let mut connection = Connection::begun();
-    connection.client(&frame(kind::HEADERS, END_STREAM, 1, b"x"));
-    let verdict = (0..10).find_map(|_| connection.second().0);
-    assert_eq!(
-        (connection.second, verdict),
-        (3, Some(Ended::HeaderTime)),
-        "END_HEADERS"
-    );
-
-    let mut connection = Connection::begun();
-    let whole = frame(kind::HEADERS, END_STREAM | END_HEADERS, 1, &[7; 100]);
-    connection.client(whole.split_at(50).0);
-    let verdict = (0..10).find_map(|_| connection.second().0);
-    assert_eq!(
-        (connection.second, verdict),
-        (3, Some(Ended::HeaderTime)),
-        "half a frame"
-    );
-
-    let mut connection = Connection::begun();
-    assert!(
-        !connection.watch.is_waiting(),
-        "an idle connection is nobody's wait"
-    );
-    connection.client(&whole);
-    assert_eq!((0..10).find_map(|_| connection.second().0), None);
-}
-
-#[test]
-fn a_body_that_does_not_come_ends_its_request() {
-    let post = frame(kind::HEADERS, END_HEADERS, 1, b"x");
-    let mut silent = Connection::begun();
-    silent.client(&post);
-    // The first look begins the wait.
-    assert_eq!(silent.overdue(|_| {}), Some((6, Ended::BodyRate)));
-
-    let mut dripping = Connection::begun();
-    dripping.client(&post);
-    let drip = frame(kind::DATA, 0, 1, &[7; 10]);
-    let ended = dripping.overdue(|connection| {
-        connection.client(&drip);
-    });
-    assert_eq!(ended, Some((7, Ended::BodyRate)));
-
-    let mut within_a_frame = Connection::begun();
-    within_a_frame.client(&post);
-    let mut octets = frame(kind::DATA, 0, 1, &[7; 16_384]).into_iter();
-    let ended = within_a_frame.overdue(|connection| {
-        let some: Vec<u8> = octets.by_ref().take(100).collect();
-        connection.client(&some);
-    });
-    assert_eq!(ended, Some((7, Ended::BodyRate)));
-}
-
-#[test]
-fn a_body_that_comes_or_may_not_come_is_let_be() {
-    let post = frame(kind::HEADERS, END_HEADERS, 1, b"x");
-    let mut steady = Connection::begun();
-    steady.client(&post);
-    let kilobyte = frame(kind::DATA, 0, 1, &[7; 1_000]);
-    let ended = steady.overdue(|connection| {
-        connection.client(&kilobyte);
-        for stream in [0, 1] {
-            connection.edge(&frame(kind::WINDOW_UPDATE, 0, stream, &[0, 0, 3, 0xe8]));
-        }
-    });
-    assert_eq!(ended, None, "steady");
-
-    let mut held_up = Connection::begun();
-    held_up.client(&post);
-    for _ in 0..4 {
-        held_up.client(&frame(kind::DATA, 0, 1, &[7; 16_383]));
-    }
-    held_up.client(&frame(kind::DATA, 0, 1, &[7; 3]));
-    assert_eq!(held_up.overdue(|_| {}), None, "it has no window to send by");
-
-    let mut talking = Connection::begun();
-    talking.client(&post);
-    talking.edge(&frame(kind::HEADERS, END_HEADERS, 1, b"y"));
-    assert_eq!(talking.overdue(|_| {}), None, "the response has begun");
-
-    let mut done = Connection::begun();
-    done.client(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, b"x"));
-    assert_eq!(done.overdue(|_| {}), None, "there is no body");
-}
-
-#[test]
-fn a_response_that_is_not_taken_ends_its_request() {
-    let get = frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, b"x");
-    let head = frame(kind::HEADERS, END_HEADERS, 1, b"y");
-
-    let mut no_window = Connection::begun();
-    no_window.client(&frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
-    no_window.client(&get);
-    assert_eq!(
-        no_window.overdue(|_| {}),
-        None,
-        "nothing is ready for it yet"
-    );
-    no_window.edge(&head);
-    assert_eq!(
-        no_window.overdue(|_| {}).map(|(_, why)| why),
-        Some(Ended::SendRate)
-    );
-
-    let mut dripping = Connection::begun();
-    dripping.client(&frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
-    dripping.client(&get);
-    dripping.edge(&head);
-    let ended = dripping.overdue(|connection| {
-        connection.client(&frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]));
-        connection.edge(&frame(kind::DATA, 0, 1, b"z"));
-    });
-    assert_eq!(ended.map(|(_, why)| why), Some(Ended::SendRate));
-
-    let mut all_taken = Connection::begun();
-    all_taken.client(&get);
-    all_taken.edge(&head);
-    for _ in 0..3 {
-        all_taken.edge(&frame(kind::DATA, 0, 1, &[7; 16_384]));
-    }
-    assert_eq!(
-        all_taken.overdue(|_| {}),
-        None,
-        "there is window left; the origin is slow"
-    );
-    all_taken.edge(&frame(kind::DATA, 0, 1, &[7; 16_383]));
-    assert_eq!(
-        all_taken.overdue(|_| {}).map(|(_, why)| why),
-        Some(Ended::SendRate)
-    );
-}
-
-#[test]
 fn what_has_ended_is_forgotten() {
     let mut connection = Connection::begun();
     for number in 0..1_000_u32 {
@@ -370,4 +285,62 @@ fn what_has_ended_is_forgotten() {
     }
     assert!(!connection.watch.is_waiting());
     assert_eq!(connection.watch.requests(), 1_000);
+}
+
+/// The GOAWAY that names no stream.
+fn goaway_graceful() -> Vec<u8> {
+    frame(kind::GOAWAY, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0])
+}
+
+#[test]
+fn requests_after_the_goodbye_end_the_connection() {
+    let get = |number: u32| {
+        let flags = END_HEADERS | END_STREAM;
+        frame(kind::HEADERS, flags, number * 2 + 1, b"x")
+    };
+    let mut silent = Connection::begun();
+    silent.edge(&goaway_graceful());
+    let ended = (0..10).find_map(|number| {
+        let ended = silent.client(&get(number));
+        let _ = silent.second();
+        ended
+    });
+    assert_eq!((silent.second, ended), (6, Some(Ended::GoawayIgnored)));
+
+    let mut answering = Connection::begun();
+    answering.edge(&goaway_graceful());
+    answering.edge(&frame(kind::GOAWAY, 0, 0, &[0; 8]));
+    for number in 0..10 {
+        let ended = answering.client(&get(number));
+        assert_eq!(ended, None, "the library ignores it");
+        let _ = answering.second();
+    }
+}
+
+#[test]
+fn requests_far_beyond_their_number_end_the_connection() {
+    let mut connection = Connection::new();
+    connection.watch.obey(EdgeLimits {
+        requests: 10,
+        streams: 8,
+        ..LIMITS()
+    });
+    connection.client(&[frames::PREFACE.to_vec(), frame(kind::SETTINGS, 0, 0, &[])].concat());
+    let ended = (0..100_u32).find_map(|number| {
+        let stream = number * 2 + 1;
+        let ended = connection.client(&frame(
+            kind::HEADERS,
+            END_HEADERS | END_STREAM,
+            stream,
+            b"x",
+        ));
+        connection.edge(&frame(
+            kind::HEADERS,
+            END_HEADERS | END_STREAM,
+            stream,
+            b"y",
+        ));
+        ended.map(|why| (number + 1, why))
+    });
+    assert_eq!(ended, Some((27, Ended::GoawayIgnored)));
 }

@@ -9,7 +9,10 @@
 //! What it ends by itself is read from its GOAWAY, so that it is counted all the same.
 
 use super::{
+    counts::Counts,
+    credit::Credit,
     frames::{Event, Frame, FrameReader, kind},
+    library::{PROVOKED, REFUSED_STREAM, continuations_max, of_library},
     stream::{StreamWatch, Waits},
 };
 use crate::observe::Ended;
@@ -22,19 +25,13 @@ use std::{
 /// Windows before anybody says otherwise (RFC 9113 §6.9.2).
 pub(super) const WINDOW: i64 = 65_535;
 const INITIAL_WINDOW_SIZE: u16 = 4;
-/// The largest frame that we take, which is what we announce by saying nothing (RFC 9113 §4.2).
-const FRAME_BYTES_MAX: usize = 16_384;
 /// Requests that are followed beyond `streams`: the library refuses them, which takes a moment.
 const STREAMS_MORE: usize = 1_024;
-/// Resets by us that the client brought about (RFC 9113 §7): PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED,
-/// FRAME_SIZE_ERROR, REFUSED_STREAM.
-const PROVOKED: [u32; 5] = [1, 3, 5, 6, 7];
+const NO_ERROR: u32 = 0;
 const ENHANCE_YOUR_CALM: u32 = 11;
-/// Each DATA frame that we send may be answered by so many WINDOW_UPDATE frames: one for the stream, one for the
-/// connection. Each request may bring as many of its own accord.
-const ANSWERS: u32 = 2;
-/// Answers that a client may save up.
-const ANSWERS_MAX: u32 = 10_000;
+/// After the GOAWAY that begins the end, so long may requests come that were on their way, until the client answers the
+/// PING that came with it.
+pub(super) const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Follows one connection.
 #[derive(Debug)]
@@ -42,11 +39,9 @@ pub(super) struct Watch {
     limits: EdgeLimits,
     theirs: FrameReader,
     ours: FrameReader,
-    counted_since: Option<Instant>,
-    resets: u32,
-    control: u32,
-    /// WINDOW_UPDATE frames that what was sent may be answered by.
-    answers: u32,
+    counts: Counts,
+    credit: Credit,
+    goodbye: Goodbye,
     /// Since when a head is under way; at first, the connection's own.
     head_since: Option<Instant>,
     continuations: usize,
@@ -55,6 +50,16 @@ pub(super) struct Watch {
     requests: u32,
     flow: Flow,
     verdict: Option<Ended>,
+}
+
+/// How far the end of the connection has been told (RFC 9113 §6.8).
+#[derive(Debug, Clone, Copy)]
+enum Goodbye {
+    Unsaid,
+    /// The GOAWAY that names no stream, with a PING that the client is to answer.
+    Begun(Instant),
+    /// The one that names the last stream: what comes after it is not served.
+    Done,
 }
 
 /// Windows of the connection, and those that new streams get.
@@ -77,10 +82,9 @@ impl Watch {
             limits,
             theirs: FrameReader::of_client(),
             ours: FrameReader::default(),
-            counted_since: None,
-            resets: 0,
-            control: 0,
-            answers: ANSWERS,
+            counts: Counts::default(),
+            credit: Credit::default(),
+            goodbye: Goodbye::Unsaid,
             head_since: Some(now),
             continuations: 0,
             streams: HashMap::new(),
@@ -203,7 +207,7 @@ impl Watch {
             kind::HEADERS => {
                 self.head_since.get_or_insert(now);
                 self.continuations = 0;
-                self.open(frame);
+                self.open(frame, now);
                 if is_empty {
                     self.control(Ended::EmptyFrames, now);
                 }
@@ -218,16 +222,18 @@ impl Watch {
                 }
             }
             kind::RST_STREAM => {
-                self.streams.remove(&frame.stream);
-                self.reset(now);
+                // Whoever waited for the answer's beginning could as well have taken it: that is no way to make us work.
+                let answered = self.streams.remove(&frame.stream);
+                if !answered.is_some_and(|stream| stream.response_has_begun()) {
+                    self.reset(false, now);
+                }
             }
+            kind::PING if !frame.is_ack() && self.credit.takes_ping() => {}
             kind::PING => self.control(Ended::Ping, now),
             kind::SETTINGS => self.control(Ended::Settings, now),
             kind::PRIORITY | kind::PRIORITY_UPDATE => self.control(Ended::Priority, now),
-            kind::WINDOW_UPDATE => match self.answers.checked_sub(1) {
-                Some(left) => self.answers = left,
-                None => self.control(Ended::WindowUpdate, now),
-            },
+            kind::WINDOW_UPDATE if self.credit.takes_update() => {}
+            kind::WINDOW_UPDATE => self.control(Ended::WindowUpdate, now),
             kind::GOAWAY => {}
             _ => self.control(Ended::UnknownFrames, now),
         }
@@ -248,13 +254,17 @@ impl Watch {
         }
     }
 
-    fn open(&mut self, frame: Frame) {
+    fn open(&mut self, frame: Frame, now: Instant) {
         if frame.stream <= self.newest {
             return;
         }
         self.newest = frame.stream;
         self.requests = self.requests.saturating_add(1);
-        self.answer();
+        self.credit.request_came();
+        if self.ignores_goodbye(now) {
+            self.end(Ended::GoawayIgnored);
+            return;
+        }
         if self.streams.len() >= self.limits.streams as usize + STREAMS_MORE {
             self.end(Ended::Streams);
             return;
@@ -263,12 +273,23 @@ impl Watch {
         self.streams.insert(frame.stream, stream);
     }
 
+    /// Whether requests still come though the client was told to go, long enough ago for those that were on their way.
+    fn ignores_goodbye(&self, now: Instant) -> bool {
+        let is_late = match self.goodbye {
+            Goodbye::Begun(since) => now.saturating_duration_since(since) >= GOODBYE_TIME_MAX,
+            Goodbye::Unsaid | Goodbye::Done => false,
+        };
+        // What was opened before the word reached the client is at most what it may have open, and what took its place.
+        let under_way = self.limits.streams.saturating_mul(2);
+        is_late || self.requests > self.limits.requests.saturating_add(under_way)
+    }
+
     fn our(&mut self, event: Event, now: Instant) {
         match event {
             Event::Begin(frame) => match frame.kind {
                 kind::DATA => {
                     self.flow.send -= i64::from(frame.length);
-                    self.answer();
+                    self.credit.data_went(frame.length);
                     if let Some(stream) = self.streams.get_mut(&frame.stream) {
                         stream.sends(frame.length);
                     }
@@ -311,40 +332,36 @@ impl Watch {
                     stream.widen_receive(i64::from(number));
                 }
             }
-            (kind::RST_STREAM, _) if PROVOKED.contains(&number) => self.reset(now),
-            (kind::GOAWAY, _) if number == ENHANCE_YOUR_CALM => self.end(of_library(frame.length)),
+            (kind::RST_STREAM, _) if PROVOKED.contains(&number) => {
+                self.reset(number == REFUSED_STREAM, now);
+            }
+            (kind::GOAWAY, _) if number == NO_ERROR => {
+                self.goodbye = match self.goodbye {
+                    Goodbye::Unsaid => Goodbye::Begun(now),
+                    Goodbye::Begun(_) | Goodbye::Done => Goodbye::Done,
+                };
+            }
+            (kind::GOAWAY, _) if number == ENHANCE_YOUR_CALM => {
+                let why = match of_library(frame.length) {
+                    Ended::Resets => self.counts.why_resets(),
+                    other => other,
+                };
+                self.end(why);
+            }
             _ => {}
         }
     }
 
-    fn answer(&mut self) {
-        self.answers = self.answers.saturating_add(ANSWERS).min(ANSWERS_MAX);
-    }
-
-    fn reset(&mut self, now: Instant) {
-        self.begin_window(now);
-        self.resets = self.resets.saturating_add(1);
-        if self.resets > self.limits.resets {
-            self.end(Ended::Resets);
+    fn reset(&mut self, is_refusal: bool, now: Instant) {
+        if self.counts.reset(is_refusal, now) > self.limits.resets {
+            self.end(self.counts.why_resets());
         }
     }
 
     /// Counts a frame that carries nothing of a request.
     fn control(&mut self, why: Ended, now: Instant) {
-        self.begin_window(now);
-        self.control = self.control.saturating_add(1);
-        if self.control > self.limits.control_frames {
+        if self.counts.control(now) > self.limits.control_frames {
             self.end(why);
-        }
-    }
-
-    fn begin_window(&mut self, now: Instant) {
-        let is_over =
-            |since: &mut Instant| now.saturating_duration_since(*since) >= EdgeLimits::WINDOW;
-        if self.counted_since.as_mut().is_none_or(is_over) {
-            self.counted_since = Some(now);
-            self.resets = 0;
-            self.control = 0;
         }
     }
 
@@ -352,28 +369,6 @@ impl Watch {
     fn end(&mut self, why: Ended) {
         self.verdict.get_or_insert(why);
     }
-}
-
-/// Why the library said ENHANCE_YOUR_CALM, by the length of its GOAWAY: its debug data is one of a few words.
-fn of_library(length: u32) -> Ended {
-    const WORDS: [(&str, Ended); 5] = [
-        ("too_many_resets", Ended::Resets),
-        ("too_many_internal_resets", Ended::Resets),
-        ("too_many_data_frames", Ended::SmallFrames),
-        ("too_many_continuations", Ended::Continuation),
-        ("header_list_way_too_large", Ended::HeaderBytes),
-    ];
-    let words = length.saturating_sub(8) as usize;
-    WORDS
-        .iter()
-        .find(|(text, _)| text.len() == words)
-        .map_or(Ended::SmallFrames, |(_, why)| *why)
-}
-
-/// As many as a head of that size needs, and a few: the library's own bound, so that it is met here first.
-fn continuations_max(header_bytes: usize) -> usize {
-    let needed = (header_bytes / FRAME_BYTES_MAX).max(1);
-    (needed + (needed >> 2)).max(5)
 }
 
 /// How often [`Watch::tick`] is due while somebody is waited for.

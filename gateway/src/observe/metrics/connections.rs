@@ -34,8 +34,10 @@ pub enum Ended {
     BodyRate,
     /// The client took what was ready slower than `send_rate`.
     SendRate,
-    /// HTTP/2: more requests were opened than `streams` allows, over and over.
+    /// HTTP/2: more requests were opened at once than `streams` allows, and refused, over and over.
     Streams,
+    /// HTTP/2: requests went on to be opened after the client was told to go away.
+    GoawayIgnored,
     /// HTTP/2: more than `resets` in the window.
     Resets,
     /// HTTP/2: more PING frames than `control_frames` allows.
@@ -80,7 +82,7 @@ impl Refused {
 
 impl Ended {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::HandshakeTime,
         Self::Handshake,
         Self::HeaderTime,
@@ -89,6 +91,7 @@ impl Ended {
         Self::BodyRate,
         Self::SendRate,
         Self::Streams,
+        Self::GoawayIgnored,
         Self::Resets,
         Self::Ping,
         Self::Settings,
@@ -112,6 +115,7 @@ impl Ended {
             Self::BodyRate => "body_rate",
             Self::SendRate => "send_rate",
             Self::Streams => "streams",
+            Self::GoawayIgnored => "goaway_ignored",
             Self::Resets => "resets",
             Self::Ping => "ping",
             Self::Settings => "settings",
