@@ -108,6 +108,8 @@ pub struct Timeouts {
     /// `between_bytes` holds for both.
     pub first_byte: Option<Timeout>,
     /// Between two reads of the body. Default 60s. Over HTTP/2 origins, the longer of this and `first_byte` holds for both.
+    /// It also ends a WebSocket (or whatever a connection was upgraded to) on which the origin says nothing for so long:
+    /// raise it, or let one side send pings more often.
     pub between_bytes: Option<Timeout>,
     /// For one write. Default 60s.
     pub send: Option<Timeout>,
@@ -119,7 +121,9 @@ pub struct Timeouts {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// A larger body is refused by 413. Default unbounded: bodies are streamed.
+    /// A larger body is refused by 413: at once where its length is told, else when it has become larger. Default 100MiB; a
+    /// route that takes uploads says how large they may be. Bodies are streamed, whatever the limit. What follows a change
+    /// of protocol (WebSocket) is no body.
     pub request_body: Option<Size>,
     /// Further attempts at other origins after a failed one, for requests that may be repeated. Default 2.
     #[schemars(range(max = 10))]

@@ -146,8 +146,8 @@ impl Default for Timeouts {
 /// Bounds on what one request may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the request body; none: unbounded, streamed.
-    pub request_body_bytes_max: Option<u64>,
+    /// Bytes of the request body, which is streamed. Default 100 MiB.
+    pub request_body_bytes_max: u64,
     /// Further attempts at other origins after a failed one, for requests that may be repeated. Default 2.
     pub retries_max: u32,
 }
@@ -155,7 +155,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request_body_bytes_max: None,
+            request_body_bytes_max: 100 << 20,
             retries_max: 2,
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     context::Context,
     edge::Edge,
     errors::Fault,
+    listen::Wire,
     respond::{Refusal, Stop},
 };
 use http::{HeaderName, HeaderValue, header};
@@ -46,7 +47,7 @@ pub async fn admit(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
 pub fn body_length(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
     let Some(most) = ctx
         .proxying()
-        .and_then(|proxy| proxy.limits.request_body_bytes_max)
+        .map(|proxy| proxy.limits.request_body_bytes_max)
     else {
         return Ok(());
     };
@@ -59,14 +60,16 @@ pub fn body_length(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Counts a piece of the body, and ends the request when it has become too large.
+/// Counts a piece of the body, and ends the request when it has become too large. Another protocol's bytes are no body:
+/// they have no end to wait for.
 pub fn body_piece(ctx: &mut Context, bytes: usize) -> PingoraResult<()> {
     ctx.body_bytes += bytes as u64;
+    let is_tunnel = ctx.wire.as_ref().is_some_and(Wire::is_tunnel);
     let most = ctx
         .proxying()
-        .and_then(|proxy| proxy.limits.request_body_bytes_max);
+        .map(|proxy| proxy.limits.request_body_bytes_max);
     match most {
-        Some(most) if ctx.body_bytes > most => {
+        Some(most) if ctx.body_bytes > most && !is_tunnel => {
             ctx.decide("body:too_large");
             ctx.answer.fault = Some(Fault::BodyTooLarge);
             Error::e_explain(

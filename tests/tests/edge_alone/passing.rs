@@ -32,10 +32,13 @@ async fn websockets() {
             .done()
     })
     .await;
-    // On a route that caches: the upgrade must not be taken for something to store.
-    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
-        .start()
-        .await;
+    // On a route that caches: the upgrade must not be taken for something to store. What is said then is no body.
+    let edge = Edge::alone(&one_route(
+        &origin.url(),
+        "cache: true, limits: {request_body: 1KiB}",
+    ))
+    .start()
+    .await;
     let stream = Client::new().tcp(edge.http()).await.unwrap();
     let (mut socket, response) = client_async("ws://shop.example/chat", stream)
         .await
@@ -171,7 +174,9 @@ async fn an_upload_of_a_gibibyte() {
         reply::text(length.to_string()).done()
     })
     .await;
-    let mut edge = Edge::alone(&one_route(&origin.url(), "")).start().await;
+    let mut edge = Edge::alone(&one_route(&origin.url(), "limits: {request_body: 1GiB}"))
+        .start()
+        .await;
     let request = Client::request("PUT", "shop.example", "/upload")
         .header("content-length", LENGTH)
         .body(body::repeated(b'u', LENGTH))

@@ -1,5 +1,6 @@
 //! An edge, and somebody who is to notice nothing of what others do to it.
 
+use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use latencify_tests::{
@@ -34,14 +35,17 @@ struct Bystander {
 }
 
 /// An edge with these limits, in YAML's flow style, and its origin: `/` and `/large` can be stored, `/echo` answers
-/// with what it is sent.
+/// with how much it was sent.
 pub async fn options(limits: &str) -> (EdgeOptions, Authority, Origin) {
     let origin = Origin::serve(|call| async move {
         match call.path() {
             "/large" => reply::of(body::full(vec![b'x'; LARGE])).max_age(600).done(),
             "/echo" => {
-                let received = call.request.into_body().collect().await;
-                let length = received.map_or(0, |body| body.to_bytes().len());
+                let mut body = call.request.into_body();
+                let mut length = 0;
+                while let Some(Ok(frame)) = body.frame().await {
+                    length += frame.data_ref().map_or(0, Bytes::len);
+                }
                 reply::text(length.to_string()).done()
             }
             _ => reply::text("hello").max_age(600).done(),
@@ -60,6 +64,17 @@ pub async fn options(limits: &str) -> (EdgeOptions, Authority, Origin) {
         .flag("--cache-memory", "128MiB")
         .certificate(&authority, "main", &[HOST]);
     (options, authority, origin)
+}
+
+/// Waits until a metric of the edge has at least that value.
+pub async fn counted(edge: &Edge, metric: &str, least: f64) {
+    wait_until(&format!("{metric} is {least}"), SOON, async || {
+        match edge.metric(metric).await {
+            value if value >= least => Ok(()),
+            value => Err(format!("{value}")),
+        }
+    })
+    .await;
 }
 
 impl Attacked {
@@ -98,13 +113,7 @@ impl Attacked {
 
     /// Waits until a metric has at least that value.
     pub async fn counted(&self, metric: &str, least: f64) {
-        wait_until(&format!("{metric} is {least}"), SOON, async || {
-            match self.edge.metric(metric).await {
-                value if value >= least => Ok(()),
-                value => Err(format!("{value}")),
-            }
-        })
-        .await;
+        counted(&self.edge, metric, least).await;
     }
 
     /// The same of connections that a limit has ended.

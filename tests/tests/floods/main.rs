@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
 
 mod attacked;
+mod bodies;
 mod connections;
 mod http2;
 mod idle;

@@ -2,7 +2,7 @@
 //! it can do without, and recovers by itself.
 
 use crate::{
-    attacked::{HOST, SOON},
+    attacked::{HOST, SOON, counted},
     connections::{exhaust, set_descriptors},
 };
 use futures::future::join_all;
@@ -18,17 +18,6 @@ use std::{
     },
     time::Duration,
 };
-
-/// Waits until a metric of the edge has at least that value.
-async fn counted(edge: &Edge, metric: &str, least: f64) {
-    wait_until(&format!("{metric} is {least}"), SOON, async || {
-        match edge.metric(metric).await {
-            value if value >= least => Ok(()),
-            value => Err(format!("{value}")),
-        }
-    })
-    .await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_origin_that_accepts_and_never_answers_is_given_up_and_left_out() {

@@ -175,8 +175,11 @@ fn timeouts(written: &document::Timeouts) -> Timeouts {
 }
 
 fn bounds(written: &document::Limits) -> Limits {
+    let default = Limits::default();
     Limits {
-        request_body_bytes_max: written.request_body.map(|size| size.0),
-        retries_max: written.retries.unwrap_or(Limits::default().retries_max),
+        request_body_bytes_max: written
+            .request_body
+            .map_or(default.request_body_bytes_max, |size| size.0),
+        retries_max: written.retries.unwrap_or(default.retries_max),
     }
 }

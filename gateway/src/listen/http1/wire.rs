@@ -56,7 +56,8 @@ impl Wire {
         self.0.ends.swap(false, Ordering::AcqRel)
     }
 
-    pub(super) fn is_tunnel(&self) -> bool {
+    /// Whether the origin agreed to another protocol, so that what follows is no HTTP.
+    pub fn is_tunnel(&self) -> bool {
         self.0.tunnel.load(Ordering::Acquire)
     }
 
