@@ -32,13 +32,13 @@ async fn a_rate_limit_lets_in_what_it_promises_and_no_more() {
     let began = Instant::now();
     let workers = (0..8).map(|_| async {
         let mut connection = client.connect(edge.http()).await.unwrap();
-        let (mut allowed, mut last, mut answered) = (0u32, None, 0.0);
+        let (mut allowed, mut last, mut answered) = (0u32, None, Vec::new());
         while began.elapsed() < Duration::from_secs(4) {
             let request = Client::request("GET", "api.example", "/")
                 .body(body::empty())
                 .unwrap();
             let reply = connection.send(request).await.unwrap();
-            answered = began.elapsed().as_secs_f64();
+            answered.push(began.elapsed().as_secs_f64());
             match reply.status.as_u16() {
                 200 => allowed += 1,
                 429 => last = Some(reply),
@@ -49,18 +49,27 @@ async fn a_rate_limit_lets_in_what_it_promises_and_no_more() {
     });
     let workers = futures::future::join_all(workers).await;
     let allowed = f64::from(workers.iter().map(|(allowed, ..)| allowed).sum::<u32>());
-    let elapsed = workers
+    let mut answered: Vec<f64> = workers
         .iter()
-        .map(|(.., answered)| *answered)
-        .fold(0.0, f64::max);
+        .flat_map(|(.., answered)| answered)
+        .copied()
+        .collect();
+    answered.sort_unstable_by(f64::total_cmp);
+    let elapsed = answered.last().copied().unwrap_or_default();
+    // What nobody asked for while this machine stood still, and more than the burst keeps, is nobody's.
+    let standstill = BURST / RATE / 2.0;
+    let missed: f64 = answered
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0] - standstill).max(0.0) * RATE)
+        .sum();
     let promised = BURST + RATE * elapsed;
     assert!(
         allowed <= promised + 1.0,
         "{allowed} let in, {promised} promised in {elapsed} s"
     );
     assert!(
-        allowed >= 0.98 * promised,
-        "{allowed} let in, {promised} promised in {elapsed} s"
+        allowed >= 0.98 * (promised - missed),
+        "{allowed} let in, {promised} promised in {elapsed} s, {missed} not asked for"
     );
     let refused = workers
         .into_iter()

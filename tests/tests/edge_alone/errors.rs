@@ -1,8 +1,12 @@
 //! What a client learns when something is wrong: problem+json or HTML, with the request's id and nothing of the inside.
 
 use latencify_tests::{Client, Edge, Origin, RawOrigin, Reply, body, policy::one_route, reply};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
+
+/// An origin that hangs goes on by itself then, so that a limit which does not hold shows as an answer: long after the
+/// limits of these tests, long before those that hold by default.
+const TOO_LATE: Duration = Duration::from_secs(12);
 
 fn check(reply: &Reply, status: u16, kind: &str) {
     assert_eq!(reply.status, status, "{reply:?}");
@@ -29,18 +33,14 @@ async fn an_origin_that_is_down_is_told_apart_from_one_that_hangs_or_babbles() {
 
     let hanging = RawOrigin::serve(|mut stream| async move {
         RawOrigin::head(&mut stream).await?;
-        std::future::pending().await
+        tokio::time::sleep(TOO_LATE).await;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await
     })
     .await;
     let route = "timeouts: {first_byte: 300ms, between_bytes: 300ms}, limits: {retries: 0}";
     let edge = Edge::alone(&one_route(&hanging.url(), route)).start().await;
-    let began = Instant::now();
     check(&edge.get("shop.example", "/").await, 504, "origin_timeout");
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
 
     let babbling = RawOrigin::serve(|mut stream| async move {
         RawOrigin::head(&mut stream).await?;
@@ -162,7 +162,7 @@ async fn an_origin_may_be_silent_as_long_as_each_limit_says() {
         let open = format!("{HEAD}\r\n");
         let (head_wait, head, hangs) = match path {
             "/late-head" => (PAUSE, &sized, false),
-            "/no-head" => (Duration::from_mins(1), &sized, true),
+            "/no-head" => (TOO_LATE, &sized, false),
             "/late-body" => (Duration::ZERO, &sized, false),
             "/no-body" => (Duration::ZERO, &sized, true),
             _ => (Duration::ZERO, &open, true),
@@ -171,7 +171,7 @@ async fn an_origin_may_be_silent_as_long_as_each_limit_says() {
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(b"be").await?;
         if hangs {
-            std::future::pending::<()>().await;
+            tokio::time::sleep(TOO_LATE).await;
         }
         if path == "/late-body" {
             tokio::time::sleep(PAUSE).await;
@@ -199,7 +199,6 @@ async fn an_origin_may_be_silent_as_long_as_each_limit_says() {
         for path in ended {
             // Twice: half a body must not have been stored as a whole one.
             for _ in 0..2 {
-                let began = Instant::now();
                 let request = Client::request("GET", "shop.example", path)
                     .body(body::empty())
                     .unwrap();
@@ -207,8 +206,6 @@ async fn an_origin_may_be_silent_as_long_as_each_limit_says() {
                     Ok(reply) => check(&reply, 504, "origin_timeout"),
                     Err(_) => assert_ne!(*path, "/no-head", "{limits}"),
                 }
-                let took = began.elapsed();
-                assert!(took < Duration::from_secs(10), "{limits} {path} {took:?}");
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     fs,
     io::Write,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const SOON: Duration = Duration::from_secs(15);
@@ -19,7 +19,11 @@ async fn a_drain_ends_as_soon_as_the_last_request_does() {
         reply::text("at last").done()
     })
     .await;
-    let mut edge = Edge::alone(&one_route(&origin.url(), "")).start().await;
+    // So long a drain may last: who waits for that and not for the request does not end in this test's time.
+    let mut edge = Edge::alone(&one_route(&origin.url(), ""))
+        .flag("--drain-timeout", "10m")
+        .start()
+        .await;
     let http = edge.http();
     let under_way = tokio::spawn(async move { Client::new().get(http, "shop.example", "/").await });
     wait_until("the origin has the request", SOON, async || {
@@ -30,18 +34,11 @@ async fn a_drain_ends_as_soon_as_the_last_request_does() {
         }
     })
     .await;
-    let began = Instant::now();
     edge.process().signal("TERM");
     let reply = under_way.await.unwrap();
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "at last"));
-    let status = edge.process().ended(Duration::from_secs(10)).await;
+    let status = edge.process().ended(SOON).await;
     assert!(status.success(), "{status}");
-    // The drain's limit is 30 s; the request took two.
-    assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        began.elapsed()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
