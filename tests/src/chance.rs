@@ -44,6 +44,12 @@ impl Chance {
         least + Duration::from_millis(self.below(span))
     }
 
+    /// Waits for any time within a span. Faults fall where they fall; nothing is concluded from how long this takes.
+    pub async fn moment(&mut self, at_most: Duration) {
+        let micros = self.below(at_most.as_micros() as u64);
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+
     /// One of them.
     pub fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len() as u64) as usize]

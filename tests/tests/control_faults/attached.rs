@@ -2,7 +2,7 @@
 //! can't join.
 
 use crate::{
-    namespace::SmallDisk,
+    small_disk::SmallDisk,
     writers::{SOON, embedded, on_kafka, purge, until_fault, until_ready},
 };
 use latencify_conf::api::EdgeState;

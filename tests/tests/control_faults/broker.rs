@@ -46,7 +46,7 @@ async fn a_broker_that_is_killed_is_away_for_a_minute() {
     let mut kafka = Kafka::private().await;
     let mut control = on_kafka(&kafka, "killed").start().await;
     let writers = Writers::start(&control, "killed", 4);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    writers.see_acknowledged().await;
     kafka.kill();
     away(&control, &writers).await;
     let before = control.log().await.entries.len();
@@ -68,7 +68,7 @@ async fn a_broker_that_is_stopped_is_away_for_a_minute() {
     let mut kafka = Kafka::private().await;
     let control = on_kafka(&kafka, "stopped").start().await;
     let writers = Writers::start(&control, "stopped", 4);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    writers.see_acknowledged().await;
     kafka.process().signal("STOP");
     away(&control, &writers).await;
     let before = control.log().await.entries.len();

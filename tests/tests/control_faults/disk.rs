@@ -1,11 +1,10 @@
 //! The disk is full, again and again, at random moments under writes.
 
 use crate::{
-    chance::Chance,
-    namespace::SmallDisk,
+    small_disk::SmallDisk,
     writers::{Writers, all_are_there_once, embedded, on_kafka, until_fault, until_ready},
 };
-use latencify_tests::{ControlOptions, Kafka, skip};
+use latencify_tests::{Chance, ControlOptions, Kafka, skip};
 use std::{fs, time::Duration};
 
 const ROUNDS: usize = 20;

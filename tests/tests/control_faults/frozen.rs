@@ -1,10 +1,7 @@
 //! The files of log and store become read-only while control runs, and writable again.
 
-use crate::{
-    chance::Chance,
-    writers::{Writers, all_are_there_once, embedded, until_fault, until_ready},
-};
-use latencify_tests::skip;
+use crate::writers::{Writers, all_are_there_once, embedded, until_fault, until_ready};
+use latencify_tests::{Chance, skip};
 use std::{path::Path, process::Command, time::Duration};
 
 const ROUNDS: usize = 20;

@@ -5,12 +5,12 @@
 
 mod attached;
 mod broker;
-mod chance;
 mod clock;
 mod disk;
 mod frozen;
+mod left_behind;
 mod migrate;
 mod moving;
-mod namespace;
+mod small_disk;
 mod topic;
 mod writers;

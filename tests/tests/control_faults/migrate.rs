@@ -2,13 +2,12 @@
 //! everything over.
 
 use crate::{
-    chance::Chance,
     moving::copy,
     writers::{SOON, Writers, all_are_there_once, embedded, on_kafka, purge},
 };
 use latencify_conf::api::{LogEntries, PurgeAccepted};
 use latencify_tests::{
-    Control, Kafka, Origin, Process, policy::one_route, program, reply, skip, wait_until,
+    Chance, Control, Kafka, Origin, Process, policy::one_route, program, reply, skip, wait_until,
 };
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
@@ -232,11 +231,15 @@ async fn there_and_back_again() {
         why.contains("--from-kafka") && why.contains("--log-is-lost"),
         "{why}"
     );
-    migrate_log(
+    let said = migrate_log(
         &control,
         &["--from-kafka", &brokers, "--from-kafka-prefix", "there"],
     )
     .await;
+    assert!(
+        said.contains("not needed any more: the topic there.changes"),
+        "{said}"
+    );
     control.options().set("--kafka", None);
     control.options().set("--kafka-prefix", None);
     control.restart().await;

@@ -38,6 +38,7 @@ pub fn on_kafka(kafka: &Kafka, prefix: &str) -> ControlOptions {
 pub struct Writers {
     stop: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
+    acknowledged: Arc<AtomicUsize>,
     tasks: Vec<JoinHandle<Vec<(String, PurgeAccepted)>>>,
 }
 
@@ -90,9 +91,11 @@ impl Writers {
     /// So many writers, whose keys begin with a name.
     pub fn start(control: &Control, name: &str, count: usize) -> Self {
         let (stop, refused) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let count_acknowledged = Arc::new(AtomicUsize::new(0));
         let (api, token) = (control.api(), control.api_token());
         let tasks = (0..count).map(|writer| {
             let (stop, refused, name) = (Arc::clone(&stop), Arc::clone(&refused), name.to_owned());
+            let counted = Arc::clone(&count_acknowledged);
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
                 let mut writer_at = Writer {
@@ -106,6 +109,7 @@ impl Writers {
                         break;
                     };
                     acknowledged.push((key, accepted));
+                    counted.fetch_add(1, Ordering::SeqCst);
                 }
                 acknowledged
             })
@@ -114,7 +118,19 @@ impl Writers {
             tasks: tasks.collect(),
             stop,
             refused,
+            acknowledged: count_acknowledged,
         }
+    }
+
+    /// Waits until a write was acknowledged: they are at work.
+    pub async fn see_acknowledged(&self) {
+        wait_until("a write is acknowledged", SOON, async || {
+            match self.acknowledged.load(Ordering::SeqCst) {
+                0 => Err("none is"),
+                _ => Ok(()),
+            }
+        })
+        .await;
     }
 
     /// How many answers were 503 so far.
