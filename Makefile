@@ -33,11 +33,12 @@ test: setup ## every test, with real processes and a real Kafka
 	@echo "==> Tests"
 	cargo test --workspace $(ARGS)
 
-soak: setup ## many simulated fleets (SEEDS=100000), then the fleet's and the crash suites again and again (ROUNDS=10)
+soak: setup ## many simulated fleets (SEEDS=100000), then the suites of the fleet and of faults again and again (ROUNDS=10)
 	cargo run --release -p latencify-simulation --example simulate -- 1..$(or $(SEEDS),100000)
 	cargo build --workspace --bins
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "==> Round $$round"; \
-	  cargo test -p latencify-tests --test fleet --test crash --test events || exit 1; done
+	  cargo test -p latencify-tests --test fleet --test crash --test events --test faults --test control_faults \
+	  --test restart || exit 1; done
 
 bench: setup ## how long purges take, what an attack costs others, what an idle connection costs; optimised build
 	cargo build --release --workspace --bins
