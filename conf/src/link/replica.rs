@@ -20,97 +20,23 @@
 //!   broken stream or a restarted replica is known again as soon as the edge is back.
 
 use super::{PROTOCOL, message};
-use crate::{
-    change::{Epoch, Position, ProcessId, Revision, SiteId},
-    digest::Digest,
-};
+use crate::change::{Epoch, Position};
 use bytes::Bytes;
 use message::{from_edge::Message as From, to_edge::Message as To};
-use std::collections::BTreeMap;
 
 mod codec;
+mod end;
+mod offer;
+mod peer;
 
 pub use codec::{
     ABOUT_BYTES_MAX, ABOUT_MAX, EDGE_NAME_CHARS_MAX, REASON_BYTES_MAX, is_edge_name, read_position,
     write_position,
 };
 use codec::{read_hello, read_report, write_target};
-
-/// What the replica promises in its `Welcome`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// Cut off for longer, the edge is isolated. Milliseconds.
-    pub lease_ms: u32,
-    /// How often the edge speaks when it has nothing to say. Milliseconds.
-    pub heartbeat_ms: u32,
-    /// The replica's name, for people.
-    pub replica: String,
-}
-
-/// An edge process as it introduced itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// This run of the edge.
-    pub process: ProcessId,
-    /// The operator's name for the edge.
-    pub edge: String,
-    /// What it obeys; none: nothing yet.
-    pub position: Option<Position>,
-    /// Its version.
-    pub version: String,
-    /// The newest head that it was told of the position's log; 0: none.
-    pub told: Epoch,
-    /// What it does with stored objects while it is isolated; none: something that this version does not know.
-    pub when_isolated: Option<message::WhenIsolated>,
-    /// Whether an ack of it means that the marks are on its disk.
-    pub saves_marks: bool,
-    /// What else it says of itself, for people.
-    pub about: BTreeMap<String, String>,
-}
-
-/// What an edge runs, or why it does not run its target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What runs.
-    pub running: Option<(Revision, Digest)>,
-    /// What can't be built.
-    pub failed: Option<(Revision, Digest)>,
-    /// Why.
-    pub reason: String,
-}
-
-/// The policy that the fleet should run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its number.
-    pub revision: Revision,
-    /// Its digest.
-    pub digest: Digest,
-    /// The ids of its sites.
-    pub sites: BTreeMap<String, SiteId>,
-}
-
-/// An accepted entry between its neighbours on the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// The position before it.
-    pub previous: Position,
-    /// The position that it makes.
-    pub position: Position,
-    /// Its bytes.
-    pub entry: Bytes,
-}
-
-/// What the log says about the place where an edge stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admission {
-    /// The newest accepted entry.
-    pub head: Position,
-    /// The position that the log has at the edge's epoch; none: no accepted entry stands there.
-    pub known: Option<Position>,
-    /// The policy that the fleet should run.
-    pub target: Option<Target>,
-}
+pub use end::End;
+pub use offer::{Accepted, Admission, Target, Terms};
+pub use peer::{Peer, Report};
 
 /// What the driver shall do.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,52 +55,6 @@ pub enum Action {
     Left,
     /// The stream is over; what was sent before still goes out.
     End(End),
-}
-
-/// Why a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum End {
-    /// The edge speaks another version of the protocol.
-    ProtocolMismatch,
-    /// A message that is not of this protocol, or not in this place.
-    BadMessage,
-    /// The edge acked what it had not received.
-    AckAhead,
-    /// The edge has obeyed more of this log than this replica has folded.
-    ReplicaBehind,
-    /// What was to be delivered does not follow what was sent.
-    ChainBroken,
-    /// The edge stopped cleanly.
-    Left,
-    /// The operator took the process out of the roster.
-    Removed,
-    /// The replica's log or store does not work.
-    ReplicaFailed,
-    /// The replica stops.
-    ReplicaStops,
-    /// A newer stream of the same process took over.
-    Replaced,
-    /// The edge said nothing for longer than its lease.
-    Silent,
-}
-
-impl End {
-    /// Its stable name, in logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ProtocolMismatch => "protocol_mismatch",
-            Self::BadMessage => "bad_message",
-            Self::AckAhead => "ack_ahead",
-            Self::ReplicaBehind => "replica_behind",
-            Self::ChainBroken => "chain_broken",
-            Self::Left => "left",
-            Self::Removed => "removed",
-            Self::ReplicaFailed => "replica_failed",
-            Self::ReplicaStops => "replica_stops",
-            Self::Replaced => "replaced",
-            Self::Silent => "silent",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

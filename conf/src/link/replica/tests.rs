@@ -1,5 +1,10 @@
 use super::*;
-use crate::{change::LogId, link::chain};
+use crate::{
+    change::{LogId, Revision, SiteId},
+    digest::Digest,
+    link::chain,
+};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const PROCESS: Uuid = Uuid::from_u128(7);
