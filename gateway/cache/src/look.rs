@@ -5,7 +5,7 @@ use crate::{
     cache::Cache,
     count::Counters,
     key::KeyRef,
-    liveness::Liveness,
+    liveness::{Death, Liveness},
     object::Reader,
     record::{Metadata, Record},
     rules::{Point, Rules},
@@ -35,6 +35,17 @@ pub enum Looked<M> {
     /// The edge is isolated and this was fetched before the request came: it may be validated, and is not to be used,
     /// stale or not, unless the origin says so.
     Doubtful(Found<M>),
+}
+
+/// What may be done with something that was found earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// Nothing: it was purged since.
+    Dead(Death),
+    /// It may be used as it is. Live, or soft-purged.
+    Usable(Liveness),
+    /// As [`Looked::Doubtful`]. Live, or soft-purged.
+    Doubtful(Liveness),
 }
 
 impl<M: Metadata, R: Rules> Cache<M, R> {
@@ -84,6 +95,27 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             None => Looked::Absent,
             Some(found) if found.record.is_trusted(&self.marks, trust) => Looked::Usable(found),
             Some(found) => Looked::Doubtful(found),
+        }
+    }
+
+    /// What may be done now with something that was found earlier. `trust` says what the request may believe, and is asked
+    /// before the marks are: an edge that catches up in between obeys first what was purged while it was isolated, so a
+    /// request that found it trusted finds those marks. In the other order, the marks could be those from before, and
+    /// the trust from after.
+    pub fn judge(&self, record: &Record<M>, trust: impl FnOnce() -> Trust) -> Judged {
+        let (trust, liveness) = if R::TRUST_BEFORE_LOOK {
+            let trust = trust();
+            R::reach(Point::TrustAndLook);
+            (trust, record.liveness(&self.marks))
+        } else {
+            let liveness = record.liveness(&self.marks);
+            R::reach(Point::TrustAndLook);
+            (trust(), liveness)
+        };
+        match liveness {
+            Liveness::Dead(death) => Judged::Dead(death),
+            liveness if record.is_trusted(&self.marks, trust) => Judged::Usable(liveness),
+            liveness => Judged::Doubtful(liveness),
         }
     }
 

@@ -14,6 +14,8 @@ pub trait Rules: Send + Sync + 'static {
     const PUBLISH_BEFORE_COUNTER: bool = true;
     /// A look-up loads the counter before it looks at the marks.
     const COUNTER_BEFORE_LOOK: bool = true;
+    /// Whoever judges what was found asks how far the marks may be trusted, and then the marks.
+    const TRUST_BEFORE_LOOK: bool = true;
     /// Whoever serves stale asks the marks again first.
     const ASK_AGAIN_BEFORE_STALE: bool = true;
     /// An isolated edge uses only what began to be fetched after the request came.
@@ -50,6 +52,8 @@ pub enum Point {
     LookAndRemember,
     /// A look-up was offered what a key has, and has not asked the marks yet.
     OfferAndLook,
+    /// It is known how far the marks may be trusted, and they were not asked yet.
+    TrustAndLook,
     /// A fill was found live, and is not followed yet.
     LookAndFollow,
     /// A look-up or a sweep found an object dead, and has not taken it out yet.
@@ -70,10 +74,11 @@ pub enum Point {
 
 impl Point {
     /// All of them, for a simulation that draws one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::PublishAndBump,
         Self::LookAndRemember,
         Self::OfferAndLook,
+        Self::TrustAndLook,
         Self::LookAndFollow,
         Self::LookAndRemove,
         Self::JudgeAndStore,

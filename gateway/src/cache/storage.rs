@@ -8,8 +8,8 @@ use super::{
 };
 use async_trait::async_trait;
 use latencify_cache::{
-    Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Liveness, Marks, Record,
-    StaleRefusal, Sweep, Trust,
+    Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Judged, Liveness, Marks,
+    Record, StaleRefusal, Sweep, Trust,
 };
 use pingora::{
     Error, ErrorType, Result,
@@ -67,10 +67,13 @@ impl MemoryStorage {
         self.cache.begin_fetch()
     }
 
-    /// Whether isolation lets the object behind a meta be used as it is; if not, it may be validated. A meta that is not of
-    /// a look-up was just fetched.
-    pub fn is_trusted(&self, meta: &CacheMeta, trust: Trust) -> bool {
-        hit(meta).is_none_or(|hit| hit.record.is_trusted(self.marks(), trust))
+    /// What may be done now with the object behind a meta; `trust` is asked before the marks are
+    /// ([`Cache::judge`](latencify_cache::Cache::judge)). A meta that is not of a look-up was just fetched.
+    pub fn judge(&self, meta: &CacheMeta, trust: impl FnOnce() -> Trust) -> Judged {
+        match hit(meta) {
+            Some(hit) => self.cache.judge(&hit.record, trust),
+            None => Judged::Usable(Liveness::Live),
+        }
     }
 
     /// Whether the object behind a meta that was found, and is stale, may be served after all; what the marks say of it

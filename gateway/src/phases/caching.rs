@@ -9,7 +9,7 @@ use crate::{
     respond::Stop,
 };
 use http::{HeaderMap, Method, StatusCode, header};
-use latencify_cache::{Liveness, Trust};
+use latencify_cache::{Judged, Liveness, Trust};
 use latencify_conf::record::CacheOutcome;
 use latencify_decide::{
     facts,
@@ -114,10 +114,20 @@ pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshnes
     let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else {
         return ForcedFreshness::ForceMiss;
     };
-    let soft_purged = match hit.liveness() {
-        Liveness::Live => None,
+    // The marks that the look-up saw may be from before the edge caught up: they are asked again, after the isolation.
+    let (mut isolated, arrival) = (None, ctx.caching.arrival);
+    let judged = edge.cache.judge(meta, || {
+        isolated = edge.isolated();
+        isolated.map_or(Trust::Marks, |_| Trust::Isolated(arrival))
+    });
+    let (liveness, is_doubtful) = match judged {
+        Judged::Dead(_) => return ForcedFreshness::ForceMiss,
+        Judged::Usable(liveness) => (liveness, false),
+        Judged::Doubtful(liveness) => (liveness, true),
+    };
+    let soft_purged = match liveness {
         Liveness::SoftPurged { since } => Some(since),
-        Liveness::Dead(_) => return ForcedFreshness::ForceMiss,
+        Liveness::Live | Liveness::Dead(_) => None,
     };
     let reuse = reuse(
         &notes.lifetime,
@@ -132,12 +142,7 @@ pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshnes
         fetch: hit.fetch(),
     });
     let would_answer = !matches!(reuse, Reuse::Revalidate(_));
-    ctx.caching.isolated = edge.isolated().filter(|_| {
-        would_answer
-            && !edge
-                .cache
-                .is_trusted(meta, Trust::Isolated(ctx.caching.arrival))
-    });
+    ctx.caching.isolated = isolated.filter(|_| would_answer && is_doubtful);
     if let Some(isolated) = ctx.caching.isolated {
         ctx.decide(isolated.step());
         if isolated.refuses() {

@@ -5,7 +5,10 @@ use super::{
     *,
 };
 use crate::rules::{Point, Rules};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
 
 /// Breaks the rules named, and no other; and steps between two steps.
 macro_rules! broken {
@@ -25,6 +28,7 @@ broken! {
     NoGenerations: GENERATIONS;
     CounterFirst: PUBLISH_BEFORE_COUNTER;
     LookFirst: COUNTER_BEFORE_LOOK;
+    MarksFirst: TRUST_BEFORE_LOOK;
     NoSecondQuestion: ASK_AGAIN_BEFORE_STALE;
     IsolatedUsesAnything: FETCHED_AFTER_ARRIVAL;
 }
@@ -120,6 +124,27 @@ fn asking_again_holds<R: Rules>() -> bool {
     asked == Err(StaleRefusal::Dead(Death::PurgedUrl))
 }
 
+/// An edge that catches up while a request judges what it found: the purge is obeyed, and then the edge is trusted.
+fn trusting_first_holds<R: Rules>() -> bool {
+    let cache = stored::<R>();
+    let found = cache.find(key("/a")).unwrap();
+    let arrival = cache.arrive();
+    let is_isolated = Arc::new(AtomicBool::new(true));
+    let (marks, caught_up) = (Arc::clone(&cache), Arc::clone(&is_isolated));
+    once(Point::TrustAndLook, move || {
+        purge(&marks);
+        caught_up.store(false, Relaxed);
+    });
+    let judged = cache.judge(&found.record, || {
+        if is_isolated.load(Relaxed) {
+            Trust::Isolated(arrival)
+        } else {
+            Trust::Marks
+        }
+    });
+    !matches!(judged, Judged::Usable(_))
+}
+
 /// An isolated edge does not use what it had before the request came.
 fn isolation_holds<R: Rules>() -> bool {
     let cache = stored::<R>();
@@ -129,7 +154,7 @@ fn isolation_holds<R: Rules>() -> bool {
 
 type Rule = (&'static str, fn() -> bool);
 
-fn all<R: Rules>() -> [Rule; 7] {
+fn all<R: Rules>() -> [Rule; 8] {
     [
         ("live", live_holds::<R>),
         ("generations of fills", generations_hold::<R>),
@@ -139,6 +164,7 @@ fn all<R: Rules>() -> [Rule; 7] {
         ),
         ("publish before counter", publishing_first_holds::<R>),
         ("counter before look", counting_first_holds::<R>),
+        ("trust before look", trusting_first_holds::<R>),
         ("ask again before stale", asking_again_holds::<R>),
         ("fetched after arrival", isolation_holds::<R>),
     ]
@@ -159,6 +185,7 @@ fn each_rule_is_needed_and_breaks_alone() {
     assert_eq!(fail::<NoGenerations>(), generations);
     assert_eq!(fail::<CounterFirst>(), ["publish before counter"]);
     assert_eq!(fail::<LookFirst>(), ["counter before look"]);
+    assert_eq!(fail::<MarksFirst>(), ["trust before look"]);
     assert_eq!(fail::<NoSecondQuestion>(), ["ask again before stale"]);
     assert_eq!(fail::<IsolatedUsesAnything>(), ["fetched after arrival"]);
     // Whatever else a purge is for falls with the rule.

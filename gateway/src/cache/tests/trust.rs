@@ -4,8 +4,15 @@ use super::{
     locks::{wait, write},
     *,
 };
-use latencify_cache::{Liveness, StaleRefusal, Trust};
-use pingora::cache::lock::{CacheKeyLock, LockStatus};
+use latencify_cache::{Judged, Liveness, StaleRefusal, Trust};
+use pingora::cache::{
+    CacheMeta,
+    lock::{CacheKeyLock, LockStatus},
+};
+
+fn is_usable(storage: &MemoryStorage, found: &CacheMeta, trust: Trust) -> bool {
+    matches!(storage.judge(found, || trust), Judged::Usable(_))
+}
 
 async fn store(storage: &'static MemoryStorage, fetch: Fetch) {
     let meta = meta(fetch, header(&[]), &[]);
@@ -19,8 +26,8 @@ async fn what_was_there_before_the_request_came_is_validated_and_not_served_stal
     let arrival = storage.arrive();
     let (found, _) = find(storage, &key("/a")).await.unwrap();
     let isolated = Trust::Isolated(arrival);
-    assert!(!storage.is_trusted(&found, isolated));
-    assert!(storage.is_trusted(&found, Trust::Marks));
+    assert!(!is_usable(storage, &found, isolated));
+    assert!(is_usable(storage, &found, Trust::Marks));
     assert_eq!(
         storage.ask_before_stale(&found, isolated),
         Err(StaleRefusal::Isolated)
@@ -31,12 +38,16 @@ async fn what_was_there_before_the_request_came_is_validated_and_not_served_stal
     );
 
     let made = meta(*storage.begin_fetch(), header(&[]), &[]);
-    assert!(storage.is_trusted(&made, isolated), "it was just fetched");
+    assert!(is_usable(storage, &made, isolated), "it was just fetched");
 
     store(storage, *storage.begin_fetch()).await;
     let (found, _) = find(storage, &key("/a")).await.unwrap();
-    assert!(storage.is_trusted(&found, isolated));
-    assert!(!storage.is_trusted(&found, Trust::Isolated(storage.arrive())));
+    assert!(is_usable(storage, &found, isolated));
+    assert!(!is_usable(
+        storage,
+        &found,
+        Trust::Isolated(storage.arrive())
+    ));
 }
 
 /// A waiting request looks again by the same rule: it may find that the fetch that it waited for began before it came, and
@@ -58,7 +69,7 @@ async fn those_who_come_during_a_fetch_elect_one_of_them_for_the_next() {
     let mut second = None;
     for (arrival, waited) in crowd {
         waited.wait().await;
-        assert!(!storage.is_trusted(&found, Trust::Isolated(arrival)));
+        assert!(!is_usable(storage, &found, Trust::Isolated(arrival)));
         match &second {
             None => second = Some(write(lock.lock(&key("/a"), false))),
             Some(_) => waiting.push((arrival, wait(lock.lock(&key("/a"), false)))),
@@ -70,6 +81,6 @@ async fn those_who_come_during_a_fetch_elect_one_of_them_for_the_next() {
     for (arrival, waited) in waiting {
         waited.wait().await;
         let (found, _) = find(storage, &key("/a")).await.unwrap();
-        assert!(storage.is_trusted(&found, Trust::Isolated(arrival)));
+        assert!(is_usable(storage, &found, Trust::Isolated(arrival)));
     }
 }
