@@ -14,6 +14,7 @@ mod chaos;
 mod hammer;
 mod killed;
 mod publisher;
+mod removed;
 mod replicas;
 mod stand;
 mod stopped;

@@ -1,0 +1,170 @@
+//! An edge is taken out of the roster while nothing can be folded, and comes back before the entry takes effect.
+
+use super::{
+    SOON,
+    publisher::Api,
+    stand::{Stand, target, when_isolated},
+};
+use http::Method;
+use latencify_conf::api::EdgeState;
+use latencify_tests::{Chance, Client, Control, Edge, Flow, Weather, Wire, body, skip, wait_until};
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+/// Long enough for a purge and its receipt.
+const LEASE: &str = "5s";
+
+/// The transaction of another program, so that nothing can be folded.
+struct HeldUp {
+    sqlite: Child,
+    statements: ChildStdin,
+}
+
+impl HeldUp {
+    /// Takes the write lock of a database; none: there is no `sqlite3` here.
+    fn begin(file: &Path) -> Option<Self> {
+        let mut sqlite = Command::new("sqlite3")
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut statements = sqlite.stdin.take().unwrap();
+        statements
+            .write_all(b".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'locked';\n")
+            .unwrap();
+        let mut said = BufReader::new(sqlite.stdout.take().unwrap()).lines();
+        let locked = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("locked")));
+        assert!(locked.is_some(), "{} can't be locked", file.display());
+        Some(Self { sqlite, statements })
+    }
+
+    fn end(mut self) {
+        self.statements.write_all(b"COMMIT;\n.quit\n").unwrap();
+        self.sqlite.wait().unwrap();
+    }
+}
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        // It has ended, or the test fails.
+        let _ = self.sqlite.kill();
+        let _ = self.sqlite.wait();
+    }
+}
+
+async fn paris(control: &Control) -> Option<latencify_conf::api::Edge> {
+    control.roster().await.edges.pop()
+}
+
+/// An entry that takes an edge out of the roster may be folded long after whoever wrote it has heard an error. No receipt
+/// counts on the edge from then on, so it must not hold a lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_comes_back_while_its_removal_is_held_up_serves_nothing_old() {
+    let mut chance = Chance::new();
+    let seed = chance.seed();
+    let mut stand = Stand::new("127.0.0.1:0").await;
+    let control = Control::embedded()
+        .flag("--edge-lease", LEASE)
+        .start()
+        .await;
+    control.apply(&stand.policy(0)).await;
+    let wire = Wire::before(control.fleet()).await;
+    let edge = Edge::member_at(&control, &wire.url(), "paris");
+    let edge = when_isolated(edge, "revalidate").start().await;
+    control.everywhere(1).await;
+    wait_until("something is stored", SOON, async || {
+        let reply = edge.get("shop.example", "/stored").await;
+        if reply.is_hit() {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    })
+    .await;
+
+    edge.signal("STOP");
+    wait_until("its lease is over", SOON, async || {
+        let edge = paris(&control).await.unwrap();
+        if edge.fenced && edge.state == EdgeState::Disconnected {
+            Ok(())
+        } else {
+            Err(format!("{edge:#?}"))
+        }
+    })
+    .await;
+    let Some(held_up) = HeldUp::begin(&control.folder().join("data/store.db")) else {
+        skip!("no sqlite3 here: apt-get install sqlite3");
+    };
+    let removal = control.ask(Method::DELETE, "/v1/edges/paris", None, None::<&()>);
+    let said = removal.await.unwrap();
+    assert_eq!(said.status, 503, "the entry is not folded: {}", said.text());
+
+    // It comes back: it is turned away, or it has a lease again.
+    edge.signal("CONT");
+    wait_until("control has answered the edge", SOON, async || {
+        let turned_away = edge
+            .metric("latencify_gateway_link_errors_total{error=\"refused\"}")
+            .await;
+        let has_lease = !paris(&control).await.unwrap().fenced;
+        if turned_away > 0.0 || has_lease {
+            Ok(())
+        } else {
+            Err(edge.metrics().await)
+        }
+    })
+    .await;
+    let mut client = target(&edge).client.connect(edge.http()).await.unwrap();
+    let mut get = async || {
+        let request = Client::request("GET", "shop.example", "/stored");
+        client
+            .send(request.body(body::empty()).unwrap())
+            .await
+            .unwrap()
+    };
+    assert_eq!(get().await.text(), "1");
+
+    // The entry is folded, and the edge hears of nothing.
+    wire.becomes(Weather {
+        up: Flow::Passes,
+        down: Flow::Vanishes,
+    });
+    held_up.end();
+    wait_until("it is out of the roster", SOON, async || {
+        paris(&control)
+            .await
+            .map_or(Ok(()), |edge| Err(format!("{edge:#?}")))
+    })
+    .await;
+    let published = stand
+        .publisher
+        .publish(&Api::Of(&control), &mut chance)
+        .await;
+    assert!(
+        published.receipt.edges.is_empty(),
+        "seed {seed}: {published:#?}"
+    );
+    let reply = get().await;
+    assert_eq!(
+        reply.text(),
+        "2",
+        "seed {seed}: after the receipt: {reply:?}"
+    );
+
+    // Nothing is held against it for ever.
+    wire.becomes(Weather::FINE);
+    wire.breaks();
+    control.everywhere(1).await;
+    wait_until("it is trusted again", SOON, async || {
+        let reply = edge.get("shop.example", "/stored").await;
+        if reply.is_hit() {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    })
+    .await;
+}
