@@ -90,7 +90,7 @@ enum NotAdmitted {
     Write(#[from] WriteError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the process was taken out of the fleet as often as it joined")]
+    #[error("the process is being taken out of the fleet, or was as often as it joined")]
     TakenOut,
 }
 
