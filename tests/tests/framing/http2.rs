@@ -25,23 +25,64 @@ fn block(fields: &[Field<'_>]) -> Vec<u8> {
 /// What became of a stream.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// Answered, with that body.
-    Body(String),
+    /// Answered, with that status (0: none that stands in HPACK's static table) and body.
+    Answer(u16, String),
     /// Reset or the whole connection ended, with that code.
     Ended(u32),
 }
 
-/// Sends one request on a connection of its own and reads what becomes of it.
-async fn ask(world: &World, fields: &[Field<'_>]) -> Outcome {
+/// Where on its connection a request comes.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    First,
+    /// After one that was served.
+    Second,
+}
+
+/// A connection, and the stream on which the next request comes.
+async fn reach(world: &World, at: At) -> (Peer, u32) {
     let mut peer = world.connect_with(&[b"h2"]).await;
     peer.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
         .await;
-    peer.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(fields)))
-        .await;
-    outcome(&mut peer).await
+    match at {
+        At::First => (peer, 1),
+        At::Second => {
+            let good = block(&request(&[(":path", b"/good")], &[]));
+            peer.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &good))
+                .await;
+            assert_eq!(outcome(&mut peer, 1).await, ok());
+            (peer, 3)
+        }
+    }
 }
 
-async fn outcome(peer: &mut Peer) -> Outcome {
+fn ok() -> Outcome {
+    Outcome::Answer(200, "ok".to_owned())
+}
+
+/// Sends one request and reads what becomes of it.
+async fn ask(world: &World, at: At, fields: &[Field<'_>]) -> Outcome {
+    let (mut peer, stream) = reach(world, at).await;
+    let head = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields));
+    peer.send(head).await;
+    outcome(&mut peer, stream).await
+}
+
+/// Sends a request with a body and trailers, and reads what becomes of it.
+async fn ask_with_trailers(world: &World, at: At, trailers: &[Field<'_>]) -> Outcome {
+    let (mut peer, stream) = reach(world, at).await;
+    let head = block(&request(&[(":method", b"POST"), (":path", b"/good")], &[]));
+    let octets = [
+        frame(HEADERS, END_HEADERS, stream, &head),
+        frame(DATA, 0, stream, b"x"),
+        frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(trailers)),
+    ];
+    peer.send(octets.concat()).await;
+    outcome(&mut peer, stream).await
+}
+
+async fn outcome(peer: &mut Peer, asked: u32) -> Outcome {
+    let mut status = 0;
     let mut body = Vec::new();
     loop {
         let head = peer.octets(9).await;
@@ -49,20 +90,42 @@ async fn outcome(peer: &mut Peer) -> Outcome {
         let payload = peer.octets(length).await;
         let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
         let code = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
-        match (head[3], stream) {
-            (SETTINGS, _) if head[4] & ACK == 0 => peer.send(frame(SETTINGS, ACK, 0, &[])).await,
-            (DATA | HEADERS, 1) => {
+        match head[3] {
+            SETTINGS if head[4] & ACK == 0 => peer.send(frame(SETTINGS, ACK, 0, &[])).await,
+            DATA | HEADERS if stream == asked => {
                 if head[3] == DATA {
                     body.extend_from_slice(&payload);
+                } else if status == 0 {
+                    status = status_of(&payload);
                 }
                 if head[4] & END_STREAM != 0 {
-                    return Outcome::Body(String::from_utf8(body).unwrap());
+                    return Outcome::Answer(status, String::from_utf8(body).unwrap());
                 }
             }
-            (RST_STREAM, 1) => return Outcome::Ended(code(0)),
-            (GOAWAY, _) => return Outcome::Ended(code(4)),
+            RST_STREAM if stream == asked => return Outcome::Ended(code(0)),
+            GOAWAY => return Outcome::Ended(code(4)),
             _ => {}
         }
+    }
+}
+
+/// The status that a block begins with, by its place in the static table (RFC 7541 appendix A).
+fn status_of(block: &[u8]) -> u16 {
+    // The size of the dynamic table may be told before.
+    match block.iter().find(|octet| *octet & 0xe0 != 0x20) {
+        Some(0x88) => 200,
+        Some(0x8c) => 400,
+        Some(0x8d) => 404,
+        Some(0x8e) => 500,
+        _ => 0,
+    }
+}
+
+/// Reset, or answered by an empty 400.
+fn is_refused(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Ended(code) => *code != 0,
+        Outcome::Answer(status, body) => *status == 400 && body.is_empty(),
     }
 }
 
@@ -91,13 +154,14 @@ async fn what_http_1_can_not_carry_goes_no_further() {
     let world = World::new("", "").await;
     let good = ask(
         &world,
+        At::First,
         &request(
             &[(":path", b"/good")],
             &[("x", b"a"), ("host", HOST.as_bytes()), ("te", b"trailers")],
         ),
     )
     .await;
-    assert_eq!(good, Outcome::Body("ok".to_owned()));
+    assert_eq!(good, ok());
 
     // Told by name: these reach our own checks.
     for (fields, name) in [
@@ -113,14 +177,16 @@ async fn what_http_1_can_not_carry_goes_no_further() {
         (request(&[(":authority", b"a,b.example")], &[]), "bad_host"),
         (request(&[], &[("expect", b"magic")]), "unknown_expectation"),
     ] {
-        let outcome = ask(&world, &fields).await;
-        let Outcome::Body(body) = &outcome else {
-            panic!("{fields:?}: {outcome:?}")
-        };
-        assert!(
-            body.contains(&format!("/problems/{name}")),
-            "{fields:?}: {body}"
-        );
+        for at in [At::First, At::Second] {
+            let outcome = ask(&world, at, &fields).await;
+            let Outcome::Answer(_, body) = &outcome else {
+                panic!("{fields:?}, {at:?}: {outcome:?}")
+            };
+            assert!(
+                body.contains(&format!("/problems/{name}")),
+                "{fields:?}, {at:?}: {body}"
+            );
+        }
     }
 
     // Refused below us, by a reset or an empty 400: none of them is passed on.
@@ -156,16 +222,46 @@ async fn what_http_1_can_not_carry_goes_no_further() {
         request(&[], &[(":path", b"/twice")]),
         request(&[], &[(":odd", b"a")]),
     ] {
-        let outcome = ask(&world, &fields).await;
-        let refused = match &outcome {
-            Outcome::Ended(code) => *code != 0,
-            Outcome::Body(body) => body != "ok",
-        };
-        assert!(refused, "{fields:?}: {outcome:?}");
+        for at in [At::First, At::Second] {
+            let outcome = ask(&world, at, &fields).await;
+            assert!(is_refused(&outcome), "{fields:?}, {at:?}: {outcome:?}");
+        }
     }
     let seen = world.seen.text();
     assert!(
         !seen.contains("bad") && !seen.contains("smuggled") && !seen.contains("twice"),
+        "{seen}"
+    );
+}
+
+/// Whether the request is refused or served without them: nothing of them goes further.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trailers_over_http2_carry_nothing_on() {
+    let world = World::new("", "").await;
+    let cases: [&[Field<'_>]; 10] = [
+        &[("x-fine", b"bad")],
+        &[(":path", b"/bad")],
+        &[(":status", b"200"), ("x", b"bad")],
+        &[("X-Upper", b"bad")],
+        &[("connection", b"bad")],
+        &[("transfer-encoding", b"chunked"), ("x", b"bad")],
+        &[("content-length", b"7"), ("x", b"bad")],
+        &[("host", b"bad.example")],
+        &[("x", b"a\r\nGET /smuggled HTTP/1.1")],
+        &[("x\r\nbad", b"a")],
+    ];
+    for trailers in cases {
+        for at in [At::First, At::Second] {
+            let outcome = ask_with_trailers(&world, at, trailers).await;
+            assert!(
+                outcome == ok() || is_refused(&outcome),
+                "{trailers:?}, {at:?}: {outcome:?}"
+            );
+        }
+    }
+    let seen = world.seen.text();
+    assert!(
+        !seen.contains("bad") && !seen.contains("smuggled"),
         "{seen}"
     );
 }
