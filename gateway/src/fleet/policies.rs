@@ -109,7 +109,7 @@ impl Policies {
         self.fetched = Some((digest, Arc::new(bundle)));
         match self.install(&wanted).await {
             Ok(()) => {
-                info!(revision = revision.0, %digest, "this is the saved policy, until control names one")
+                info!(revision = revision.0, %digest, "this is the saved policy, until control names one");
             }
             Err(failure) => {
                 error!(
