@@ -22,6 +22,9 @@ use tokio::{
     time::Sleep,
 };
 
+/// Who waits looks again after so long: a policy may have changed the rate.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+
 /// A stream whose other end must take at least `send_rate`.
 ///
 /// The socket's buffer alone is no measure: a slow but honest client empties megabytes of it before there is room for
@@ -68,7 +71,7 @@ impl<S: IO> Paced<S> {
         }
         loop {
             let least = self.gate.limits.now().send;
-            let Some(deadline) = self.taking.deadline(least) else {
+            let Some(deadline) = self.taking.next_look(least, LOOK_WITHIN) else {
                 return Poll::Pending;
             };
             let deadline = tokio::time::Instant::from_std(deadline);

@@ -63,6 +63,13 @@ impl RateMeter {
         }
         self.waiting_since?.checked_add(self.grace_left)
     }
+
+    /// When to look at it again, if it is waited for: at its deadline, or so long after the last look, for the rate that
+    /// is asked for may be another by then.
+    pub fn next_look(&self, least: RateMin, within: Duration) -> Option<Instant> {
+        let soon = self.waiting_since?.checked_add(within)?;
+        Some(self.deadline(least).map_or(soon, |end| end.min(soon)))
+    }
 }
 
 #[cfg(test)]
@@ -157,5 +164,23 @@ mod tests {
         meter.wait(Instant::now());
         meter.pass(7, any, Instant::now());
         assert_eq!(meter.deadline(any), None);
+    }
+
+    #[test]
+    fn a_rate_that_is_asked_for_later_is_heard() {
+        const WITHIN: Duration = Duration::from_secs(4);
+        let any = RateMin {
+            bytes_per_second: 0,
+            ..LEAST
+        };
+        let start = Instant::now();
+        let mut meter = RateMeter::new(any);
+        assert_eq!(meter.next_look(any, WITHIN), None);
+        meter.wait(start);
+        assert_eq!(meter.next_look(any, WITHIN), Some(start + WITHIN));
+        let later = start + WITHIN;
+        meter.pass(0, any, later);
+        assert_eq!(meter.next_look(LEAST, WITHIN), Some(later + WITHIN));
+        assert_eq!(meter.deadline(LEAST), Some(later + LEAST.grace));
     }
 }

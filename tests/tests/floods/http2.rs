@@ -130,7 +130,7 @@ async fn resets_that_a_client_provokes_are_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_beyond_the_streams_are_refused_and_then_the_connection() {
-    check_with("streams: 4, resets: 20", "resets", |number| {
+    check_with("streams: 4, resets: 20", "streams", |number| {
         post(odd(number), HOST, "/echo")
     })
     .await;

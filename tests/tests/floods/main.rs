@@ -6,6 +6,7 @@
 mod attacked;
 mod bodies;
 mod connections;
+mod good_clients;
 mod http2;
 mod idle;
 mod resources;
