@@ -4,20 +4,27 @@
 //! `Connection: close`, and HTTP/2 connections say GOAWAY. An idle HTTP/1.1 connection stays open: its client may have
 //! sent a request that is not here yet, and closing under it would fail that request (RFC 9112 §9.6 has no remedy for
 //! a client that doesn't retry). So it is waited for, and served one more request. When the drain's time is over, idle
-//! connections are **closed**, and what is then still under way is cut off.
+//! connections are **closed**, and what is then still under way is **cut off**: its tasks are ended, and with them its
+//! connections. When [`Drain::finish`] is back, no client is served any more; only then may a member say that it leaves.
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// Idle connections that are told to close get so long to do so.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
+/// Tasks that are cut off end where they wait next; they get so long to come there.
+const CUTTING_TIME: Duration = Duration::from_millis(500);
 
 /// Knows what is under way, and whether the program is stopping.
 #[derive(Debug)]
 pub struct Drain {
     stopping: watch::Sender<bool>,
     closing: watch::Sender<bool>,
+    cut: CancellationToken,
     under_way: TaskTracker,
 }
 
@@ -30,7 +37,7 @@ pub struct UnderWay(#[allow(dead_code, reason = "held for its drop")] TaskTracke
 pub enum Drained {
     /// Everything under way came to its end.
     Clean,
-    /// The time was over with so much still under way.
+    /// The time was over with so much still under way, which was cut off.
     TimedOut(usize),
 }
 
@@ -40,13 +47,19 @@ impl Drain {
         Arc::new(Self {
             stopping: watch::channel(false).0,
             closing: watch::channel(false).0,
+            cut: CancellationToken::new(),
             under_way: TaskTracker::new(),
         })
     }
 
-    /// Counts a task in.
+    /// Counts a task in. It ends by itself, or when what is under way is cut off.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.under_way.spawn(task);
+        // A token of its own, whose lock no other task waits for; and in a box, since a future that holds another by value
+        // has room for it twice.
+        let (cut, task) = (self.cut.child_token(), Box::pin(task));
+        self.under_way.spawn(async move {
+            cut.run_until_cancelled_owned(task).await;
+        });
     }
 
     /// Counts in a request that is not a task of its own: a background refresh, a stream of an HTTP/2 connection.
@@ -91,7 +104,7 @@ impl Drain {
         self.under_way.close();
     }
 
-    /// Waits until nothing is under way any more, or the time is over; then closes what is idle.
+    /// Waits until nothing is under way any more, or the time is over; then closes what is idle, and cuts off the rest.
     pub async fn finish(&self, time_max: Duration) -> Drained {
         if timeout(time_max, self.under_way.wait()).await.is_ok() {
             return Drained::Clean;
@@ -99,7 +112,13 @@ impl Drain {
         self.closing.send_replace(true);
         match timeout(CLOSING_TIME, self.under_way.wait()).await {
             Ok(()) => Drained::Clean,
-            Err(_) => Drained::TimedOut(self.under_way.len()),
+            Err(_) => {
+                let left = self.under_way.len();
+                self.cut.cancel();
+                // What is not a task of the drain's, a background refresh, say, may be left: it serves nobody.
+                let _ = timeout(CUTTING_TIME, self.under_way.wait()).await;
+                Drained::TimedOut(left)
+            }
         }
     }
 }

@@ -16,7 +16,8 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 impl Isolated {
     /// Whether what was stored before the request came may not be used as it is.
     pub fn doubts(self) -> bool {
-        self.does != WhenIsolated::Serve
+        // No receipt says `missing` of an edge that has left: `serve` is a promise of members.
+        self.does != WhenIsolated::Serve || self.why == Isolation::Left
     }
 
     /// Whether a request that it would have answered is refused.
@@ -31,6 +32,7 @@ impl Isolated {
             Isolation::LeaseOver => "isolated:lease_over",
             Isolation::Removed => "isolated:removed",
             Isolation::CatchingUp => "isolated:catching_up",
+            Isolation::Left => "isolated:left",
         }
     }
 

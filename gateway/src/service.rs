@@ -208,7 +208,8 @@ impl Service {
         });
         for endpoint in plain.chain(secure) {
             let drain = self.edge.drain.clone();
-            tokio::spawn(listen::serve(
+            // Counted in, so that no connection is let in after the drain has found nothing under way.
+            self.edge.drain.spawn(listen::serve(
                 endpoint,
                 self.proxy.clone(),
                 drain,
@@ -280,7 +281,7 @@ impl Service {
         match drained {
             Drained::Clean => info!("drained"),
             Drained::TimedOut(left) => {
-                warn!(left, "the drain's time is over; what is left is cut off");
+                warn!(left, "the drain's time is over; what was left is cut off");
             }
         }
     }

@@ -1,10 +1,10 @@
 //! A TCP relay that can be shut: a network that is cut off, and mended.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{
-    io::copy_bidirectional,
+    io::{copy, copy_bidirectional},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::{JoinHandle, JoinSet},
 };
 
@@ -13,6 +13,7 @@ use tokio::{
 pub struct Valve {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    one_way: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
@@ -22,16 +23,24 @@ impl Valve {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (open, is_open) = watch::channel(true);
+        let one_way = Arc::new(Notify::new());
+        let towards_server = one_way.clone();
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(pass(client, server, is_open.clone()));
+                connections.spawn(pass(
+                    client,
+                    server,
+                    is_open.clone(),
+                    towards_server.clone(),
+                ));
                 while connections.try_join_next().is_some() {}
             }
         });
         Self {
             address,
             open,
+            one_way,
             accepting,
         }
     }
@@ -46,6 +55,11 @@ impl Valve {
         self.open.send_replace(false);
     }
 
+    /// On the connections that there are, what the server says passes no more; new ones pass both ways.
+    pub fn hold_answers(&self) {
+        self.one_way.notify_waiters();
+    }
+
     /// New connections pass again.
     pub fn open(&self) {
         self.open.send_replace(true);
@@ -58,16 +72,30 @@ impl Drop for Valve {
     }
 }
 
-async fn pass(mut client: TcpStream, server: SocketAddr, mut is_open: watch::Receiver<bool>) {
+async fn pass(
+    mut client: TcpStream,
+    server: SocketAddr,
+    mut is_open: watch::Receiver<bool>,
+    one_way: Arc<Notify>,
+) {
     if *is_open.borrow_and_update() {
         let Ok(mut server) = TcpStream::connect(server).await else {
             return;
         };
         let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
-        tokio::select! {
+        let is_one_way = tokio::select! {
             // A connection that breaks, breaks for both sides.
             _ = copy_bidirectional(&mut client, &mut server) => return,
-            _ = is_open.wait_for(|open| !open) => {}
+            _ = is_open.wait_for(|open| !open) => false,
+            () = one_way.notified() => true,
+        };
+        if is_one_way {
+            let (mut from_client, _to_client) = client.split();
+            let (_from_server, mut to_server) = server.split();
+            tokio::select! {
+                _ = copy(&mut from_client, &mut to_server) => return,
+                _ = is_open.wait_for(|open| !open) => {}
+            }
         }
         // Both sockets are held, and nobody reads them.
         let _ = is_open.wait_for(|open| *open).await;

@@ -33,7 +33,7 @@ mod wire;
 
 pub use action::{Action, Introduction};
 pub use fault::Fault;
-pub use isolation::Isolation;
+pub use isolation::{Isolation, Shortened};
 
 use super::{
     PROTOCOL, message,
@@ -135,6 +135,11 @@ impl EdgeLink {
     /// Why the edge is isolated; none: it is not. See [`isolation`].
     pub fn isolation(&self, now: Duration) -> Option<Isolation> {
         self.lease.isolation(now)
+    }
+
+    /// Whether control's log ends before a head that it told once; none: it does not, or that is no news yet.
+    pub fn shortened(&self) -> Option<Shortened> {
+        self.lease.shortened()
     }
 
     /// What it says of itself.
@@ -324,8 +329,10 @@ impl EdgeLink {
         }
     }
 
-    /// A clean stop: the edge serves nothing any more.
+    /// A clean stop: the edge should serve nothing any more. What it serves all the same it serves as one that is
+    /// [isolated](Isolation::Left): let requests know that before the actions are carried out.
     pub fn leave(&mut self) -> Vec<Action> {
+        self.lease.left();
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Live(_) => vec![send(From::Leave(message::Leave {}))],
             _ => Vec::new(),

@@ -45,6 +45,8 @@ fn patience(why: Isolation) -> Duration {
     match why {
         Isolation::NotJoined | Isolation::CatchingUp => PATIENCE,
         Isolation::LeaseOver | Isolation::Removed => Duration::ZERO,
+        // Told by whoever stops the edge.
+        Isolation::Left => Duration::MAX,
     }
 }
 
@@ -63,6 +65,7 @@ fn begins(isolated: Isolated) {
         }
         Isolation::Removed => "it joins again by itself if control takes it",
         Isolation::CatchingUp => "it ends when the edge obeys what was purged meanwhile",
+        Isolation::Left => "it does not come back; another process may",
     };
     warn!(
         reason,

@@ -5,13 +5,13 @@ use super::{
     client::Client,
     obey::{Obedience, Outcome, Wanted},
     standing::boot_time,
-    status::{Broken, Status},
+    status::{Broken, LOG_SHORTENED, Status},
     stream::Stream,
 };
 use latencify_conf::{
     change::Position,
     link::{
-        edge::{Fault, WELCOME_WITHIN},
+        edge::{Fault, Shortened, WELCOME_WITHIN},
         replica::Report,
     },
 };
@@ -43,6 +43,8 @@ pub struct Session {
     reports: watch::Receiver<Report>,
     saved: watch::Receiver<Option<Position>>,
     leave: CancellationToken,
+    /// That the log is shorter than it was is told once.
+    is_short: bool,
 }
 
 impl Session {
@@ -64,11 +66,19 @@ impl Session {
             reports,
             saved,
             leave,
+            is_short: false,
         }
     }
 
     /// Keeps the stream up until the edge leaves.
     pub async fn run(mut self) {
+        self.keep_up().await;
+        // However it left: a connection that should outlive this uses nothing that may be purged from here on.
+        let _ = self.edge.leave();
+        self.status.follow(self.edge.link());
+    }
+
+    async fn keep_up(&mut self) {
         let leave = self.leave.clone();
         let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MAX);
         let mut last_reason = None;
@@ -141,9 +151,13 @@ impl Session {
             let told = told.and_then(|()| self.carry_out(outcomes, &stream));
             let link = self.edge.link();
             if link.is_live() && !std::mem::replace(was_live, true) {
-                info!(obeyed = link.obeyed().map(|position| position.epoch.0), "joined the fleet");
+                info!(
+                    obeyed = link.obeyed().map(|position| position.epoch.0),
+                    "joined the fleet"
+                );
             }
             self.status.follow(link);
+            self.tell_shortened();
             told?;
         }
     }
@@ -176,13 +190,34 @@ impl Session {
         Ok(())
     }
 
+    /// Control's log may have been put back to a copy: then this edge stays isolated until the log has outgrown what was told.
+    fn tell_shortened(&mut self) {
+        let shortened = self.edge.link().shortened();
+        let was_short = std::mem::replace(&mut self.is_short, shortened.is_some());
+        match shortened {
+            Some(Shortened { told, head }) if !was_short => {
+                self.status.count_error(LOG_SHORTENED);
+                error!(
+                    told = told.0,
+                    head = head.0,
+                    "control's log ends before an epoch that it told once, so what this edge stored may be purged by entries that are \
+                     gone: was the log restored from a copy? If so, write it anew with `latencify-control migrate-log`; an edge \
+                     that is isolated stays so until the log has outgrown what was told"
+                );
+            }
+            _ => {}
+        }
+    }
+
     async fn say_goodbye(&mut self, stream: Stream) {
-        for outcome in self.edge.leave() {
+        let outcomes = self.edge.leave();
+        // Before control hears of it: from then on receipts do not count on this edge.
+        self.status.follow(self.edge.link());
+        for outcome in outcomes {
             if let Outcome::Send(message) = outcome {
                 let _ = stream.send(message);
             }
         }
-        self.status.follow(self.edge.link());
         // Control ends the stream when the edge is out of the roster.
         if timeout(GOODBYE_WITHIN, stream.finish()).await.is_ok() {
             info!("left the fleet");

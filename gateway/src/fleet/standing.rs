@@ -4,6 +4,10 @@
 //! read. What is kept is the moment until which the edge is trusted, not a yes or no: nobody has to be awake at that
 //! moment. A process that was stopped, or a machine that slept, finds the moment past.
 //!
+//! The clock goes on while the machine sleeps, but not in a guest that its hypervisor pauses: such an edge wakes up with
+//! the lease that it had, and for the rest of it uses what may have been purged meanwhile. Nothing inside the guest shows the
+//! pause. Stop the edge, or its network, before the guest is paused or moved; do not run edges on hosts that pause guests.
+//!
 //! The state is loaded before the clock is read. The other order could pair an old time with a lease that came after it.
 
 use super::settings::WhenIsolated;

@@ -6,6 +6,7 @@
 mod clients;
 mod drains;
 mod fleet;
+mod leaving;
 mod restarts;
 mod speech;
 mod units;

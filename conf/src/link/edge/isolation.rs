@@ -30,10 +30,19 @@
 //! # What control has to keep to
 //! - It reads the head *after* it has noted that it answers, and judges receipts in turn with that.
 //! - Its clock must not run faster than the edge's by more than it waits longer (it adds a share for drift). The edge counts on a
-//!   clock that goes on while the machine sleeps.
+//!   clock that goes on while the machine sleeps. It stands still in a guest that its hypervisor pauses, or puts back to a
+//!   snapshot: that guest wakes up with the lease it had, and until it has read the next answer, or found the lease over, it may
+//!   serve what was purged meanwhile. No clock of a guest shows such a pause; who needs the promise lets edges be
+//!   stopped instead.
 //! - With several replicas, one may only say `fenced` of an edge that another answers if that other's heads include the purge.
 //!
-//! An edge that control has taken out of the roster is in no receipt: the fence goes up at once.
+//! An edge that control has taken out of the roster is in no receipt: the fence goes up at once. So it does when the edge
+//! leaves, before it says so: whatever it still serves then, on whatever connection, it asks the origin about.
+//!
+//! # A log that was put back
+//! A log that was restored from a copy keeps its identity. An edge that was told a head beyond the copy's end stays fenced until
+//! the log has grown past it: it can't know which entries are gone. It tells that ([`Shortened`]), and says in `Hello` what it was
+//! told.
 
 use crate::change::Epoch;
 use std::time::Duration;
@@ -49,15 +58,30 @@ pub enum Isolation {
     Removed,
     /// Control answers again, and the edge does not obey yet what was purged meanwhile.
     CatchingUp,
+    /// It has left the fleet, or is about to say so: no receipt counts on it.
+    Left,
 }
+
+/// Control's log ends before a head that it told once: it was put back, or the replica is behind another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortened {
+    /// The newest head that was told of this log.
+    pub told: Epoch,
+    /// What is told now.
+    pub head: Epoch,
+}
+
+/// So many answers in a row have to tell of a shorter log: a replica may be behind another for a moment.
+const SHORT_ANSWERS: u32 = 2;
 
 impl Isolation {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::NotJoined,
         Self::LeaseOver,
         Self::Removed,
         Self::CatchingUp,
+        Self::Left,
     ];
 
     /// Its stable name, in records, logs and metrics.
@@ -67,6 +91,7 @@ impl Isolation {
             Self::LeaseOver => "lease_over",
             Self::Removed => "removed",
             Self::CatchingUp => "catching_up",
+            Self::Left => "left",
         }
     }
 }
@@ -78,6 +103,8 @@ pub(super) struct Lease {
     fence: Fence,
     /// The newest head that any stream told of the present history.
     told: Epoch,
+    /// The head of the newest answer on the present stream, if it is before `told`, and how many in a row were.
+    short: Option<(Epoch, u32)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +123,7 @@ impl Lease {
             until: None,
             fence: Fence::UntilTold(Isolation::NotJoined),
             told: Epoch(0),
+            short: None,
         }
     }
 
@@ -107,6 +135,13 @@ impl Lease {
     /// The newest head that any stream told of the present history; 0: none.
     pub fn told(&self) -> Epoch {
         self.told
+    }
+
+    /// Whether control's log ends before what it told once, as the present stream says again and again.
+    pub fn shortened(&self) -> Option<Shortened> {
+        let (head, _) = self.short.filter(|(_, times)| *times >= SHORT_ANSWERS)?;
+        let told = self.told;
+        Some(Shortened { told, head })
     }
 
     /// Until when stored objects may be used if nothing more is heard; none: not now.
@@ -133,6 +168,7 @@ impl Lease {
 
     /// A new stream: what was told on the last one tells nothing of this one.
     pub fn stream_opened(&mut self) {
+        self.short = None;
         if let Fence::UntilObeyed(_) = self.fence {
             self.fence = Fence::UntilTold(Isolation::CatchingUp);
         }
@@ -141,6 +177,7 @@ impl Lease {
     /// The present stream tells another history: epochs that were told of the former one compare with nothing.
     pub fn history_changed(&mut self) {
         self.told = Epoch(0);
+        self.short = None;
     }
 
     /// A heartbeat was answered on the present stream: the lease lasts until `until`, and control's head is `head`. `obeyed` is what
@@ -148,6 +185,10 @@ impl Lease {
     pub fn answered(&mut self, until: Duration, head: Epoch, obeyed: Option<Epoch>, now: Duration) {
         self.look(now);
         self.until = self.until.max(Some(until));
+        self.short = (head < self.told).then(|| {
+            let times = self.short.map_or(0, |(_, times)| times);
+            (head, times.saturating_add(1))
+        });
         self.told = self.told.max(head);
         // An answer so late that its lease is over again tells nothing that would last.
         if matches!(self.fence, Fence::UntilTold(_)) && !self.is_over(now) {
@@ -171,6 +212,12 @@ impl Lease {
     pub fn removed(&mut self) {
         self.until = None;
         self.fence = Fence::UntilTold(Isolation::Removed);
+    }
+
+    /// The edge leaves: no receipt counts on it any more.
+    pub fn left(&mut self) {
+        self.until = None;
+        self.fence = Fence::UntilTold(Isolation::Left);
     }
 
     fn is_over(&self, now: Duration) -> bool {

@@ -1,7 +1,7 @@
 //! When stored objects may be used.
 
 use super::*;
-use Isolation::{CatchingUp, LeaseOver, NotJoined, Removed};
+use Isolation::{CatchingUp, LeaseOver, Left, NotJoined, Removed};
 
 fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -231,4 +231,59 @@ fn what_the_edge_does_when_isolated_is_said_in_hello() {
     };
     assert_eq!(hello.when_isolated(), message::WhenIsolated::Refuse);
     assert!(!hello.saves_marks);
+}
+
+/// Control takes it out of the roster as soon as it hears of it, and receipts are complete without it.
+#[test]
+fn an_edge_that_leaves_is_isolated_at_once_and_for_good() {
+    let log = Log::new(1, 1);
+    let mut link = trusted(&log);
+    assert_eq!(sent(&link.leave()), [From::Leave(message::Leave {})]);
+    assert_eq!((link.trusted_until(), link.lease_until()), (None, None));
+    assert_eq!(link.isolation(at(1)), Some(Left));
+    link.receive(answer(1, 10), at(2));
+    assert_eq!(link.isolation(at(2)), Some(Left));
+    // It may leave without a stream, too.
+    let mut link = trusted(&log);
+    link.disconnected();
+    assert_eq!(link.leave(), []);
+    assert_eq!(link.isolation(at(1)), Some(Left));
+}
+
+fn told_in_hello(actions: &[Action]) -> u64 {
+    match &sent(actions)[..] {
+        [From::Hello(hello)] => hello.told,
+        other => panic!("no hello: {other:?}"),
+    }
+}
+
+/// The copy ends at 10; what was told as 20 is gone.
+#[test]
+fn a_log_that_was_put_back_is_told_and_isolates_until_it_has_outgrown_what_was_told() {
+    let (log, told, head) = (Log::new(1, 3), Epoch(20), Epoch(10));
+    let mut link = new_link();
+    assert_eq!(told_in_hello(&link.connected(at(0))), 0);
+    let mut link = trusted(&Log::new(1, 1));
+    let sent = beats(&link.tick(at(5000)));
+    link.receive(answer(sent[0], told.0), at(5001));
+    assert_eq!(link.shortened(), None);
+    link.disconnected();
+    assert_eq!(told_in_hello(&link.connected(at(16_000))), told.0);
+    let welcome = to(To::Welcome(welcome(&log.positions[1], false)));
+    let first = beats(&link.receive(welcome, at(16_000)));
+    link.receive(answer(first[0], head.0), at(16_001));
+    assert_eq!(link.shortened(), None, "a replica may be behind another");
+    for time in [18_000, 20_000] {
+        let sent = beats(&link.tick(at(time)));
+        link.receive(answer(sent[0], head.0), at(time + 1));
+        assert_eq!(link.shortened(), Some(Shortened { told, head }));
+        assert_eq!(link.isolation(at(time + 1)), Some(CatchingUp));
+    }
+    for n in [2, 3] {
+        link.receive(to(To::Delivery(log.delivery(n))), at(20_100));
+        link.applied(&log.positions[n]);
+    }
+    let sent = beats(&link.tick(at(22_000)));
+    link.receive(answer(sent[0], 30), at(22_001));
+    assert_eq!((link.shortened(), link.isolation(at(22_001))), (None, None));
 }
