@@ -64,7 +64,7 @@ async fn endless(server: SocketAddr) -> (u64, String) {
     chunk.extend(b"\r\n");
     let mut sent = 0;
     while sent < 2 * DEFAULT {
-        let sending = timeout(Duration::from_secs(60), stream.write_all(&chunk));
+        let sending = timeout(Duration::from_mins(1), stream.write_all(&chunk));
         if sending.await.expect("it is taken or refused").is_err() {
             break;
         }
