@@ -160,6 +160,9 @@ fn a_clean_stop_says_goodbye_once() {
     assert_eq!(link.next_tick(), None);
 }
 
+/// What it is called, what comes in which second, and when the stream is given up.
+type KeptBack<'c> = (&'static str, &'c [(u64, To)], Option<u64>);
+
 #[test]
 fn a_replica_that_keeps_back_what_it_tells_of_is_given_up() {
     let log = Log::new(1, 4);
@@ -170,7 +173,7 @@ fn a_replica_that_keeps_back_what_it_tells_of_is_given_up() {
     };
     // What comes when, and when the stream is given up; none: it goes on for as long as heartbeats are answered. The last
     // position that was received is that of entry 1.
-    let cases: [(&str, &[(u64, To)], Option<u64>); 4] = [
+    let cases: [KeptBack<'_>; 4] = [
         ("nothing is missing", &[], None),
         ("the last delivery is kept back", &[(2, told(2))], Some(12)),
         (
