@@ -6,7 +6,7 @@ use crate::{
     settings::{LogForm, Settings},
     signals::{Signals, Told},
     systemd::ServiceManager,
-    upgrade::{Program, Ready, TakeOver, start_successor},
+    upgrade::{Program, TakeOver, Upgrade},
 };
 use anyhow::{Context as _, Result, anyhow};
 use futures::future::BoxFuture;
@@ -19,6 +19,14 @@ use tracing_subscriber::EnvFilter;
 const LOG_USUAL: &str = "info,h2=error";
 /// After a drain that ran out of time, tasks get so long to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+
+/// An upgrade that has begun.
+struct UnderWay {
+    /// The process that shall take over.
+    pid: u32,
+    /// When it has, its process id; else why not. Dropping this ends that process.
+    end: BoxFuture<'static, Result<u32, String>>,
+}
 
 /// Runs an edge until it is told to stop. An error means that it could not start.
 pub fn run(settings: Settings) -> Result<()> {
@@ -120,10 +128,10 @@ async fn take_over_from(
         service.end().await;
         return Err(error);
     }
-    // From here on nobody else serves.
     if let Err(error) = service.accept() {
         error!("serving all the same: {error:#}");
     }
+    take_over.serving().await;
     Ok(service)
 }
 
@@ -134,11 +142,11 @@ async fn serve(
     program: &Program,
     manager: &ServiceManager,
 ) -> Heir {
-    let mut upgrade: Option<BoxFuture<'_, Result<Ready, String>>> = None;
+    let mut upgrade: Option<UnderWay> = None;
     loop {
-        let started = async {
+        let taken_over = async {
             match &mut upgrade {
-                Some(upgrade) => upgrade.await,
+                Some(upgrade) => (&mut upgrade.end).await,
                 None => std::future::pending().await,
             }
         };
@@ -151,18 +159,22 @@ async fn serve(
                     service.reload();
                     manager.ready();
                 }
-                Told::Upgrade if upgrade.is_some() => {
-                    warn!("SIGUSR2 refused: an upgrade is under way");
-                }
                 Told::Upgrade => {
-                    info!("SIGUSR2: starting the process that takes over");
-                    upgrade = Some(Box::pin(start_successor(program, service.handles())));
+                    if upgrade.is_none() {
+                        upgrade = begin_upgrade(program, service);
+                    } else if let Some(UnderWay { pid, .. }) = upgrade {
+                        warn!(pid, "SIGUSR2 refused: an upgrade is under way; this process waits for that one");
+                    }
                 }
             },
-            started = started => {
+            taken_over = taken_over => {
                 upgrade = None;
-                match hand_over(started, manager).await {
-                    Ok(()) => return Heir::Successor,
+                match taken_over {
+                    Ok(pid) => {
+                        manager.main_process(pid);
+                        info!(pid, "handed over");
+                        return Heir::Successor;
+                    }
                     Err(why) => error!(%why, "the upgrade failed; this process goes on"),
                 }
             }
@@ -170,16 +182,24 @@ async fn serve(
     }
 }
 
-async fn hand_over(started: Result<Ready, String>, manager: &ServiceManager) -> Result<(), String> {
-    let ready = started?;
-    let pid = ready.pid;
-    ready
-        .go()
-        .await
-        .map_err(|error| format!("it ended as soon as it was ready: {error}"))?;
-    manager.main_process(pid);
-    info!(pid, "handed over");
-    Ok(())
+/// None: it could not begin, and it was told why.
+fn begin_upgrade(program: &Program, service: &Service) -> Option<UnderWay> {
+    if std::process::id() == 1 {
+        warn!(
+            "SIGUSR2 refused: this is process 1 (of a container), which ends with all in it when this process hands over; \
+             replace the container instead"
+        );
+        return None;
+    }
+    info!("SIGUSR2: starting the process that takes over");
+    let begun = Upgrade::begin(program, service.handles());
+    begun
+        .inspect_err(|why| error!(%why, "the upgrade failed; this process goes on"))
+        .ok()
+        .map(|upgrade| UnderWay {
+            pid: upgrade.pid,
+            end: Box::pin(upgrade.finish()),
+        })
 }
 
 /// While it drains nothing else is done; never ends.

@@ -6,11 +6,12 @@
 //!    between the two; over it go a second handle on each listening socket and a label for each ([`wire`]).
 //! 3. The successor reads its policy, joins the fleet, and says `ready` when it could serve ([`successor`]). Until then
 //!    the predecessor serves alone; the successor accepts nothing.
-//! 4. The predecessor answers `go`, stops accepting and drains ([`predecessor`]). The successor accepts: whoever
-//!    connected in between waits in the kernel's queue of the socket that both share.
+//! 4. The predecessor answers `go` and goes on ([`predecessor`]). The successor accepts too and says `serving`; only then
+//!    the predecessor stops accepting, and drains. Whoever connects meanwhile is taken from the queue of the socket that
+//!    both share by the one or the other.
 //!
-//! A successor that fails, or is not ready in time, is ended; the predecessor says why and goes on as if nothing had
-//! been. One upgrade at a time.
+//! A successor that fails, or is late, is ended; so is one that a predecessor which is told to stop still waits for. The
+//! predecessor says why and goes on as if nothing had been. One upgrade at a time.
 //!
 //! # Rejected
 //! - `SO_REUSEPORT`: each process has a queue of its own, and who waits in that of a process that ends is refused.
@@ -22,7 +23,7 @@ mod predecessor;
 mod successor;
 mod wire;
 
-pub use predecessor::{Program, Ready, start_successor};
+pub use predecessor::{Program, Upgrade};
 pub use successor::TakeOver;
 
 /// Set in the environment of a successor: its standard input is the channel to its predecessor.

@@ -41,8 +41,9 @@ impl TakeOver {
         Ok(Some((Self { channel }, Kept::from_predecessor(sockets))))
     }
 
-    /// Says that this process could serve, and waits until it is to.
-    pub async fn ready(mut self) -> Result<()> {
+    /// Says that this process could serve, and waits until it is to. The predecessor serves until it hears
+    /// [`serving`](Self::serving).
+    pub async fn ready(&mut self) -> Result<()> {
         self.say(wire::READY).await?;
         let expected = format!("{}\n", wire::GO);
         let mut answer = vec![0; expected.len()];
@@ -53,6 +54,13 @@ impl TakeOver {
                 bail!("the predecessor was told to stop, or ended, before it handed over")
             }
             Err(_) => bail!("the predecessor did not hand over within {GO_WITHIN:?}"),
+        }
+    }
+
+    /// Says that this process serves: nobody else does from now on.
+    pub async fn serving(mut self) {
+        if self.say(wire::SERVING).await.is_err() {
+            tracing::debug!("the predecessor was gone before it heard that this process serves");
         }
     }
 

@@ -23,8 +23,10 @@ pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;
 pub(super) const READY: &str = "ready";
 /// Successor, before the reason: can't serve.
 pub(super) const FAILED: &str = "failed ";
-/// Predecessor: accepts nothing any more.
+/// Predecessor: accept.
 pub(super) const GO: &str = "go";
+/// Successor: accepts. From now on the predecessor does not.
+pub(super) const SERVING: &str = "serving";
 
 /// The version of this conversation. Another one is refused by name.
 const FORMAT: u32 = 1;

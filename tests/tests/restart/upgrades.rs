@@ -133,8 +133,15 @@ async fn the_private_address_is_the_new_process_s_and_the_old_one_is_not_ready()
     let mut with_old = Client::new().connect(edge.admin()).await.unwrap();
     assert_eq!(with_old.send(ready()).await.unwrap().status, 200);
     edge.upgrade().await;
-    let old = with_old.send(ready()).await.unwrap();
-    assert_eq!((old.status.as_u16(), old.text().trim()), (503, "draining"));
+    // It goes on until it has heard that the new one serves.
+    wait_until("the old one drains", SOON, async || {
+        let old = with_old.send(ready()).await.unwrap();
+        match (old.status.as_u16(), old.text().trim()) {
+            (503, "draining") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
     let new = Client::new().get(edge.admin(), "admin", "/readyz").await;
     assert_eq!(new.status, 200);
 }
