@@ -6,6 +6,7 @@
 //! connection carries other requests, and there the read timeout alone holds.
 
 use pingora::protocols::l4::ext::get_tcp_info;
+use rustix::io::Errno;
 use rustix::process::{ForeignRawFd, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::Socket;
 use std::{
@@ -13,7 +14,7 @@ use std::{
     net::Shutdown,
     os::fd::{AsRawFd as _, OwnedFd, RawFd},
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Once,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -38,17 +39,27 @@ static OWN_PROCESS: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
         .ok()
 });
 
+/// A refusal is told once.
+static REFUSED: Once = Once::new();
+
 /// `TCP_ESTABLISHED` of Linux: neither side has ended the connection.
 const ESTABLISHED: u8 = 1;
 
 impl Handle {
     /// A handle on the socket that this descriptor names now. None where the kernel refuses (a sandbox without
-    /// `pidfd_getfd`): then only the longer of the limits holds.
+    /// `pidfd_getfd`): then only the longer of the limits holds, which is told once.
     pub fn of(socket: RawFd) -> Option<Self> {
         let process = OWN_PROCESS.as_ref()?;
-        let duplicate =
-            pidfd_getfd(process, socket as ForeignRawFd, PidfdGetfdFlags::empty()).ok()?;
-        Some(Self(Arc::new(duplicate.into())))
+        match pidfd_getfd(process, socket as ForeignRawFd, PidfdGetfdFlags::empty()) {
+            Ok(duplicate) => Some(Self(Arc::new(duplicate.into()))),
+            Err(error) => {
+                // The connection may be gone already, which concerns nobody.
+                if error != Errno::BADF {
+                    REFUSED.call_once(|| warn!(%error, "pidfd_getfd is refused, so over HTTP/1.1 origins only the longer of first_byte and between_bytes holds; allow it (systemd: SystemCallFilter=pidfd_getfd)"));
+                }
+                None
+            }
+        }
     }
 
     /// Waits for a head: the time runs from now on.

@@ -35,6 +35,25 @@ fn every_variable_is_one_of_the_program() {
     }
 }
 
+/// Calls that systemd's usual sets leave out, and that the edge makes: without them a limit holds no more.
+#[test]
+fn the_edge_may_make_the_calls_that_it_makes() {
+    let units = units();
+    let (_, unit) = units
+        .iter()
+        .find(|(path, _)| path.ends_with("latencify-gateway.service"))
+        .unwrap();
+    let allowed: BTreeSet<_> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("SystemCallFilter="))
+        .filter(|list| !list.starts_with('~'))
+        .flat_map(str::split_whitespace)
+        .collect();
+    for call in ["@system-service", "pidfd_getfd", "prlimit64"] {
+        assert!(allowed.contains(call), "{call}: {allowed:?}");
+    }
+}
+
 /// Where systemd is; its own tool knows better than any list here.
 #[test]
 fn systemd_takes_the_units() {
