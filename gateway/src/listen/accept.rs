@@ -194,6 +194,7 @@ impl Exhaustion {
             );
         }
         let mut done = false;
+        // Asked once, with a waker that wakes nobody: the loop's own accept, which comes next, registers its own.
         self.spare.lend(|| match listener.accept().now_or_never() {
             Some(Ok((socket, _))) => {
                 gate.metrics.refused(Refused::OutOfDescriptors);

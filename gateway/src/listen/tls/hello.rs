@@ -18,8 +18,8 @@ const RANDOM_BYTES: usize = 32;
 /// What is known of the message so far.
 #[derive(Debug, PartialEq, Eq)]
 enum Hello {
-    /// More octets are needed.
-    Partial,
+    /// So many octets are needed at least.
+    Partial(usize),
     /// It is whole, or none: the name in it, if any.
     Whole(Option<String>),
 }
@@ -27,11 +27,17 @@ enum Hello {
 /// The name that the client asks for. What was read stays to be read.
 pub(super) async fn read(socket: &mut Socket) -> io::Result<Option<String>> {
     let mut octets = Vec::with_capacity(1024);
+    let mut needed = 0;
     let name = loop {
-        match parse(&octets) {
-            Hello::Whole(name) => break name,
-            Hello::Partial if octets.len() >= HELLO_BYTES_MAX => break None,
-            Hello::Partial => {}
+        // A message that comes octet by octet is looked at once a record.
+        if octets.len() >= needed {
+            match parse(&octets) {
+                Hello::Whole(name) => break name,
+                Hello::Partial(more) => needed = more,
+            }
+        }
+        if octets.len() >= HELLO_BYTES_MAX {
+            break None;
         }
         if socket.read_buf(&mut octets).await? == 0 {
             break None;
@@ -52,22 +58,24 @@ fn parse(octets: &[u8]) -> Hello {
             None => {}
         }
         match rest {
-            [] => return Hello::Partial,
+            [] => return Hello::Partial(octets.len() + RECORD_HEAD_BYTES),
             [RECORD_HANDSHAKE, ..] => {}
             _ => return Hello::Whole(None),
         }
+        let before = octets.len() - rest.len();
         let Some([_, _, _, high, low]) = rest.first_chunk::<RECORD_HEAD_BYTES>() else {
-            return Hello::Partial;
+            return Hello::Partial(before + RECORD_HEAD_BYTES);
         };
         let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let whole_record = Hello::Partial(before + RECORD_HEAD_BYTES + length);
         let Some((_, after)) = rest.split_at_checked(RECORD_HEAD_BYTES) else {
-            return Hello::Partial;
+            return whole_record;
         };
         if length == 0 {
             return Hello::Whole(None);
         }
         let Some((fragment, after)) = after.split_at_checked(length) else {
-            return Hello::Partial;
+            return whole_record;
         };
         message.extend_from_slice(fragment);
         rest = after;
@@ -173,7 +181,10 @@ mod tests {
         for octets in [whole.clone(), spread(&whole, 1), spread(&whole, 100)] {
             assert_eq!(parse(&octets), named);
             for cut in 0..octets.len() {
-                assert_eq!(parse(&octets[..cut]), Hello::Partial, "cut at {cut}");
+                let Hello::Partial(needed) = parse(&octets[..cut]) else {
+                    panic!("cut at {cut}");
+                };
+                assert!((cut + 1..=octets.len() + RECORD_HEAD_BYTES).contains(&needed));
             }
         }
         // Literal addresses are not asked for by name (RFC 6066 §3).
