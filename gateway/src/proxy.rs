@@ -14,6 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::{
     Error, Result,
     cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary},
@@ -24,9 +25,6 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 use std::{any::Any, os::fd::RawFd, sync::Arc, time::Duration};
-
-/// A client that takes nothing of its response for so long is given up, and one that sends nothing of its body.
-const CLIENT_STALL_MAX: Duration = Duration::from_mins(1);
 
 /// The edge as Pingora sees it.
 pub struct Gateway {
@@ -77,9 +75,11 @@ impl ProxyHttp for Gateway {
         ctx.wire = wire.downcast::<Wire>().ok().map(|wire| *wire);
     }
 
+    // How long a client is waited for is the policy's business (`edge.limits`), and kept by `listen`: a timer here would
+    // overrule it. Behind an upgrade, the origin's `between_bytes` bounds the silence.
     async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
-        session.set_read_timeout(Some(CLIENT_STALL_MAX));
-        session.set_write_timeout(Some(CLIENT_STALL_MAX));
+        session.set_read_timeout(None);
+        session.set_write_timeout(None);
         Ok(())
     }
 
@@ -252,6 +252,15 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
         steer::body_piece(end, ctx).map(|()| None)
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut HeaderMap,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        steer::body_piece(true, ctx)
     }
 
     fn response_cache_filter(

@@ -37,6 +37,11 @@ impl Patience {
         }
     }
 
+    /// It is not waited for now.
+    pub fn rest(&mut self) {
+        self.meter.rest(Instant::now());
+    }
+
     /// Nothing comes now: ready when that has lasted too long.
     pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.meter.wait(Instant::now());

@@ -229,6 +229,9 @@ pub fn responded(edge: &Edge, response: &ResponseHeader, ctx: &mut Context) {
     ctx.steering.ends_by_closing = !response.headers.contains_key(header::CONTENT_LENGTH)
         && !response.headers.contains_key(header::TRANSFER_ENCODING);
     ctx.steering.status = Some(status);
+    let is_empty = (response.headers.get(header::CONTENT_LENGTH))
+        .is_some_and(|length| length.as_bytes() == b"0");
+    is_answering(!is_empty && !is_bodiless(response.status, ctx), ctx);
     if !is_reported(ctx) {
         report(ctx, Outcome::Responded(status));
         count(
@@ -246,13 +249,23 @@ pub fn responded(edge: &Edge, response: &ResponseHeader, ctx: &mut Context) {
 /// The time limit on the silences in a body, where Pingora's read timeout is longer.
 fn body_watch(status: StatusCode, ctx: &Context) -> Option<Watch> {
     let timeouts = &ctx.proxying()?.timeouts;
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || ctx.asked.as_ref()?.method == Method::HEAD;
-    if bodiless || timeouts.between_bytes >= timeouts.first_byte {
+    if is_bodiless(status, ctx) || timeouts.between_bytes >= timeouts.first_byte {
         return None;
     }
     let handle = ctx.steering.handle.as_ref()?;
     Some(handle.watch_body(timeouts.between_bytes))
+}
+
+fn is_bodiless(status: StatusCode, ctx: &Context) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || (ctx.asked.as_ref()).is_some_and(|asked| asked.method == Method::HEAD)
+}
+
+/// While a response comes, the client may take its time with the request.
+fn is_answering(now: bool, ctx: &Context) {
+    if let Some(wire) = &ctx.wire {
+        wire.is_being_answered(now);
+    }
 }
 
 /// A piece of a response's body came; at its end, nothing more is waited for. A body that only the connection's end tells
@@ -261,6 +274,7 @@ pub fn body_piece(end: bool, ctx: &mut Context) -> Result<()> {
     if !end {
         return Ok(());
     }
+    is_answering(false, ctx);
     let silent = ctx
         .steering
         .watch

@@ -12,4 +12,5 @@ mod lifecycle;
 mod origins;
 mod outbound;
 mod smuggling;
+mod waits;
 mod world;

@@ -77,11 +77,12 @@ impl AsyncRead for Guarded {
             return Poll::Ready(Ok(()));
         }
         let tunnel = this.wire.is_tunnel();
+        let is_answered = this.wire.is_answered();
         let line = this.line()?;
         if tunnel {
             return line.poll_anything(cx, out);
         }
-        Poll::Ready(match ready!(line.poll_body(cx, out)) {
+        Poll::Ready(match ready!(line.poll_body(cx, out, is_answered)) {
             Ok(()) => Ok(()),
             Err(BodyError::Lost(error)) => Err(error),
             Err(BodyError::Slow) => {

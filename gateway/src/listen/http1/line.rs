@@ -27,6 +27,8 @@ pub struct Line {
     pub(super) pending: BytesMut,
     body: BodyReader,
     patience: Patience,
+    /// How much of what follows a body is taken while nobody asks for it.
+    read_ahead_max: usize,
     /// Whether the client has said that it sends no more.
     pub(super) at_end: bool,
 }
@@ -38,6 +40,7 @@ impl Line {
             pending: BytesMut::new(),
             body: BodyReader::new(Framing::Empty, latencify_framing::Limits::default()),
             patience: Patience::new(EdgeLimits::default().body),
+            read_ahead_max: EdgeLimits::default().header_bytes,
             at_end: false,
         }
     }
@@ -51,6 +54,7 @@ impl Line {
     pub(super) fn expect_body(&mut self, head: &Head, limits: &EdgeLimits) {
         self.body = BodyReader::new(head.framing, framing_limits(limits));
         self.patience = Patience::new(limits.body);
+        self.read_ahead_max = limits.header_bytes;
     }
 
     /// Whether the last request has been read to its end.
@@ -74,17 +78,23 @@ impl Line {
     }
 
     /// Gives out more of the body. Nothing in `out` afterwards: the client is gone. While nothing may be given out it
-    /// waits for that: what comes after a request stays here.
+    /// waits for that: what comes after a request stays here. Once the answer is under way (and has not ended) the two
+    /// sides talk as long as they like, and the client is not hurried.
     pub(super) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
+        is_answered: bool,
     ) -> Poll<Result<(), BodyError>> {
         while !self.body.is_done() {
             let given = if self.pending.is_empty() {
                 let before = out.filled().len();
                 match Pin::new(&mut self.stream).poll_read(cx, out) {
                     Poll::Ready(read) => read.map_err(BodyError::Lost)?,
+                    Poll::Pending if is_answered => {
+                        self.patience.rest();
+                        return Poll::Pending;
+                    }
                     Poll::Pending => {
                         ready!(self.patience.poll_over(cx));
                         return Poll::Ready(Err(BodyError::Slow));
@@ -103,14 +113,14 @@ impl Line {
                 return Poll::Ready(Ok(()));
             }
         }
-        // The next request has begun to come: no more is taken of it before this one is answered.
-        if !self.pending.is_empty() {
-            return Poll::Pending;
+        // What comes now is the next request, which waits until this one is answered. It is taken all the same, as much
+        // as a head may have: the end of the connection comes behind it.
+        while self.pending.len() < self.read_ahead_max {
+            if ready!(self.poll_more(cx)).map_err(BodyError::Lost)? == 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        match ready!(self.poll_more(cx)).map_err(BodyError::Lost)? {
-            0 => Poll::Ready(Ok(())),
-            _ => Poll::Pending,
-        }
+        Poll::Pending
     }
 
     /// Everything, as it comes.

@@ -22,6 +22,8 @@ struct Shared {
     tunnel: AtomicBool,
     /// Whether the body that stands for a tunnel ends now.
     ends: AtomicBool,
+    /// Whether the origin answers: the answer has begun and not ended.
+    answered: AtomicBool,
     /// Whether the body came too slowly.
     slow: AtomicBool,
 }
@@ -39,6 +41,15 @@ impl Wire {
 
     pub(super) fn is_too_slow(&self) {
         self.0.slow.store(true, Ordering::Release);
+    }
+
+    /// The origin's answer begins, or ends.
+    pub fn is_being_answered(&self, now: bool) {
+        self.0.answered.store(now, Ordering::Release);
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Acquire)
     }
 
     /// From now on everything passes: the origin agreed to another protocol (RFC 9110 §7.8).
@@ -68,6 +79,7 @@ impl Wire {
     /// A new request begins: what an earlier one left unsaid is not its.
     pub(super) fn begins(&self) {
         self.0.ends.store(false, Ordering::Release);
+        self.0.answered.store(false, Ordering::Release);
     }
 
     pub(super) fn give_back(&self, line: Line) {
