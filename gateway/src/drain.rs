@@ -110,16 +110,14 @@ impl Drain {
             return Drained::Clean;
         }
         self.closing.send_replace(true);
-        match timeout(CLOSING_TIME, self.under_way.wait()).await {
-            Ok(()) => Drained::Clean,
-            Err(_) => {
-                let left = self.under_way.len();
-                self.cut.cancel();
-                // What is not a task of the drain's, a background refresh, say, may be left: it serves nobody.
-                let _ = timeout(CUTTING_TIME, self.under_way.wait()).await;
-                Drained::TimedOut(left)
-            }
+        if timeout(CLOSING_TIME, self.under_way.wait()).await.is_ok() {
+            return Drained::Clean;
         }
+        let left = self.under_way.len();
+        self.cut.cancel();
+        // What is not a task of the drain's, a background refresh, say, may be left: it serves nobody.
+        let _ = timeout(CUTTING_TIME, self.under_way.wait()).await;
+        Drained::TimedOut(left)
     }
 }
 

@@ -55,7 +55,7 @@ async fn outlives_the_drain(when_isolated: &str, signal: &str) {
     control.everywhere(1).await;
     let processes = async || {
         let roster = control.roster().await;
-        let processes = roster.edges.iter().map(|edge| edge.process.clone());
+        let processes = roster.edges.iter().map(|edge| edge.process);
         processes.collect::<Vec<_>>()
     };
     let before = processes().await;
