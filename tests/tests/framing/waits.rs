@@ -153,7 +153,6 @@ async fn whoever_answers_while_it_is_asked_is_not_hurried_and_whoever_has_answer
 
 /// Everybody pauses for longer than Pingora's own timers would let them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "lasts longer than a minute"]
 async fn a_long_grace_is_honoured() {
     let (edge, _origin) = edge(
         "body_grace: 5m, send_grace: 5m",
