@@ -25,6 +25,23 @@ pub struct Edge {
     options: EdgeOptions,
 }
 
+impl Drop for Edge {
+    /// A process may have taken over that nobody followed: it shall not outlive the test, either.
+    fn drop(&mut self) {
+        let text = fs::read_to_string(self.options.ports_file()).unwrap_or_default();
+        let Ok(ports) = serde_json::from_str::<Ports>(&text) else {
+            return;
+        };
+        // A process id may be another's by now; who serves this edge names its folder.
+        let command = fs::read(format!("/proc/{}/cmdline", ports.pid)).unwrap_or_default();
+        let folder = self.folder().display().to_string();
+        let serves_this = String::from_utf8_lossy(&command).contains(&folder);
+        if serves_this && ports.pid != self.process.pid() {
+            self.process.follow(ports.pid);
+        }
+    }
+}
+
 /// An edge that is not started yet.
 pub struct EdgeOptions {
     name: String,
@@ -158,6 +175,20 @@ impl Edge {
     /// `GET` from 127.0.0.1, or from this end of the namespace's cable.
     pub async fn get(&self, host: &str, path: &str) -> Reply {
         self.client().get(self.http(), host, path).await
+    }
+
+    /// Asks twice: the second answer is a hit, with that body.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn keeps(&self, host: &str, path: &str, body: &str) {
+        self.get(host, path).await;
+        let reply = self.get(host, path).await;
+        assert!(
+            reply.is_hit() && reply.text() == body,
+            "{} {path}: {reply:?}",
+            self.name()
+        );
     }
 
     /// Writes another policy, by rename, as operators should. The edge is to notice by itself.

@@ -4,7 +4,7 @@ use super::{
     LEASE,
     hammer::{Hammer, warm},
     publisher::Api,
-    stand::{Stand, check, start, target, when_isolated},
+    stand::{Stand, THREE, check, start, target, wired_members},
 };
 use latencify_tests::{Chance, Control, Edge, Flow, Weather, Wire};
 use std::time::Duration;
@@ -34,18 +34,7 @@ async fn faults_upon_faults_break_no_promise() {
     let mut stand = Stand::new("127.0.0.1:0").await;
     let mut control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
-    let (mut edges, mut wires) = (Vec::new(), Vec::new());
-    for (name, mode) in [
-        ("paris", "revalidate"),
-        ("tokyo", "refuse"),
-        ("rome", "revalidate"),
-    ] {
-        let wire = Wire::before(control.fleet()).await;
-        let edge = Edge::member_at(&control, &wire.url(), name);
-        edges.push(when_isolated(edge, mode).start().await);
-        wires.push(wire);
-    }
-    control.everywhere(edges.len()).await;
+    let (mut edges, wires) = wired_members(&control, &THREE).await;
     let targets: Vec<_> = edges.iter().map(target).collect();
     let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());

@@ -4,7 +4,7 @@ use super::{
     LEASE, SOON,
     hammer::{Hammer, warm},
     publisher::Api,
-    stand::{Stand, check, start, target, when_isolated},
+    stand::{Stand, THREE, check, members, start, target},
 };
 use latencify_tests::{Chance, Control, Edge, Weather, Wire, wait_until};
 use std::time::Duration;
@@ -20,19 +20,7 @@ async fn killed_control_and_killed_edges_break_no_promise() {
     let mut stand = Stand::new("127.0.0.1:0").await;
     let mut control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
-    let mut edges = Vec::new();
-    for (name, mode) in [
-        ("paris", "revalidate"),
-        ("tokyo", "refuse"),
-        ("rome", "revalidate"),
-    ] {
-        edges.push(
-            when_isolated(Edge::member(&control, name), mode)
-                .start()
-                .await,
-        );
-    }
-    control.everywhere(edges.len()).await;
+    let mut edges = members(&control, &THREE).await;
     let targets: Vec<_> = edges.iter().map(target).collect();
     let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());

@@ -9,7 +9,9 @@ use latencify_conf::{
     api::{Edges, LogOutcome},
     change::Epoch,
 };
-use latencify_tests::{Control, ControlOptions, Edge, EdgeOptions, Origin, reply, wait_until};
+use latencify_tests::{
+    Control, ControlOptions, Edge, EdgeOptions, Origin, Wire, reply, wait_until,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -79,6 +81,37 @@ impl Stand {
 pub async fn start(options: ControlOptions) -> Control {
     let lease = format!("{}ms", super::LEASE.as_millis());
     options.flag("--edge-lease", &lease).start().await
+}
+
+/// Three edges, and what each does while it is isolated.
+pub const THREE: [(&str, &str); 3] = [
+    ("paris", "revalidate"),
+    ("tokyo", "refuse"),
+    ("rome", "revalidate"),
+];
+
+/// Edges of that control's fleet that run its policy.
+pub async fn members(control: &Control, edges: &[(&str, &str)]) -> Vec<Edge> {
+    let mut members = Vec::new();
+    for (name, mode) in edges {
+        let edge = Edge::member(control, name);
+        members.push(when_isolated(edge, mode).start().await);
+    }
+    control.everywhere(members.len()).await;
+    members
+}
+
+/// The same, each behind a wire of its own.
+pub async fn wired_members(control: &Control, edges: &[(&str, &str)]) -> (Vec<Edge>, Vec<Wire>) {
+    let (mut members, mut wires) = (Vec::new(), Vec::new());
+    for (name, mode) in edges {
+        let wire = Wire::before(control.fleet()).await;
+        let edge = Edge::member_at(control, &wire.url(), name);
+        members.push(when_isolated(edge, mode).start().await);
+        wires.push(wire);
+    }
+    control.everywhere(members.len()).await;
+    (members, wires)
 }
 
 /// Where clients ask an edge.

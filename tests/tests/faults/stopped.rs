@@ -4,7 +4,7 @@ use super::{
     LEASE, SOON,
     hammer::{Hammer, burst, warm},
     publisher::Api,
-    stand::{Stand, check, start, target, when_isolated},
+    stand::{Stand, THREE, check, members, start, target, when_isolated},
 };
 use latencify_conf::api::ReceiptState;
 use latencify_tests::{Chance, Control, Edge, wait_until};
@@ -24,19 +24,7 @@ async fn a_stopped_edge_is_fenced_and_serves_nothing_old_when_it_goes_on() {
     let mut stand = Stand::new("127.0.0.1:0").await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
-    let mut edges = Vec::new();
-    for (name, mode) in [
-        ("paris", "revalidate"),
-        ("tokyo", "refuse"),
-        ("rome", "revalidate"),
-    ] {
-        edges.push(
-            when_isolated(Edge::member(&control, name), mode)
-                .start()
-                .await,
-        );
-    }
-    control.everywhere(edges.len()).await;
+    let edges = members(&control, &THREE).await;
     let targets: Vec<_> = edges.iter().map(target).collect();
     let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Of(&control);

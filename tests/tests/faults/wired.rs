@@ -4,9 +4,9 @@ use super::{
     LEASE,
     hammer::{Hammer, warm},
     publisher::Api,
-    stand::{Stand, check, start, target, when_isolated},
+    stand::{Stand, THREE, check, start, target, wired_members},
 };
-use latencify_tests::{Chance, Control, Edge, Flow, Weather, Wire};
+use latencify_tests::{Chance, Control, Flow, Weather};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -71,14 +71,7 @@ async fn whatever_the_wire_to_control_does_no_promise_breaks() {
     let mut stand = Stand::new("127.0.0.1:0").await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
-    let (mut edges, mut wires) = (Vec::new(), Vec::new());
-    for (name, mode) in [("paris", "revalidate"), ("tokyo", "refuse")] {
-        let wire = Wire::before(control.fleet()).await;
-        let edge = Edge::member_at(&control, &wire.url(), name);
-        edges.push(when_isolated(edge, mode).start().await);
-        wires.push(wire);
-    }
-    control.everywhere(edges.len()).await;
+    let (edges, wires) = wired_members(&control, &THREE[..2]).await;
     let targets: Vec<_> = edges.iter().map(target).collect();
     let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());
