@@ -1,7 +1,6 @@
 //! How the edges of the roster stand towards this replica, counted.
 
 use super::{Fleet, contacts};
-use latencify_conf::change::ProcessId;
 
 /// How one edge process stands. Every process of the roster stands in exactly one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +18,19 @@ pub enum Standing {
 impl Standing {
     /// Each of them.
     pub const ALL: [Self; 4] = [Self::Connected, Self::CutOff, Self::Fenced, Self::Ahead];
+
+    /// How a process of the roster stands of which this is known.
+    pub fn of(is_ahead: bool, is_fenced: bool, is_connected: bool) -> Self {
+        if is_ahead {
+            Self::Ahead
+        } else if is_fenced {
+            Self::Fenced
+        } else if is_connected {
+            Self::Connected
+        } else {
+            Self::CutOff
+        }
+    }
 
     /// The stable name.
     pub fn as_str(self) -> &'static str {
@@ -41,24 +53,13 @@ impl Fleet {
                 let contact = self.contacts.get(*process);
                 let acked = self.said.acked_by(*process);
                 let is_fenced = contact.is_some_and(|contact| contact.is_fenced(now, acked));
-                self.standing(*process, is_fenced)
+                let is_ahead = self.ahead.get(*process).is_some();
+                Standing::of(is_ahead, is_fenced, self.connections.is_open(*process))
             })
             .collect();
         Standing::ALL.map(|standing| {
             let count = standings.iter().filter(|&&other| other == standing).count();
             (standing, count)
         })
-    }
-
-    fn standing(&self, process: ProcessId, is_fenced: bool) -> Standing {
-        if self.ahead.get(process).is_some() {
-            Standing::Ahead
-        } else if is_fenced {
-            Standing::Fenced
-        } else if self.connections.is_open(process) {
-            Standing::Connected
-        } else {
-            Standing::CutOff
-        }
     }
 }

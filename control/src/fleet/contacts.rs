@@ -1,9 +1,13 @@
-//! The [contact](super::contact) with every edge process, and the clock that it counts on.
+//! The [leases](super::leases) of every edge process behind a lock, with the store that keeps them and the clock that they
+//! count on.
 
-use super::contact::Contact;
+use super::{
+    contact::Contact,
+    leases::{Greeting, Leases},
+};
 use crate::{
     fold::State,
-    store::{Store, StoreError, promises::Promise},
+    store::{Store, StoreError},
 };
 use latencify_conf::{
     change::{Epoch, ProcessId},
@@ -11,23 +15,12 @@ use latencify_conf::{
 };
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// Time since the machine's start, sleep included: a machine that slept has let leases run out.
 pub fn now() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    contacts: HashMap<ProcessId, Contact>,
-    /// Processes that are being taken out of the roster, each by so many: none of them is promised anything meanwhile.
-    closed: HashMap<ProcessId, usize>,
 }
 
 /// A process that is being taken out of the roster: nothing is promised to it until this is dropped.
@@ -39,9 +32,7 @@ pub struct Closed {
 /// What is known of every process's lease. A clone sees the same.
 #[derive(Debug, Clone, Default)]
 pub struct Contacts {
-    of: Arc<Mutex<Known>>,
-    /// Since then, every earlier run on this store is known to be dead.
-    started: Duration,
+    of: Arc<Mutex<Leases>>,
 }
 
 impl Contacts {
@@ -52,17 +43,9 @@ impl Contacts {
         of: impl IntoIterator<Item = ProcessId>,
         started: Duration,
     ) -> Result<Self, StoreError> {
-        let promises = store.promises(of).await?;
-        let remembered = promises.into_iter().map(|(process, promise)| {
-            let contact = Contact::remembered(promise.when_isolated, promise.lease, started);
-            (process, contact)
-        });
+        let leases = Leases::remembered(store.promises(of).await?, started);
         Ok(Self {
-            of: Arc::new(Mutex::new(Known {
-                contacts: remembered.collect(),
-                closed: HashMap::new(),
-            })),
-            started,
+            of: Arc::new(Mutex::new(leases)),
         })
     }
 
@@ -76,28 +59,16 @@ impl Contacts {
         lease: Duration,
     ) -> Result<bool, StoreError> {
         let known = self.get(process);
-        let mut contact = match known {
-            Some(contact) => contact,
-            None => remembered(store, process, lease).await?,
+        let stored = match known {
+            Some(_) => None,
+            None => store.promises([process]).await?.into_iter().next(),
         };
-        contact.greeted(when_isolated, lease);
-        let promise = Promise {
-            when_isolated,
-            lease: contact.lease(),
-        };
-        let is_kept = known.is_some_and(|known| {
-            (known.when_isolated(), known.lease()) == (when_isolated, contact.lease())
-        });
-        if !is_kept {
+        let stored = stored.map(|(_, promise)| promise);
+        let greeting = Greeting::new(known, stored, when_isolated, lease, now());
+        if let Some(promise) = greeting.keep {
             store.promise(process, promise).await?;
         }
-        let mut of = self.of.lock();
-        // Another stream of the process may have been answered meanwhile.
-        of.contacts
-            .entry(process)
-            .and_modify(|known| known.greeted(when_isolated, lease))
-            .or_insert(contact);
-        Ok(!of.closed.contains_key(&process))
+        Ok(self.of.lock().greeted(process, &greeting))
     }
 
     /// A heartbeat of a process is about to be answered: with this head. None: it may not be answered, because the process
@@ -108,24 +79,13 @@ impl Contacts {
     pub fn answer(&self, process: ProcessId, state: impl FnOnce() -> Arc<State>) -> Option<Epoch> {
         let mut of = self.of.lock();
         let state = state();
-        if of.closed.contains_key(&process) || !state.roster.contains_key(&process) {
-            return None;
-        }
-        let head = state.position.epoch;
-        of.contacts.get_mut(&process)?.answered(now(), head);
-        Some(head)
+        of.answer(process, now(), &state)
     }
 
     /// Begins to take a process out of the roster, unless it may still hold a lease for so long. Of one of which nothing is
     /// known, an earlier run may have answered it until this one started.
     pub fn close(&self, process: ProcessId, lease: Duration) -> Result<Closed, Duration> {
-        let mut of = self.of.lock();
-        let known = of.contacts.get(&process).copied();
-        let contact = known.unwrap_or_else(|| Contact::remembered(None, lease, self.started));
-        if let Some(left) = contact.left(now()) {
-            return Err(left);
-        }
-        *of.closed.entry(process).or_default() += 1;
+        self.of.lock().close(process, lease, now())?;
         Ok(Closed {
             contacts: self.clone(),
             process,
@@ -134,22 +94,19 @@ impl Contacts {
 
     /// A process starts over on another history.
     pub fn reset(&self, process: ProcessId) {
-        if let Some(contact) = self.of.lock().contacts.get_mut(&process) {
-            contact.reset();
-        }
+        self.of.lock().reset(process);
     }
 
     /// What is known of a process's lease.
     pub fn get(&self, process: ProcessId) -> Option<Contact> {
-        self.of.lock().contacts.get(&process).copied()
+        self.of.lock().get(process)
     }
 
     /// Only who is in the roster is still in the fleet.
     pub fn forget_all_but(&self, state: impl FnOnce() -> Arc<State>) {
         let mut of = self.of.lock();
         let state = state();
-        of.contacts
-            .retain(|process, _| state.roster.contains_key(process));
+        of.forget_all_but(&state);
     }
 }
 
@@ -162,26 +119,8 @@ impl Closed {
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        let mut of = self.contacts.of.lock();
-        if let Entry::Occupied(mut by) = of.closed.entry(self.process) {
-            *by.get_mut() -= 1;
-            if *by.get() == 0 {
-                by.remove();
-            }
-        }
+        self.contacts.of.lock().open(self.process);
     }
-}
-
-/// A process that is new to this run. One that is new to the store may come from a replica with another store, and still
-/// hold the lease that it was given there.
-async fn remembered(
-    store: &Store,
-    process: ProcessId,
-    lease: Duration,
-) -> Result<Contact, StoreError> {
-    let promise = store.promises([process]).await?.into_iter().next();
-    let longest = promise.map_or(lease, |(_, promise)| promise.lease.max(lease));
-    Ok(Contact::remembered(None, longest, now()))
 }
 
 #[cfg(test)]

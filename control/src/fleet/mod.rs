@@ -6,8 +6,8 @@
 //! - [`Tail`]: the newest accepted entries in memory; live sessions read from it, slow ones fall back to the store.
 //! - [`Connections`]: which process has a stream here. The newest stream of a process wins.
 //! - [`Said`](said::SaidByEdges): acks and policy reports, in memory at once and in the store a moment later.
-//! - [`Contacts`]: until when each process may hold a lease, and so from when on it is fenced; [`contact`] says why that
-//!   may be believed.
+//! - [`Contacts`]: until when each process may hold a lease, and so from when on it is fenced; [`leases`] is the pure part
+//!   of it, and [`contact`] says why it may be believed.
 //! - [`receipts`]: the roster at a purge's epoch against what was said; [`judgement`] is the pure part of it, as
 //!   [`admission`] is of sessions.
 //! - [`server`]: the gRPC face of all that, behind the join token.
@@ -39,13 +39,14 @@ mod connections;
 pub mod contact;
 pub mod contacts;
 pub mod judgement;
+pub mod leases;
 pub mod receipts;
 pub mod said;
 pub mod server;
 mod session;
 mod tail;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, EdgeAhead, Lead};
 pub use census::Standing;
 pub use connections::Connections;
 pub use contacts::Contacts;

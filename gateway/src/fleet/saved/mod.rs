@@ -6,8 +6,9 @@
 //! - [`Queue`]: what is obeyed and not on disk yet, bounded. What does not fit is forgotten, because the marks themselves still
 //!   have it.
 //! - [`Saver`]: a thread of its own, which waits for the disk so that nobody else has to. Group commit: one record takes
-//!   whatever has come since the last.
-//! - [`files`] and [`record`]: two files, `marks.snapshot` (all marks at one moment) and `marks.journal` (what came after it).
+//!   whatever has come since the last. [`Keeper`] is its mind: what is written next, and what may be claimed then.
+//! - [`image`] and [`record`]: what two [`files`] hold, `marks.snapshot` (all marks at one moment) and `marks.journal` (what
+//!   came after it).
 //!
 //! # What may be claimed
 //! A position is claimed, in an ack of an edge that says `saves_marks` or in the hello after a restart, only when its marks are
@@ -23,11 +24,16 @@
 //! object whose stamp lies beyond the restored position was stored after the last save: it must not be taken over.
 
 mod files;
+pub mod image;
+mod keeper;
 mod queue;
-mod record;
+pub mod record;
 mod saver;
 
-pub use files::{Loaded, Unfit, load};
+pub use files::load;
+pub use image::{Loaded, Unfit};
+pub use keeper::Keeper;
+pub use queue::Taken;
 pub use saver::{Saver, Saving};
 
 use super::ports::{KeptMarks, MarksPort};
@@ -63,7 +69,9 @@ impl SavedMarks {
 }
 
 fn resume(marks: &dyn KeptMarks, loaded: Loaded) -> Option<Position> {
-    let Loaded { snapshot, records } = loaded;
+    let Loaded {
+        snapshot, records, ..
+    } = loaded;
     let mut obeyed = snapshot.obeyed();
     marks.restore(snapshot, LocalMarks::Lost);
     for record in records {

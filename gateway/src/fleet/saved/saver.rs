@@ -2,13 +2,12 @@
 
 use super::{
     SavedMarks,
-    files::{Journal, write_snapshot},
+    files::Files,
+    keeper::Keeper,
     queue::{Queue, Taken},
-    record::Record,
 };
-use crate::fleet::{ports::KeptMarks, state::StateFolder};
-use latencify_cache::marks::MarksSnapshot;
-use latencify_conf::change::{Epoch, Position};
+use crate::fleet::state::StateFolder;
+use latencify_conf::change::Position;
 use std::{
     io,
     sync::{
@@ -25,8 +24,6 @@ use tracing::{error, info};
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// Otherwise it only waits for news; this long, so that a lost wake-up costs no more.
 const WAIT_MAX: Duration = Duration::from_mins(1);
-/// Snapshots that meet a start-over are taken again so often at once.
-const SNAPSHOT_TRIES_MAX: usize = 8;
 
 /// The thread, as the rest of the edge holds it.
 pub struct Saver {
@@ -44,15 +41,9 @@ pub struct Saving {
 }
 
 struct Work {
-    folder: StateFolder,
-    queue: Arc<Queue>,
-    marks: Arc<dyn KeptMarks>,
+    files: Files,
+    keeper: Keeper,
     saving: Arc<Saving>,
-    journal: Option<Journal>,
-    /// What the last snapshot has: its history and epoch.
-    has: (u64, Epoch),
-    /// Something was obeyed that is not on disk, and not in a record either.
-    owes: bool,
 }
 
 impl Saving {
@@ -84,21 +75,16 @@ impl Saver {
             failures: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
         });
-        let queue = marks.queue();
         let work = Work {
-            folder,
-            queue: queue.clone(),
-            marks: marks.marks(),
+            files: Files::new(folder),
+            keeper: Keeper::new(marks),
             saving: saving.clone(),
-            journal: None,
-            has: (0, Epoch(0)),
-            owes: false,
         };
         let thread = thread::Builder::new()
             .name("marks".into())
             .spawn(move || work.run())?;
         Ok(Self {
-            queue,
+            queue: marks.queue(),
             saving,
             thread: Some(thread),
         })
@@ -127,19 +113,23 @@ impl Drop for Saver {
 impl Work {
     fn run(mut self) {
         loop {
-            let waits_for_nothing = !self.owes && *self.folder.is_ours().borrow();
-            let wait = if waits_for_nothing {
+            let is_ours = *self.files.folder().is_ours().borrow();
+            let wait = if is_ours && !self.keeper.owes() {
                 WAIT_MAX
             } else {
                 RETRY_EVERY
             };
-            let taken = self.queue.take(wait);
+            let taken = self.keeper.take(wait);
             let stopping = taken.stopping;
-            match self.folder.own() {
+            match self.files.folder().own() {
                 Ok(true) => self.save(taken),
-                Ok(false) => self.owes |= taken.is_something(),
-                Err(why) if self.owes || taken.is_something() => self.failed(&why),
-                Err(_) => {}
+                Ok(false) => self.keeper.missed(&taken),
+                Err(why) => {
+                    self.keeper.missed(&taken);
+                    if self.keeper.owes() {
+                        self.failed(&why);
+                    }
+                }
             }
             if stopping {
                 return;
@@ -148,74 +138,16 @@ impl Work {
     }
 
     fn save(&mut self, taken: Taken) {
-        let Taken {
-            record,
-            overflow,
-            history,
-            ..
-        } = taken;
-        if record.is_none() && !overflow && !self.owes {
+        if !taken.is_something() && !self.keeper.owes() {
             return;
         }
-        let fits = self
-            .journal
-            .as_ref()
-            .is_some_and(|journal| !journal.is_long());
-        let saved = match record.filter(|_| fits && !self.owes) {
-            Some(record) => self.append(record, history),
-            None => self.write_all(),
-        };
-        match saved {
+        match self.keeper.save(&mut self.files, taken) {
             Ok(position) => self.succeeded(position),
             Err(why) => self.failed(&why),
         }
     }
 
-    /// Appends what the snapshot does not have.
-    fn append(&mut self, record: Record, history: u64) -> io::Result<Option<Position>> {
-        let obeyed = record.obeyed;
-        let news = match self.has {
-            (had, _) if history < had => None,
-            (had, epoch) if history == had => record.after(epoch),
-            _ => Some(record),
-        };
-        let (Some(record), Some(journal)) = (news, &mut self.journal) else {
-            return Ok(None);
-        };
-        let appended = journal.append(&record);
-        if appended.is_err() {
-            // Its end is unknown: the next attempt begins another.
-            self.journal = None;
-        }
-        appended.map(|()| Some(obeyed))
-    }
-
-    /// Saves all marks at once.
-    fn write_all(&mut self) -> io::Result<Option<Position>> {
-        let (history, snapshot) = self
-            .snapshot()
-            .ok_or_else(|| io::Error::other("the edge starts over again and again"))?;
-        let Some(obeyed) = snapshot.obeyed() else {
-            return Ok(None);
-        };
-        self.journal = None;
-        self.journal = Some(write_snapshot(&self.folder, &snapshot)?);
-        self.has = (history, obeyed.epoch);
-        Ok(Some(obeyed))
-    }
-
-    /// A snapshot that is whole of one history.
-    fn snapshot(&self) -> Option<(u64, MarksSnapshot)> {
-        (0..SNAPSHOT_TRIES_MAX).find_map(|_| {
-            let before = self.queue.history();
-            let snapshot = self.marks.snapshot();
-            (before.is_multiple_of(2) && before == self.queue.history())
-                .then_some((before, snapshot))
-        })
-    }
-
-    fn succeeded(&mut self, position: Option<Position>) {
-        self.owes = false;
+    fn succeeded(&self, position: Option<Position>) {
         if self.saving.is_failing.swap(false, Relaxed) {
             info!("what this edge obeys is saved again");
         }
@@ -224,12 +156,11 @@ impl Work {
         }
     }
 
-    fn failed(&mut self, why: &io::Error) {
-        self.owes = true;
+    fn failed(&self, why: &io::Error) {
         self.saving.failures.fetch_add(1, Relaxed);
         if !self.saving.is_failing.swap(true, Relaxed) {
             error!(
-                error = %why, folder = %self.folder.path().display(),
+                error = %why, folder = %self.files.folder().path().display(),
                 "what this edge obeys can't be saved: purges are obeyed, but after a restart it would start over; make \
                  room, or the folder writable; it is tried again until it succeeds"
             );

@@ -1,6 +1,6 @@
 //! What is on disk after each kind of stop.
 
-use super::{files::write_snapshot, *};
+use super::{files::Files, image::write_snapshot, *};
 use crate::fleet::StateFolder;
 use latencify_cache::{Identity, Liveness, Marks};
 use latencify_conf::{
@@ -265,7 +265,7 @@ fn a_journal_of_another_snapshot_adds_nothing() {
     let marks = Marks::new();
     marks.raise_floor(&at(7));
     write_snapshot(
-        &StateFolder::open(folder.path()).unwrap(),
+        &mut Files::new(StateFolder::open(folder.path()).unwrap()),
         &marks.snapshot(),
     )
     .unwrap();
@@ -309,7 +309,7 @@ fn a_long_journal_becomes_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let edge = Edge::joined(folder.path());
     let path = format!("/{}", "x".repeat(60_000));
-    let records = files::JOURNAL_BYTES_MAX / 60_000 + 3;
+    let records = image::JOURNAL_BYTES_MAX / 60_000 + 3;
     for epoch in 2..2 + records {
         edge.purge(epoch, &path);
         edge.obey(epoch);

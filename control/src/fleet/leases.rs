@@ -1,0 +1,148 @@
+//! The leases of all edge processes, as one run of a replica knows them, and who is being taken out of the roster. Pure: the
+//! replica holds it behind [`Contacts`](super::Contacts), with a clock and a store; the simulation drives it with its own.
+
+use super::contact::Contact;
+use crate::{fold::State, store::promises::Promise};
+use latencify_conf::{
+    change::{Epoch, ProcessId},
+    link::message::WhenIsolated,
+};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
+
+/// What is known of every process's lease.
+#[derive(Debug, Default)]
+pub struct Leases {
+    contacts: HashMap<ProcessId, Contact>,
+    /// Processes that are being taken out of the roster, each by so many: none of them is promised anything meanwhile.
+    closed: HashMap<ProcessId, usize>,
+    /// Since then, every earlier run on this store is known to be dead.
+    started: Duration,
+}
+
+/// What a process is about to be promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeting {
+    contact: Contact,
+    lease: Duration,
+    /// To be in the store before the process is told; none: it is there.
+    pub keep: Option<Promise>,
+}
+
+impl Leases {
+    /// What the store remembers of processes. An earlier run on this store may have answered them until `started`.
+    pub fn remembered(
+        promises: impl IntoIterator<Item = (ProcessId, Promise)>,
+        started: Duration,
+    ) -> Self {
+        let contact =
+            |promise: Promise| Contact::remembered(promise.when_isolated, promise.lease, started);
+        Self {
+            contacts: promises
+                .into_iter()
+                .map(|(process, promise)| (process, contact(promise)))
+                .collect(),
+            closed: HashMap::new(),
+            started,
+        }
+    }
+
+    /// A process was told what it is promised, and the store keeps that. Says whether it may be welcomed: not while it is
+    /// being taken out.
+    pub fn greeted(&mut self, process: ProcessId, greeting: &Greeting) -> bool {
+        let Greeting { contact, lease, .. } = *greeting;
+        // Another stream of the process may have been answered meanwhile.
+        self.contacts
+            .entry(process)
+            .and_modify(|known| known.greeted(contact.when_isolated(), lease))
+            .or_insert(contact);
+        !self.closed.contains_key(&process)
+    }
+
+    /// A heartbeat of a process is about to be answered: with this head. None: it may not be answered, because the process
+    /// is being taken out of the roster, or is out. `state` must be read under the lock that guards these leases.
+    pub fn answer(&mut self, process: ProcessId, now: Duration, state: &State) -> Option<Epoch> {
+        if self.closed.contains_key(&process) || !state.roster.contains_key(&process) {
+            return None;
+        }
+        let head = state.position.epoch;
+        self.contacts.get_mut(&process)?.answered(now, head);
+        Some(head)
+    }
+
+    /// Begins to take a process out of the roster, until it is [opened](Self::open) as often; the error says for how much
+    /// longer it may hold a lease. Of one of which nothing is known, an earlier run may have answered it until this one
+    /// started.
+    pub fn close(
+        &mut self,
+        process: ProcessId,
+        lease: Duration,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let known = self.contacts.get(&process).copied();
+        let contact = known.unwrap_or_else(|| Contact::remembered(None, lease, self.started));
+        if let Some(left) = contact.left(now) {
+            return Err(left);
+        }
+        *self.closed.entry(process).or_default() += 1;
+        Ok(())
+    }
+
+    /// Whoever took the process out is certain that no entry of that takes effect later.
+    pub fn open(&mut self, process: ProcessId) {
+        if let Entry::Occupied(mut by) = self.closed.entry(process) {
+            *by.get_mut() -= 1;
+            if *by.get() == 0 {
+                by.remove();
+            }
+        }
+    }
+
+    /// A process starts over on another history.
+    pub fn reset(&mut self, process: ProcessId) {
+        if let Some(contact) = self.contacts.get_mut(&process) {
+            contact.reset();
+        }
+    }
+
+    /// What is known of a process's lease.
+    pub fn get(&self, process: ProcessId) -> Option<Contact> {
+        self.contacts.get(&process).copied()
+    }
+
+    /// Only who is in the roster is still in the fleet. `state` must be read under the lock that guards these leases.
+    pub fn forget_all_but(&mut self, state: &State) {
+        self.contacts
+            .retain(|process, _| state.roster.contains_key(process));
+    }
+}
+
+impl Greeting {
+    /// What a process that says hello is promised: `known` in this run, or else `stored` by an earlier one. One that is new
+    /// to the store may come from a replica with another store, and still hold the lease that it was given there.
+    pub fn new(
+        known: Option<Contact>,
+        stored: Option<Promise>,
+        when_isolated: Option<WhenIsolated>,
+        lease: Duration,
+        now: Duration,
+    ) -> Self {
+        let longest = stored.map_or(lease, |promise| promise.lease.max(lease));
+        let mut contact = known.unwrap_or_else(|| Contact::remembered(None, longest, now));
+        contact.greeted(when_isolated, lease);
+        let promise = Promise {
+            when_isolated,
+            lease: contact.lease(),
+        };
+        let is_kept = known.is_some_and(|known| {
+            (known.when_isolated(), known.lease()) == (promise.when_isolated, promise.lease)
+        });
+        Self {
+            contact,
+            lease,
+            keep: (!is_kept).then_some(promise),
+        }
+    }
+}
