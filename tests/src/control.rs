@@ -1,8 +1,8 @@
 //! `latencify-control` as a process.
 
 use crate::{
-    Authority, Client, Edge, Kafka, Process, Protocol, Reply, body,
-    edge::{READY, until_listening},
+    Authority, Client, Edge, Kafka, Port, Process, Protocol, Reply, body,
+    edge::{READY, listening},
     program, wait_until,
 };
 use http::Method;
@@ -20,7 +20,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -45,6 +44,14 @@ pub struct ControlOptions {
     by: Vec<String>,
     authority: Option<Authority>,
     fleet: IpAddr,
+    reserved: Reserved,
+}
+
+/// Its ports, its own from before it starts until after it ended for good.
+struct Reserved {
+    api: Port,
+    fleet: Port,
+    admin: Port,
 }
 
 /// What `--ports-file` says.
@@ -70,6 +77,11 @@ impl Control {
             by: Vec::new(),
             authority: None,
             fleet: Ipv4Addr::LOCALHOST.into(),
+            reserved: Reserved {
+                api: Port::reserve(),
+                fleet: Port::reserve(),
+                admin: Port::reserve(),
+            },
         }
     }
 
@@ -185,7 +197,7 @@ impl Control {
     /// Likewise, where it can't be ready: waits until it listens.
     pub async fn restart_unready(&mut self) {
         self.process.kill();
-        (self.process, self.ports) = self.options.spawn(Some(self.ports)).await;
+        (self.process, self.ports) = self.options.spawn().await;
     }
 
     /// Asks the API; the answer whatever its status.
@@ -399,7 +411,7 @@ impl ControlOptions {
 
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Control {
-        let (mut process, ports) = self.spawn(None).await;
+        let (mut process, ports) = self.spawn().await;
         self.ready(&mut process, ports).await;
         Control {
             process,
@@ -426,42 +438,34 @@ impl ControlOptions {
         command
     }
 
-    async fn spawn(&self, ports: Option<Ports>) -> (Process, Ports) {
+    async fn spawn(&self) -> (Process, Ports) {
         let ports_file = self.folder.path().join("ports.json");
-        let at = |chosen: Option<SocketAddr>| {
-            chosen.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
-        };
-        let anew = SocketAddr::new(self.fleet, 0);
-        let fleet = ports.map_or(anew, |ports| ports.fleet).to_string();
+        let reserved = &self.reserved;
         let start = || {
             let mut command = self.command();
             command
-                .args(["--api", &at(ports.map(|ports| ports.api))])
-                .args(["--fleet", &fleet])
-                .args(["--admin", &at(ports.map(|ports| ports.admin))])
+                .args(["--api", &reserved.api.here().to_string()])
+                .args(["--fleet", &reserved.fleet.on(self.fleet).to_string()])
+                .args(["--admin", &reserved.admin.here().to_string()])
                 .arg("--ports-file")
                 .arg(&ports_file);
             Process::start("control", command, &self.log())
         };
-        until_listening(&ports_file, start).await
+        listening(&ports_file, start).await
     }
 
     async fn ready(&self, process: &mut Process, ports: Ports) {
-        wait_until(
-            "control is ready",
-            READY + Duration::from_secs(30),
-            async || {
-                assert!(
-                    process.exited().is_none(),
-                    "control ended\n{}",
-                    process.last_words()
-                );
-                match Client::new().get(ports.admin, "admin", "/readyz").await {
-                    reply if reply.status == 200 => Ok(()),
-                    reply => Err(format!("/readyz: {} {}", reply.status, reply.text())),
-                }
-            },
-        )
+        wait_until("control is ready", READY, async || {
+            assert!(
+                process.exited().is_none(),
+                "control ended\n{}",
+                process.last_words()
+            );
+            match Client::new().get(ports.admin, "admin", "/readyz").await {
+                reply if reply.status == 200 => Ok(()),
+                reply => Err(format!("/readyz: {} {}", reply.status, reply.text())),
+            }
+        })
         .await;
     }
 }

@@ -1,14 +1,13 @@
 //! `latencify-gateway` as a process.
 
 use crate::{
-    Authority, Cable, Client, Control, Namespace, Process, Reply, ServiceManager, geoip_fixture,
-    kafka::{ATTEMPTS, RETRY_AFTER},
-    program, wait_until,
+    Authority, Cable, Client, Control, Namespace, Port, Process, Reply, ServiceManager,
+    geoip_fixture, program, wait_until,
 };
 use serde::Deserialize;
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -16,7 +15,7 @@ use std::{
 use tempfile::TempDir;
 
 /// So long may a program take to be ready, on a machine where others build.
-pub(crate) const READY: Duration = Duration::from_secs(30);
+pub(crate) const READY: Duration = Duration::from_secs(60);
 
 /// A running edge. Its folder goes away with it.
 pub struct Edge {
@@ -46,6 +45,7 @@ impl Drop for Edge {
 pub struct EdgeOptions {
     name: String,
     folder: TempDir,
+    reserved: Reserved,
     https: bool,
     ipv6: bool,
     arguments: Vec<String>,
@@ -59,6 +59,14 @@ struct Place {
     namespace: String,
     listens: IpAddr,
     clients: IpAddr,
+}
+
+/// The ports of an edge, its own from before it starts until after it ended for good.
+struct Reserved {
+    http: Port,
+    http6: Port,
+    https: Port,
+    admin: Port,
 }
 
 /// What `--ports-file` says.
@@ -267,14 +275,7 @@ impl Edge {
     /// Starts it again after its end, on the same addresses and folder.
     pub async fn restart(&mut self) {
         self.process.kill();
-        let mut again = self.options.arguments.clone();
-        for (flag, addresses) in [("--http", &self.ports.http), ("--https", &self.ports.https)] {
-            for address in addresses {
-                again.extend([flag.to_owned(), address.to_string()]);
-            }
-        }
-        again.extend(["--admin".to_owned(), self.ports.admin.to_string()]);
-        (self.process, self.ports) = self.options.spawn(&again).await;
+        self.start_again().await;
     }
 }
 
@@ -286,6 +287,12 @@ impl EdgeOptions {
             .unwrap();
         let mut options = Self {
             name: name.to_owned(),
+            reserved: Reserved {
+                http: Port::reserve(),
+                http6: Port::reserve(),
+                https: Port::reserve(),
+                admin: Port::reserve(),
+            },
             https: false,
             ipv6: false,
             arguments: Vec::new(),
@@ -372,30 +379,26 @@ impl EdgeOptions {
 
     fn listen_flags(&self) -> Vec<String> {
         let mut arguments = self.arguments.clone();
-        let mut listen = |flag: &str, address: &str| {
-            arguments.extend([flag.to_owned(), address.to_owned()]);
+        let mut listen = |flag: &str, address: SocketAddr| {
+            arguments.extend([flag.to_owned(), address.to_string()]);
         };
         if let Some(manager) = &self.manager {
-            let [http, https, admin] = manager.addresses().map(|address| address.to_string());
-            listen("--http", &http);
-            listen("--https", &https);
-            listen("--admin", &admin);
+            let [http, https, admin] = manager.addresses();
+            listen("--http", http);
+            listen("--https", https);
+            listen("--admin", admin);
             return arguments;
         }
-        if let Some(place) = &self.place {
-            let address = SocketAddr::new(place.listens, 0).to_string();
-            listen("--http", &address);
-            listen("--admin", &address);
-            return arguments;
-        }
-        listen("--http", "127.0.0.1:0");
+        let place = self.place.as_ref();
+        let on = place.map_or(Ipv4Addr::LOCALHOST.into(), |place| place.listens);
+        listen("--http", self.reserved.http.on(on));
         if self.ipv6 {
-            listen("--http", "[::1]:0");
+            listen("--http", self.reserved.http6.on(Ipv6Addr::LOCALHOST));
         }
         if self.https {
-            listen("--https", "127.0.0.1:0");
+            listen("--https", self.reserved.https.on(on));
         }
-        listen("--admin", "127.0.0.1:0");
+        listen("--admin", self.reserved.admin.on(on));
         arguments
     }
 
@@ -448,7 +451,7 @@ impl EdgeOptions {
             command.args(arguments).arg("--ports-file").arg(&ports_file);
             Process::start(&self.name, command, &self.log())
         };
-        let (mut process, ports): (_, Ports) = until_listening(&ports_file, start).await;
+        let (mut process, ports): (_, Ports) = listening(&ports_file, start).await;
         let admin = ports.admin;
         let alone = self.policy_folder().exists();
         wait_until(&format!("{} is ready", self.name), READY, async || {
@@ -469,44 +472,21 @@ impl EdgeOptions {
     }
 }
 
-/// Waits for the ports file of a program that starts; an error when it ends instead.
+/// Starts a program, and waits for its ports file.
 pub(crate) async fn listening<P: serde::de::DeserializeOwned>(
-    process: &mut Process,
     ports_file: &Path,
-) -> Result<P, String> {
-    wait_until("the program listens", READY, async || {
+    start: impl FnOnce() -> Process,
+) -> (Process, P) {
+    // What is left of an earlier start would be taken for this one's.
+    let _ = fs::remove_file(ports_file);
+    let mut process = start();
+    let ports = wait_until("the program listens", READY, async || {
         if let Some(status) = process.exited() {
-            return Ok(Err(format!(
-                "it ended at once: {status}\n{}",
-                process.last_words()
-            )));
+            panic!("it ended at once: {status}\n{}", process.last_words());
         }
         let text = fs::read_to_string(ports_file).map_err(|error| error.to_string())?;
-        serde_json::from_str(&text)
-            .map(Ok)
-            .map_err(|error| format!("{error}: {text}"))
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
     })
-    .await
-}
-
-/// Starts a program that must listen on certain ports: when it can't, somebody's outgoing connection may have one of
-/// them for a moment, and it is tried again.
-pub(crate) async fn until_listening<P: serde::de::DeserializeOwned>(
-    ports_file: &Path,
-    start: impl Fn() -> Process,
-) -> (Process, P) {
-    let mut attempts = 0;
-    loop {
-        // What is left of an earlier start would be taken for this one's.
-        let _ = fs::remove_file(ports_file);
-        let mut process = start();
-        attempts += 1;
-        match listening(&mut process, ports_file).await {
-            Ok(ports) => return (process, ports),
-            Err(why) if why.contains("in use") && attempts < ATTEMPTS => {
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-            Err(why) => panic!("{why}"),
-        }
-    }
+    .await;
+    (process, ports)
 }

@@ -1,20 +1,13 @@
 //! A real Kafka broker as a process, and kcat to speak with it as an operator would.
 
-use crate::{Process, cache_folder, edge::READY, repository, wait_until};
+use crate::{Port, Process, cache_folder, edge::READY, repository, wait_until};
 use std::{
     io::Write,
-    net::TcpListener,
     process::{Command, Stdio},
     sync::{Arc, Weak},
-    time::Duration,
 };
 use tempfile::TempDir;
 use tokio::sync::Mutex;
-
-/// So often a program is started whose port somebody else had.
-pub(crate) const ATTEMPTS: usize = 10;
-/// The pause before it is tried again with the same port.
-pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The broker that the tests of one program share, while one of them uses it.
 static SHARED: Mutex<Weak<Kafka>> = Mutex::const_new(Weak::new());
@@ -22,8 +15,8 @@ static SHARED: Mutex<Weak<Kafka>> = Mutex::const_new(Weak::new());
 /// A broker of one node. Its data goes away with it.
 pub struct Kafka {
     process: Process,
-    port: u16,
-    controller_port: u16,
+    port: Port,
+    controller_port: Port,
     folder: TempDir,
 }
 
@@ -47,34 +40,24 @@ impl Kafka {
 
     /// A broker for one test, which may kill it.
     pub async fn private() -> Self {
-        let mut attempts = 0;
-        loop {
-            let folder = tempfile::Builder::new()
-                .prefix("latencify-kafka-")
-                .tempdir()
-                .unwrap();
-            let [port, controller_port] = free_ports();
-            let process = spawn(&folder, port, controller_port);
-            let mut kafka = Self {
-                process,
-                port,
-                controller_port,
-                folder,
-            };
-            attempts += 1;
-            match kafka.ready().await {
-                Ok(()) => return kafka,
-                // Somebody else was given one of its ports meanwhile.
-                Err(_) if kafka.process.said().contains("BindException") && attempts < ATTEMPTS => {
-                }
-                Err(why) => panic!("{why}"),
-            }
-        }
+        let folder = tempfile::Builder::new()
+            .prefix("latencify-kafka-")
+            .tempdir()
+            .unwrap();
+        let (port, controller_port) = (Port::reserve(), Port::reserve());
+        let mut kafka = Self {
+            process: spawn(&folder, &port, &controller_port),
+            port,
+            controller_port,
+            folder,
+        };
+        kafka.ready().await;
+        kafka
     }
 
     /// `HOST:PORT`, as clients want it.
     pub fn brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.here().to_string()
     }
 
     /// The process.
@@ -145,16 +128,9 @@ impl Kafka {
 
     /// Starts it again on the same data and ports, and waits until it answers.
     pub async fn restart(&mut self) {
-        for attempt in 1.. {
-            self.process.kill();
-            self.process = spawn(&self.folder, self.port, self.controller_port);
-            match self.ready().await {
-                Ok(()) => return,
-                // An outgoing connection of somebody has its port for a moment.
-                Err(_) if attempt < ATTEMPTS => tokio::time::sleep(RETRY_AFTER).await,
-                Err(why) => panic!("{why}"),
-            }
-        }
+        self.process.kill();
+        self.process = spawn(&self.folder, &self.port, &self.controller_port);
+        self.ready().await;
     }
 
     /// Appends records to a topic with kcat, one a line.
@@ -209,42 +185,31 @@ impl Kafka {
         command
     }
 
-    /// Waits until it answers; an error when it ends instead.
-    async fn ready(&mut self) -> Result<(), String> {
+    async fn ready(&mut self) {
         wait_until("the broker answers", READY + READY, async || {
             if let Some(status) = self.process.exited() {
-                return Ok(Err(format!(
-                    "the broker ended: {status}\n{}",
-                    self.process.last_words()
-                )));
+                panic!("the broker ended: {status}\n{}", self.process.last_words());
             }
             let kcat = self
                 .kcat(&["-L", "-m", "1"])
                 .output()
                 .expect("kcat: run deploy/setup tools");
             if kcat.status.success() {
-                Ok(Ok(()))
+                Ok(())
             } else {
                 Err(String::from_utf8_lossy(&kcat.stderr).into_owned())
             }
         })
-        .await
+        .await;
     }
 }
 
-fn spawn(folder: &TempDir, port: u16, controller_port: u16) -> Process {
+fn spawn(folder: &TempDir, port: &Port, controller_port: &Port) -> Process {
     let mut command = Command::new(repository().join("deploy/kafka/run"));
     command
         .arg("--dir")
         .arg(folder.path().join("data"))
-        .args(["--port", &port.to_string()])
-        .args(["--controller-port", &controller_port.to_string()]);
+        .args(["--port", &port.number().to_string()])
+        .args(["--controller-port", &controller_port.number().to_string()]);
     Process::start("kafka", command, &folder.path().join("kafka.log"))
-}
-
-/// Ports that were free a moment ago: Kafka must be told its own before it starts.
-fn free_ports<const N: usize>() -> [u16; N] {
-    [(); N]
-        .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
-        .map(|listener| listener.local_addr().unwrap().port())
 }

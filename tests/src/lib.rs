@@ -17,8 +17,8 @@
 //! # }
 //! ```
 //!
-//! - [`Edge`], [`Control`], [`Kafka`], [`cli`]: our programs and the broker as processes, on ports that the system
-//!   chooses. What they say is shown when the test fails; they are killed when the value goes away.
+//! - [`Edge`], [`Control`], [`Kafka`], [`cli`]: our programs and the broker as processes, on ports that stay theirs
+//!   while they are down ([`Port`]). What they say is shown when the test fails; they are killed when the value goes away.
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
 //! - [`ServiceManager`]: plays systemd, with a socket unit.
@@ -47,6 +47,7 @@ mod kafka;
 mod namespace;
 mod origin;
 pub mod policy;
+mod ports;
 mod process;
 mod programs;
 mod relay;
@@ -66,6 +67,7 @@ pub use edge::{Edge, EdgeOptions};
 pub use kafka::Kafka;
 pub use namespace::{Cable, Namespace};
 pub use origin::{Call, Origin, RawOrigin, Seen};
+pub use ports::Port;
 pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
 pub use relay::Relay;

@@ -1,5 +1,6 @@
 //! A TCP relay that alters what passes, as somebody on the path could.
 
+use crate::Port;
 use std::{
     net::SocketAddr,
     sync::{
@@ -18,7 +19,7 @@ const PART: usize = 64 * 1024;
 
 /// Passes connections on to a server; once, it puts another text in the place of one that the server sends.
 pub struct Relay {
-    address: SocketAddr,
+    port: Port,
     altered: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
@@ -37,8 +38,8 @@ impl Relay {
     /// When the texts differ in length.
     pub async fn altering(server: SocketAddr, text: &str, by: &str) -> Self {
         assert_eq!(text.len(), by.len(), "{text} and {by} differ in length");
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::reserve();
+        let listener = TcpListener::bind(port.here()).await.unwrap();
         let altered = Arc::<AtomicUsize>::default();
         let forgery = Arc::new(Forgery {
             text: text.into(),
@@ -57,7 +58,7 @@ impl Relay {
             }
         });
         Self {
-            address,
+            port,
             altered,
             accepting,
         }
@@ -65,7 +66,7 @@ impl Relay {
 
     /// `http://ADDRESS`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.here())
     }
 
     /// How often it has altered something: 0 or 1.

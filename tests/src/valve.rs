@@ -1,5 +1,6 @@
 //! A TCP relay that can be shut: a network that is cut off, and mended.
 
+use crate::Port;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     io::{copy, copy_bidirectional},
@@ -11,7 +12,7 @@ use tokio::{
 /// Passes connections on to a server while it is open. Shut, nothing passes: connections stay up and are silent, and new
 /// ones are accepted and silent, as behind a firewall that drops packets. Opened again, those that were silent break.
 pub struct Valve {
-    address: SocketAddr,
+    port: Port,
     open: watch::Sender<bool>,
     one_way: Arc<Notify>,
     accepting: JoinHandle<()>,
@@ -20,8 +21,8 @@ pub struct Valve {
 impl Valve {
     /// Listens on 127.0.0.1 before that server, open.
     pub async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::reserve();
+        let listener = TcpListener::bind(port.here()).await.unwrap();
         let (open, is_open) = watch::channel(true);
         let one_way = Arc::new(Notify::new());
         let towards_server = one_way.clone();
@@ -38,7 +39,7 @@ impl Valve {
             }
         });
         Self {
-            address,
+            port,
             open,
             one_way,
             accepting,
@@ -47,7 +48,7 @@ impl Valve {
 
     /// `http://ADDRESS`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.here())
     }
 
     /// Nothing passes any more.

@@ -1,5 +1,6 @@
 //! A TCP path between two programs that a test can spoil, one direction apart from the other.
 
+use crate::Port;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -53,7 +54,7 @@ impl Weather {
 
 /// Passes connections on to a server as the weather is.
 pub struct Wire {
-    address: SocketAddr,
+    port: Port,
     weather: watch::Sender<Weather>,
     breaks: watch::Sender<u64>,
     accepting: JoinHandle<()>,
@@ -62,8 +63,8 @@ pub struct Wire {
 impl Wire {
     /// Listens on 127.0.0.1 before that server; everything passes.
     pub async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::reserve();
+        let listener = TcpListener::bind(port.here()).await.unwrap();
         let (weather, now) = watch::channel(Weather::FINE);
         let (breaks, broken) = watch::channel(0);
         let accepting = tokio::spawn(async move {
@@ -74,7 +75,7 @@ impl Wire {
             }
         });
         Self {
-            address,
+            port,
             weather,
             breaks,
             accepting,
@@ -83,7 +84,7 @@ impl Wire {
 
     /// `http://ADDRESS`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.here())
     }
 
     /// From now on it is so, for connections that are there and for new ones.

@@ -7,6 +7,7 @@ use latencify_tests::{
 };
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -126,10 +127,8 @@ async fn weights_share_out_requests() {
 async fn an_origin_name_is_followed_to_its_new_address() {
     let old = named("old").await;
     let port = old.address().port();
-    let new = Origin::serve_at(&format!("127.0.0.2:{port}"), |_| async {
-        reply::text("new").done()
-    })
-    .await;
+    let beside = SocketAddr::from(([127, 0, 0, 2], port));
+    let new = Origin::serve_at(beside, |_| async { reply::text("new").done() }).await;
     let dns = Dns::start().await;
     dns.set("origin.test", &["127.0.0.1"], 1);
     let edge = Edge::alone(&one_route(&format!("http://origin.test:{port}"), ""))

@@ -4,7 +4,7 @@ mod raw;
 
 pub use raw::RawOrigin;
 
-use crate::body::Body;
+use crate::{Port, body::Body};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -13,7 +13,11 @@ use hyper_util::{
 };
 use parking_lot::Mutex;
 use rustls::ServerConfig;
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -24,6 +28,8 @@ use tokio_rustls::TlsAcceptor;
 /// An origin that answers HTTP/1.1 and HTTP/2 (with prior knowledge, or over TLS) by a closure.
 pub struct Origin {
     address: SocketAddr,
+    /// While it is stopped, its address refuses connections: nobody else gets it.
+    _port: Option<Port>,
     handler: Handler,
     tls: Option<Arc<ServerConfig>>,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -77,16 +83,26 @@ impl Origin {
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::listen(handler, "127.0.0.1:0", None).await
+        Self::serve_on(Ipv4Addr::LOCALHOST.into(), handler).await
     }
 
-    /// Listens on that address, for origins that share a name or are told apart by address.
-    pub async fn serve_at<F, R>(address: &str, handler: F) -> Self
+    /// Listens on that address of this machine, on any port.
+    pub async fn serve_on<F, R>(address: IpAddr, handler: F) -> Self
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::listen(handler, address, None).await
+        let port = Port::reserve();
+        Self::listen(handler, port.on(address), Some(port), None).await
+    }
+
+    /// Listens on that port of another origin, on an address of its own: for origins that share a name.
+    pub async fn serve_at<F, R>(address: SocketAddr, handler: F) -> Self
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::listen(handler, address, None, None).await
     }
 
     /// Over TLS.
@@ -95,17 +111,24 @@ impl Origin {
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::listen(handler, "127.0.0.1:0", Some(identity.server())).await
+        let port = Port::reserve();
+        Self::listen(handler, port.here(), Some(port), Some(identity.server())).await
     }
 
-    async fn listen<F, R>(handler: F, address: &str, tls: Option<Arc<ServerConfig>>) -> Self
+    async fn listen<F, R>(
+        handler: F,
+        address: SocketAddr,
+        port: Option<Port>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
         let listener = TcpListener::bind(address).await.unwrap();
         let mut origin = Self {
-            address: listener.local_addr().unwrap(),
+            address,
+            _port: port,
             handler: Arc::new(move |call| Box::pin(handler(call))),
             tls,
             seen: Arc::default(),

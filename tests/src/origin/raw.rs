@@ -1,6 +1,6 @@
 //! An origin octet by octet, for what an HTTP library will not say.
 
-use std::net::SocketAddr;
+use crate::Port;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -9,7 +9,7 @@ use tokio::{
 
 /// An origin that hands each connection to a closure.
 pub struct RawOrigin {
-    address: SocketAddr,
+    port: Port,
     accepting: JoinHandle<()>,
 }
 
@@ -20,20 +20,20 @@ impl RawOrigin {
         F: Fn(TcpStream) -> R + Send + Sync + 'static,
         R: Future<Output = std::io::Result<()>> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::reserve();
+        let listener = TcpListener::bind(port.here()).await.unwrap();
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 connections.spawn(handler(stream));
             }
         });
-        Self { address, accepting }
+        Self { port, accepting }
     }
 
     /// `http://ADDRESS`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.here())
     }
 
     /// Reads a request's head, up to and with the empty line.

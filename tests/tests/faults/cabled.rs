@@ -21,7 +21,7 @@ async fn an_edge_whose_cable_to_control_is_pulled_serves_its_clients_nothing_old
     let mut chance = Chance::new();
     let seed = chance.seed();
     let machine = Namespace::new();
-    let mut stand = Stand::new(&format!("{}:0", machine.here(Cable::Clients))).await;
+    let mut stand = Stand::at(machine.here(Cable::Clients)).await;
     let authority = Authority::new();
     let control =
         start(Control::embedded().fleet_at(machine.here(Cable::Control), authority)).await;

@@ -31,7 +31,7 @@ const BAD: [Weather; 4] = [
 async fn faults_upon_faults_break_no_promise() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let mut control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let (mut edges, wires) = wired_members(&control, &THREE).await;

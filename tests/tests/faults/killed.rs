@@ -17,7 +17,7 @@ const ROUNDS: u64 = 8;
 async fn killed_control_and_killed_edges_break_no_promise() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let mut control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let mut edges = members(&control, &THREE).await;
@@ -64,7 +64,7 @@ async fn killed_control_and_killed_edges_break_no_promise() {
 async fn control_that_was_killed_calls_nobody_fenced_whose_lease_may_still_run() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let mut control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let wire = Wire::before(control.fleet()).await;

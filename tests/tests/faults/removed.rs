@@ -66,7 +66,7 @@ async fn paris(control: &Control) -> Option<latencify_conf::api::Edge> {
 async fn an_edge_that_comes_back_while_its_removal_is_held_up_serves_nothing_old() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let control = Control::embedded()
         .flag("--edge-lease", LEASE)
         .start()

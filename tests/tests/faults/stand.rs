@@ -14,6 +14,7 @@ use latencify_tests::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,11 +33,16 @@ pub struct Stand {
 }
 
 impl Stand {
+    /// With an origin on 127.0.0.1.
+    pub async fn new() -> Self {
+        Self::at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
     /// With an origin on that address.
-    pub async fn new(address: &str) -> Self {
+    pub async fn at(address: IpAddr) -> Self {
         let version = Arc::new(AtomicU64::new(1));
         let current = Arc::clone(&version);
-        let origin = Origin::serve_at(address, move |call| {
+        let origin = Origin::serve_on(address, move |call| {
             // Taken when the request comes: a slow answer carries the version from before.
             let now = current.load(Ordering::SeqCst);
             async move {

@@ -21,7 +21,7 @@ const WAITING: usize = 12;
 async fn a_stopped_edge_is_fenced_and_serves_nothing_old_when_it_goes_on() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let edges = members(&control, &THREE).await;
@@ -89,7 +89,7 @@ async fn a_stopped_edge_is_fenced_and_serves_nothing_old_when_it_goes_on() {
 async fn while_control_is_stopped_edges_are_isolated_and_recover() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let paris = when_isolated(Edge::member(&control, "paris"), "revalidate")

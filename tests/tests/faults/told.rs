@@ -8,7 +8,7 @@ use latencify_tests::{Control, Edge, cli, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_says_who_is_fenced_and_fails_only_for_who_is_missing() {
-    let stand = Stand::new("127.0.0.1:0").await;
+    let stand = Stand::new().await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let fences = when_isolated(Edge::member(&control, "fences"), "revalidate")

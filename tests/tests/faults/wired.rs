@@ -68,7 +68,7 @@ const WEATHERS: [(&str, Weather); 8] = [
 async fn whatever_the_wire_to_control_does_no_promise_breaks() {
     let mut chance = Chance::new();
     let seed = chance.seed();
-    let mut stand = Stand::new("127.0.0.1:0").await;
+    let mut stand = Stand::new().await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
     let (edges, wires) = wired_members(&control, &THREE[..2]).await;
