@@ -4,8 +4,8 @@
 //! `Connection: close`, and HTTP/2 connections say GOAWAY. An idle HTTP/1.1 connection stays open: its client may have
 //! sent a request that is not here yet, and closing under it would fail that request (RFC 9112 §9.6 has no remedy for
 //! a client that doesn't retry). So it is waited for, and served one more request. When the drain's time is over, idle
-//! connections are **closed**, and what is then still under way is **cut off**: its tasks are ended, and with them its
-//! connections. When [`Drain::finish`] is back, no client is served any more; only then may a member say that it leaves.
+//! connections are **closed**, and what is then still under way is **cut off**: streams of HTTP/2 are reset, which
+//! their clients see, then all tasks are ended, and with them their connections. When [`Drain::finish`] is back, no client is served any more; only then may a member say that it leaves.
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -16,6 +16,8 @@ use tokio_util::{
 
 /// Idle connections that are told to close get so long to do so.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
+/// Who is about to be cut off, and can be told so, is told within this time.
+const TELLING_TIME: Duration = Duration::from_millis(500);
 /// Tasks that are cut off end where they wait next; they get so long to come there.
 const CUTTING_TIME: Duration = Duration::from_millis(500);
 
@@ -24,6 +26,7 @@ const CUTTING_TIME: Duration = Duration::from_millis(500);
 pub struct Drain {
     stopping: watch::Sender<bool>,
     closing: watch::Sender<bool>,
+    cutting: CancellationToken,
     cut: CancellationToken,
     under_way: TaskTracker,
 }
@@ -47,6 +50,7 @@ impl Drain {
         Arc::new(Self {
             stopping: watch::channel(false).0,
             closing: watch::channel(false).0,
+            cutting: CancellationToken::new(),
             cut: CancellationToken::new(),
             under_way: TaskTracker::new(),
         })
@@ -98,6 +102,16 @@ impl Drain {
         let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
+    /// Waits until what is under way is to be cut off. Whoever can tell its client so has a moment for it.
+    pub async fn cutting(&self) {
+        self.cutting.cancelled().await;
+    }
+
+    /// Whether that has come.
+    pub fn is_cutting(&self) -> bool {
+        self.cutting.is_cancelled()
+    }
+
     /// From now on the program is stopping.
     pub fn begin(&self) {
         self.stopping.send_replace(true);
@@ -114,6 +128,10 @@ impl Drain {
             return Drained::Clean;
         }
         let left = self.under_way.len();
+        self.cutting.cancel();
+        if timeout(TELLING_TIME, self.under_way.wait()).await.is_ok() {
+            return Drained::TimedOut(left);
+        }
         self.cut.cancel();
         // What is not a task of the drain's, a background refresh, say, may be left: it serves nobody.
         let _ = timeout(CUTTING_TIME, self.under_way.wait()).await;
