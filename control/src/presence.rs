@@ -3,6 +3,19 @@
 //!
 //! The [fold](crate::fold::replicas) decides who may serve beside whom, alike for everybody who reads the log; here is
 //! only how one run behaves, and what its operator is told.
+//!
+//! # Why edges wait for both
+//! **For the end of the log.** A store may be an older copy than the one that receipts were given from, and nothing in it
+//! tells so. Were an edge welcomed by it that was cut off meanwhile, it would be told a head from before purges of
+//! which somebody holds a receipt that calls it fenced; it would obey that head and use what it has stored. So no edge
+//! is welcomed, and no heartbeat answered, before everything is folded that was in the log after this run began. A
+//! control that starts while its brokers are away, or on an entry that it can't read, serves no edge: theirs keep what
+//! they have, and their leases run out. (What edges fetch without trusting this replica's head, they still get.)
+//!
+//! **For its announcement**, unless the log dies with the process. An earlier run may have handed entries to a broker
+//! that stood still, which come to the log when they come. The fold counts a removal only while the run is announced that
+//! keeps the process without a lease, so behind this run's announcement no earlier run's removal counts; before it, this
+//! run has welcomed nobody. And a copy of the store that serves elsewhere reads that it is replaced.
 
 use crate::{
     fold::{
@@ -26,6 +39,8 @@ const WRITE_MAX: Duration = Duration::from_mins(2);
 const WRITE_PAUSE: Duration = Duration::from_secs(2);
 /// How long a replica that stops waits for the entry that says so.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
+/// What edges wait for whose replica can't fold the log to its end.
+const NOT_AT_THE_END: &str = "it has not folded the log to its end since it was started, and may lack purges that the fleet obeyed";
 /// Who writes these entries.
 const BY: &str = "control";
 
@@ -34,7 +49,7 @@ const BY: &str = "control";
 pub struct Presence {
     /// None: this run could not announce itself, because the log can't be folded to its end, or takes nothing.
     announced: Option<ReplicaId>,
-    serves_edges: bool,
+    edges_wait_for: Option<&'static str>,
     fold: Fold,
     writer: Writer,
 }
@@ -46,7 +61,8 @@ pub struct Announcement {
     pub name: String,
     /// A replica to be taken out before.
     pub remove: Option<Uuid>,
-    /// The log lies in the data folder, which is locked: nobody else can follow it, whoever is announced in it.
+    /// The log lies in the data folder, which is locked: nobody else can follow it, whoever is announced in it, and what an
+    /// earlier run was about to write went with that run.
     pub log_is_here: bool,
 }
 
@@ -59,14 +75,14 @@ pub async fn announce(
     writer: &Writer,
 ) -> anyhow::Result<Presence> {
     let here = store.identity();
+    let presence = |announced, edges_wait_for| Presence {
+        announced,
+        edges_wait_for,
+        fold: fold.clone(),
+        writer: writer.clone(),
+    };
     if !catch_up(log, fold).await? {
-        return Ok(Presence {
-            announced: None,
-            // Then nobody else can have announced itself beside this store.
-            serves_edges: announcement.log_is_here || stands_for(&fold.state(), here),
-            fold: fold.clone(),
-            writer: writer.clone(),
-        });
+        return Ok(presence(None, Some(NOT_AT_THE_END)));
     }
     if let Some(gone) = announcement.remove {
         take_out(ReplicaId(gone), fold, writer).await?;
@@ -85,9 +101,7 @@ pub async fn announce(
         store: here,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    // Then nobody else can have announced itself beside this store, and edges need not wait for a log that takes nothing.
-    let needs_no_word = announcement.log_is_here || stands_for(&fold.state(), here);
-    if needs_no_word {
+    if announcement.log_is_here {
         match writer.write(BY, None, change).await {
             Ok(_) => {}
             Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => {
@@ -95,12 +109,7 @@ pub async fn announce(
             }
             Err(error) => {
                 tracing::warn!(%error, "this replica serves without having announced itself in the log, which takes nothing now");
-                return Ok(Presence {
-                    announced: None,
-                    serves_edges: true,
-                    fold: fold.clone(),
-                    writer: writer.clone(),
-                });
+                return Ok(presence(None, None));
             }
         }
     } else {
@@ -112,12 +121,7 @@ pub async fn announce(
         refuse_beside_another(&state, here)?;
         bail!("{}", is_out(replica));
     }
-    Ok(Presence {
-        announced: Some(replica),
-        serves_edges: true,
-        fold: fold.clone(),
-        writer: writer.clone(),
-    })
+    Ok(presence(Some(replica), None))
 }
 
 /// Writes one of these entries, and tries again while the log takes none. Written twice, the second changes nothing.
@@ -142,9 +146,9 @@ impl Presence {
         self.announced
     }
 
-    /// Whether edges may attach here. Not to a replica beside which another may serve without its knowing.
-    pub fn serves_edges(&self) -> bool {
-        self.serves_edges
+    /// What edges have to wait for before they may attach here; none: they may.
+    pub fn edges_wait_for(&self) -> Option<&'static str> {
+        self.edges_wait_for
     }
 
     /// Waits until the log says that this run is no replica any more, or that it goes on elsewhere, and says what that
@@ -200,10 +204,6 @@ fn is_out(replica: ReplicaId) -> String {
         "the log says that this replica ({replica}) was taken out, or that another run on a copy of its store has replaced \
          it: it stops, so that receipts have one author. Start it again if it is the one that shall serve"
     )
-}
-
-fn stands_for(state: &State, store: StoreRef) -> bool {
-    state.replicas.values().any(|other| other.store == store)
 }
 
 /// Waits until everything is folded that was in the log when this was called; says whether it can be.

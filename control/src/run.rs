@@ -4,7 +4,7 @@ use crate::{
     api,
     auth::{Purpose, Token},
     data, events,
-    fleet::{self, Ahead, Connections, Contacts, Fleet, SaidByEdges, Tail},
+    fleet::{self, Ahead, Connections, Contacts, Fleet, Hold, SaidByEdges, Tail},
     fold::driver::Fold,
     kafka::Cluster,
     log,
@@ -92,6 +92,9 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     let metrics = Metrics::new()?;
     let said = SaidByEdges::load(&store, &state).await?;
     let contacts = Contacts::load(&store, state.roster.keys().copied(), started).await?;
+    let log_is_here = settings.kafka.is_none();
+    let longest = store.longest_lease().await?.max(settings.edge_lease);
+    let hold = Hold::new(log.origin(), log_is_here, &state, longest, started);
     let tail = Tail::default();
     let fold = Fold::new(state, tail.clone());
     let writer = Writer::new(
@@ -116,19 +119,11 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         stop: stop_serving.clone(),
         replica: name.clone(),
         lease: settings.edge_lease,
-        serves_edges: false,
+        edges_wait_for: None,
+        hold,
         sessions: sessions.clone(),
     };
     let consumer = cluster.map(events::Consumer::new);
-    let admin = Admin {
-        metrics: metrics.clone(),
-        fold: fold.clone(),
-        log: log.clone(),
-        store: store.clone(),
-        fleet: fleet.clone(),
-        events: consumer.clone(),
-    };
-
     let mut workers = vec![
         tokio::spawn(fleet.clone().keep_saving(stop_working.clone())),
         tokio::spawn(tell_of_missing_files(
@@ -138,15 +133,17 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             stop_working.clone(),
         )),
         tokio::spawn(store.clone().keep_trying(stop_working.clone())),
-        tokio::spawn(
-            fold.clone()
-                .run(log.clone(), store.clone(), metrics, stop_working.clone()),
-        ),
+        tokio::spawn(fold.clone().run(
+            log.clone(),
+            store.clone(),
+            metrics.clone(),
+            stop_working.clone(),
+        )),
     ];
     let announcement = Announcement {
         name,
         remove: settings.remove_replica,
-        log_is_here: settings.kafka.is_none(),
+        log_is_here,
     };
     let announced = announce(announcement, &*log, &store, &fold, &fleet.writer);
     let presence = match announced.await {
@@ -156,7 +153,15 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             return Err(error);
         }
     };
-    fleet.serves_edges = presence.serves_edges();
+    fleet.edges_wait_for = presence.edges_wait_for();
+    let admin = Admin {
+        metrics,
+        fold,
+        log,
+        store,
+        fleet: fleet.clone(),
+        events: consumer.clone(),
+    };
     let control = Control {
         fleet,
         policies: Policies::default(),

@@ -73,8 +73,13 @@ pub struct PurgeReceipt {
     pub epoch: Epoch,
     /// Hard or soft.
     pub mode: Mode,
-    /// Whether no edge process of the roster at that epoch is missing: each has acked it, is fenced, or has left since.
+    /// Whether no edge process of the roster at that epoch is missing: each has acked it, is fenced, or has left since. And
+    /// nothing holds the receipt.
     pub complete: bool,
+    /// For how much longer it can't be complete, in milliseconds: control was started a moment ago on data that may be an older
+    /// copy, and edges that it does not know may hold a lease until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_ms: Option<u64>,
     /// Every edge process of the roster at that epoch.
     pub edges: Vec<EdgeReceipt>,
 }

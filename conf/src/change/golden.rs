@@ -8,7 +8,7 @@ use crate::link::chain;
 const WRITTEN: &str = include_str!("entry.v1.jsonl");
 
 /// The chain before the first line and after each, at epochs 2, 4, 6 … Computed apart from this code.
-const CHAIN: [&str; 14] = [
+const CHAIN: [&str; 15] = [
     "sha256:345f7c69955de6f5a66a7299f7a4970be4072b071742ec797869a55fa673a7f4",
     "sha256:0cc3cf4f9f2ef663974fcead3f15db4db30badb991ae64d694bec8c25b4e8b2a",
     "sha256:378a3bb2d126f22dabf8f59c127806d8269b2946368daa6177d1594f1b3e262d",
@@ -23,6 +23,7 @@ const CHAIN: [&str; 14] = [
     "sha256:f52c4823b91269f36e36352a49eeaa2f48eec7497610b543a16392291a05bf1d",
     "sha256:25c29091ee95ccd0236b3920be891a60520147ba1ec87b1790a5a7ad635edda3",
     "sha256:6b05558b1a15020f2a18c8ffc0b33490876c20e330b1adcb2bb0c5890fe30f10",
+    "sha256:6a8ff3acbfee65f97b5d9e8f761a572ee502971cdf828250143f4d193e9b4f15",
 ];
 
 const LOG: LogId = LogId(uuid(0xaa));
@@ -100,7 +101,11 @@ fn meant() -> Vec<Entry> {
         event: None,
         seen: None,
     };
-    let left = |process, why| Change::EdgeLeft { process, why };
+    let left = |process, why| Change::EdgeLeft {
+        process,
+        why,
+        replica: None,
+    };
     let about_paris = [("place", "48.85,2.35"), ("version", "0.1.0")];
 
     let mut first = entry(
@@ -173,6 +178,15 @@ fn meant() -> Vec<Entry> {
                     place: "the topic new.changes on kafka:9092".to_owned(),
                     flags: "--data d --kafka kafka:9092 --kafka-prefix new".to_owned(),
                 },
+            },
+        ),
+        entry(
+            14,
+            "token:default",
+            Change::EdgeLeft {
+                process: PARIS,
+                why: LeaveReason::Removed,
+                replica: Some(REPLICA),
             },
         ),
     ]

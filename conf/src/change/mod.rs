@@ -106,6 +106,11 @@ pub enum Change {
         process: ProcessId,
         /// A clean stop, or taken out by the operator.
         why: LeaveReason,
+        /// The run of control that promises the process nothing until this is folded. Nobody does so after that run: an
+        /// entry of it that comes to the log later counts no more. None: the process itself has left, so nothing has to
+        /// be kept; or an older version wrote it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replica: Option<ReplicaId>,
     },
     /// A replica of the control service serves from now on. Edges have nothing to do with it.
     ReplicaJoined {

@@ -118,7 +118,8 @@ impl Contact {
     }
 }
 
-fn ends(from: Duration, lease: Duration) -> Duration {
+/// When a lease that was given at a moment must have run out.
+pub(super) fn ends(from: Duration, lease: Duration) -> Duration {
     from.saturating_add(lease)
         .saturating_add(lease / DRIFT_PART)
 }

@@ -8,6 +8,7 @@
 //! - [`Said`](said::SaidByEdges): acks and policy reports, in memory at once and in the store a moment later.
 //! - [`Contacts`]: until when each process may hold a lease, and so from when on it is fenced; [`leases`] is the pure part
 //!   of it, and [`contact`] says why it may be believed.
+//! - [`Hold`]: what receipts wait for after a start on data that may be an older copy.
 //! - [`receipts`]: the roster at a purge's epoch against what was said; [`judgement`] is the pure part of it, as
 //!   [`admission`] is of sessions.
 //! - [`server`]: the gRPC face of all that, behind the join token.
@@ -38,6 +39,7 @@ mod census;
 mod connections;
 pub mod contact;
 pub mod contacts;
+mod hold;
 pub mod judgement;
 pub mod leases;
 pub mod receipts;
@@ -50,6 +52,7 @@ pub use ahead::{Ahead, EdgeAhead, Lead};
 pub use census::Standing;
 pub use connections::Connections;
 pub use contacts::Contacts;
+pub use hold::Hold;
 pub use said::SaidByEdges;
 pub use tail::Tail;
 
@@ -93,8 +96,10 @@ pub struct Fleet {
     pub replica: String,
     /// Cut off for longer, an edge is isolated.
     pub lease: Duration,
-    /// Whether edges may attach to this replica.
-    pub serves_edges: bool,
+    /// What edges have to wait for before they may attach to this replica; none: they may.
+    pub edges_wait_for: Option<&'static str>,
+    /// What receipts have to wait for, if this replica's data may be an older copy.
+    pub hold: Option<Hold>,
 }
 
 impl Fleet {

@@ -54,9 +54,10 @@ impl Fleet {
                 return Ok(Some(receipt));
             }
             let due = judgements.iter().filter_map(|judgement| judgement.due);
-            let due = due.min().map_or(Duration::MAX, |due| {
-                due.saturating_sub(contacts::now()) + AFTER_DUE
-            });
+            let now = contacts::now();
+            let due = due.map(|due| due.saturating_sub(now));
+            let due = due.chain(self.held(&purge)).min();
+            let due = due.map_or(Duration::MAX, |due| due + AFTER_DUE);
             tokio::select! {
                 // Looked at once more: what was true before the wait may be so no longer.
                 () = tokio::time::sleep_until(deadline) => {}
@@ -98,6 +99,11 @@ impl Fleet {
         members.iter().map(judge_one).collect()
     }
 
+    /// For how much longer the receipt can't be complete, whoever has acked.
+    fn held(&self, purge: &Purge) -> Option<Duration> {
+        self.hold?.left(purge.epoch, contacts::now())
+    }
+
     fn write_receipt(
         &self,
         purge: &Purge,
@@ -115,11 +121,13 @@ impl Fleet {
                 latency_us: self.latency_us(purge, member).filter(|_| is_acked),
             }
         });
+        let held = self.held(purge);
         PurgeReceipt {
             id: purge.id.to_string(),
             epoch: purge.epoch,
             mode: purge.mode,
-            complete: is_complete(judgements),
+            complete: is_complete(judgements) && held.is_none(),
+            held_ms: held.map(|held| held.as_millis() as u64),
             edges: edges.collect(),
         }
     }

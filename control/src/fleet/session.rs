@@ -49,11 +49,12 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
         target: None,
         ended: None,
     };
-    let broke = if session.fleet.serves_edges {
-        session.serve(inbound).await
-    } else {
-        session.give_up(&"it could not announce itself in the log");
-        None
+    let broke = match session.fleet.edges_wait_for {
+        None => session.serve(inbound).await,
+        Some(why) => {
+            session.give_up(&why);
+            None
+        }
     };
     session.farewell().await;
     session.fleet.metrics.stream_ended(session.ended);
@@ -353,6 +354,8 @@ impl Session {
         let change = Change::EdgeLeft {
             process,
             why: LeaveReason::Stopped,
+            // It uses nothing that it has stored any more, whenever this is folded.
+            replica: None,
         };
         if let Err(error) = self
             .fleet

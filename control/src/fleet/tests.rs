@@ -173,7 +173,7 @@ async fn an_edge_that_comes_back_continues_and_its_position_is_an_ack() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn joining_leaving_and_being_removed() {
-    let replica = Replica::start_with(&["--edge-lease", "2s"]).await;
+    let replica = Replica::start_with(&["--edge-lease", "6s"]).await;
     replica.apply(&["shop"]).await;
     let roster = async || {
         let edges = replica.get("/v1/edges").await.body["edges"].clone();
@@ -255,6 +255,7 @@ async fn an_edge_that_is_removed_while_it_lives_joins_again_and_is_counted_on() 
     let id = purge(&replica, json!({"all": true})).await;
     // As when it comes back between the operator's look and the entry.
     let change = Change::EdgeLeft {
+        replica: None,
         process: ProcessId(edge.process),
         why: LeaveReason::Removed,
     };

@@ -75,6 +75,8 @@ pub enum Conflict {
     AlreadyJoined,
     /// The process is not in the roster.
     NotInRoster,
+    /// The run of control that vouched for it is over: what was true when it was written may be so no longer.
+    WriterGone,
     /// Another replica folds into a store of its own.
     OtherStore(ReplicaId),
     /// The replica has not announced itself, or has left.
@@ -235,7 +237,13 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
         Change::EdgeLeft { process, .. } if !state.roster.contains_key(process) => {
             Err(Conflict::NotInRoster)
         }
-        Change::EdgeLeft { process, why } => Ok(vec![Effect::Left {
+        // Written before that run ended, and in the log only now (a broker held it up, or had stopped): the next run may have
+        // welcomed the process meanwhile.
+        Change::EdgeLeft {
+            replica: Some(writer),
+            ..
+        } if !state.replicas.contains_key(writer) => Err(Conflict::WriterGone),
+        Change::EdgeLeft { process, why, .. } => Ok(vec![Effect::Left {
             process: *process,
             why: *why,
         }]),

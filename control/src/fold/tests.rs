@@ -78,8 +78,18 @@ fn joined(number: u128) -> Change {
 
 fn left(number: u128) -> Change {
     Change::EdgeLeft {
+        replica: None,
         process: process(number),
         why: LeaveReason::Stopped,
+    }
+}
+
+/// Taken out by a run of control.
+fn taken_out(number: u128, replica: u128) -> Change {
+    Change::EdgeLeft {
+        replica: Some(ReplicaId(Uuid::from_u128(replica))),
+        process: process(number),
+        why: LeaveReason::Removed,
     }
 }
 
@@ -304,6 +314,35 @@ fn what_becomes_of_entries() {
             "a leave of nobody",
             vec![entry(2, left(7))],
             conflict(Conflict::NotInRoster),
+        ),
+        (
+            "a removal by the run that serves",
+            vec![
+                entry(2, replica_joined(1, 1)),
+                entry(3, joined(7)),
+                entry(4, taken_out(7, 1)),
+            ],
+            Outcome::Accepted,
+        ),
+        (
+            "a removal by a run that was killed, which a broker held up until the next run served",
+            vec![
+                entry(2, replica_joined(1, 1)),
+                entry(3, joined(7)),
+                entry(4, replica_joined(2, 1)),
+                entry(5, taken_out(7, 1)),
+            ],
+            conflict(Conflict::WriterGone),
+        ),
+        (
+            "a removal by a run that has left",
+            vec![
+                entry(2, replica_joined(1, 1)),
+                entry(3, joined(7)),
+                entry(4, replica_left(1)),
+                entry(5, taken_out(7, 1)),
+            ],
+            conflict(Conflict::WriterGone),
         ),
         (
             "a join after a leave",

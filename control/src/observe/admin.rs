@@ -125,6 +125,9 @@ async fn ready(State(admin): State<Admin>) -> Response {
             .unwrap_or_else(|error| Some(error.to_string())),
     );
     warnings.extend(admin.fleet.ahead.warnings(&state));
+    warnings.extend(
+        (admin.fleet.edges_wait_for).map(|why| format!("this replica serves no edge: {why}")),
+    );
     let ready = log == "following";
     let status = if ready {
         StatusCode::OK

@@ -3,7 +3,9 @@
 
 use super::{Store, StoreError, entity::promises};
 use latencify_conf::{change::ProcessId, link::message::WhenIsolated};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+};
 use std::time::Duration;
 
 /// What a process said it does when isolated, and the longest lease that it was promised.
@@ -25,6 +27,13 @@ impl Store {
             .filter(promises::Column::Process.is_in(of.into_iter().map(|id| id.0)));
         let rows = query.all(&self.read).await?;
         Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// The longest lease that any process was ever promised; zero: none was.
+    pub async fn longest_lease(&self) -> Result<Duration, StoreError> {
+        let longest = promises::Entity::find().order_by_desc(promises::Column::LeaseMs);
+        let row = longest.one(&self.read).await?;
+        Ok(row.map_or(Duration::ZERO, |row| read(row).1.lease))
     }
 
     /// Keeps what a process is about to be promised.

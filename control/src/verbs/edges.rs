@@ -118,6 +118,7 @@ impl Control {
             let change = Change::EdgeLeft {
                 process,
                 why: LeaveReason::Removed,
+                replica: self.replica,
             };
             let outcome = match self.write(by, None, change).await {
                 // Somebody else was quicker; it is out all the same.

@@ -148,6 +148,9 @@ fn answer(settled: &Settled) -> Result<Answer, Refused> {
         Outcome::Conflict(Conflict::NotInRoster) => Err(Refused::NotFound(
             "the process is not in the fleet (any more): `latencify edge list` shows who is".into(),
         )),
+        Outcome::Conflict(Conflict::WriterGone) => Err(Refused::Conflict(
+            "this run of control was replaced by another before the entry came to the log; nothing changed".into(),
+        )),
         Outcome::Conflict(Conflict::NoSuchReplica) => Err(Refused::NotFound(
             "the replica has not announced itself, or has left: `latencify replica list` shows who is there".into(),
         )),

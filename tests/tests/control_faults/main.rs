@@ -11,6 +11,7 @@ mod frozen;
 mod left_behind;
 mod migrate;
 mod moving;
+mod older_copy;
 mod small_disk;
 mod topic;
 mod writers;

@@ -89,6 +89,11 @@ async fn wait(
             return Ok(receipt);
         }
         let missing = missing(&receipt);
+        if let Some(held) = receipt.held_ms.filter(|_| missing.is_empty()) {
+            progress.at(0, format!("waiting {} s: {HELD}", held / 1_000 + 1));
+            tokio::time::sleep(POLL_PAUSE).await;
+            continue;
+        }
         progress.steps(receipt.edges.len() as u64);
         progress.at(
             (receipt.edges.len() - missing.len()) as u64,
@@ -113,6 +118,14 @@ fn missing(receipt: &PurgeReceipt) -> Vec<String> {
 
 fn incomplete(receipt: &PurgeReceipt, waited: Duration) -> Failure {
     let missing = missing(receipt);
+    if let Some(held) = receipt.held_ms.filter(|_| missing.is_empty()) {
+        return Failure::failed(format!("after {waited:?}, the receipt is not complete: {HELD}"))
+            .with_help(format!(
+                "the purge is in the log at epoch {}, and every edge that control knows obeys it: wait for {} s more",
+                receipt.epoch,
+                held / 1_000 + 1
+            ));
+    }
     Failure::failed(format!(
         "after {waited:?}, {} not known to obey the purge: {}",
         are(missing.len()),
@@ -166,6 +179,9 @@ fn table(receipt: &PurgeReceipt, output: &Output) -> String {
     };
     format!("{table}{summary}{meaning}")
 }
+
+/// Why a receipt is held back although nobody is missing.
+const HELD: &str = "control was started a moment ago on data that may be an older copy, and edges that it does not know may hold a lease";
 
 /// What it means that an edge is fenced.
 const FENCED: &str = "\nfenced: cut off for longer than its lease. Such an edge uses nothing that it stored before the purge, \

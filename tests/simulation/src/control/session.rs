@@ -356,7 +356,7 @@ impl<R: Rules> World<R> {
 
     /// Takes a process out of the roster through the log.
     pub fn append_left(&mut self, process: ProcessId, why: LeaveReason, waiter: Waiter) {
-        let entry = self.entry(None, None, "edge", Change::EdgeLeft { process, why });
+        let entry = self.entry(None, None, "edge", Change::EdgeLeft { process, why, replica: None });
         self.append(&entry, waiter);
     }
 
