@@ -41,7 +41,7 @@ pub const ENHANCE_YOUR_CALM: u32 = 11;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Before something is asked for again that had nothing to send.
 const PAUSE: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A frame that came.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use std::{
 
 /// So many lines of a process's words are shown when a test fails.
 const LINES_SHOWN: usize = 80;
+/// So long may its words be on their way.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running program. Killed (SIGKILL) when it goes away; if a test fails by then, its last words are shown.
 #[derive(Debug)]
@@ -100,6 +102,19 @@ impl Process {
     /// All that it and its predecessors on this log have said.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has said that: its words may come after its deeds.
+    pub async fn says(&self, words: &str) {
+        let what = format!("{} says {words:?}", self.name);
+        crate::wait_until(&what, PATIENCE, async || {
+            if self.said().contains(words) {
+                Ok(())
+            } else {
+                Err(self.last_words())
+            }
+        })
+        .await;
     }
 
     /// The last of what it said, under a heading.

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 async fn named(name: &'static str) -> Origin {
     Origin::serve(move |_| async move { reply::text(name).done() }).await

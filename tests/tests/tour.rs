@@ -13,9 +13,9 @@ use std::{
 use tempfile::TempDir;
 
 /// For everything to be up, on a busy machine.
-const UP: Duration = Duration::from_mins(1);
+const UP: Duration = Duration::from_mins(3);
 /// For everything to be gone.
-const GONE: Duration = Duration::from_secs(20);
+const GONE: Duration = Duration::from_mins(1);
 
 /// A run of `latencify dev` in a folder of its own, with ports that the system chooses.
 struct Dev {
@@ -179,7 +179,14 @@ async fn an_edge_that_was_upgraded_still_belongs_to_the_run() {
         )
         .await;
     }
-    assert!(!is_running(former));
+    wait_until("the first has ended", GONE, async || {
+        if is_running(former) {
+            Err("it runs")
+        } else {
+            Ok(())
+        }
+    })
+    .await;
     assert!(dev.children().into_iter().all(is_running));
     let said = dev.process.last_words();
     assert!(

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 use tokio::{
@@ -54,7 +54,10 @@ pub(super) async fn dial(source: IpAddr, server: SocketAddr) -> anyhow::Result<T
     } else {
         TcpSocket::new_v6()
     }?;
-    if source.is_ipv4() == server.is_ipv4() {
+    // 127.0.0.1 is what it gets without being asked. A port that is bound before it is known where to is taken for all
+    // servers, for a minute after its end: those of an address are soon used up.
+    let is_usual = source == Ipv4Addr::LOCALHOST && server.ip().is_loopback();
+    if source.is_ipv4() == server.is_ipv4() && !is_usual {
         socket
             .bind(SocketAddr::new(source, 0))
             .with_context(|| format!("bind to {source}"))?;

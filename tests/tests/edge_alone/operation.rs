@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_ends_as_soon_as_the_last_request_does() {

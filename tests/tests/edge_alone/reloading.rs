@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_mins(1);
 const NAME: &str = "shop.example";
 
 fn versioned(origin: &Origin, version: usize) -> String {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{collections::VecDeque, fs, process::Command, sync::Arc, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_mins(1);
 
 fn policy(origin: &Origin, tls: &str) -> String {
     format!(

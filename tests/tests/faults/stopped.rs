@@ -4,10 +4,10 @@ use super::{
     LEASE, SOON,
     hammer::{Hammer, burst, warm},
     publisher::Api,
-    stand::{Stand, THREE, check, members, start, target, when_isolated},
+    stand::{Stand, THREE, check, members, start, target},
 };
 use latencify_conf::api::ReceiptState;
-use latencify_tests::{Chance, Control, Edge, wait_until};
+use latencify_tests::{Chance, Control, wait_until};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -92,14 +92,9 @@ async fn while_control_is_stopped_edges_are_isolated_and_recover() {
     let mut stand = Stand::new().await;
     let control = start(Control::embedded()).await;
     control.apply(&stand.policy(0)).await;
-    let paris = when_isolated(Edge::member(&control, "paris"), "revalidate")
-        .start()
-        .await;
-    let tokyo = when_isolated(Edge::member(&control, "tokyo"), "refuse")
-        .start()
-        .await;
-    control.everywhere(2).await;
-    let targets = [target(&paris), target(&tokyo)];
+    let edges = members(&control, &THREE[..2]).await;
+    let targets: Vec<_> = edges.iter().map(target).collect();
+    let tokyo = &edges[1];
     let hammer = Hammer::start(&stand.seen, &targets);
     let api = Api::Plain(control.api(), control.api_token());
     for round in 0..ROUNDS {
@@ -139,6 +134,6 @@ async fn while_control_is_stopped_edges_are_isolated_and_recover() {
         )
         .await;
     }
-    check(&control, 2, &stand.publisher.published, seed).await;
+    check(&control, edges.len(), &stand.publisher.published, seed).await;
     assert!(hammer.end().await > 100, "the clients were not answered");
 }

@@ -48,7 +48,7 @@ async fn the_command_says_who_is_fenced_and_fails_only_for_who_is_missing() {
 
     // One that serves whatever happens is missing until it acks.
     serves.signal("STOP");
-    let said = cli::latencify_at(&control, &[&purge[..], &["--timeout", "4s"]].concat()).await;
+    let said = cli::latencify_at(&control, &[&purge[..], &["--timeout", "8s"]].concat()).await;
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("serves ("), "{said:?}");
     assert!(

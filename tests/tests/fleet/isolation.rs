@@ -70,11 +70,18 @@ impl Setting {
         self.edge.get(HOST, path).await
     }
 
-    /// Stores these, and sees that they hit.
+    /// Stores these, and sees that they hit, as soon as the lease runs.
     async fn store(&self, paths: &[&str]) {
         for path in paths {
-            self.get(path).await;
-            assert!(self.get(path).await.is_hit(), "{path}");
+            wait_until(&format!("{path} hits"), SOON, async || {
+                let reply = self.get(path).await;
+                if reply.is_hit() && !has(&reply, &["detail=isolated"]) {
+                    Ok(())
+                } else {
+                    Err(format!("{reply:?}"))
+                }
+            })
+            .await;
         }
     }
 
@@ -105,6 +112,15 @@ impl Setting {
                 line.starts_with("latencify_gateway_isolated{") && line.ends_with(" 1")
             });
             isolated.map_or(Ok(()), |line| Err(line.to_owned()))
+        })
+        .await;
+    }
+
+    /// Waits until it is ready, and nothing is to be said about it.
+    async fn ready(&self) {
+        wait_until("it is ready", SOON, async || match self.readiness().await {
+            (200, text) if text == "ready\n" => Ok(()),
+            other => Err(format!("{other:?}")),
         })
         .await;
     }

@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 const NAMES: [&str; 3] = ["paris", "tokyo", "new-york"];
 /// How long the origin takes where it is slow.
 const SLOW: Duration = Duration::from_millis(300);

@@ -180,10 +180,10 @@ async fn a_full_disk_holds_back_acks_of_saved_marks_and_nothing_else() {
             assert!(acked().await.is_err(), "acked, and not saved");
         }
         assert_eq!(setting.saved().await, saved, "nothing is claimed");
-        assert!(setting.edge.process().said().contains("can't be saved"));
+        setting.edge.process().says("can't be saved").await;
         fs::remove_file(&full).unwrap();
         setting.until_saved(purge.epoch.0).await;
-        assert!(setting.edge.process().said().contains("is saved again"));
+        setting.edge.process().says("is saved again").await;
         wait_until("it is acked", SOON, acked).await;
     }
 }

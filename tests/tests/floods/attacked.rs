@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_mins(1);
 pub const HOST: &str = "shop.example";
 /// Octets of `/large`: more than all buffers on the way together.
 pub const LARGE: usize = 32 << 20;

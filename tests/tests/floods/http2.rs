@@ -201,7 +201,7 @@ async fn a_compression_bomb_is_answered_by_431() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_preface_or_head_that_never_ends_is_ended() {
-    let attacked = Attacked::with("header_time: 1s").await;
+    let attacked = Attacked::with("header_time: 3s").await;
     let mut half = attacked.raw(ATTACKER, &[]).await;
     half.send(&frame(HEADERS, 0, 1, &block(2, HOST, "/")))
         .await

@@ -119,7 +119,16 @@ async fn without_dns_known_addresses_go_on_and_new_names_are_told() {
         .flag("--dns", &dns.address().to_string())
         .start()
         .await;
-    assert_eq!(edge.get(HOST, "/").await.text(), "here");
+    // The name may be resolved only after the listeners are up.
+    wait_until("the name is found", SOON, async || {
+        let reply = edge.get(HOST, "/").await;
+        if reply.text() == "here" {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    })
+    .await;
     dns.silence(true);
     counted(
         &edge,
@@ -214,6 +223,7 @@ async fn a_full_disk_costs_records_and_no_request() {
         assert_eq!(reply.status, 200, "request {number}");
     }
     counted(&edge, "latencify_gateway_access_log_dropped_total", 1.0).await;
+    edge.process().says("records are being lost").await;
     let said = edge.process().said();
     assert_eq!(said.matches("records are being lost").count(), 1, "{said}");
 

@@ -54,7 +54,7 @@ async fn a_tls_handshake_that_does_not_come_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_drips_is_cut_off() {
-    let attacked = Attacked::with("header_time: 1s").await;
+    let attacked = Attacked::with("header_time: 3s").await;
     let mut stream = Client::at(ATTACKER)
         .tcp(attacked.edge.http())
         .await
@@ -100,11 +100,11 @@ async fn a_body_that_drips_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_keeps_the_rate_is_taken_however_long_it_lasts() {
-    let attacked = Attacked::with("body_grace: 1s, body_rate: 1KiB").await;
+    let attacked = Attacked::with("body_grace: 3s, body_rate: 1KiB").await;
     let request = Client::request("POST", HOST, "/echo")
         .body(body::slow(
             vec![vec![b'x'; 2_048]; 12],
-            Duration::from_millis(300),
+            Duration::from_millis(500),
         ))
         .unwrap();
     let reply = Client::at(ATTACKER)
@@ -160,7 +160,7 @@ async fn a_client_that_reads_nothing_is_cut_off_and_holds_little_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_takes_slowly_but_steadily_gets_all() {
-    let attacked = Attacked::with("send_grace: 1s, send_rate: 100KiB").await;
+    let attacked = Attacked::with("send_grace: 3s, send_rate: 100KiB").await;
     let mut stream = Client::at(ATTACKER)
         .tcp(attacked.edge.http())
         .await
@@ -177,7 +177,7 @@ async fn a_client_that_takes_slowly_but_steadily_gets_all() {
             break;
         }
         taken += read;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert!(taken > LARGE, "{taken}");
     assert!(attacked.ended("send_rate").await < 1.0);

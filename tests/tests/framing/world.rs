@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 pub const HOST: &str = "shop.example";
-pub const WITHIN: Duration = Duration::from_secs(20);
+pub const WITHIN: Duration = Duration::from_mins(1);
 
 /// What an origin was sent, connection by connection.
 #[derive(Debug, Clone, Default)]

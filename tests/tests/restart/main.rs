@@ -20,7 +20,7 @@ use latencify_tests::{
 };
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 /// So often one process takes over from another.
 const TIMES: usize = 20;
 /// What every client asks for, and what it must get.

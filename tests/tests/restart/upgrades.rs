@@ -7,14 +7,17 @@ use latencify_tests::{Authority, Client, body, wait_until};
 #[allow(clippy::print_stderr)] // the figures
 async fn no_request_fails_while_one_process_after_another_takes_over() {
     let (origin, authority) = (origin().await, Authority::new());
-    let mut edge = edge(&origin, &authority).start().await;
+    let mut edge = edge(&origin, &authority)
+        .flag("--http", "127.0.0.1:0")
+        .start()
+        .await;
     let (http, https, admin) = (edge.http(), edge.https(), edge.admin());
     let clients = clients(&edge, &authority);
     let first = edge.process().pid();
     for _ in 0..TIMES {
         clients.more_answers(2).await;
         edge.upgrade().await;
-        // On the same addresses, although the flags say port 0.
+        // On the same addresses, although a flag says port 0.
         assert_eq!(
             (edge.http(), edge.https(), edge.admin()),
             (http, https, admin)

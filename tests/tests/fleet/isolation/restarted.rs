@@ -49,6 +49,6 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
             }
         })
         .await;
-        assert_eq!(setting.readiness().await, (200, "ready\n".to_owned()));
+        setting.ready().await;
     }
 }
