@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub const API_TOKEN: &str = "api-token-of-the-tests";
 pub const JOIN_TOKEN: &str = "join-token-of-the-tests";
 /// What every wait of a test is bounded by.
-pub const WAIT_MAX: Duration = Duration::from_secs(20);
+pub const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// A replica and its data folder, which outlives a restart.
 pub struct Replica {

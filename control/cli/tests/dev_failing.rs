@@ -5,9 +5,7 @@ mod harness;
 
 use harness::{Ran, ran};
 use std::{
-    collections::BTreeMap,
     fs,
-    net::TcpStream,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::Command,
@@ -39,6 +37,18 @@ fn dev(folder: &Path, options: &[&str]) -> Ran {
         .unwrap())
 }
 
+/// The command lines of the processes that still run for that folder. Not whoever listens on their ports: those are
+/// somebody else's by now.
+fn left(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let processes = fs::read_dir("/proc").unwrap();
+    let lines = processes.filter_map(|process| fs::read(process.ok()?.path().join("cmdline")).ok());
+    lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&folder))
+        .collect()
+}
+
 #[test]
 fn a_program_that_ends_at_once_is_shown_with_its_last_words() {
     let folder = alone();
@@ -53,16 +63,8 @@ fn a_program_that_ends_at_once_is_shown_with_its_last_words() {
         "| the disk is full",
         "logs/control.log",
     ]);
-    let origin = fs::read(folder.path().join("dev/ports/origin.json")).unwrap();
-    for address in serde_json::from_slice::<BTreeMap<String, String>>(&origin)
-        .unwrap()
-        .values()
-    {
-        assert!(
-            TcpStream::connect(address).is_err(),
-            "the origin still listens on {address}"
-        );
-    }
+    assert!(folder.path().join("dev/ports/origin.json").exists());
+    assert_eq!(left(folder.path()), Vec::<String>::new());
     assert!(
         !folder.path().join("dev/dev.json").exists(),
         "nobody is told that it is up"

@@ -44,7 +44,7 @@ impl Origin {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let bound: Value = loop {
             if let Ok(bytes) = std::fs::read(&ports) {
                 break serde_json::from_slice(&bytes).unwrap();

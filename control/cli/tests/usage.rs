@@ -132,11 +132,10 @@ fn every_shell_has_completion() {
 
 #[test]
 fn a_server_that_is_not_there_is_named_with_the_remedy() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let server = format!("http://{free}");
+    // Bound, so that nobody else is given it, and not listening.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = format!("http://{}", held.local_addr().unwrap());
     for arguments in [
         &["edge", "list"][..],
         &["purge", "all"],

@@ -1,11 +1,15 @@
 //! A real Kafka for the suite, if there is one.
 
+#[path = "../../../tests/src/ports.rs"]
+#[allow(dead_code, reason = "not all of what the end-to-end suites need")]
+mod ports;
+
 use latencify_control::kafka::Cluster;
+use ports::Port;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::{
     fs::OpenOptions,
     io::Write as _,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -23,8 +27,8 @@ pub struct Broker {
 
 struct Own {
     folder: TempDir,
-    port: u16,
-    controller: u16,
+    port: Port,
+    controller: Port,
     child: Child,
 }
 
@@ -41,10 +45,11 @@ impl Broker {
             );
             return None;
         }
-        let (folder, port, controller) = (tempfile::tempdir().unwrap(), free_port(), free_port());
-        let child = start(folder.path(), port, controller);
+        let folder = tempfile::tempdir().unwrap();
+        let (port, controller) = (Port::reserve(), Port::reserve());
+        let child = start(folder.path(), &port, &controller);
         let broker = Self {
-            address: format!("127.0.0.1:{port}"),
+            address: port.here().to_string(),
             own: Some(Own {
                 folder,
                 port,
@@ -66,7 +71,7 @@ impl Broker {
         own.child.kill().unwrap();
         own.child.wait().unwrap();
         meanwhile().await;
-        own.child = start(own.folder.path(), own.port, own.controller);
+        own.child = start(own.folder.path(), &own.port, &own.controller);
         self.wait();
     }
 
@@ -120,15 +125,15 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka/run")
 }
 
-fn start(folder: &Path, port: u16, controller: u16) -> Child {
+fn start(folder: &Path, port: &Port, controller: &Port) -> Child {
     Command::new(script())
         .arg("--dir")
         .arg(folder)
         .args([
             "--port",
-            &port.to_string(),
+            &port.number().to_string(),
             "--controller-port",
-            &controller.to_string(),
+            &controller.number().to_string(),
         ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -141,13 +146,4 @@ fn jars() -> Option<PathBuf> {
     let cache = cache
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/latencify")))?;
     Some(cache.join("kafka/lib"))
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }

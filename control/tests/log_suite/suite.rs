@@ -5,7 +5,7 @@ use latencify_conf::change::{Change, Entry, Epoch};
 use latencify_control::log::{ChangeLog, READ_MAX, Reader, Record};
 use std::{sync::Arc, time::Duration};
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// Runs the suite; `open` opens the same log every time.
 pub async fn run(open: impl AsyncFn() -> Arc<dyn ChangeLog>) {

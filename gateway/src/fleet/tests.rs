@@ -20,7 +20,7 @@ use latencify_conf::{
 use std::{net::SocketAddr, path::Path, time::SystemTime};
 use tokio::sync::Semaphore;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// An edge that notes what it is told.
 #[derive(Default)]

@@ -108,14 +108,13 @@ mod tests {
 
     #[tokio::test]
     async fn port_zero_is_told_and_both_families_share_a_port() {
-        let v6 = bind("[::1]:0".parse().unwrap()).unwrap();
-        assert_ne!(v6.address.port(), 0);
-        let v4 = bind(SocketAddr::new(
-            "127.0.0.1".parse().unwrap(),
-            v6.address.port(),
-        ))
-        .unwrap();
-        assert_eq!(v4.address.port(), v6.address.port());
+        // The port that the system chooses for one family, somebody may have in the other.
+        let both = (0..100).find_map(|_| {
+            let v6 = bind("[::1]:0".parse().unwrap()).unwrap();
+            assert_ne!(v6.address.port(), 0);
+            bind(SocketAddr::from(([127, 0, 0, 1], v6.address.port()))).ok()
+        });
+        assert!(both.is_some(), "no port in 100 could be shared");
     }
 
     #[test]

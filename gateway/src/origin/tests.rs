@@ -11,7 +11,7 @@ use latencify_conf::{
 };
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// An origin by `scheme://host:port`.
 pub(super) fn origin(name: &str, url: &str) -> Origin {

@@ -1,6 +1,11 @@
 //! Which addresses the programs of a run want, and which are free.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    io::{Error, ErrorKind},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    ops::RangeInclusive,
+};
 
 /// An edge of the demo.
 pub struct EdgePlace {
@@ -41,6 +46,10 @@ const FLEET: u16 = 8081;
 const CONTROL_ADMIN: u16 = 8082;
 const BROKER: u16 = 9092;
 const BROKER_CONTROLLER: u16 = 9093;
+
+/// Below what Linux gives out to whoever asks for any port: none of these is an outgoing connection's by the time that
+/// the program which is told of it listens.
+const NOBODYS: RangeInclusive<u16> = 10_000..=32_767;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -113,7 +122,13 @@ impl Ports {
     }
 
     fn hold(&mut self, port: u16) -> std::io::Result<TcpListener> {
-        TcpListener::bind(self.choose(HERE, port)).or_else(|_| TcpListener::bind((HERE, 0)))
+        let chosen = self.choose(HERE, port);
+        if chosen.port() != 0 {
+            return TcpListener::bind(chosen);
+        }
+        let mut ports = from_anywhere(NOBODYS);
+        let free = ports.find_map(|port| TcpListener::bind((HERE, port)).ok());
+        free.ok_or_else(|| Error::new(ErrorKind::AddrInUse, "all ports are taken"))
     }
 
     fn choose(&mut self, address: IpAddr, port: u16) -> SocketAddr {
@@ -130,9 +145,23 @@ impl Ports {
     }
 }
 
+/// All of them, beginning anywhere: another run, started at the same time, looks elsewhere.
+fn from_anywhere(ports: RangeInclusive<u16>) -> impl Iterator<Item = u16> {
+    let skipped = RandomState::new().hash_one(()) as usize % ports.len();
+    let first = ports.clone().skip(skipped);
+    first.chain(ports.take(skipped))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_port_is_looked_at_once() {
+        let mut ports: Vec<_> = from_anywhere(1..=100).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, (1..=100).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_taken_port_is_named_and_another_one_is_used() {
@@ -147,7 +176,8 @@ mod tests {
     fn ephemeral_ports_are_the_systems_choice() {
         let mut ports = Ports::new(true);
         let (broker, controller) = ports.broker().unwrap();
-        assert!(broker != 0 && controller != 0 && broker != controller);
+        assert!(NOBODYS.contains(&broker) && NOBODYS.contains(&controller));
+        assert_ne!(broker, controller);
         assert!(
             EDGES
                 .iter()

@@ -16,7 +16,7 @@ use std::{
 };
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 fn at(epoch: u64) -> Position {
     Position {

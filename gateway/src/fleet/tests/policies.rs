@@ -33,11 +33,10 @@ async fn policies_are_fetched_put_in_force_reported_and_saved() {
     drop(folder_of_state);
 
     // Control is gone; the next start runs what was saved.
-    let dead = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that nobody else is given it, and not listening.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = held.local_addr().unwrap();
     let next = Arc::new(Noted::default());
     let fleet = join(settings(dead, folder.path()), &next).await;
     assert_eq!(next.seen(), ["policy 2 shop=Some(4)"]);
