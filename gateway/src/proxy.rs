@@ -269,7 +269,13 @@ impl ProxyHttp for Gateway {
         response: &ResponseHeader,
         ctx: &mut Context,
     ) -> Result<RespCacheable> {
-        Ok(caching::store(self.cache, session, response, ctx))
+        Ok(caching::store(
+            self.cache,
+            self.edge.name(),
+            session,
+            response,
+            ctx,
+        ))
     }
 
     async fn response_filter(

@@ -18,6 +18,91 @@ pub struct CacheRule {
     pub lock_wait: Duration,
     /// Response headers that carry tags besides `Surrogate-Key` and `Cache-Tag`.
     pub tag_headers: Vec<http::HeaderName>,
+    /// What becomes of a response that sets a cookie.
+    pub set_cookie: SetCookie,
+    /// Whether `Surrogate-Control` counts: below `CDN-Cache-Control`, above `Cache-Control`. Default no.
+    pub surrogate_control: bool,
+    /// Whether clients get to see `CDN-Cache-Control` (RFC 9213 §2.2).
+    pub cdn_cache_control: CdnCacheControl,
+    /// What `Cache-Status` tells besides the outcome.
+    pub cache_status: CacheStatusRule,
+    /// Whether `Cache-Groups` and `Cache-Group-Invalidation` count (RFC 9875). Default yes.
+    pub groups: bool,
+    /// Which objects go to the disk tier of an edge that has one.
+    pub disk: DiskAdmission,
+    /// Request fields that reach the origin although they are no part of the key, besides those that every cache passes on.
+    pub forward_headers: Vec<http::HeaderName>,
+}
+
+impl Default for CacheRule {
+    /// What `cache: true` means.
+    fn default() -> Self {
+        Self {
+            ttl: TtlRules::default(),
+            key: KeyParts::default(),
+            object_bytes_max: 64 * 1024 * 1024,
+            hit_for_miss: Duration::from_secs(10),
+            lock_wait: Duration::from_secs(10),
+            tag_headers: Vec::new(),
+            set_cookie: SetCookie::default(),
+            surrogate_control: false,
+            cdn_cache_control: CdnCacheControl::default(),
+            cache_status: CacheStatusRule::default(),
+            groups: true,
+            disk: DiskAdmission::default(),
+            forward_headers: Vec::new(),
+        }
+    }
+}
+
+/// What becomes of a response that sets a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SetCookie {
+    /// It passes and is not stored: what is for one visitor does not reach the next.
+    #[default]
+    Bypass,
+    /// It is stored like any other, cookie and all (RFC 9111 §7.3).
+    Store,
+}
+
+/// Whether `CDN-Cache-Control` goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CdnCacheControl {
+    /// It does: another CDN may stand between this edge and the client.
+    #[default]
+    Forward,
+    /// It ends here.
+    Strip,
+}
+
+/// What `Cache-Status` tells besides the outcome (RFC 9211).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheStatusRule {
+    /// The cache key (§2.7). Default no.
+    pub key: bool,
+    /// Why, in a word (§2.8). Default yes.
+    pub detail: bool,
+}
+
+impl Default for CacheStatusRule {
+    fn default() -> Self {
+        Self {
+            key: false,
+            detail: true,
+        }
+    }
+}
+
+/// Which objects go to the disk tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DiskAdmission {
+    /// Every one.
+    #[default]
+    Always,
+    /// Those that are asked for again.
+    SecondHit,
+    /// None.
+    Never,
 }
 
 /// Lifetimes: what the origin says (RFC 9111), unless the policy says otherwise.
@@ -37,6 +122,38 @@ pub struct TtlRules {
     pub stale_while_revalidate: Option<Duration>,
     /// For a response that does not say it (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
+    /// For a response that says nothing of its freshness but when it was last changed; before `default`.
+    pub heuristic: Option<Heuristic>,
+}
+
+impl TtlRules {
+    /// Whether it gives a lifetime to responses whose origin gave none.
+    pub fn gives_lifetimes(&self) -> bool {
+        let gives = |ttl: &Option<Duration>| ttl.is_some_and(|ttl| !ttl.is_zero());
+        gives(&self.default)
+            || gives(&self.over)
+            || gives(&self.min)
+            || self.heuristic.is_some()
+            || self.by_status.iter().any(|(_, ttl)| !ttl.is_zero())
+    }
+}
+
+/// Heuristic freshness (RFC 9111 §4.2.2): a share of the time since the last change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heuristic {
+    /// The share; above 0, at most 1. Default 0.1.
+    pub fraction: f64,
+    /// The longest lifetime that comes of it. Default one day.
+    pub max: Duration,
+}
+
+impl Default for Heuristic {
+    fn default() -> Self {
+        Self {
+            fraction: 0.1,
+            max: Duration::from_hours(24),
+        }
+    }
 }
 
 /// The parts of a cache key beside site, host and path. The scheme is not one of them.
@@ -52,6 +169,8 @@ pub struct KeyParts {
     pub cookies: Vec<String>,
     /// Whether the client's country counts.
     pub country: bool,
+    /// Whether the client's kind of device counts: desktop, mobile or tablet.
+    pub device: bool,
 }
 
 /// A choice of names; `*` at an end is a wildcard (`utm_*`).

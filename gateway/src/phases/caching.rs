@@ -222,6 +222,7 @@ pub fn keep_not_modified(response: &ResponseHeader, ctx: &mut Context) {
 /// Whether a response is stored, and for how long.
 pub fn store(
     storage: &MemoryStorage,
+    edge: &str,
     session: &Session,
     response: &ResponseHeader,
     ctx: &mut Context,
@@ -245,6 +246,7 @@ pub fn store(
             .unwrap_or_default(),
         sent: ctx.caching.fetch_sent_at.unwrap_or(now),
         received: now,
+        edge,
     };
     let told = facts::Response {
         status: head.status.as_u16(),

@@ -22,6 +22,7 @@ pub fn is_not_modified(session: &Session, response: &ResponseHeader, ctx: &Conte
         request,
         response.status.as_u16(),
         &response.headers,
+        ctx.clock.began_at,
     ) == Conditional::NotModified
 }
 
@@ -41,6 +42,7 @@ pub fn part(session: &Session, response: &mut ResponseHeader, ctx: &Context) -> 
         response.status.as_u16(),
         &response.headers,
         length,
+        ctx.clock.began_at,
     ) {
         Ranged::Whole => RangeType::None,
         Ranged::NotSatisfiable => not_satisfiable(response, length),

@@ -12,7 +12,7 @@ use latencify_conf::{
 };
 use latencify_decide::{
     admit,
-    cache_status::{CacheStatus, Forward, ForwardReason},
+    cache_status::{CacheStatus, Forward, ForwardReason, Told},
     edit::{self, Fields},
     freshness::{Reuse, Revalidate},
     hops, tags,
@@ -168,7 +168,11 @@ pub fn towards_client(
     for name in [tags::SURROGATE_KEY, tags::CACHE_TAG].iter().chain(further) {
         response.remove_header(name);
     }
-    if let Some(status) = cache_status(ctx, now).value(edge) {
+    let told = Told {
+        key: None,
+        detail: (ctx.caching.rule.as_ref()).is_none_or(|rule| rule.cache_status.detail),
+    };
+    if let Some(status) = cache_status(ctx, now).value(edge, told) {
         response.append_header(CACHE_STATUS, status)?;
     }
     if let Some(via) = hops::via(response.version, edge) {

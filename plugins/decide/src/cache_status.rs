@@ -4,6 +4,15 @@ use http::HeaderValue;
 use serde::Serialize;
 use std::fmt::Write;
 
+/// What is told besides the outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told<'a> {
+    /// The cache key (§2.7), as [`key::text`](crate::key::text) has it.
+    pub key: Option<&'a str>,
+    /// Whether details are (§2.8).
+    pub detail: bool,
+}
+
 /// How a request was answered, as far as the cache goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheStatus {
@@ -80,16 +89,27 @@ impl ForwardReason {
 
 impl CacheStatus {
     /// The member that this cache appends to `Cache-Status`, under its name.
-    pub fn value(&self, cache: &str) -> Option<HeaderValue> {
+    pub fn value(&self, cache: &str, told: Told<'_>) -> Option<HeaderValue> {
         let mut text = String::with_capacity(64);
         push_name(&mut text, cache);
-        match self {
+        let detail = match self {
             Self::Hit { ttl, detail } => {
                 let _ = write!(text, "; hit; ttl={ttl}");
-                push_detail(&mut text, *detail);
+                *detail
             }
-            Self::Forward(forward) => forward.push(&mut text),
-            Self::Local { detail } => push_detail(&mut text, Some(detail)),
+            Self::Forward(forward) => {
+                forward.push(&mut text);
+                forward.detail
+            }
+            Self::Local { detail } => Some(*detail),
+        };
+        if let Some(key) = told.key {
+            text.push_str("; key=");
+            push_string(&mut text, key);
+        }
+        if let Some(detail) = detail.filter(|_| told.detail) {
+            text.push_str("; detail=");
+            push_name(&mut text, detail);
         }
         HeaderValue::try_from(text).ok()
     }
@@ -123,7 +143,6 @@ impl Forward {
         if self.collapsed {
             text.push_str("; collapsed");
         }
-        push_detail(text, self.detail);
     }
 }
 
@@ -138,19 +157,19 @@ fn push_name(text: &mut String, name: &str) {
         text.push_str(name);
         return;
     }
-    text.push('"');
-    text.extend(
-        name.chars()
-            .filter(|c| (' '..='~').contains(c) && *c != '"' && *c != '\\'),
-    );
-    text.push('"');
+    push_string(text, name);
 }
 
-fn push_detail(text: &mut String, detail: Option<&'static str>) {
-    if let Some(detail) = detail {
-        text.push_str("; detail=");
-        push_name(text, detail);
+/// A string (RFC 9651 §3.3.3); what it can't hold is left out.
+fn push_string(text: &mut String, value: &str) {
+    text.push('"');
+    for c in value.chars().filter(|c| (' '..='~').contains(c)) {
+        if c == '"' || c == '\\' {
+            text.push('\\');
+        }
+        text.push(c);
     }
+    text.push('"');
 }
 
 #[cfg(test)]
@@ -160,7 +179,11 @@ mod tests {
     #[test]
     fn values_follow_rfc_9211() {
         let check = |status: CacheStatus, expected: &str| {
-            assert_eq!(status.value("paris-1").unwrap(), expected);
+            let told = Told {
+                key: None,
+                detail: true,
+            };
+            assert_eq!(status.value("paris-1", told).unwrap(), expected);
         };
         check(
             CacheStatus::Hit {

@@ -1,8 +1,9 @@
-//! Conditional requests against what is stored (RFC 9110 §13, RFC 9111 §4.3.2). `If-Match` and `If-Unmodified-Since` are
-//! for origins alone; a cache does not evaluate them.
+//! Conditional requests against what is stored (RFC 9110 §13, RFC 9111 §4.3.2), in the order of RFC 9110 §13.2.2: what is for
+//! origins alone, `If-None-Match`, `If-Modified-Since`; then, if the response is sent, `If-Range` ([`crate::range`]).
 
-use crate::fields;
+use crate::{dates, fields};
 use http::{HeaderMap, Method, header};
+use std::time::SystemTime;
 
 /// The most entity tags of one `If-None-Match`; what follows is not looked at, so the full response is sent.
 pub const ETAGS_MAX: usize = 64;
@@ -16,6 +17,13 @@ pub enum Conditional {
     Full,
 }
 
+/// Whether a request has conditions that are for origins alone: `If-Match` and `If-Unmodified-Since`. A cache must not evaluate
+/// them (RFC 9111 §4.3.2), so the request goes to the origin as it is, all of its conditions with it, and nothing of the answer
+/// is stored. `If-Modified-Since` and `If-None-Match` of such a request are the origin's to weigh too.
+pub fn is_for_origin(request: &HeaderMap) -> bool {
+    request.contains_key(header::IF_MATCH) || request.contains_key(header::IF_UNMODIFIED_SINCE)
+}
+
 /// Evaluates the conditions of a GET or HEAD against a stored response of this status. `If-None-Match`, where it stands,
 /// decides alone (§13.2.2); entity tags are compared weakly (§8.8.3.2). Only a 200 is answered with 304.
 pub fn evaluate(
@@ -23,6 +31,7 @@ pub fn evaluate(
     request: &HeaderMap,
     status: u16,
     stored: &HeaderMap,
+    now: SystemTime,
 ) -> Conditional {
     if !matches!(*method, Method::GET | Method::HEAD) || status != 200 {
         return Conditional::Full;
@@ -30,7 +39,7 @@ pub fn evaluate(
     let has_it = if request.contains_key(header::IF_NONE_MATCH) {
         none_match_fails(request, stored)
     } else {
-        modified_since_fails(request, stored)
+        modified_since_fails(request, stored, now)
     };
     if has_it {
         Conditional::NotModified
@@ -62,22 +71,16 @@ fn none_match_fails(request: &HeaderMap, stored: &HeaderMap) -> bool {
         .any(|asked| asked == b"*" || etag.is_some_and(|etag| weakly_equal(asked, etag)))
 }
 
-fn modified_since_fails(request: &HeaderMap, stored: &HeaderMap) -> bool {
-    let mut lines = request.get_all(header::IF_MODIFIED_SINCE).iter();
+fn modified_since_fails(request: &HeaderMap, stored: &HeaderMap, now: SystemTime) -> bool {
     // Several lines are no date (§13.1.3).
-    let (Some(asked), None) = (lines.next(), lines.next()) else {
-        return false;
-    };
-    let date =
-        |value: &http::HeaderValue| httpdate::parse_http_date(value.to_str().ok()?.trim()).ok();
+    let since = dates::single(request, &header::IF_MODIFIED_SINCE, now);
     // Without Last-Modified, Date says when the response was generated (RFC 9111 §4.3.2).
-    let stored = stored
-        .get(header::LAST_MODIFIED)
-        .or_else(|| stored.get(header::DATE));
-    match (date(asked), stored.and_then(date)) {
-        (Some(since), Some(modified)) => modified <= since,
-        _ => false,
-    }
+    let changed = if stored.contains_key(header::LAST_MODIFIED) {
+        dates::single(stored, &header::LAST_MODIFIED, now)
+    } else {
+        dates::single(stored, &header::DATE, now)
+    };
+    matches!((since, changed), (Some(since), Some(changed)) if changed <= since)
 }
 
 #[cfg(test)]
@@ -85,6 +88,7 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
+    const NOW: SystemTime = std::time::UNIX_EPOCH;
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
@@ -106,7 +110,7 @@ mod tests {
                      request: &[(&'static str, &str)],
                      stored: &[(&'static str, &str)],
                      expected| {
-            let found = evaluate(&Method::GET, &headers(request), 200, &headers(stored));
+            let found = evaluate(&Method::GET, &headers(request), 200, &headers(stored), NOW);
             assert_eq!(found, expected, "{what}");
         };
         use Conditional::{Full, NotModified};
@@ -211,15 +215,15 @@ mod tests {
     fn only_a_get_of_a_200_is_not_modified() {
         let request = headers(&[("if-none-match", "*")]);
         assert_eq!(
-            evaluate(&Method::HEAD, &request, 200, &HeaderMap::new()),
+            evaluate(&Method::HEAD, &request, 200, &HeaderMap::new(), NOW),
             Conditional::NotModified
         );
         assert_eq!(
-            evaluate(&Method::POST, &request, 200, &HeaderMap::new()),
+            evaluate(&Method::POST, &request, 200, &HeaderMap::new(), NOW),
             Conditional::Full
         );
         assert_eq!(
-            evaluate(&Method::GET, &request, 404, &HeaderMap::new()),
+            evaluate(&Method::GET, &request, 404, &HeaderMap::new(), NOW),
             Conditional::Full
         );
     }

@@ -2,7 +2,7 @@
 //! lists of parts have one key; parts that the policy adds carry their names, so that a key means the same under every
 //! policy. Method, scheme and validators are not parts: GET and HEAD share an object.
 
-use crate::{facts::Request, fields};
+use crate::{device::Device, facts::Request, fields};
 use latencify_conf::{
     change::SiteId,
     policy::{KeyParts, Names},
@@ -28,9 +28,25 @@ pub enum PartKind {
     Cookie,
     /// The client's country; empty when unknown.
     Country,
+    /// The kind of the client's device.
+    Device,
 }
 
 impl PartKind {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Host => "host",
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Header => "header",
+            Self::Cookie => "cookie",
+            Self::Country => "country",
+            Self::Device => "device",
+        }
+    }
+
     fn tag(self) -> u8 {
         match self {
             Self::Site => b's',
@@ -40,6 +56,7 @@ impl PartKind {
             Self::Header => b'f',
             Self::Cookie => b'c',
             Self::Country => b'g',
+            Self::Device => b'd',
         }
     }
 }
@@ -100,6 +117,37 @@ pub fn each_part(
                 .as_bytes()],
         );
     }
+    if parts.device {
+        let device = Device::of(request.headers).as_str();
+        take(PartKind::Device, &[device.as_bytes()]);
+    }
+}
+
+/// The most characters of a key as text.
+pub const TEXT_CHARS_MAX: usize = 512;
+
+/// The key of a request as people read it (RFC 9211 §2.7): every part but the site with its kind, separated by spaces; what is
+/// not printable is escaped, and what is longer than [`TEXT_CHARS_MAX`] is cut.
+pub fn text(site: SiteId, parts: &KeyParts, request: &Request<'_>) -> String {
+    let mut text = String::new();
+    each_part(site, parts, request, |kind, values| {
+        if kind == PartKind::Site {
+            return;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(kind.as_str());
+        for value in values {
+            text.push('=');
+            text.extend(value.escape_ascii().map(char::from));
+        }
+    });
+    if text.len() > TEXT_CHARS_MAX {
+        text.truncate(TEXT_CHARS_MAX - 3);
+        text.push_str("...");
+    }
+    text
 }
 
 /// The query as it counts: the chosen parameters in their spelling, in their order or sorted by name. None: nothing of

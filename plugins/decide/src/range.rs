@@ -1,8 +1,8 @@
 //! Ranges of a stored body (RFC 9110 §14).
 
-use crate::{conditional, fields};
+use crate::{conditional, dates, fields};
 use http::{HeaderMap, HeaderValue, Method, header};
-use std::ops::Range;
+use std::{ops::Range, time::SystemTime};
 
 /// The most ranges of one request; more, and the whole body is sent (§14.2 allows it).
 pub const RANGES_MAX: usize = 16;
@@ -27,12 +27,13 @@ pub fn evaluate(
     status: u16,
     stored: &HeaderMap,
     length: u64,
+    now: SystemTime,
 ) -> Ranged {
     let mut lines = request.get_all(header::RANGE).iter();
     let (Some(asked), None) = (lines.next(), lines.next()) else {
         return Ranged::Whole;
     };
-    if *method != Method::GET || status != 200 || !if_range_holds(request, stored) {
+    if *method != Method::GET || status != 200 || !if_range_holds(request, stored, now) {
         return Ranged::Whole;
     }
     parse(asked.as_bytes(), length)
@@ -115,7 +116,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// §13.1.5: an entity tag by strong comparison, or the exact date of a `Last-Modified` that is strong (§8.8.2.2: at least
 /// a second before `Date`).
-fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
+fn if_range_holds(request: &HeaderMap, stored: &HeaderMap, now: SystemTime) -> bool {
     let Some(asked) = request.get(header::IF_RANGE) else {
         return true;
     };
@@ -125,17 +126,10 @@ fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
             .get(header::ETAG)
             .is_some_and(|etag| conditional::strongly_equal(asked, etag.as_bytes().trim_ascii()));
     }
-    let date =
-        |value: &[u8]| httpdate::parse_http_date(std::str::from_utf8(value).ok()?.trim()).ok();
-    let stored_date = |name| {
-        stored
-            .get(name)
-            .and_then(|value: &HeaderValue| date(value.as_bytes()))
-    };
     match (
-        date(asked),
-        stored_date(header::LAST_MODIFIED),
-        stored_date(header::DATE),
+        dates::parse(asked, now),
+        dates::single(stored, &header::LAST_MODIFIED, now),
+        dates::single(stored, &header::DATE, now),
     ) {
         (Some(asked), Some(modified), Some(generated)) => asked == modified && modified < generated,
         _ => false,
@@ -147,6 +141,9 @@ mod tests {
     use super::*;
     use http::HeaderName;
     use proptest::prelude::*;
+    use std::time::UNIX_EPOCH;
+
+    const NOW: SystemTime = UNIX_EPOCH;
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         lines
@@ -170,6 +167,7 @@ mod tests {
                 200,
                 &HeaderMap::new(),
                 length,
+                NOW,
             );
             assert_eq!(found, expected, "{range} of {length}");
         };
@@ -215,7 +213,7 @@ mod tests {
                 Ranged::Whole
             };
             assert_eq!(
-                evaluate(&Method::GET, &request, 200, &headers(stored), 9),
+                evaluate(&Method::GET, &request, 200, &headers(stored), 9, NOW),
                 expected,
                 "{if_range}"
             );
@@ -245,11 +243,11 @@ mod tests {
     fn only_a_get_of_a_200_is_ranged() {
         let request = headers(&[("range", "bytes=0-0")]);
         assert_eq!(
-            evaluate(&Method::HEAD, &request, 200, &HeaderMap::new(), 9),
+            evaluate(&Method::HEAD, &request, 200, &HeaderMap::new(), 9, NOW),
             Ranged::Whole
         );
         assert_eq!(
-            evaluate(&Method::GET, &request, 404, &HeaderMap::new(), 9),
+            evaluate(&Method::GET, &request, 404, &HeaderMap::new(), 9, NOW),
             Ranged::Whole
         );
     }

@@ -2,6 +2,7 @@
 
 use crate::fields;
 use http::{HeaderMap, HeaderName, header};
+use std::time::SystemTime;
 
 /// The most field names of one response's `Vary`; a response with more varies on everything.
 pub const NAMES_MAX: usize = 16;
@@ -38,8 +39,13 @@ impl Vary {
     }
 }
 
-/// The fields of a request that a variant is chosen by, length-prefixed with their names. Lines of one field are joined
-/// and white space around list members is dropped, as RFC 9111 §4.1 allows. Two requests with equal bytes get one variant.
+/// The fields of a request that a variant is chosen by, length-prefixed with their names. Two requests with equal bytes get one
+/// variant: their values are the same, or known to mean the same (RFC 9111 §4.1):
+/// - lines of one field are one list, white space around its members is dropped;
+/// - codings of `Accept-Encoding` are in any case and order, `x-gzip` is `gzip` (RFC 9110 §8.4.1.3), `q=1` is nothing, and
+///   what has one spelling is one: any response to one of two such requests is acceptable to the other;
+/// - tags of `Accept-Language` are in any case; they are ordered by their `q`, but those of one `q` keep their order, in which
+///   origins may see a preference (§12.5.4).
 pub fn variance(names: &[HeaderName], request: &HeaderMap) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(names.len() * 32);
     for name in names {
@@ -51,18 +57,148 @@ pub fn variance(names: &[HeaderName], request: &HeaderMap) -> Vec<u8> {
         bytes.push(1);
         let at = bytes.len();
         bytes.extend([0; 4]);
-        for (index, member) in fields::list(request, name).enumerate() {
-            if index > 0 {
-                bytes.push(b',');
-            }
-            bytes.extend_from_slice(member);
-        }
+        push_normal(&mut bytes, name, request);
         let length = (bytes.len() - at - 4) as u32;
         if let Some(prefix) = bytes.get_mut(at..at + 4) {
             prefix.copy_from_slice(&length.to_be_bytes());
         }
     }
     bytes
+}
+
+/// What a stored response was chosen by: the names of its `Vary` and the fields of its request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Variant {
+    names: Vec<HeaderName>,
+    variance: Vec<u8>,
+}
+
+impl Variant {
+    /// Of a response and its request; none if it answers no other request.
+    pub fn of(response: &HeaderMap, request: &HeaderMap) -> Option<Self> {
+        let names = match Vary::of(response) {
+            Vary::Nothing => Vec::new(),
+            Vary::Fields(names) => names,
+            Vary::Everything => return None,
+        };
+        let variance = variance(&names, request);
+        Some(Self { names, variance })
+    }
+
+    /// Whether a request's fields are those of the stored response (RFC 9111 §4.1).
+    pub fn matches(&self, request: &HeaderMap) -> bool {
+        self.names.is_empty() || variance(&self.names, request) == self.variance
+    }
+}
+
+/// Which of several stored responses of one key answers a request, by index: of those whose fields match, the most recent by
+/// `Date` (RFC 9111 §4.1), of equally recent ones the later. Responses of one key may have named different fields in `Vary`.
+pub fn choose<'v>(
+    stored: impl IntoIterator<Item = (&'v Variant, SystemTime)>,
+    request: &HeaderMap,
+) -> Option<usize> {
+    stored
+        .into_iter()
+        .enumerate()
+        .filter(|(_, (variant, _))| variant.matches(request))
+        .max_by_key(|(_, (_, date))| *date)
+        .map(|(index, _)| index)
+}
+
+fn push_normal(bytes: &mut Vec<u8>, name: &HeaderName, request: &HeaderMap) {
+    let members = fields::list(request, name);
+    if *name == header::ACCEPT_ENCODING {
+        let mut codings: Vec<_> = members.map(Weighed::of).collect();
+        for coding in &mut codings {
+            if coding.name == b"x-gzip" {
+                coding.name = b"gzip".to_vec();
+            }
+        }
+        codings.sort_unstable();
+        codings.dedup();
+        join(bytes, codings.iter().map(Weighed::text));
+    } else if *name == header::ACCEPT_LANGUAGE {
+        let mut tags: Vec<_> = members.map(Weighed::of).collect();
+        tags.sort_by_key(|tag| std::cmp::Reverse(tag.weight.unwrap_or(0)));
+        join(bytes, tags.iter().map(Weighed::text));
+    } else {
+        join(bytes, members.map(<[u8]>::to_vec));
+    }
+}
+
+fn join(bytes: &mut Vec<u8>, members: impl Iterator<Item = Vec<u8>>) {
+    for (index, member) in members.enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        bytes.extend(member);
+    }
+}
+
+/// A member of a list with a weight (RFC 9110 §12.4.2).
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Weighed {
+    /// Lower case. The whole member where its parameters can't be read.
+    name: Vec<u8>,
+    /// In thousandths; none where it can't be read.
+    weight: Option<u16>,
+}
+
+impl Weighed {
+    fn of(member: &[u8]) -> Self {
+        let whole = || Self {
+            name: member.to_vec(),
+            weight: None,
+        };
+        let mut parts = fields::split(member, b';');
+        let Some(name) = parts.next() else {
+            return whole();
+        };
+        let weight = match (parts.next().map(fields::pair), parts.next()) {
+            (None, _) => Some(1_000),
+            (Some((b"q" | b"Q", Some(value))), None) => thousandths(value),
+            _ => None,
+        };
+        match weight {
+            Some(weight) => Self {
+                name: name.to_ascii_lowercase(),
+                weight: Some(weight),
+            },
+            None => whole(),
+        }
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = self.name.clone();
+        if let Some(weight) = self.weight.filter(|weight| *weight != 1_000) {
+            text.extend_from_slice(b";q=");
+            text.extend_from_slice(weight.to_string().as_bytes());
+        }
+        text
+    }
+}
+
+/// `0`, `0.5`, `1.000`
+fn thousandths(value: &[u8]) -> Option<u16> {
+    let (whole, fraction) = match value {
+        [whole] => (whole, &b""[..]),
+        [whole, b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),
+        _ => return None,
+    };
+    let mut weight = match whole {
+        b'0' => 0,
+        b'1' => 1_000,
+        _ => return None,
+    };
+    let mut unit = 100;
+    for digit in fraction {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        weight += u16::from(digit - b'0') * unit;
+        unit /= 10;
+    }
+    (weight <= 1_000).then_some(weight)
 }
 
 fn push(bytes: &mut Vec<u8>, part: &[u8]) {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Fields of the connection or of the message's framing (RFC 9110 §7.6.1): editing one would let a message be read as two.
-const UNTOUCHABLE: &[&str] = &[
+pub(super) const UNTOUCHABLE: &[&str] = &[
     "connection",
     "content-length",
     "keep-alive",

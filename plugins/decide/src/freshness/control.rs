@@ -1,17 +1,15 @@
-//! Reading `Cache-Control` and its targeted forms.
+//! The directives of a response, whichever field they stand in: `Cache-Control` here, its targeted forms in [`super::targeted`].
 
 use crate::fields;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 use std::time::Duration;
 
 /// The largest delta-seconds that is told apart; larger ones are this (RFC 9111 §1.2.2).
 const DELTA_SECONDS_MAX: u64 = 1 << 31;
 
-/// The directives of a response. Repeated ones: the most restrictive counts.
+/// The directives of a response. Repeated and conflicting ones: the most restrictive counts (RFC 9111 §4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct ResponseControl {
-    /// Whether any directive was there.
-    pub present: bool,
     pub no_store: bool,
     pub private: bool,
     pub no_cache: bool,
@@ -21,6 +19,8 @@ pub(super) struct ResponseControl {
     pub must_revalidate: bool,
     pub proxy_revalidate: bool,
     pub must_understand: bool,
+    /// RFC 8246.
+    pub immutable: bool,
     pub max_age: Option<Duration>,
     pub s_maxage: Option<Duration>,
     pub stale_while_revalidate: Option<Duration>,
@@ -28,18 +28,17 @@ pub(super) struct ResponseControl {
 }
 
 impl ResponseControl {
-    /// Reads all lines of a field.
-    pub(super) fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
+    /// Reads all lines of `Cache-Control` (§5.2).
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
-        for member in fields::list(headers, name) {
-            let (directive, value) = fields::pair(member);
-            control.present = true;
+        for member in fields::list(headers, &header::CACHE_CONTROL) {
+            let (directive, value) = directive(member);
             control.take(directive, value);
         }
         control
     }
 
-    fn take(&mut self, directive: &[u8], value: Option<&[u8]>) {
+    pub(super) fn take(&mut self, directive: &[u8], value: Option<&[u8]>) {
         let is = |name: &str| directive.eq_ignore_ascii_case(name.as_bytes());
         if is("max-age") {
             shorten(&mut self.max_age, value);
@@ -65,6 +64,8 @@ impl ResponseControl {
             self.proxy_revalidate = true;
         } else if is("must-understand") {
             self.must_understand = true;
+        } else if is("immutable") {
+            self.immutable = true;
         } else if is("stale-while-revalidate") {
             shorten(&mut self.stale_while_revalidate, value);
         } else if is("stale-if-error") {
@@ -73,13 +74,28 @@ impl ResponseControl {
     }
 }
 
+/// A directive and its argument. White space around the `=` makes the argument unreadable, not the directive unknown.
+pub(super) fn directive(member: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let Some(at) = member.iter().position(|&byte| byte == b'=') else {
+        return (member, None);
+    };
+    let (name, rest) = member.split_at(at);
+    let value = rest.get(1..).unwrap_or_default();
+    let is_sound =
+        name.trim_ascii_end().len() == name.len() && value.trim_ascii_start().len() == value.len();
+    (
+        name.trim_ascii_end(),
+        Some(if is_sound { value } else { b"" }),
+    )
+}
+
 /// The shorter of what is known and what is said; what can't be read is zero: stale is the safe side (§4.2.1).
 fn shorten(known: &mut Option<Duration>, value: Option<&[u8]>) {
     let said = value.and_then(delta_seconds).unwrap_or(Duration::ZERO);
     *known = Some(known.map_or(said, |known| known.min(said)));
 }
 
-/// A count of seconds, also in quotes; too large is [`DELTA_SECONDS_MAX`], anything but digits is nothing.
+/// A count of seconds, also in quotes (§5.2); too large is [`DELTA_SECONDS_MAX`], anything but digits is nothing.
 pub(super) fn delta_seconds(value: &[u8]) -> Option<Duration> {
     let value = fields::unquote(value);
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {

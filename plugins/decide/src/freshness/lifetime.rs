@@ -22,6 +22,8 @@ pub struct Lifetime {
     pub always_revalidate: bool,
     /// Never served stale: `must-revalidate`, `proxy-revalidate`, or `s-maxage` without stale windows (§4.2.4).
     pub must_revalidate: bool,
+    /// `immutable` (RFC 8246): while it is fresh, only `no-cache` has it validated.
+    pub immutable: bool,
     /// Where the freshness comes from.
     pub source: LifetimeSource,
 }
@@ -32,6 +34,8 @@ pub struct Lifetime {
 pub enum LifetimeSource {
     /// `CDN-Cache-Control` (RFC 9213).
     CdnCacheControl,
+    /// `Surrogate-Control`.
+    SurrogateControl,
     /// `s-maxage`.
     SMaxage,
     /// `max-age`.
@@ -44,6 +48,8 @@ pub enum LifetimeSource {
     PolicyTtl,
     /// The policy's `default_ttl`.
     PolicyDefault,
+    /// The policy's `heuristic` (RFC 9111 §4.2.2).
+    Heuristic,
     /// Nothing: `no-cache` alone, stored only to be validated.
     Nothing,
 }
@@ -53,7 +59,7 @@ impl LifetimeSource {
     pub fn is_policy(self) -> bool {
         matches!(
             self,
-            Self::PolicyStatus | Self::PolicyTtl | Self::PolicyDefault
+            Self::PolicyStatus | Self::PolicyTtl | Self::PolicyDefault | Self::Heuristic
         )
     }
 
@@ -61,12 +67,14 @@ impl LifetimeSource {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CdnCacheControl => "cdn_cache_control",
+            Self::SurrogateControl => "surrogate_control",
             Self::SMaxage => "s_maxage",
             Self::MaxAge => "max_age",
             Self::Expires => "expires",
             Self::PolicyStatus => "policy_status",
             Self::PolicyTtl => "policy_ttl",
             Self::PolicyDefault => "policy_default",
+            Self::Heuristic => "heuristic",
             Self::Nothing => "nothing",
         }
     }

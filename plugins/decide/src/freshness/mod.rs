@@ -12,8 +12,10 @@ mod lifetime;
 mod request;
 mod reuse;
 mod store;
+mod targeted;
 
 pub use lifetime::{Lifetime, LifetimeSource};
 pub use request::RequestDirectives;
-pub use reuse::{OnError, Reuse, Revalidate, on_error, reuse};
-pub use store::{Exchange, NotStored, Storable, storable};
+pub use reuse::{OnError, Reuse, Revalidate, is_origin_failure, on_error, reuse};
+pub use store::{Exchange, NotStored, Storable, is_complete, storable};
+pub use targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};

@@ -1,6 +1,6 @@
 //! What a client demands of stored responses.
 
-use super::control::delta_seconds;
+use super::control::{delta_seconds, directive};
 use crate::fields;
 use http::{HeaderMap, header};
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct RequestDirectives {
     pub min_fresh: Option<Duration>,
     /// Stale by at most this; [`Duration::MAX`] when no limit was said.
     pub max_stale: Option<Duration>,
+    /// Stale by less than this when the origin fails (RFC 5861 §4).
+    pub stale_if_error: Option<Duration>,
 }
 
 impl RequestDirectives {
@@ -32,7 +34,7 @@ impl RequestDirectives {
             return found;
         }
         for member in fields::list(headers, &header::CACHE_CONTROL) {
-            let (directive, value) = fields::pair(member);
+            let (directive, value) = directive(member);
             let is = |name: &str| directive.eq_ignore_ascii_case(name.as_bytes());
             let seconds = value.and_then(delta_seconds);
             if is("no-cache") {
@@ -47,18 +49,24 @@ impl RequestDirectives {
                 found.max_age = Some(found.max_age.map_or(said, |known| known.min(said)));
             } else if is("min-fresh") {
                 found.min_fresh = found.min_fresh.max(seconds);
+            } else if is("stale-if-error") {
+                found.stale_if_error = shorter(found.stale_if_error, seconds);
             } else if is("max-stale") {
                 let said = if value.is_none() {
                     Some(Duration::MAX)
                 } else {
                     seconds
                 };
-                found.max_stale = match (found.max_stale, said) {
-                    (Some(known), Some(said)) => Some(known.min(said)),
-                    (known, said) => known.or(said),
-                };
+                found.max_stale = shorter(found.max_stale, said);
             }
         }
         found
+    }
+}
+
+fn shorter(known: Option<Duration>, said: Option<Duration>) -> Option<Duration> {
+    match (known, said) {
+        (Some(known), Some(said)) => Some(known.min(said)),
+        (known, said) => known.or(said),
     }
 }

@@ -75,29 +75,41 @@ pub fn reuse(
     if asked.no_cache {
         return Reuse::Revalidate(Revalidate::RequestNoCache);
     }
-    let age = lifetime.age(now);
-    if asked.max_age.is_some_and(|most| age > most) && asked.max_stale.is_none() {
+    let stale_by = staleness(lifetime, soft_purged, now);
+    let too_old_by = asked.max_age.map_or(Duration::ZERO, |most| {
+        lifetime.age(now).saturating_sub(most)
+    });
+    // RFC 8246 §2.1: a fresh response that never changes is validated for `no-cache` alone.
+    let is_settled = lifetime.immutable && stale_by.is_none();
+    if !too_old_by.is_zero() && !is_settled && asked.max_stale.is_none_or(|most| too_old_by > most)
+    {
         return Reuse::Revalidate(Revalidate::RequestMaxAge);
     }
-    let stale_by = staleness(lifetime, soft_purged, now);
-    match stale_by {
-        None if asked
-            .min_fresh
-            .is_some_and(|least| lifetime.fresh_for(now) < least) =>
-        {
+    let Some(by) = stale_by else {
+        let least = asked.min_fresh.unwrap_or_default();
+        return if lifetime.fresh_for(now) < least {
             Reuse::Revalidate(Revalidate::RequestMinFresh)
-        }
-        None => Reuse::Fresh,
-        Some(_) if asked.min_fresh.is_some() => Reuse::Revalidate(Revalidate::RequestMinFresh),
-        Some(by) if !lifetime.must_revalidate && by < lifetime.stale_while_revalidate => {
-            Reuse::StaleWhileRevalidate
-        }
-        Some(by) if !lifetime.must_revalidate && asked.max_stale.is_some_and(|most| by <= most) => {
-            Reuse::StaleAccepted
-        }
-        Some(_) if soft_purged.is_some() => Reuse::Revalidate(Revalidate::Purged),
-        Some(_) => Reuse::Revalidate(Revalidate::Stale),
+        } else {
+            Reuse::Fresh
+        };
+    };
+    if asked.min_fresh.is_some() {
+        return Reuse::Revalidate(Revalidate::RequestMinFresh);
     }
+    if !lifetime.must_revalidate {
+        // §5.2.1.1: who says `max-age` and not `max-stale` wants nothing stale.
+        if by < lifetime.stale_while_revalidate && asked.max_age.is_none() {
+            return Reuse::StaleWhileRevalidate;
+        }
+        if asked.max_stale.is_some_and(|most| by <= most) {
+            return Reuse::StaleAccepted;
+        }
+    }
+    Reuse::Revalidate(if soft_purged.is_some() {
+        Revalidate::Purged
+    } else {
+        Revalidate::Stale
+    })
 }
 
 /// What may be done when the origin can't be reached or answers 500, 502, 503 or 504 (RFC 5861 §4).
@@ -109,7 +121,14 @@ pub enum OnError {
     PassOn,
 }
 
-/// Whether a stored response may be served instead of an error.
+/// The answers that are errors of an origin (RFC 5861 §4). One that can't be reached, closes its connection or says nothing in
+/// time has failed as well.
+pub fn is_origin_failure(status: u16) -> bool {
+    matches!(status, 500 | 502 | 503 | 504)
+}
+
+/// Whether a stored response may be served instead of an error: in the response's window or in the request's, never against
+/// `no-cache`, `must-revalidate`, `proxy-revalidate` or a bare `s-maxage` (RFC 9111 §4.2.4), whichever way the origin failed.
 pub fn on_error(
     lifetime: &Lifetime,
     soft_purged: Option<SystemTime>,
@@ -119,7 +138,11 @@ pub fn on_error(
     let forbidden = lifetime.must_revalidate || lifetime.always_revalidate || asked.no_cache;
     let in_time = match staleness(lifetime, soft_purged, now) {
         None => true,
-        Some(by) => by < lifetime.stale_if_error,
+        Some(by) => {
+            by < lifetime
+                .stale_if_error
+                .max(asked.stale_if_error.unwrap_or_default())
+        }
     };
     if in_time && !forbidden {
         OnError::ServeStale

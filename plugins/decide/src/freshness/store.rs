@@ -3,16 +3,14 @@
 use super::{
     Lifetime, LifetimeSource, RequestDirectives,
     control::ResponseControl,
-    dates::{expires, initial_age},
+    dates::{expires, heuristic, initial_age},
+    targeted,
 };
 use crate::{facts::Response, vary::Vary};
 use http::{HeaderMap, HeaderName, Method, header};
-use latencify_conf::policy::{CacheRule, TtlRules};
+use latencify_conf::policy::{CacheRule, SetCookie, TtlRules};
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
-
-/// Directives for CDNs alone (RFC 9213): where they stand, `Cache-Control` and `Expires` don't count.
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// One question to an origin and when it was answered.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +25,8 @@ pub struct Exchange<'a> {
     pub sent: SystemTime,
     /// When the head of the response came.
     pub received: SystemTime,
+    /// The name of this edge, by which `Surrogate-Control` may address it.
+    pub edge: &'a str,
 }
 
 /// What becomes of a response.
@@ -92,7 +92,7 @@ impl NotStored {
 
 /// Whether a response may be stored (RFC 9111 §3) under a rule.
 pub fn storable(exchange: &Exchange<'_>, response: Response<'_>, rule: &CacheRule) -> Storable {
-    let control = Control::of(response.headers);
+    let control = Control::of(response.headers, rule, exchange.edge);
     match refusal(exchange, response, rule, &control) {
         Some(why) => Storable::Not(why),
         None => match lifetime(exchange, response, &rule.ttl, &control) {
@@ -105,24 +105,32 @@ pub fn storable(exchange: &Exchange<'_>, response: Response<'_>, rule: &CacheRul
     }
 }
 
-/// The directives that count, and whether they are for CDNs alone.
+/// The directives that count, and where they stood.
 struct Control {
     said: ResponseControl,
-    targeted: bool,
+    /// Of a field for CDNs alone: what its lifetime is called.
+    targeted: Option<LifetimeSource>,
 }
 
 impl Control {
-    fn of(headers: &HeaderMap) -> Self {
-        let targeted = ResponseControl::of(headers, &CDN_CACHE_CONTROL);
-        if targeted.present {
-            return Self {
-                said: targeted,
-                targeted: true,
-            };
-        }
-        Self {
-            said: ResponseControl::of(headers, &header::CACHE_CONTROL),
-            targeted: false,
+    /// The first of the target list that is valid and not empty (RFC 9213 §2.2), else `Cache-Control`.
+    fn of(headers: &HeaderMap, rule: &CacheRule, edge: &str) -> Self {
+        let surrogate = || {
+            let said = rule
+                .surrogate_control
+                .then(|| targeted::surrogate(headers, edge));
+            Some((said.flatten()?, LifetimeSource::SurrogateControl))
+        };
+        let cdn = targeted::cdn(headers).map(|said| (said, LifetimeSource::CdnCacheControl));
+        match cdn.or_else(surrogate) {
+            Some((said, source)) => Self {
+                said,
+                targeted: Some(source),
+            },
+            None => Self {
+                said: ResponseControl::of(headers),
+                targeted: None,
+            },
         }
     }
 }
@@ -157,7 +165,11 @@ fn refusal(
     if exchange.authorized && !(said.public || said.s_maxage.is_some() || said.must_revalidate) {
         return Some(NotStored::Authorization);
     }
-    if headers.contains_key(header::SET_COOKIE) && !said.fields.contains(&header::SET_COOKIE) {
+    // RFC 9111 §7.3 would have it stored; one visitor's session is no other's.
+    if rule.set_cookie == SetCookie::Bypass
+        && headers.contains_key(header::SET_COOKIE)
+        && !said.fields.contains(&header::SET_COOKIE)
+    {
         return Some(NotStored::SetCookie);
     }
     if Vary::of(headers) == Vary::Everything {
@@ -210,20 +222,23 @@ fn lifetime(
         always_revalidate: said.no_cache,
         must_revalidate: said.must_revalidate
             || said.proxy_revalidate
-            || (source == LifetimeSource::SMaxage && !windows),
+            // §5.2.2.10: `s-maxage` implies it; beside stale windows it can't be meant (RFC 5861).
+            || (said.s_maxage.is_some() && !source.is_policy() && !windows),
+        immutable: said.immutable,
         source,
     })
 }
 
 /// RFC 9111 §4.2.1, after the policy's word: by status, then `ttl`, then what the response says within the policy's
-/// bounds, then `default_ttl`. `ttl` and `default_ttl` hold for statuses that are cacheable by default (RFC 9110 §15.1).
+/// bounds, then a share of its age (§4.2.2), then `default_ttl`. What the policy gives of itself holds for statuses that are
+/// heuristically cacheable (RFC 9110 §15.1) and, of what gives lifetimes to nothing said, for `public` (§5.2.2.9).
 fn freshness_lifetime(
     exchange: &Exchange<'_>,
     response: Response<'_>,
     rules: &TtlRules,
     control: &Control,
 ) -> (Duration, LifetimeSource) {
-    let status = response.status;
+    let Response { status, headers } = response;
     if let Some((_, ttl)) = rules.by_status.iter().find(|(set, _)| set.contains(status)) {
         return (*ttl, LifetimeSource::PolicyStatus);
     }
@@ -231,16 +246,12 @@ fn freshness_lifetime(
         return (ttl, LifetimeSource::PolicyTtl);
     }
     let said = &control.said;
-    let explicit = match (said.s_maxage, said.max_age) {
-        (Some(ttl), _) | (None, Some(ttl)) if control.targeted => {
-            Some((ttl, LifetimeSource::CdnCacheControl))
-        }
-        (Some(ttl), _) => Some((ttl, LifetimeSource::SMaxage)),
-        (None, Some(ttl)) => Some((ttl, LifetimeSource::MaxAge)),
-        (None, None) if control.targeted => None,
-        (None, None) => {
-            expires(exchange, response.headers).map(|ttl| (ttl, LifetimeSource::Expires))
-        }
+    let explicit = match (said.s_maxage, said.max_age, control.targeted) {
+        (Some(ttl), _, Some(source)) | (None, Some(ttl), Some(source)) => Some((ttl, source)),
+        (None, None, Some(_)) => None,
+        (Some(ttl), _, None) => Some((ttl, LifetimeSource::SMaxage)),
+        (None, Some(ttl), None) => Some((ttl, LifetimeSource::MaxAge)),
+        (None, None, None) => expires(exchange, headers).map(|ttl| (ttl, LifetimeSource::Expires)),
     };
     if let Some((ttl, source)) = explicit {
         let ttl = ttl
@@ -248,9 +259,27 @@ fn freshness_lifetime(
             .max(rules.min.unwrap_or_default());
         return (ttl, source);
     }
-    match rules.default.filter(|_| is_heuristically_cacheable(status)) {
-        Some(ttl) => (ttl, LifetimeSource::PolicyDefault),
-        None => (Duration::ZERO, LifetimeSource::Nothing),
+    if !is_heuristically_cacheable(status) && !said.public {
+        return (Duration::ZERO, LifetimeSource::Nothing);
+    }
+    let by_age = rules
+        .heuristic
+        .and_then(|rule| heuristic(exchange, headers, &rule));
+    match (by_age, rules.default) {
+        (Some(ttl), _) => (ttl, LifetimeSource::Heuristic),
+        (None, Some(ttl)) => (ttl, LifetimeSource::PolicyDefault),
+        (None, None) => (Duration::ZERO, LifetimeSource::Nothing),
+    }
+}
+
+/// Whether a body of so many octets is all of what its head announced (RFC 9112 §6.3, RFC 9113 §8.1.1). What is not is no
+/// complete response and is not stored as one (RFC 9111 §3.3).
+pub fn is_complete(head: &HeaderMap, body_bytes: u64) -> bool {
+    let mut lengths = head.get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), content_length(head)) {
+        (None, _) => true,
+        (Some(_), Some(announced)) => announced == body_bytes && lengths.next().is_none(),
+        (Some(_), None) => false,
     }
 }
 

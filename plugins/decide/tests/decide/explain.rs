@@ -43,9 +43,7 @@ fn explained(asking: &Asking) -> Value {
                 ..KeyParts::default()
             },
             object_bytes_max: 1,
-            hit_for_miss: Duration::ZERO,
-            lock_wait: Duration::ZERO,
-            tag_headers: vec![],
+            ..CacheRule::default()
         })),
         timeouts: latencify_conf::policy::Timeouts::default(),
         limits: latencify_conf::policy::Limits::default(),

@@ -2,7 +2,7 @@
 
 use crate::house::{headers, now};
 use http::Method;
-use latencify_conf::policy::{CacheRule, KeyParts, StatusSet, TtlRules};
+use latencify_conf::policy::{CacheRule, StatusSet, TtlRules};
 use latencify_decide::{
     facts::Response,
     freshness::{
@@ -23,11 +23,8 @@ fn seconds(count: u64) -> Duration {
 fn rule(ttl: TtlRules) -> CacheRule {
     CacheRule {
         ttl,
-        key: KeyParts::default(),
         object_bytes_max: 1_000,
-        hit_for_miss: seconds(10),
-        lock_wait: seconds(10),
-        tag_headers: Vec::new(),
+        ..CacheRule::default()
     }
 }
 

@@ -1,0 +1,149 @@
+//! Which fields of a request reach the origin on a route that caches. What an origin makes of a field that is no part of
+//! the key is stored for everybody: a client that may set it can poison the cache. So only fields go on that every HTTP
+//! origin knows to be the client's word, that are part of the key, or that the policy names.
+
+use crate::{facts::Request, key};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use latencify_conf::policy::CacheRule;
+
+/// Tells the origin the kind of the client's device, where it is part of the key.
+pub const X_DEVICE: HeaderName = HeaderName::from_static("x-device");
+
+/// Tells the origin the client's country, where it is part of the key.
+pub const X_COUNTRY: HeaderName = HeaderName::from_static("x-country");
+
+/// Fields that go on without being named; `Sec-…` and `Cookie` have rules of their own. What negotiates is answered with `Vary`,
+/// what says who asks with `private` or under RFC 9111 §3.5; the rest frames, validates, routes or traces the request, or is
+/// written by the edge.
+const PASSING: [&str; 41] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "baggage",
+    "cache-control",
+    "cdn-loop",
+    "content-length",
+    "date",
+    "dnt",
+    "early-data",
+    "expect",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "prefer",
+    "priority",
+    "range",
+    "referer",
+    "save-data",
+    "te",
+    "traceparent",
+    "tracestate",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "want-repr-digest",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+/// Which cookies go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cookies<'r> {
+    /// All of them.
+    All,
+    /// Those of the key.
+    Named(&'r [String]),
+}
+
+/// Whether a field of a request goes on under a caching rule.
+pub fn passes(name: &HeaderName, rule: &CacheRule) -> bool {
+    let known =
+        || PASSING.binary_search(&name.as_str()).is_ok() || name.as_str().starts_with("sec-");
+    *name == header::COOKIE
+        || known()
+        || rule.key.headers.contains(name)
+        || rule.forward_headers.contains(name)
+}
+
+/// The fields of a request that don't go on. `Cookie` is not one of them: see [`cookies`].
+pub fn dropped(request: &HeaderMap, rule: &CacheRule) -> Vec<HeaderName> {
+    request
+        .keys()
+        .filter(|name| !passes(name, rule))
+        .cloned()
+        .collect()
+}
+
+/// Which cookies go on. Where only the origin says what is stored, all of them: it knows which of its answers are by cookie,
+/// and says `private`. Where the policy gives lifetimes to what the origin gave none, nobody would say it.
+pub fn cookies(rule: &CacheRule) -> Cookies<'_> {
+    let named = [&rule.forward_headers, &rule.key.headers]
+        .iter()
+        .any(|names| names.contains(&header::COOKIE));
+    if named || !rule.ttl.gives_lifetimes() {
+        Cookies::All
+    } else {
+        Cookies::Named(&rule.key.cookies)
+    }
+}
+
+/// The `Cookie` lines that go on, each with what is left of it.
+pub fn cookie_lines(request: &HeaderMap, rule: &CacheRule) -> Vec<HeaderValue> {
+    let lines = request.get_all(header::COOKIE);
+    let names = match cookies(rule) {
+        Cookies::All => return lines.iter().cloned().collect(),
+        Cookies::Named(names) => names,
+    };
+    let left = |line: &HeaderValue| {
+        let kept: Vec<_> = line
+            .as_bytes()
+            .split(|&byte| byte == b';')
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| {
+                let (name, value) = crate::fields::pair(pair);
+                value.is_some() && names.iter().any(|known| known.as_bytes() == name)
+            })
+            .collect();
+        // Parts of a valid value between "; " are a valid value.
+        (!kept.is_empty())
+            .then(|| HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok())
+            .flatten()
+    };
+    lines.iter().filter_map(left).collect()
+}
+
+/// The query that the origin is asked with: the parameters that count, as the key has them.
+pub fn query<'a>(rule: &CacheRule, query: Option<&'a str>) -> Option<std::borrow::Cow<'a, str>> {
+    key::chosen_query(&rule.key, query)
+}
+
+/// What the origin is told of the key's facets, so that it can answer by them: one line instead of whatever the client sent.
+pub fn facets(rule: &CacheRule, request: &Request<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut fields = Vec::new();
+    if rule.key.device {
+        let device = crate::device::Device::of(request.headers).as_str();
+        fields.push((X_DEVICE, HeaderValue::from_static(device)));
+    }
+    if rule.key.country {
+        let country = request.place.and_then(|place| place.country);
+        let value = country.and_then(|country| HeaderValue::from_str(country.as_str()).ok());
+        fields.push((
+            X_COUNTRY,
+            value.unwrap_or(HeaderValue::from_static("unknown")),
+        ));
+    }
+    fields
+}
