@@ -5,10 +5,11 @@
 //! - [`migrate`]: a log moved to another place, with everything in it; [`fault`]: what keeps it from being written;
 //! - [`writer`]: the way into the log; [`verbs`]: what can be done, without HTTP;
 //! - [`api`], [`fleet`], [`events`]: who asks for it: people and programs, edges, content systems;
-//! - [`data`], [`auth`], [`tls`], [`serve`], [`observe`]: what stands around all of them.
+//! - [`data`], [`auth`], [`tls`], [`serve`], [`observe`], [`backoff`]: what stands around all of them.
 
 pub mod api;
 pub mod auth;
+pub mod backoff;
 pub mod data;
 pub mod events;
 pub mod fault;

@@ -5,6 +5,7 @@ use super::{
     read::read,
 };
 use crate::{
+    backoff::Backoff,
     kafka::{ASK_MAX, Cluster, topic},
     verbs::{Control, Refused},
 };
@@ -25,8 +26,9 @@ pub const TOPIC: &str = "events";
 const GROUP: &str = "control";
 /// Events that are handled side by side; their offsets move in order all the same.
 const UNDER_WAY_MAX: usize = 32;
-/// Between two attempts: doubled from the first to the second.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Between two attempts, at first and at the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long the broker may be silent before it is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -69,7 +71,7 @@ impl Consumer {
 
     /// Consumes until `stop`.
     pub async fn run(self, control: Control, stop: CancellationToken) {
-        let mut backoff = BACKOFF.0;
+        let mut backoff = Backoff::new(PAUSE_FIRST, PAUSE_MAX);
         loop {
             let error = tokio::select! {
                 () = stop.cancelled() => return,
@@ -77,12 +79,12 @@ impl Consumer {
             };
             let Err(error) = error else { return };
             control.fleet.metrics.consumer_error();
-            tracing::warn!(%error, retry_in_ms = backoff.as_millis() as u64, "the event consumer lost its broker");
+            tracing::warn!(%error, retry_in_ms = backoff.due().as_millis() as u64, "the event consumer lost its broker");
             self.health
                 .send_replace(Health::Retrying(error.to_string()));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF.1),
+                () = backoff.pause() => {}
             }
         }
     }
@@ -91,7 +93,7 @@ impl Consumer {
         &self,
         control: &Control,
         stop: &CancellationToken,
-        backoff: &mut Duration,
+        backoff: &mut Backoff,
     ) -> Result<(), KafkaError> {
         let (events, letters) = (
             self.cluster.topic(TOPIC),
@@ -112,7 +114,7 @@ impl Consumer {
         );
         consumer.subscribe(&[&events])?;
         self.health.send_replace(Health::Following);
-        *backoff = BACKOFF.0;
+        backoff.reset();
         let mut under_way = FuturesOrdered::new();
         loop {
             tokio::select! {
@@ -167,7 +169,8 @@ async fn handle(
     stop: &CancellationToken,
     message: OwnedMessage,
 ) -> Option<Done> {
-    let (mut backoff, place) = (BACKOFF.0, (message.partition(), message.offset()));
+    let mut backoff = Backoff::new(PAUSE_FIRST, PAUSE_MAX);
+    let place = (message.partition(), message.offset());
     loop {
         match attempt(control, letters, &message).await {
             Ok(outcome) => {
@@ -185,7 +188,7 @@ async fn handle(
         }
         tokio::select! {
             () = stop.cancelled() => return None,
-            () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF.1),
+            () = backoff.pause() => {}
         }
     }
 }

@@ -1,40 +1,34 @@
 //! One edge's stream, driven: bytes in and out, the store asked, time kept. What is said, the
 //! [`Replica`] decides.
 
+mod door;
+mod outbox;
+
 use super::{
-    Fleet,
-    admission::{self, Step},
+    Fleet, admission,
     ahead::{EdgeAhead, Lead},
     connections::Connection,
 };
-use crate::{
-    fold::State,
-    store::{StoreError, folding::Settled},
-    writer::WriteError,
-};
+use crate::{fold::State, store::StoreError};
+use door::Door;
 use latencify_conf::{
     change::{Change, Epoch, LeaveReason, Position, ProcessId, Revision},
     link::{
-        message::{FromEdge, ToEdge, from_edge::Message as From},
-        replica::{Accepted, Action, Admission, End, Peer, Replica},
+        message::{FromEdge, from_edge::Message as From},
+        replica::{Accepted, Action, End, Peer, Replica},
     },
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, sync::watch, time::Instant};
+pub use outbox::Outbound;
+use outbox::{Gone, Outbox};
+use std::sync::Arc;
+use tokio::{sync::watch, time::Instant};
 use tonic::{Status, Streaming};
 
-/// Messages that wait to be sent before the session stops reading from the edge.
-const QUEUE_MAX: usize = 128;
 /// Entries that are read from the store at a time.
 const READ_MAX: u64 = 64;
-/// How long what was said last may take to go out.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// What a process is told that is no longer in the roster.
 const TAKEN_OUT: &str = "this process was taken out of the fleet while it was away: join again";
-
-/// Where a session's messages go.
-pub type Outbound = mpsc::Sender<Result<ToEdge, Status>>;
 
 /// Drives one stream to its end.
 pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound) {
@@ -42,9 +36,8 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
     let mut session = Session {
         machine: Replica::new(fleet.terms()),
         fleet,
-        outbound,
+        outbox: Outbox::new(outbound),
         state,
-        queue: VecDeque::new(),
         member: None,
         target: None,
         ended: None,
@@ -56,7 +49,7 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
             None
         }
     };
-    session.farewell().await;
+    session.outbox.farewell().await;
     session.fleet.metrics.stream_ended(session.ended);
     if let Some(member) = &session.member {
         let end = session.ended.map_or("broken", End::as_str);
@@ -68,10 +61,8 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
 struct Session {
     fleet: Fleet,
     machine: Replica,
-    outbound: Outbound,
+    outbox: Outbox,
     state: watch::Receiver<Arc<State>>,
-    /// Waits to be sent: answers, and the deliveries of one read.
-    queue: VecDeque<ToEdge>,
     member: Option<Member>,
     /// The revision that the edge was last told to run.
     target: Option<Revision>,
@@ -82,17 +73,6 @@ struct Member {
     edge: String,
     process: ProcessId,
     connection: Connection,
-}
-
-/// Why a peer is not welcomed. It may come again.
-#[derive(Debug, thiserror::Error)]
-enum NotAdmitted {
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the process is being taken out of the fleet, or was as often as it joined")]
-    TakenOut,
 }
 
 /// What woke a session.
@@ -125,12 +105,7 @@ impl Session {
                 }
                 Woken::Heard(Ok(None)) | Woken::Gone => return None,
                 Woken::Heard(Err(status)) => return Some(status),
-                Woken::CanSend => {
-                    if let Some(message) = self.queue.pop_front() {
-                        // There is room, and if the edge is gone the next look says so.
-                        let _ = self.outbound.try_send(Ok(message));
-                    }
-                }
+                Woken::CanSend => self.outbox.send_next(),
                 Woken::StateChanged => self.state_changed(),
                 // Whoever was replaced or went silent is not there to be told.
                 Woken::Replaced => self.ended = Some(End::Replaced),
@@ -157,13 +132,13 @@ impl Session {
             }
         };
         tokio::select! {
-            room = self.outbound.reserve(), if !self.queue.is_empty() => match room {
-                Ok(_) => Woken::CanSend,
-                Err(_) => Woken::Gone,
+            taken = self.outbox.is_taken(), if !self.outbox.is_empty() => match taken {
+                Ok(()) => Woken::CanSend,
+                Err(Gone) => Woken::Gone,
             },
-            message = inbound.message(), if self.queue.len() < QUEUE_MAX => Woken::Heard(message),
+            message = inbound.message(), if self.outbox.has_room() => Woken::Heard(message),
             changed = self.state.changed() => if changed.is_ok() { Woken::StateChanged } else { Woken::Stopping },
-            () = self.outbound.closed() => Woken::Gone,
+            () = self.outbox.is_gone() => Woken::Gone,
             () = replaced => Woken::Replaced,
             () = tokio::time::sleep_until(heard + self.fleet.lease) => Woken::Silent,
             () = self.fleet.stop.cancelled() => Woken::Stopping,
@@ -172,7 +147,7 @@ impl Session {
 
     /// Queues the next deliveries, once the last ones are out.
     async fn read_on(&mut self) -> Result<(), StoreError> {
-        let Some(sent) = self.machine.sent().filter(|_| self.queue.is_empty()) else {
+        let Some(sent) = self.machine.sent().filter(|_| self.outbox.is_empty()) else {
             return Ok(());
         };
         if self.state.borrow().position.epoch <= sent.epoch {
@@ -218,7 +193,7 @@ impl Session {
     fn queue_messages(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send(message) => self.queue.push_back(message),
+                Action::Send(message) => self.outbox.push(message),
                 Action::End(end) => self.ended = Some(end),
                 _ => {}
             }
@@ -254,7 +229,11 @@ impl Session {
 
     /// Sees that a peer is in the roster and welcomes it. Nothing of what it says is believed before that.
     async fn admit(&mut self, peer: Peer) {
-        let admission = match self.join_and_greet(&peer).await {
+        let door = Door {
+            fleet: &self.fleet,
+            state: &mut self.state,
+        };
+        let admission = match door.admit(&peer).await {
             Ok(admission) => admission,
             Err(error) => return self.give_up(&error),
         };
@@ -283,50 +262,6 @@ impl Session {
             }
             None => self.fleet.ahead.none(peer.process),
         }
-    }
-
-    /// What was promised is kept before it is promised.
-    async fn join_and_greet(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
-        let admission = self.join_and_look(peer).await?;
-        let Fleet {
-            contacts,
-            store,
-            lease,
-            ..
-        } = &self.fleet;
-        let greeted = contacts.greet(store, peer.process, peer.when_isolated, *lease);
-        if greeted.await? {
-            Ok(admission)
-        } else {
-            Err(NotAdmitted::TakenOut)
-        }
-    }
-
-    /// Takes the steps of an [admission]. The operator may take the peer out in between; then it joins again.
-    async fn join_and_look(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
-        for _ in 0..=admission::JOINS_MAX {
-            let state = self.state.borrow_and_update().clone();
-            match admission::next(peer, &state) {
-                Step::Join(change) => self.join(peer, change).await?,
-                Step::LookUp(epoch) => {
-                    let log = state.position.log;
-                    let known = self.fleet.store.position_at(log, epoch).await?;
-                    return Ok(admission::admission(&state, known));
-                }
-                Step::Admit(admission) => return Ok(admission),
-            }
-        }
-        Err(NotAdmitted::TakenOut)
-    }
-
-    async fn join(&self, peer: &Peer, change: Change) -> Result<(), WriteError> {
-        // A conflict says that it is in the roster already: two streams of one process raced.
-        let _: Settled = self
-            .fleet
-            .writer
-            .write(&format!("edge:{}", peer.edge), None, change)
-            .await?;
-        Ok(())
     }
 
     /// Tells a live edge of a new head policy, and ends the stream of one that was taken out of the roster.
@@ -375,18 +310,5 @@ impl Session {
             false,
         );
         self.queue_messages(actions);
-    }
-
-    /// What was said last still goes out, if the edge takes it.
-    async fn farewell(&mut self) {
-        let send = async {
-            for message in self.queue.drain(..) {
-                if self.outbound.send(Ok(message)).await.is_err() {
-                    return;
-                }
-            }
-        };
-        // An edge that takes nothing any more has nothing to be told.
-        let _ = tokio::time::timeout(FAREWELL_MAX, send).await;
     }
 }

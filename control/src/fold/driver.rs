@@ -2,6 +2,7 @@
 
 use super::State;
 use crate::{
+    backoff::Backoff,
     fleet::Tail,
     log::{ChangeLog, LogError, Record},
     observe::metrics::Metrics,
@@ -21,8 +22,9 @@ use uuid::Uuid;
 const WAITERS_MAX: usize = 4096;
 /// How long a read of the log waits for something to come.
 const READ_WAIT: Duration = Duration::from_secs(1);
-/// Between two attempts after the log or the store failed: doubled from the first to the second.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Between two attempts after the log or the store failed, at first and at the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How the fold fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +145,7 @@ impl Fold {
         stop: CancellationToken,
     ) {
         let mut state = State::clone(&self.state());
-        let mut backoff = BACKOFF.0;
+        let mut backoff = Backoff::new(PAUSE_FIRST, PAUSE_MAX);
         loop {
             let follow = self.follow(&*log, &store, &metrics, &mut state, &mut backoff);
             let error = tokio::select! {
@@ -157,12 +159,12 @@ impl Fold {
             if self.health() == Health::Following {
                 tracing::warn!(%error, "the fold is held up; it is tried again");
             } else {
-                tracing::debug!(%error, retry_in_ms = backoff.as_millis() as u64, "the fold is still held up");
+                tracing::debug!(%error, retry_in_ms = backoff.due().as_millis() as u64, "the fold is still held up");
             }
             self.set_health(Health::Retrying(error.to_string()));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF.1),
+                () = backoff.pause() => {}
             }
         }
     }
@@ -173,7 +175,7 @@ impl Fold {
         store: &Store,
         metrics: &Metrics,
         state: &mut State,
-        backoff: &mut Duration,
+        backoff: &mut Backoff,
     ) -> Ended {
         let mut reader = match log.reader(state.applied).await {
             Ok(reader) => reader,
@@ -190,7 +192,7 @@ impl Fold {
             {
                 return ended;
             }
-            *backoff = BACKOFF.0;
+            backoff.reset();
             self.set_health(Health::Following);
         }
     }

@@ -1,0 +1,80 @@
+//! How a peer gets in: into the roster, through the log and folded, and promised a lease, before it is welcomed.
+
+use crate::{
+    fleet::{
+        Fleet,
+        admission::{self, Step},
+    },
+    fold::State,
+    store::{StoreError, folding::Settled},
+    writer::WriteError,
+};
+use latencify_conf::{
+    change::Change,
+    link::replica::{Admission, Peer},
+};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Why a peer is not welcomed. It may come again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotAdmitted {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the process is being taken out of the fleet, or was as often as it joined")]
+    TakenOut,
+}
+
+/// The way in.
+pub(super) struct Door<'s> {
+    pub(super) fleet: &'s Fleet,
+    pub(super) state: &'s mut watch::Receiver<Arc<State>>,
+}
+
+impl Door<'_> {
+    /// Lets a peer in. What was promised is kept before it is promised.
+    pub(super) async fn admit(mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
+        let admission = self.join_and_look(peer).await?;
+        let Fleet {
+            contacts,
+            store,
+            lease,
+            ..
+        } = self.fleet;
+        let greeted = contacts.greet(store, peer.process, peer.when_isolated, *lease);
+        if greeted.await? {
+            Ok(admission)
+        } else {
+            Err(NotAdmitted::TakenOut)
+        }
+    }
+
+    /// Takes the steps of an [admission]. The operator may take the peer out in between; then it joins again.
+    async fn join_and_look(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
+        for _ in 0..=admission::JOINS_MAX {
+            let state = self.state.borrow_and_update().clone();
+            match admission::next(peer, &state) {
+                Step::Join(change) => self.join(peer, change).await?,
+                Step::LookUp(epoch) => {
+                    let log = state.position.log;
+                    let known = self.fleet.store.position_at(log, epoch).await?;
+                    return Ok(admission::admission(&state, known));
+                }
+                Step::Admit(admission) => return Ok(admission),
+            }
+        }
+        Err(NotAdmitted::TakenOut)
+    }
+
+    async fn join(&self, peer: &Peer, change: Change) -> Result<(), WriteError> {
+        // A conflict says that it is in the roster already: two streams of one process raced.
+        let _: Settled = self
+            .fleet
+            .writer
+            .write(&format!("edge:{}", peer.edge), None, change)
+            .await?;
+        Ok(())
+    }
+}
