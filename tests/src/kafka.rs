@@ -3,6 +3,7 @@
 use crate::{Port, Process, cache_folder, edge::READY, repository, wait_until};
 use std::{
     io::Write,
+    path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, Weak},
 };
@@ -119,6 +120,11 @@ impl Kafka {
         self.command(&format!(
             "kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} {more}"
         ));
+    }
+
+    /// Where it keeps its records.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Kills it with SIGKILL.

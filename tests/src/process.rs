@@ -4,13 +4,16 @@ use std::{
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// So many lines of a process's words are shown when a test fails.
 const LINES_SHOWN: usize = 80;
 /// So long may its words be on their way.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// So long may a process take to stand still, and the pause between two looks.
+const STOPPED_WITHIN: Duration = Duration::from_mins(1);
+const STOPPED_PAUSE: Duration = Duration::from_millis(1);
 
 /// A running program. Killed (SIGKILL) when it goes away; if a test fails by then, its last words are shown.
 #[derive(Debug)]
@@ -74,6 +77,9 @@ impl Process {
             self.name,
             self.pid()
         );
+        if signal == "STOP" {
+            until_stopped(self.pid());
+        }
     }
 
     /// How the program that was started here ended, if it did: not that of a successor.
@@ -138,6 +144,27 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprint!("{}", self.last_words());
         }
+    }
+}
+
+/// Waits until every thread stands still: the first one that runs has to tell the others, and on a busy machine they go on
+/// until then.
+fn until_stopped(pid: u32) {
+    let stands = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+        // A thread that has ended meanwhile does nothing, either.
+        stat.map_or(true, |stat| {
+            (stat.rsplit(") ").next()).is_some_and(|rest| rest.starts_with(['T', 't', 'Z', 'X']))
+        })
+    };
+    let end = Instant::now() + STOPPED_WITHIN;
+    loop {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+        if tasks.map_or(true, |mut tasks| tasks.all(stands)) {
+            return;
+        }
+        assert!(Instant::now() < end, "process {pid} runs after SIGSTOP");
+        std::thread::sleep(STOPPED_PAUSE);
     }
 }
 
