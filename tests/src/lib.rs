@@ -22,9 +22,8 @@
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
 //! - [`ServiceManager`]: plays systemd, with a socket unit.
-//! - [`Relay`]: somebody on the path who alters what passes. [`Valve`]: a network that is cut off. [`Dns`]: a DNS server whose answers a test changes.
-//!   [`Authority`]: certificates.
-//! - [`Wire`]: a path that a test spoils, one direction apart from the other. [`Namespace`]: a machine of its own, whose cables
+//! - [`Dns`]: a DNS server whose answers a test changes. [`Authority`]: certificates.
+//! - [`Wire`]: a path that a test spoils or cuts, or on which somebody alters what passes. [`Namespace`]: a machine of its own, whose cables
 //!   can be pulled. [`Chance`]: a seed, and what follows from it.
 //! - [`wait_until`]: instead of sleeping. [`skip!`]: for what this machine does not have.
 //!
@@ -50,11 +49,9 @@ pub mod policy;
 mod ports;
 mod process;
 mod programs;
-mod relay;
 pub mod reply;
 mod service_manager;
 mod skip;
-mod valve;
 mod wait;
 mod wire;
 
@@ -70,9 +67,7 @@ pub use origin::{Call, Origin, RawOrigin, Seen};
 pub use ports::Port;
 pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
-pub use relay::Relay;
 pub use service_manager::ServiceManager;
 pub use skip::report_skipped;
-pub use valve::Valve;
 pub use wait::{wait_until, wait_while_ok};
 pub use wire::{Flow, Weather, Wire};

@@ -1,7 +1,15 @@
-//! A TCP path between two programs that a test can spoil, one direction apart from the other.
+//! A TCP path between two programs that a test can spoil, one direction apart from the other, or cut; or on which
+//! somebody alters what passes.
 
 use crate::Port;
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -13,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// The most octets that are taken in one go.
+/// The most octets that are taken in one go. A text that is to be altered is found within one.
 const PART: usize = 16 * 1024;
 
 /// What happens to octets on their way in one direction.
@@ -55,29 +63,76 @@ impl Weather {
 /// Passes connections on to a server as the weather is.
 pub struct Wire {
     port: Port,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<State>,
     breaks: watch::Sender<u64>,
+    /// How many connections there were.
+    accepted: Arc<AtomicU64>,
+    forgery: Option<Arc<Forgery>>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    weather: Weather,
+    /// The number of the first connection whose answers pass.
+    answered_from: u64,
+}
+
+/// One text of the server's that becomes another, once.
+struct Forgery {
+    text: Vec<u8>,
+    by: Vec<u8>,
+    altered: AtomicUsize,
 }
 
 impl Wire {
     /// Listens on 127.0.0.1 before that server; everything passes.
     pub async fn before(server: SocketAddr) -> Self {
+        Self::with(server, None).await
+    }
+
+    /// Likewise; the first `text` of the server's becomes `by`.
+    ///
+    /// # Panics
+    /// When the texts differ in length: frames around them are to stay whole.
+    pub async fn altering(server: SocketAddr, text: &str, by: &str) -> Self {
+        assert_eq!(text.len(), by.len(), "{text} and {by} differ in length");
+        let forgery = Forgery {
+            text: text.into(),
+            by: by.into(),
+            altered: AtomicUsize::new(0),
+        };
+        Self::with(server, Some(Arc::new(forgery))).await
+    }
+
+    async fn with(server: SocketAddr, forgery: Option<Arc<Forgery>>) -> Self {
         let port = Port::reserve();
         let listener = TcpListener::bind(port.here()).await.unwrap();
-        let (weather, now) = watch::channel(Weather::FINE);
+        let (state, now) = watch::channel(State {
+            weather: Weather::FINE,
+            answered_from: 0,
+        });
         let (breaks, broken) = watch::channel(0);
+        let accepted = Arc::<AtomicU64>::default();
+        let (count, forges) = (Arc::clone(&accepted), forgery.clone());
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(connection(client, server, now.clone(), broken.clone()));
+                let path = Path {
+                    number: count.fetch_add(1, SeqCst),
+                    state: now.clone(),
+                    forgery: forges.clone(),
+                };
+                connections.spawn(connection(client, server, path, broken.clone()));
                 while connections.try_join_next().is_some() {}
             }
         });
         Self {
             port,
-            weather,
+            state,
             breaks,
+            accepted,
+            forgery,
             accepting,
         }
     }
@@ -89,7 +144,30 @@ impl Wire {
 
     /// From now on it is so, for connections that are there and for new ones.
     pub fn becomes(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+        self.state.send_modify(|state| state.weather = weather);
+    }
+
+    /// Nothing passes any more: connections stay up and are silent, and new ones are accepted and silent, as behind a
+    /// firewall that drops packets.
+    pub fn cut(&self) {
+        self.becomes(Weather::CUT);
+    }
+
+    /// New connections pass again, and those that have lost octets break.
+    pub fn mend(&self) {
+        self.becomes(Weather::FINE);
+    }
+
+    /// On the connections that there are, what the server says passes no more, ever; new ones pass both ways.
+    pub fn hold_answers(&self) {
+        let new = self.accepted.load(SeqCst);
+        self.state.send_modify(|state| state.answered_from = new);
+    }
+
+    /// How often something was altered: 0 or 1.
+    pub fn altered(&self) -> usize {
+        let altered = self.forgery.as_ref();
+        altered.map_or(0, |forgery| forgery.altered.load(SeqCst))
     }
 
     /// Every connection that is there breaks.
@@ -104,21 +182,82 @@ impl Drop for Wire {
     }
 }
 
+impl Forgery {
+    /// Alters the first of its texts there is, unless that is done.
+    fn apply(&self, octets: &mut [u8]) {
+        let length = self.text.len();
+        let found = octets.windows(length).position(|at| at == self.text);
+        if let Some(at) = found
+            && self.altered.swap(1, SeqCst) == 0
+        {
+            octets[at..at + length].copy_from_slice(&self.by);
+        }
+    }
+}
+
+/// What a connection knows of its wire.
+#[derive(Clone)]
+struct Path {
+    number: u64,
+    state: watch::Receiver<State>,
+    forgery: Option<Arc<Forgery>>,
+}
+
+/// A direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Towards {
+    Server,
+    Client,
+}
+
+impl Path {
+    /// What happens to octets in that direction now.
+    fn flow(&mut self, towards: Towards) -> Flow {
+        let state = *self.state.borrow_and_update();
+        match towards {
+            Towards::Server => state.weather.up,
+            Towards::Client if self.number < state.answered_from => Flow::Vanishes,
+            Towards::Client => state.weather.down,
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.state.borrow().weather == Weather::CUT
+    }
+
+    /// Waits until they no longer vanish.
+    async fn mended(&mut self, towards: Towards) {
+        while self.flow(towards) == Flow::Vanishes {
+            if self.state.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 async fn connection(
     client: TcpStream,
     server: SocketAddr,
-    weather: watch::Receiver<Weather>,
+    mut path: Path,
     mut broken: watch::Receiver<u64>,
 ) {
     broken.mark_unchanged();
+    if path.is_cut() {
+        // It is silent, and the server does not hear of it.
+        tokio::select! {
+            () = path.mended(Towards::Server) => {}
+            _ = broken.changed() => {}
+        }
+        return;
+    }
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
     let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let up = pass(from_client, to_server, weather.clone(), |now| now.up);
-    let down = pass(from_server, to_client, weather, |now| now.down);
+    let up = pass(from_client, to_server, path.clone(), Towards::Server);
+    let down = pass(from_server, to_client, path, Towards::Client);
     // A connection that breaks, breaks for both sides.
     tokio::select! {
         () = up => {}
@@ -128,16 +267,11 @@ async fn connection(
 }
 
 /// Passes octets on until one end is gone, or until the wire is mended after octets vanished.
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
-    direction: impl Fn(&Weather) -> Flow,
-) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut path: Path, towards: Towards) {
     let mut octets = vec![0; PART];
     let mut has_lost = false;
     loop {
-        let flow = direction(&weather.borrow_and_update());
+        let flow = path.flow(towards);
         if has_lost && flow != Flow::Vanishes {
             return;
         }
@@ -145,21 +279,24 @@ async fn pass(
             read = from.read(&mut octets) => match read {
                 // While octets vanish, so does the end of the connection.
                 Ok(0) | Err(_) if flow == Flow::Vanishes => {
-                    let mended = weather.wait_for(|now| direction(now) != Flow::Vanishes);
-                    let _ = mended.await;
-                    return;
+                    return path.mended(towards).await;
                 }
                 Ok(0) | Err(_) => return,
                 Ok(length) => length,
             },
-            changed = weather.changed() => match changed {
+            changed = path.state.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
             },
         };
-        let part = octets.get(..length).unwrap_or_default();
+        let part = &mut octets[..length];
+        if towards == Towards::Client
+            && let Some(forgery) = &path.forgery
+        {
+            forgery.apply(part);
+        }
         // The weather may have changed while nothing came.
-        let flow = direction(&weather.borrow_and_update());
+        let flow = path.flow(towards);
         let passed = match flow {
             Flow::Passes => to.write_all(part).await,
             Flow::Vanishes => {
@@ -170,7 +307,7 @@ async fn pass(
                 sleep_until(Instant::now() + by).await;
                 to.write_all(part).await
             }
-            Flow::Drips(pause) => drip(&mut to, part, pause, &weather, &direction).await,
+            Flow::Drips(pause) => drip(&mut to, part, pause, &mut path, towards).await,
         };
         if passed.is_err() {
             return;
@@ -183,11 +320,11 @@ async fn drip(
     to: &mut OwnedWriteHalf,
     part: &[u8],
     pause: Duration,
-    weather: &watch::Receiver<Weather>,
-    direction: &impl Fn(&Weather) -> Flow,
+    path: &mut Path,
+    towards: Towards,
 ) -> std::io::Result<()> {
     for (at, octet) in part.iter().enumerate() {
-        if direction(&weather.borrow()) == Flow::Passes {
+        if path.flow(towards) == Flow::Passes {
             return to.write_all(part.get(at..).unwrap_or_default()).await;
         }
         to.write_all(std::slice::from_ref(octet)).await?;

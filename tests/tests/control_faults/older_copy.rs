@@ -7,7 +7,7 @@ use crate::{
 };
 use latencify_conf::api::{EdgeState, LogOutcome, PurgeReceipt, PurgeTarget, Replicas};
 use latencify_tests::{
-    Client, Control, ControlOptions, Edge, Kafka, Origin, Process, Valve, policy::one_route,
+    Client, Control, ControlOptions, Edge, Kafka, Origin, Process, Wire, policy::one_route,
     program, reply, skip, wait_until, wait_while_ok,
 };
 use std::{
@@ -210,8 +210,8 @@ async fn receipts_wait_for_the_leases_that_an_older_copy_does_not_know() {
     );
     copy(&data, &older);
     control.restart().await;
-    let valve = Valve::before(control.fleet()).await;
-    let paris = Edge::member_at(&control, &valve.url(), "paris")
+    let wire = Wire::before(control.fleet()).await;
+    let paris = Edge::member_at(&control, &wire.url(), "paris")
         .start()
         .await;
     control.everywhere(1).await;
@@ -226,7 +226,7 @@ async fn receipts_wait_for_the_leases_that_an_older_copy_does_not_know() {
     })
     .await;
     version.store(2, Ordering::SeqCst);
-    valve.shut();
+    wire.cut();
     control.kill();
     copy(&older, &data);
     control.restart().await;

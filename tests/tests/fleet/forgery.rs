@@ -2,7 +2,7 @@
 
 use super::{NAMES, SOON, version_at, versioned};
 use latencify_conf::api::PurgeTarget;
-use latencify_tests::{Control, Edge, Relay, policy::one_route, wait_until};
+use latencify_tests::{Control, Edge, Wire, policy::one_route, wait_until};
 use std::sync::atomic::Ordering;
 
 const SAID: &str = "/what-was-said";
@@ -17,8 +17,8 @@ async fn an_altered_entry_is_noticed_and_refused_and_the_true_one_obeyed() {
         .await;
     let fleet = control.fleet_url();
     let server = fleet.trim_start_matches("http://").parse().unwrap();
-    let relay = Relay::altering(server, SAID, HEARD).await;
-    let mut edge = Edge::member_at(&control, &relay.url(), NAMES[0])
+    let wire = Wire::altering(server, SAID, HEARD).await;
+    let mut edge = Edge::member_at(&control, &wire.url(), NAMES[0])
         .start()
         .await;
     control.everywhere(1).await;
@@ -34,11 +34,11 @@ async fn an_altered_entry_is_noticed_and_refused_and_the_true_one_obeyed() {
         if edge.process().said().contains("can't be trusted") {
             Ok(())
         } else {
-            Err(format!("{} altered", relay.altered()))
+            Err(format!("{} altered", wire.altered()))
         }
     })
     .await;
-    assert_eq!(relay.altered(), 1);
+    assert_eq!(wire.altered(), 1);
     let receipt = control.receipt(&purge.id).await;
     assert_eq!(receipt.edges.len(), 1, "{receipt:?}");
     let noticed = edge

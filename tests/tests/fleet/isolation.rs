@@ -7,7 +7,7 @@ mod under_way;
 use super::SOON;
 use http::HeaderMap;
 use latencify_tests::{
-    Call, Control, Edge, EdgeOptions, Origin, Reply, Valve, body::Body, policy::one_route, reply,
+    Call, Control, Edge, EdgeOptions, Origin, Reply, Wire, body::Body, policy::one_route, reply,
     wait_until,
 };
 use std::sync::{
@@ -20,11 +20,11 @@ const LEASE: &str = "2s";
 const HOST: &str = "shop.example";
 const MODES: [&str; 3] = ["revalidate", "serve", "refuse"];
 
-/// A control, an edge that reaches it through a valve, and an origin whose content has a version.
+/// A control, an edge that reaches it over a wire, and an origin whose content has a version.
 struct Setting {
     control: Control,
     edge: Edge,
-    valve: Valve,
+    wire: Wire,
     origin: Origin,
     version: Arc<AtomicU64>,
 }
@@ -50,15 +50,14 @@ impl Setting {
         control
             .apply(&one_route(&origin.url(), "cache: {stale_if_error: 1h}"))
             .await;
-        let valve = Valve::before(control.fleet()).await;
-        let options =
-            Edge::member_at(&control, &valve.url(), "paris").flag("--when-isolated", mode);
+        let wire = Wire::before(control.fleet()).await;
+        let options = Edge::member_at(&control, &wire.url(), "paris").flag("--when-isolated", mode);
         let edge = more(options).start().await;
         control.everywhere(1).await;
         let setting = Self {
             control,
             edge,
-            valve,
+            wire,
             origin,
             version,
         };
@@ -87,7 +86,7 @@ impl Setting {
 
     /// Cuts the edge off and waits until it knows.
     async fn cut_off(&self) {
-        self.valve.shut();
+        self.wire.cut();
         self.isolated("lease_over").await;
     }
 

@@ -3,7 +3,7 @@
 
 use super::SOON;
 use latencify_conf::api::PurgeTarget;
-use latencify_tests::{Control, Edge, Origin, Valve, policy::one_route, reply, wait_until};
+use latencify_tests::{Control, Edge, Origin, Wire, policy::one_route, reply, wait_until};
 use std::{
     sync::{
         Arc,
@@ -46,8 +46,8 @@ async fn outlives_the_drain(when_isolated: &str, signal: &str) {
     control
         .apply(&one_route(&origin.url(), "cache: true"))
         .await;
-    let valve = Valve::before(control.fleet()).await;
-    let mut edge = Edge::member_at(&control, &valve.url(), "paris")
+    let wire = Wire::before(control.fleet()).await;
+    let mut edge = Edge::member_at(&control, &wire.url(), "paris")
         .flag("--when-isolated", when_isolated)
         .flag("--drain-timeout", "1s")
         .start()
@@ -74,7 +74,7 @@ async fn outlives_the_drain(when_isolated: &str, signal: &str) {
     .await;
 
     // It says that it leaves, and does not hear that it is out: it stays for as long as it ever does.
-    valve.hold_answers();
+    wire.hold_answers();
     edge.process().signal(signal);
     wait_until("the process is out of the roster", SOON, async || {
         let now = processes().await;

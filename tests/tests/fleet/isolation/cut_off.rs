@@ -200,7 +200,7 @@ async fn what_was_purged_meanwhile_is_obeyed_before_the_first_hit() {
             }
         })
         .await;
-        setting.valve.open();
+        setting.wire.mend();
         wait_until("what was kept hits again", super::SOON, async || {
             let purged = setting.get("/purged").await;
             if mode != "serve" && purged.status == 200 {

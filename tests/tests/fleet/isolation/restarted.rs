@@ -11,7 +11,7 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
         ("refuse", 503, 503),
     ] {
         let mut setting = Setting::new(mode).await;
-        setting.valve.shut();
+        setting.wire.cut();
         setting.edge.restart().await;
         setting.isolated("not_joined").await;
         wait_until(
@@ -38,7 +38,7 @@ async fn an_edge_that_restarts_without_control_is_isolated_from_the_start() {
             }
             _ => assert!(!reply.header("retry-after").is_empty(), "{reply:?}"),
         }
-        setting.valve.open();
+        setting.wire.mend();
         wait_until("it hits again", super::SOON, async || {
             let reply = setting.edge.get(HOST, "/a").await;
             let hits = reply.is_hit() && !has(&reply, &["detail=isolated"]);

@@ -1,7 +1,7 @@
 //! Fills under way when an isolated edge is asked for the same.
 
 use super::{HOST, Setting};
-use latencify_tests::{Client, Control, Edge, Origin, Valve, body, policy::one_route, reply};
+use latencify_tests::{Client, Control, Edge, Origin, Wire, body, policy::one_route, reply};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -39,8 +39,8 @@ async fn a_fill_of_before_the_request_is_joined_by_serve_alone() {
         control
             .apply(&one_route(&origin.url(), "cache: true"))
             .await;
-        let valve = Valve::before(control.fleet()).await;
-        let edge = Edge::member_at(&control, &valve.url(), "paris")
+        let wire = Wire::before(control.fleet()).await;
+        let edge = Edge::member_at(&control, &wire.url(), "paris")
             .flag("--when-isolated", mode)
             .start()
             .await;
@@ -48,7 +48,7 @@ async fn a_fill_of_before_the_request_is_joined_by_serve_alone() {
         let setting = Setting {
             control,
             edge,
-            valve,
+            wire,
             origin,
             version: Arc::default(),
         };
