@@ -36,6 +36,13 @@ pub struct EdgeLimits {
     pub send_rate: Option<Size>,
     /// The time that a client may fall behind `send_rate`. Default 60s.
     pub send_grace: Option<Timeout>,
+    /// Memory of responses whose clients do not take them for the moment: the most that each can hold is counted, 32KiB
+    /// and, of a body that comes from an origin, up to 640KiB. Over it, responses are ended at the client address that
+    /// holds most, from the longest wait on. From 1MiB to 1TiB. Default 1GiB.
+    pub unsent_bytes: Option<Size>,
+    /// The same of one client address; IPv6 by its /64. From 1MiB to `unsent_bytes`. Default 128MiB, or `unsent_bytes` if
+    /// that is less.
+    pub unsent_bytes_per_address: Option<Size>,
     /// A connection without a request is closed after this time; 0s: at once. Default 60s.
     pub idle: Option<Duration>,
     /// Requests of one connection. Default 10000.

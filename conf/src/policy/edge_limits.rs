@@ -25,6 +25,10 @@ pub struct EdgeLimits {
     pub body: RateMin,
     /// What a client must take of what is ready for it.
     pub send: RateMin,
+    /// Bytes of memory that responses hold whose clients are waited for.
+    pub unsent_bytes: u64,
+    /// The same of one client address; IPv6 by its /64. At most `unsent_bytes`.
+    pub unsent_bytes_per_address: u64,
     /// A connection without a request is closed after this time.
     pub idle: Duration,
     /// Requests of one connection; at least 1.
@@ -69,6 +73,9 @@ impl Default for EdgeLimits {
             body: rate(20),
             // Players that stop reading while their buffer is full come back within a minute.
             send: rate(60),
+            unsent_bytes: 1 << 30,
+            // Two hundred large responses straight from origins, or four thousand stored ones.
+            unsent_bytes_per_address: 128 << 20,
             idle: Duration::from_mins(1),
             requests: 10_000,
             streams: 128,

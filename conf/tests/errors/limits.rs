@@ -80,6 +80,18 @@ fn sizes_have_bounds() {
             "2GiB is too much here",
             "from 0B to 1GiB",
         ),
+        (
+            "unsent_bytes: ▸1KiB",
+            "unsent_bytes",
+            "1KiB is too little here",
+            "from 1MiB to 1024GiB",
+        ),
+        (
+            "unsent_bytes: 4MiB, unsent_bytes_per_address: ▸5MiB",
+            "unsent_bytes_per_address",
+            "5MiB is too much here",
+            "from 1MiB to 4MiB",
+        ),
         ("send_rate: ▸-1KiB", "send_rate", "can't be negative", "KiB"),
     ] {
         in_limits(keys, key, message, help);

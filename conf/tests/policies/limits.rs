@@ -22,7 +22,8 @@ fn what_is_not_written_has_its_default() {
 fn what_is_written_is_obeyed() {
     let obeyed = limits(
         "{ limits: { connections: 9, connections_per_address: 8, handshake_time: 1s, header_time: 2s, headers: 50, \
-         header_bytes: 2KiB, uri_bytes: 1KiB, body_rate: 3B, body_grace: 4s, send_rate: 0B, send_grace: 5s, idle: 0s, \
+         header_bytes: 2KiB, uri_bytes: 1KiB, body_rate: 3B, body_grace: 4s, send_rate: 0B, send_grace: 5s, unsent_bytes: 3MiB, \
+         unsent_bytes_per_address: 2MiB, idle: 0s, \
          requests: 6, streams: 7, resets: 10, control_frames: 16 } }",
     );
     let rate = |bytes_per_second, grace| RateMin {
@@ -39,6 +40,8 @@ fn what_is_written_is_obeyed() {
         uri_bytes: 1024,
         body: rate(3, 4),
         send: rate(0, 5),
+        unsent_bytes: 3 << 20,
+        unsent_bytes_per_address: 2 << 20,
         idle: secs(0),
         requests: 6,
         streams: 7,
@@ -58,4 +61,6 @@ fn the_example_writes_the_defaults() {
 fn a_lower_whole_lowers_its_parts() {
     let few = limits("{ limits: { connections: 100, header_bytes: 8KiB } }");
     assert_eq!((few.connections_per_address, few.uri_bytes), (100, 8 << 10));
+    let little = limits("{ limits: { unsent_bytes: 5MiB } }");
+    assert_eq!(little.unsent_bytes_per_address, 5 << 20);
 }

@@ -15,6 +15,7 @@ const IDLE_MAX: Duration = Duration::from_hours(24);
 const HEADER_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 20;
 const URI_BYTES_MIN: u64 = 256;
 const RATE_MAX: u64 = 1 << 30;
+const UNSENT_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 impl Lowering<'_, '_, '_> {
     pub(super) fn edge(&mut self, edge: Option<&document::Edge>, root: At<'_>) -> EdgeRules {
@@ -58,7 +59,19 @@ impl Lowering<'_, '_, '_> {
                 flaw.help("raise `connections`, or lower this"),
             );
         }
+        let unsent_bytes =
+            self.bytes_within(written.unsent_bytes, UNSENT_BYTES, at, "unsent_bytes");
+        let unsent_bytes = unsent_bytes.unwrap_or(usual.unsent_bytes);
+        let unsent_bytes_per_address = self.bytes_within(
+            written.unsent_bytes_per_address,
+            *UNSENT_BYTES.start()..=unsent_bytes,
+            at,
+            "unsent_bytes_per_address",
+        );
         EdgeLimits {
+            unsent_bytes,
+            unsent_bytes_per_address: unsent_bytes_per_address
+                .unwrap_or(usual.unsent_bytes_per_address.min(unsent_bytes)),
             connections,
             connections_per_address: (written.connections_per_address)
                 .unwrap_or(usual.connections_per_address.min(connections)),
