@@ -34,17 +34,18 @@ test: setup ## every test, with real processes and a real Kafka
 	cargo test --workspace $(ARGS)
 
 soak: setup ## many simulated fleets (SEEDS=100000), then the suites of the fleet and of faults again and again (ROUNDS=10)
-	cargo run --release -p latencify-simulation --example simulate -- 1..$(or $(SEEDS),100000)
+	cargo build --release --workspace --example simulate
+	"$(CARGO_TARGET_DIR)/release/examples/simulate" 1..$$(($(or $(SEEDS),100000) + 1))
 	cargo build --workspace --bins
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "==> Round $$round"; \
 	  cargo test -p latencify-tests --test fleet --test crash --test events --test faults --test control_faults \
 	  --test restart || exit 1; done
 
 bench: setup ## how long purges take, what an attack costs others, what an idle connection costs; optimised build
-	cargo build --release --workspace --bins
-	cargo run --release -p latencify-tests --example purge_latency
-	cargo run --release -p latencify-tests --example idle_connections
-	cargo run --release -p latencify-tests --example attacks
+	cargo build --release --workspace --bins --example purge_latency --example idle_connections --example attacks
+	"$(CARGO_TARGET_DIR)/release/examples/purge_latency"
+	"$(CARGO_TARGET_DIR)/release/examples/idle_connections"
+	"$(CARGO_TARGET_DIR)/release/examples/attacks"
 
 lint: ## format, clippy, documentation, shell scripts, licences and advisories
 	@deploy/setup build tools
