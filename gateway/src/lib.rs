@@ -28,3 +28,4 @@ pub mod settings;
 pub mod signals;
 pub mod systemd;
 pub mod upgrade;
+pub mod verdict;

@@ -107,6 +107,11 @@ impl Hit {
         self.record.fetch
     }
 
+    /// All that the engine knows of it.
+    pub fn record(&self) -> &Record<StoredMeta> {
+        &self.record
+    }
+
     /// What purges can name of it.
     pub fn identity(&self) -> &Identity {
         &self.record.identity

@@ -7,11 +7,11 @@
 //!   storage evicts), no predictor (hit-for-miss lives in the lock). Set `wait_timeout` and `max_lock_retries` in the
 //!   overrides. Never call `set_max_file_size_bytes`: it breaks off a response midway; [`Fetched::object_bytes_max`] does not.
 //! - `cache_key_callback`: [`name`] every key; [`mark_background`] too in a subrequest.
-//! - `cache_hit_filter`: [`MemoryStorage::judge`] says what the object may be used for.
-//! - when a request comes: `storage.arrive()`, for the look-ups of an isolated edge ([`MemoryStorage::judge`]).
+//! - `cache_hit_filter`: [`verdict::judge`](crate::verdict::judge) says what the object may be used for.
+//! - when a request comes: `storage.arrive()`, for the look-ups of an isolated edge ([`verdict`](crate::verdict)).
 //! - before every attempt to ask the origin (`upstream_request_filter`): `ctx.fetch = cache.begin_fetch()`.
 //! - `response_cache_filter`: cacheable → [`fetched`] on the meta; uncacheable → `cache.remember_uncacheable(key, …)`.
-//! - `should_serve_stale`: [`MemoryStorage::ask_before_stale`] asks again; false when refused, and false in a subrequest.
+//! - `should_serve_stale`: [`verdict::ask_before_stale`](crate::verdict::ask_before_stale) asks again; false when refused, and false in a subrequest.
 
 mod hit;
 mod lock;

@@ -8,8 +8,8 @@ use super::{
 };
 use async_trait::async_trait;
 use latencify_cache::{
-    Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Judged, Liveness, Marks,
-    Record, StaleRefusal, Sweep, Trust,
+    Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Liveness, Marks, Record,
+    Sweep,
 };
 use pingora::{
     Error, ErrorType, Result,
@@ -56,7 +56,7 @@ impl MemoryStorage {
         self.cache.marks()
     }
 
-    /// A request has come: to be called before it looks anything up, for [`Trust::Isolated`].
+    /// A request has come: to be called before it looks anything up, for its [verdicts](crate::verdict).
     pub fn arrive(&self) -> Arrival {
         self.cache.arrive()
     }
@@ -67,26 +67,9 @@ impl MemoryStorage {
         self.cache.begin_fetch()
     }
 
-    /// What may be done now with the object behind a meta; `trust` is asked before the marks are
-    /// ([`Cache::judge`](latencify_cache::Cache::judge)). A meta that is not of a look-up was just fetched.
-    pub fn judge(&self, meta: &CacheMeta, trust: impl FnOnce() -> Trust) -> Judged {
-        match hit(meta) {
-            Some(hit) => self.cache.judge(&hit.record, trust),
-            None => Judged::Usable(Liveness::Live),
-        }
-    }
-
-    /// Whether the object behind a meta that was found, and is stale, may be served after all; what the marks say of it
-    /// now. To be called directly before it is served.
-    pub fn ask_before_stale(
-        &self,
-        meta: &CacheMeta,
-        trust: Trust,
-    ) -> Result<Liveness, StaleRefusal> {
-        hit(meta).map_or(Ok(Liveness::Live), |hit| {
-            self.cache
-                .ask_before_stale(&hit.record, hit.liveness, trust)
-        })
+    /// The engine itself, for [verdicts](crate::verdict).
+    pub fn engine(&self) -> &Cache<StoredMeta> {
+        &self.cache
     }
 
     /// What the marks say *now* of the object behind a meta: before serving it stale, ask again. A meta that is not of

@@ -70,6 +70,11 @@ impl Standing {
 
     /// Whether the edge is isolated now, and what that means.
     pub fn isolated(&self) -> Option<Isolated> {
+        self.isolated_by(boot_time)
+    }
+
+    /// The same by another clock than [`boot_time`], which [`follow`](Self::follow) was told the time of.
+    pub fn isolated_by(&self, clock: impl FnOnce() -> Duration) -> Option<Isolated> {
         let until = self.trusted_until.load(Ordering::Acquire);
         let why = if until == 0 {
             let why = self.why.load(Ordering::Relaxed);
@@ -77,7 +82,7 @@ impl Standing {
                 .get(usize::from(why))
                 .copied()
                 .unwrap_or(Isolation::NotJoined)
-        } else if boot_time().as_nanos() >= u128::from(until) {
+        } else if clock().as_nanos() >= u128::from(until) {
             Isolation::LeaseOver
         } else {
             return None;

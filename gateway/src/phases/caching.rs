@@ -7,13 +7,13 @@ use crate::{
     edge::Edge,
     errors::Fault,
     respond::Stop,
+    verdict::{self, Use},
 };
 use http::{HeaderMap, Method, StatusCode, header};
-use latencify_cache::{Judged, Liveness, Trust};
 use latencify_conf::record::CacheOutcome;
 use latencify_decide::{
     facts,
-    freshness::{Exchange, Lifetime, Reuse, Storable, reuse, storable},
+    freshness::{Exchange, Lifetime, Reuse, Storable, storable},
     key::cache_key,
     refresh, tags,
     vary::{Vary, variance},
@@ -114,50 +114,36 @@ pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshnes
     let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else {
         return ForcedFreshness::ForceMiss;
     };
-    // The marks that the look-up saw may be from before the edge caught up: they are asked again, after the isolation.
-    let (mut isolated, arrival) = (None, ctx.caching.arrival);
-    let judged = edge.cache.judge(meta, || {
-        isolated = edge.isolated();
-        isolated.map_or(Trust::Marks, |_| Trust::Isolated(arrival))
-    });
-    let (liveness, is_doubtful) = match judged {
-        Judged::Dead(_) => return ForcedFreshness::ForceMiss,
-        Judged::Usable(liveness) => (liveness, false),
-        Judged::Doubtful(liveness) => (liveness, true),
+    let asked = verdict::Asked {
+        directives: &asked.directives,
+        arrival: ctx.caching.arrival,
+        now: SystemTime::now(),
     };
-    let soft_purged = match liveness {
-        Liveness::SoftPurged { since } => Some(since),
-        Liveness::Live | Liveness::Dead(_) => None,
+    let lifetime = notes.lifetime;
+    let isolated = || edge.isolated();
+    let engine = edge.cache.engine();
+    let Some(verdict) = verdict::judge(engine, hit.record(), &lifetime, asked, isolated) else {
+        return ForcedFreshness::ForceMiss;
     };
-    let reuse = reuse(
-        &notes.lifetime,
-        soft_purged,
-        &asked.directives,
-        SystemTime::now(),
-    );
     ctx.caching.found = Some(Found {
-        lifetime: notes.lifetime,
-        soft_purged,
-        reuse,
+        lifetime,
+        soft_purged: verdict.soft_purged,
+        reuse: verdict.reuse,
         fetch: hit.fetch(),
     });
-    let would_answer = !matches!(reuse, Reuse::Revalidate(_));
-    ctx.caching.isolated = isolated.filter(|_| would_answer && is_doubtful);
-    if let Some(isolated) = ctx.caching.isolated {
+    ctx.caching.isolated = verdict.isolated;
+    if let Some(isolated) = verdict.isolated {
         ctx.decide(isolated.step());
-        if isolated.refuses() {
-            ctx.caching.refuse();
-        }
-        if isolated.doubts() {
-            // Neither it nor anything stale: its windows close.
-            return ForcedFreshness::ForceExpired;
-        }
     }
-    match reuse {
-        Reuse::Fresh | Reuse::StaleAccepted => ForcedFreshness::ForceFresh,
+    match verdict.lets() {
+        Use::Answer => ForcedFreshness::ForceFresh,
         // The windows stay open: whether it is served while or after the origin is asked is decided then.
-        Reuse::StaleWhileRevalidate | Reuse::Revalidate(_) => {
-            ForcedFreshness::ForceExpiredServeStale { expired_at: None }
+        Use::Stale => ForcedFreshness::ForceExpiredServeStale { expired_at: None },
+        // Its windows close.
+        Use::Validate => ForcedFreshness::ForceExpired,
+        Use::Refuse => {
+            ctx.caching.refuse();
+            ForcedFreshness::ForceExpired
         }
     }
 }

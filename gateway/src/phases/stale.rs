@@ -1,8 +1,7 @@
 //! Serving what is stale: while it is refreshed, or because the origin failed (RFC 5861).
 
-use crate::{context::Context, edge::Edge};
+use crate::{cache, context::Context, edge::Edge, verdict};
 use http::header;
-use latencify_cache::{StaleRefusal, Trust};
 use latencify_decide::freshness::{OnError, Reuse, on_error};
 use pingora::{Error, ErrorType, proxy::Session};
 use std::time::SystemTime;
@@ -48,16 +47,20 @@ pub fn may_serve(
 
 /// Purged since it was found, or isolated since?
 fn is_servable_still(edge: &Edge, session: &Session, ctx: &mut Context) -> bool {
-    let isolated = edge.isolated().filter(|isolated| isolated.doubts());
-    let trust = isolated.map_or(Trust::Marks, |_| Trust::Isolated(ctx.caching.arrival));
     let Some(meta) = session.cache.maybe_cache_meta() else {
         return false;
     };
-    let refusal = edge.cache.ask_before_stale(meta, trust).err();
-    if refusal == Some(StaleRefusal::Isolated) {
-        ctx.caching.isolated = isolated;
+    // What no look-up found was just fetched.
+    let Some(hit) = cache::hit(meta) else {
+        return true;
+    };
+    let (engine, arrival) = (edge.cache.engine(), ctx.caching.arrival);
+    let isolated = || edge.isolated();
+    let asked = verdict::ask_before_stale(engine, hit.record(), hit.liveness(), arrival, isolated);
+    if let Err(barred) = asked {
+        ctx.caching.isolated = barred.isolated.or(ctx.caching.isolated);
     }
-    refusal.is_none()
+    asked.is_ok()
 }
 
 /// RFC 5861 §4: an origin that can't be reached, or says 500, 502, 503 or 504.

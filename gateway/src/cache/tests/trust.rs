@@ -11,7 +11,9 @@ use pingora::cache::{
 };
 
 fn is_usable(storage: &MemoryStorage, found: &CacheMeta, trust: Trust) -> bool {
-    matches!(storage.judge(found, || trust), Judged::Usable(_))
+    let hit = hit(found).expect("it is of a look-up");
+    let judged = storage.engine().judge(hit.record(), || trust);
+    matches!(judged, Judged::Usable(_))
 }
 
 async fn store(storage: &'static MemoryStorage, fetch: Fetch) {
@@ -28,17 +30,14 @@ async fn what_was_there_before_the_request_came_is_validated_and_not_served_stal
     let isolated = Trust::Isolated(arrival);
     assert!(!is_usable(storage, &found, isolated));
     assert!(is_usable(storage, &found, Trust::Marks));
-    assert_eq!(
-        storage.ask_before_stale(&found, isolated),
-        Err(StaleRefusal::Isolated)
-    );
-    assert_eq!(
-        storage.ask_before_stale(&found, Trust::Marks),
-        Ok(Liveness::Live)
-    );
-
-    let made = meta(*storage.begin_fetch(), header(&[]), &[]);
-    assert!(is_usable(storage, &made, isolated), "it was just fetched");
+    let stored = hit(&found).expect("it is of a look-up");
+    let ask = |trust| {
+        storage
+            .engine()
+            .ask_before_stale(stored.record(), stored.liveness(), trust)
+    };
+    assert_eq!(ask(isolated), Err(StaleRefusal::Isolated));
+    assert_eq!(ask(Trust::Marks), Ok(Liveness::Live));
 
     store(storage, *storage.begin_fetch()).await;
     let (found, _) = find(storage, &key("/a")).await.unwrap();
