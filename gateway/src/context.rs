@@ -2,14 +2,15 @@
 
 use crate::{
     drain::UnderWay,
+    edge::Edge,
     errors::Fault,
     fleet::Isolated,
-    listen::Wire,
-    observe::Counted,
+    listen::{UnsentResponse, Wire},
+    observe::{Counted, Cut},
     origin::{SocketHandle, Watch},
     policy::Compiled,
 };
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use latencify_cache::{Arrival, Fetch, Fetching, Stamp};
 use latencify_conf::{
     policy::{Action, CacheRule, OriginId, Proxy, RateLimit, Site},
@@ -57,12 +58,16 @@ pub struct Context {
     pub decisions: Vec<Cow<'static, str>>,
     /// The connection that it came on; none: over HTTP/2, and in a background refresh.
     pub wire: Option<Wire>,
+    /// What of the response waits for its client; none: in a background refresh.
+    pub unsent: Option<UnsentResponse>,
     /// Interim answers (1xx) of origins so far.
     pub interim_answers: u32,
     /// Bytes of the request's body so far.
     pub body_bytes: u64,
     /// Whether it refreshes a stored response for nobody in particular.
     pub is_refresh: bool,
+    /// Where it is told how it ended; none: it has been told.
+    pub untold: Option<Arc<Edge>>,
     _under_way: (UnderWay, Counted),
 }
 
@@ -207,8 +212,14 @@ pub struct Answer {
     pub fault: Option<Fault>,
     /// The same, more exactly: which refusal.
     pub kind: Option<&'static str>,
+    /// Why the request did not come to its end, though nothing is wrong that could be answered.
+    pub cut: Option<Cut>,
     /// In words, for the record only.
     pub detail: Option<String>,
+    /// The final status that was sent.
+    pub status: Option<StatusCode>,
+    /// Octets of the body that were given out.
+    pub bytes: u64,
     /// The `Age` that was sent.
     pub age: Option<u64>,
 }
@@ -241,9 +252,11 @@ impl Context {
             answer: Answer::default(),
             decisions: Vec::with_capacity(8),
             wire: None,
+            unsent: UnsentResponse::begin(),
             interim_answers: 0,
             body_bytes: 0,
             is_refresh: false,
+            untold: None,
             _under_way: (under_way, counted),
         }
     }
@@ -256,9 +269,19 @@ impl Context {
     /// A head goes to the client; the first that is final sets the time of the first byte.
     pub fn head_goes_out(&mut self, status: StatusCode) {
         if !status.is_informational() {
+            self.answer.status = Some(status);
             self.clock
                 .first_byte
                 .get_or_insert_with(|| self.clock.began.elapsed());
+        }
+    }
+
+    /// The response is fetched, not stored: what an origin sends ahead of the client lies in memory.
+    pub fn body_is_fetched(&mut self, head: &HeaderMap) {
+        let length = head.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        if let Some(unsent) = &mut self.unsent {
+            unsent.is_fetched(length);
         }
     }
 
@@ -283,6 +306,7 @@ impl Asked {
             method: &self.method,
             https: self.https,
             host: &self.host,
+            authority: &self.authority,
             path: &self.path,
             query: self.query.as_deref(),
             headers,

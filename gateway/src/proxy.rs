@@ -57,10 +57,12 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new(
+        let mut ctx = Context::new(
             self.edge.drain.request(),
             self.edge.metrics.request_under_way(),
-        )
+        );
+        ctx.untold = Some(self.edge.clone());
+        ctx
     }
 
     // Responses pass as they are: Pingora's compression is left out.
@@ -288,9 +290,23 @@ impl ProxyHttp for Gateway {
         hops::decide_upgrade(response.status, ctx);
         caching::end_fetch(response.status, ctx);
         ctx.caching.outcome = caching::outcome(session, ctx);
+        if !ctx.caching.outcome.is_from_cache() {
+            ctx.body_is_fetched(&response.headers);
+        }
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
         hops::begin_response(session, response);
         transform::towards_client(response, self.edge.name(), limits, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        ctx.answer.bytes += body.as_ref().map_or(0, Bytes::len) as u64;
+        Ok(None)
     }
 
     async fn fail_to_proxy(

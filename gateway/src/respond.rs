@@ -137,6 +137,7 @@ async fn send(session: &mut Session, ctx: &mut Context, reply: Reply) -> Result<
     {
         head.insert_header(REQUEST_ID, id)?;
     }
+    ctx.answer.status = Some(reply.status);
     ctx.clock.first_byte = Some(ctx.clock.began.elapsed());
     let head_only = session.req_header().method == Method::HEAD || reply.body.is_empty();
     session

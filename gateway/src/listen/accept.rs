@@ -2,7 +2,7 @@
 //! that it neither hangs in the backlog nor takes the place of somebody else's.
 
 use super::{
-    Bound, connection, descriptors,
+    Bound, backlog, connection, descriptors,
     descriptors::Spare,
     gate::{Gate, Slot},
     paced::Paced,
@@ -73,10 +73,10 @@ where
                 let (app, tls, gate, draining) =
                     (app.clone(), tls.clone(), gate.clone(), drain.clone());
                 drain.spawn(async move {
-                    let Some((stream, _slot)) = welcome(arrival, tls, &gate).await else {
+                    let Some((stream, backlog, _slot)) = welcome(arrival, tls, &gate).await else {
                         return;
                     };
-                    connection::serve(stream, app, &draining, &gate).await;
+                    connection::serve(stream, app, &draining, &gate, &backlog).await;
                 });
             }
             Err(error) if descriptors::is_exhaustion(&error) => {
@@ -124,8 +124,9 @@ async fn welcome(
     arrival: Arrival,
     tls: Option<Arc<Acceptor>>,
     gate: &Arc<Gate>,
-) -> Option<(Stream, Slot)> {
+) -> Option<(Stream, Arc<backlog::Connection>, Slot)> {
     let mut slot = arrival.slot;
+    let mut client = arrival.peer;
     let mut socket = Socket::from(arrival.socket);
     let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
     // A new cell is empty.
@@ -138,7 +139,7 @@ async fn welcome(
         match proxy_protocol::receive(&mut socket, time_max).await {
             Ok(received) => {
                 gate.metrics.proxy_header(Outcome::Received);
-                let client = received.client.unwrap_or(arrival.peer);
+                client = received.client.unwrap_or(client);
                 slot.belongs_to(client.ip()).ok()?;
             }
             Err(refused) => {
@@ -148,16 +149,19 @@ async fn welcome(
             }
         }
     }
+    let backlog = gate.backlog.connection(client.ip());
+    let paced = Paced::new(socket, gate.clone(), backlog.clone());
     let Some(tls) = tls else {
-        return Some((Box::new(Paced::new(socket, gate.clone())), slot));
+        return Some((Box::new(paced), backlog, slot));
     };
     // Not cut off by a drain: whoever is here was accepted, and is served a request.
     let secured = async {
-        let chosen = tls.choose(&mut socket).await?;
-        chosen.handshake(Paced::new(socket, gate.clone())).await
+        let mut paced = paced;
+        let chosen = tls.choose(paced.inner_mut()).await?;
+        chosen.handshake(paced).await
     };
     match timeout_at(until, secured).await {
-        Ok(Ok(stream)) => Some((Box::new(stream), slot)),
+        Ok(Ok(stream)) => Some((Box::new(stream), backlog, slot)),
         Ok(Err(error)) => {
             gate.metrics.ended(Ended::Handshake);
             debug!(%error, "TLS handshake failed");

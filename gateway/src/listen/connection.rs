@@ -4,7 +4,7 @@
 //! serves it to its end: `http1`, whose loop and framing are ours, or `http2`, which is Pingora's behind a watch over its
 //! frames.
 
-use super::{gate::Gate, http1, http2};
+use super::{backlog, gate::Gate, http1, http2};
 use crate::drain::Drain;
 use pingora::{
     apps::HttpServerApp,
@@ -13,13 +13,18 @@ use pingora::{
 use std::sync::Arc;
 
 /// Serves one connection to its end.
-pub(super) async fn serve<A>(stream: Stream, app: Arc<A>, drain: &Drain, gate: &Arc<Gate>)
-where
+pub(super) async fn serve<A>(
+    stream: Stream,
+    app: Arc<A>,
+    drain: &Drain,
+    gate: &Arc<Gate>,
+    backlog: &Arc<backlog::Connection>,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-        http2::serve(stream, app, drain, gate).await;
+        http2::serve(stream, app, drain, gate, backlog).await;
     } else {
-        http1::serve(stream, &app, drain, gate).await;
+        backlog.serve(http1::serve(stream, &app, drain, gate)).await;
     }
 }

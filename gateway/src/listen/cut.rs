@@ -22,7 +22,10 @@ fn is_short(session: &Session) -> bool {
         return true;
     };
     let has_body = session.req_header().method != Method::HEAD
-        && !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        && !matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
     let announced = head
         .headers
         .get(header::CONTENT_LENGTH)

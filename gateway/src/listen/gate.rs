@@ -1,6 +1,6 @@
 //! Who gets in: what all listeners of the public share.
 
-use super::Limits;
+use super::{Limits, backlog::Backlog};
 use crate::{
     edge::Edge,
     observe::{ConnectionMetrics, Refused},
@@ -29,6 +29,8 @@ pub struct Gate {
     pub metrics: ConnectionMetrics,
     /// Where requests are told of that are refused before the application sees them. Set once; none on the admin address.
     pub edge: OnceLock<Arc<Edge>>,
+    /// What clients do not take.
+    pub backlog: Arc<Backlog>,
     /// So many descriptors clients may have, whatever the policy says.
     descriptors: u64,
     open: AtomicU64,
@@ -44,14 +46,15 @@ pub struct Slot {
 }
 
 /// What counts as one client: an IPv4 address, or the /64 that one IPv6 subscriber has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Block(IpAddr);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Block(IpAddr);
 
 impl Gate {
     /// A gate with nobody inside. The process may have so many descriptors.
     pub fn new(limits: Limits, metrics: ConnectionMetrics, descriptors: u64) -> Arc<Self> {
         let reserve = (descriptors / RESERVE_SHARE).min(RESERVE_MAX);
         Arc::new(Self {
+            backlog: Backlog::new(limits.clone(), metrics.clone()),
             limits,
             metrics,
             edge: OnceLock::new(),
@@ -142,7 +145,8 @@ impl Drop for Slot {
 }
 
 impl Block {
-    fn of(address: IpAddr) -> Self {
+    /// The one that an address belongs to.
+    pub(super) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let network = u128::from(address) & !u128::from(u64::MAX);

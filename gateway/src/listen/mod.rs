@@ -6,8 +6,10 @@
 //! cut off by a total deadline.
 
 mod accept;
+mod backlog;
 mod bind;
 mod connection;
+mod cut;
 mod descriptors;
 mod gate;
 mod http1;
@@ -19,9 +21,12 @@ pub mod proxy_protocol;
 mod rate;
 mod sockets;
 pub mod tls;
+mod untaken;
 
 pub use accept::{Endpoint, serve};
+pub use backlog::Response as UnsentResponse;
 pub use bind::{Bound, bind, write_ports_file};
+pub use cut::cut_of;
 pub use descriptors::{is_exhaustion, raise as raise_descriptors};
 pub use gate::Gate;
 pub use http1::{Wire, fault_of};

@@ -1,7 +1,11 @@
 //! A connection's socket, below TLS and HTTP: a client that does not take what is ready for it is cut off here, whatever
 //! it speaks.
 
-use super::{gate::Gate, rate::RateMeter};
+use super::{
+    backlog::{self, Waits},
+    gate::Gate,
+    rate::RateMeter,
+};
 use crate::observe::Ended;
 use async_trait::async_trait;
 use pingora::protocols::{
@@ -33,6 +37,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10);
 pub struct Paced<S> {
     inner: S,
     gate: Arc<Gate>,
+    backlog: Arc<backlog::Connection>,
     taking: RateMeter,
     /// What was acknowledged when it was last looked at; none: the other end is not waited for.
     acknowledged: Option<u64>,
@@ -40,17 +45,39 @@ pub struct Paced<S> {
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
+/// The error of a client that does not take what is ready for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct EndedBy {
+    why: Ended,
+    message: &'static str,
+}
+
+impl EndedBy {
+    /// The limit for which a stream was given up, if that is what an error of it says.
+    pub fn of(error: &io::Error) -> Option<Ended> {
+        let inner: &Self = error.get_ref()?.downcast_ref()?;
+        Some(inner.why)
+    }
+}
+
 impl<S: IO> Paced<S> {
     /// Watches over a stream.
-    pub fn new(inner: S, gate: Arc<Gate>) -> Self {
+    pub fn new(inner: S, gate: Arc<Gate>, backlog: Arc<backlog::Connection>) -> Self {
         let taking = RateMeter::new(gate.limits.now().send);
         Self {
             inner,
             gate,
+            backlog,
             taking,
             acknowledged: None,
             alarm: None,
         }
+    }
+
+    /// The stream under it.
+    pub fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
     }
 
     /// There was room: the other end is not waited for any more.
@@ -60,6 +87,7 @@ impl<S: IO> Paced<S> {
             self.look(now);
             self.taking.rest(now);
             self.acknowledged = None;
+            self.backlog.waits(Waits::Socket, false);
         }
     }
 
@@ -68,6 +96,10 @@ impl<S: IO> Paced<S> {
         if self.acknowledged.is_none() {
             self.acknowledged = Some(self.acknowledged_now());
             self.taking.wait(Instant::now());
+            self.backlog.waits(Waits::Socket, true);
+        }
+        if let Some(why) = self.backlog.take_sentence(cx) {
+            return Poll::Ready(Err(self.ended(why, "too much waits for this client")));
         }
         loop {
             let least = self.gate.limits.now().send;
@@ -89,14 +121,16 @@ impl<S: IO> Paced<S> {
                 .deadline(least)
                 .is_some_and(|deadline| deadline <= now)
             {
-                self.gate.metrics.ended(Ended::SendRate);
-                tracing::debug!(limit = Ended::SendRate.name(), "connection ended");
-                return Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client takes less than send_rate",
-                )));
+                let message = "the client takes less than send_rate";
+                return Poll::Ready(Err(self.ended(Ended::SendRate, message)));
             }
         }
+    }
+
+    fn ended(&self, why: Ended, message: &'static str) -> io::Error {
+        self.gate.metrics.ended(why);
+        tracing::debug!(limit = why.name(), "connection ended");
+        io::Error::new(io::ErrorKind::TimedOut, EndedBy { why, message })
     }
 
     /// Counts what was acknowledged since the last look.
@@ -116,6 +150,14 @@ impl<S: IO> Paced<S> {
         socket
             .and_then(|socket| socket.tcp_info())
             .map_or(0, |info| info.tcpi_bytes_acked)
+    }
+}
+
+impl<S> Drop for Paced<S> {
+    fn drop(&mut self) {
+        for what in [Waits::Socket, Waits::Window] {
+            self.backlog.waits(what, false);
+        }
     }
 }
 

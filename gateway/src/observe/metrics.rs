@@ -2,8 +2,10 @@
 //! origins come from the policy, the others from enums.
 
 mod connections;
+mod ends;
 
 pub use connections::{ConnectionMetrics, Ended, Refused};
+pub use ends::EndMetrics;
 
 use crate::errors::Fault;
 use latencify_conf::record::CacheOutcome;
@@ -28,6 +30,8 @@ pub struct Metrics {
     requests_under_way: IntGauge,
     /// Connections of the public.
     pub connections: ConnectionMetrics,
+    /// Requests without a whole answer.
+    pub ends: EndMetrics,
     /// Access records that the writer was too far behind to take.
     pub access_log_dropped: IntCounter,
     /// Policies that took effect.
@@ -126,6 +130,7 @@ impl Metrics {
                 "Requests under way, background refreshes included.",
             )?,
             connections: ConnectionMetrics::register(&registry)?,
+            ends: EndMetrics::register(&registry)?,
             access_log_dropped: make.counter(
                 "access_log_dropped_total",
                 "Access records dropped because the writer was behind.",

@@ -4,8 +4,10 @@ mod access_log;
 mod metrics;
 mod own_log;
 mod pulled;
+mod unserved;
 
 pub use access_log::{AccessLog, AccessLogWriter};
 pub use metrics::{ConnectionMetrics, Counted, Ended, Metrics, Refused, RequestLabels};
 pub use own_log::{JsonWithProcess, TimeAndProcess};
 pub use pulled::Pulled;
+pub use unserved::{Cut, Unserved};

@@ -5,8 +5,8 @@ use super::Ended;
 /// Why a request over HTTP/2 was refused by the layers below, before anybody here saw what it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unserved {
-    /// Reset: pseudo-fields, names, values, fields of connections, lengths or the target are not those of a request
-    /// (RFC 9113 §8.1.1). Which of them, the library does not say.
+    /// Reset: pseudo-fields, fields of connections, lengths or the target are not those of a request (RFC 9113 §8.1.1).
+    /// Which of them, the library does not say.
     Malformed,
     /// Answered with an empty 400: no authority, two, or one that differs from `Host` (RFC 9113 §8.3.1).
     Authority,
@@ -16,7 +16,8 @@ pub enum Unserved {
     Streams,
     /// It came after the last that the connection would serve (RFC 9113 §6.8): clients ask elsewhere.
     AfterGoaway,
-    /// The connection ended by an error of its own (RFC 9113 §5.4.1).
+    /// The connection ended by an error of its own (RFC 9113 §5.4.1): frames, or a head that can't be decoded. Names in upper
+    /// case, unknown pseudo-fields and control octets are such to the library.
     ConnectionError,
     /// A limit ended the connection.
     Connection(Ended),
@@ -84,8 +85,8 @@ impl Unserved {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Malformed => {
-                "The head is not one of HTTP/2, and the stream was reset. Look at names in upper case, pseudo-fields, \
-                 Connection and its like, control octets, and lengths."
+                "The head is not one of HTTP/2, and the stream was reset. Look at pseudo-fields, Connection and \
+                 its like, and lengths."
             }
             Self::Authority => {
                 "The request names no authority, two, or one with user information. Send one :authority, and no other Host."
@@ -100,7 +101,8 @@ impl Unserved {
                 "The request came after the connection's last. Clients ask again on another connection."
             }
             Self::ConnectionError => {
-                "The client broke the rules of the connection, which ended with all that was open on it."
+                "The client broke the rules of the connection, which ended with all that was open on it. Look at frames, names \
+                 in upper case, unknown pseudo-fields and control octets."
             }
             Self::Connection(_) => {
                 "A limit of the edge ended the connection before the request was looked at."

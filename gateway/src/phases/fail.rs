@@ -3,8 +3,9 @@
 use crate::{
     context::Context,
     errors::Fault,
-    listen::{Wire, fault_of},
-    respond::{self, Stop},
+    listen::{Wire, cut_of, fault_of},
+    observe::Ended,
+    respond::{self, Refusal, Stop},
 };
 use latencify_framing::Violation;
 use pingora::{
@@ -20,6 +21,12 @@ pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> 
     if let Some(violation) = ctx.wire.as_ref().and_then(Wire::violation) {
         return refuse(session, violation, ctx).await;
     }
+    if ctx.wire.as_ref().is_some_and(Wire::was_too_slow) {
+        return hurry(session, ctx).await;
+    }
+    if error.esource() == &ErrorSource::Downstream && ctx.answer.fault.is_none() {
+        ctx.answer.cut = cut_of(session, ctx.wire.as_ref(), Some(error));
+    }
     let fault = fault(error, ctx);
     ctx.answer.fault = fault;
     let mut error_code = 0;
@@ -30,6 +37,30 @@ pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> 
         {
             tracing::debug!(%error, "the client was gone before it could be told");
         }
+    }
+    FailToProxy {
+        error_code,
+        can_reuse_downstream: false,
+    }
+}
+
+/// The body of the request came slower than it must.
+async fn hurry(session: &mut Session, ctx: &mut Context) -> FailToProxy {
+    let refusal = Refusal {
+        fault: Fault::RequestTimeout,
+        kind: Some(Ended::BodyRate.name()),
+        detail: Some(
+            "The body came too slowly. Send it as fast as edge.limits.body_rate says.".into(),
+        ),
+        headers: Vec::new(),
+    };
+    ctx.answer.fault = Some(refusal.fault);
+    ctx.answer.kind = refusal.kind;
+    let error_code = refusal.fault.status().as_u16();
+    if respond::may_write(session)
+        && let Err(error) = respond::write(session, ctx, Stop::Fault(refusal)).await
+    {
+        tracing::debug!(%error, "the client was gone before it could be told");
     }
     FailToProxy {
         error_code,
@@ -59,8 +90,8 @@ fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
     if let Some(fault) = ctx.answer.fault {
         return Some(fault);
     }
-    if ctx.wire.as_ref().is_some_and(Wire::was_too_slow) {
-        return Some(Fault::RequestTimeout);
+    if ctx.answer.cut.is_some() {
+        return None;
     }
     match (error.esource(), error.etype()) {
         (

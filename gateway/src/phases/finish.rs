@@ -1,7 +1,11 @@
 //! The end of a request: its record and its numbers.
 
 use crate::{
-    context::Context, edge::Edge, isolation::ISOLATED, listen::Wire, observe::RequestLabels,
+    context::Context,
+    edge::Edge,
+    isolation::ISOLATED,
+    listen::{Wire, cut_of},
+    observe::{Cut, Ended, RequestLabels},
 };
 use http::{HeaderName, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
@@ -11,9 +15,71 @@ use time::OffsetDateTime;
 
 /// Counts the request and leaves its record. A background refresh is nobody's request: it is counted as one attempt at
 /// an origin already.
-pub fn finish(edge: &Edge, session: &Session, error: Option<&Error>, ctx: &mut Context) {
+pub fn finish(edge: &Edge, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    ctx.untold = None;
+    if ctx.answer.fault.is_none() && ctx.answer.cut.is_none() && !ctx.is_refresh {
+        ctx.answer.cut = cut_of(session, ctx.wire.as_ref(), error);
+    }
+    let status = session
+        .response_written()
+        .map_or(0, |head| head.status.as_u16());
+    let ending = Ending {
+        status,
+        bytes: (
+            session.body_bytes_read() as u64,
+            session.body_bytes_sent() as u64,
+        ),
+        user_agent: field(session, &header::USER_AGENT),
+        referer: field(session, &header::REFERER),
+    };
+    if ctx.answer.detail.is_none() {
+        ctx.answer.detail = error.map(ToString::to_string);
+    }
+    tell(edge, ending, ctx);
+}
+
+/// What the end itself shows of a request.
+struct Ending {
+    status: u16,
+    /// Of the request's body, and of the response's.
+    bytes: (u64, u64),
+    user_agent: Option<String>,
+    referer: Option<String>,
+}
+
+/// A request that is given up tells of itself: nothing else will. Its task was ended, by the end of a drain or a defect.
+impl Drop for Context {
+    fn drop(&mut self) {
+        let Some(edge) = self.untold.take() else {
+            return;
+        };
+        if self.asked.is_none() {
+            return;
+        }
+        let cut = if std::thread::panicking() {
+            Cut::Panic
+        } else if edge.drain.is_cutting() {
+            Cut::Limit(Ended::DrainTime)
+        } else {
+            Cut::Dropped
+        };
+        self.answer.cut.get_or_insert(cut);
+        let ending = Ending {
+            status: self.answer.status.map_or(0, |status| status.as_u16()),
+            bytes: (self.body_bytes, self.answer.bytes),
+            user_agent: None,
+            referer: None,
+        };
+        tell(&edge, ending, self);
+    }
+}
+
+fn tell(edge: &Edge, ending: Ending, ctx: &mut Context) {
     if ctx.is_refresh {
         return;
+    }
+    if let (None, Some(cut)) = (ctx.answer.fault, ctx.answer.cut) {
+        edge.metrics.ends.cut(cut);
     }
     if let Some(fault) = ctx.answer.fault {
         edge.metrics.fault(fault);
@@ -24,13 +90,6 @@ pub fn finish(edge: &Edge, session: &Session, error: Option<&Error>, ctx: &mut C
     if ctx.caching.isolated.is_some() {
         edge.count_isolated();
     }
-    let status = session
-        .response_written()
-        .map_or(0, |head| head.status.as_u16());
-    let bytes = (
-        session.body_bytes_read() as u64,
-        session.body_bytes_sent() as u64,
-    );
     let duration = ctx.clock.began.elapsed();
     let taken = ctx.taken.as_ref();
     let labels = RequestLabels {
@@ -38,25 +97,19 @@ pub fn finish(edge: &Edge, session: &Session, error: Option<&Error>, ctx: &mut C
         route: taken
             .and_then(|taken| taken.route.as_ref())
             .map_or("-", |route| &route.name),
-        status,
+        status: ending.status,
         cache: ctx.caching.outcome,
     };
     edge.metrics
-        .request(labels, duration, ctx.clock.first_byte, bytes);
+        .request(labels, duration, ctx.clock.first_byte, ending.bytes);
     if edge.access_log.is_on()
-        && let Some(record) = record(session, error, ctx, status, bytes)
+        && let Some(record) = record(ending, ctx)
     {
-        edge.access_log.record(record);
+        edge.access_log.record(&record);
     }
 }
 
-fn record(
-    session: &Session,
-    error: Option<&Error>,
-    ctx: &mut Context,
-    status: u16,
-    (bytes_in, bytes_out): (u64, u64),
-) -> Option<AccessRecord> {
+fn record(ending: Ending, ctx: &mut Context) -> Option<AccessRecord> {
     let asked = ctx.asked.take()?;
     let compiled = ctx.policy.as_ref();
     let found = ctx
@@ -80,9 +133,9 @@ fn record(
         path: asked.path.to_string(),
         query: asked.query,
         protocol: Cow::Borrowed(protocol(asked.version)),
-        status,
-        bytes_in,
-        bytes_out,
+        status: ending.status,
+        bytes_in: ending.bytes.0,
+        bytes_out: ending.bytes.1,
         duration_us: ctx.clock.began.elapsed().as_micros() as u64,
         ttfb_us: ctx
             .clock
@@ -103,18 +156,18 @@ fn record(
         epoch: found.and_then(|found| found.fetch.stamp.log.map(|_| found.fetch.stamp.epoch)),
         mark_epoch: ctx.obeyed.and_then(|marks| marks.log.map(|_| marks.epoch)),
         decisions: std::mem::take(&mut ctx.decisions),
-        error: ctx
-            .answer
-            .fault
-            .map(|fault| Cow::Borrowed(ctx.answer.kind.unwrap_or(fault.name()))),
-        error_detail: ctx
-            .answer
-            .detail
-            .take()
-            .or_else(|| error.map(ToString::to_string)),
-        user_agent: field(session, &header::USER_AGENT),
-        referer: field(session, &header::REFERER),
+        error: error(ctx).map(Cow::Borrowed),
+        error_detail: ctx.answer.detail.take(),
+        user_agent: ending.user_agent,
+        referer: ending.referer,
     })
+}
+
+fn error(ctx: &Context) -> Option<&'static str> {
+    let fault = ctx.answer.fault;
+    fault
+        .map(|fault| ctx.answer.kind.unwrap_or(fault.name()))
+        .or(ctx.answer.cut.map(Cut::name))
 }
 
 fn reason(ctx: &Context) -> Option<Cow<'static, str>> {

@@ -6,10 +6,10 @@ use latencify_tests::frames::{
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-type Field<'a> = (&'a str, &'a [u8]);
+pub type Field<'a> = (&'a str, &'a [u8]);
 
 /// Literal fields without indexing and without Huffman coding (RFC 7541 §6.2.2).
-fn block(fields: &[Field<'_>]) -> Vec<u8> {
+pub fn block(fields: &[Field<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in fields {
         out.push(0);
@@ -24,7 +24,7 @@ fn block(fields: &[Field<'_>]) -> Vec<u8> {
 
 /// What became of a stream.
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
     /// Answered, with that status (0: none that stands in HPACK's static table) and body.
     Answer(u16, String),
     /// Reset or the whole connection ended, with that code.
@@ -33,14 +33,14 @@ enum Outcome {
 
 /// Where on its connection a request comes.
 #[derive(Debug, Clone, Copy)]
-enum At {
+pub enum At {
     First,
     /// After one that was served.
     Second,
 }
 
 /// A connection, and the stream on which the next request comes.
-async fn reach(world: &World, at: At) -> (Peer, u32) {
+pub async fn reach(world: &World, at: At) -> (Peer, u32) {
     let mut peer = world.connect_with(&[b"h2"]).await;
     peer.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
         .await;
@@ -81,7 +81,7 @@ async fn ask_with_trailers(world: &World, at: At, trailers: &[Field<'_>]) -> Out
     outcome(&mut peer, stream).await
 }
 
-async fn outcome(peer: &mut Peer, asked: u32) -> Outcome {
+pub async fn outcome(peer: &mut Peer, asked: u32) -> Outcome {
     let mut status = 0;
     let mut body = Vec::new();
     loop {
@@ -130,7 +130,7 @@ fn is_refused(outcome: &Outcome) -> bool {
 }
 
 /// A request with its usual pseudo-fields, where some are others, and further fields.
-fn request<'a>(other: &[Field<'a>], further: &[Field<'a>]) -> Vec<Field<'a>> {
+pub fn request<'a>(other: &[Field<'a>], further: &[Field<'a>]) -> Vec<Field<'a>> {
     let usual: [Field<'a>; 4] = [
         (":method", b"GET"),
         (":scheme", b"https"),

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod cases;
+mod cut;
 mod heads;
 mod http2;
 mod legal;
@@ -12,5 +13,6 @@ mod lifecycle;
 mod origins;
 mod outbound;
 mod smuggling;
+mod untaken;
 mod waits;
 mod world;

@@ -1,7 +1,11 @@
 //! The end of a process: nothing is closed under a client that may just be asking.
 
-use super::{HOST, SMALL, SMALL_BODY, SOON, edge, origin, speech::Line};
-use latencify_tests::{Authority, Client, body, wait_until};
+use super::{HOST, LONG, LONG_BYTES, SMALL, SMALL_BODY, SOON, edge, origin, speech::Line};
+use latencify_tests::{
+    Authority, Client, body,
+    frames::{HEADERS, RST_STREAM, Raw, get},
+    wait_until,
+};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,4 +73,48 @@ async fn who_asks_nothing_is_closed_when_the_time_is_over() {
         "{}",
         edge.process().last_words()
     );
+}
+
+/// Neither is read by its client, so that both are under way when the time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cut_off_at_the_end_is_told_and_a_stream_is_reset() {
+    const CANCEL: u32 = 8;
+    let (origin, authority) = (origin().await, Authority::new());
+    let mut edge = edge(&origin, &authority)
+        .flag("--drain-timeout", "1s")
+        .start()
+        .await;
+    let trust = authority.client(&[b"h2"]);
+    let mut raw = Raw::connect(edge.https(), trust, HOST, "127.0.0.1", &[])
+        .await
+        .unwrap();
+    raw.send(&get(1, HOST, LONG)).await.unwrap();
+    raw.reader.wait_for(HEADERS, 1).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    let mut line = Line::new(socket.connect(edge.http()).await.unwrap());
+    line.ask(HOST, &format!("{LONG}?plain")).await.unwrap();
+    assert_eq!(line.head().await.unwrap().status, 200);
+
+    edge.process().signal("TERM");
+    let reset = raw.reader.wait_for(RST_STREAM, 1).await;
+    assert_eq!(reset.number(0), CANCEL);
+    let status = edge.process().ended(SOON).await;
+    assert!(status.success());
+    assert!(
+        edge.process().said().contains("cut off"),
+        "{}",
+        edge.process().last_words()
+    );
+    let records = edge.access_log();
+    for protocol in ["HTTP/1.1", "HTTP/2"] {
+        let record = records
+            .iter()
+            .find(|record| record["path"] == LONG && record["protocol"] == protocol)
+            .unwrap_or_else(|| panic!("{protocol}: {records:#?}"));
+        assert_eq!(record["error"], "drain_time", "{record}");
+        assert_eq!(record["status"], 200, "{record}");
+        let sent = record["bytes_out"].as_u64().unwrap();
+        assert!(sent > 0 && sent < LONG_BYTES, "{record}");
+    }
 }

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
 
+mod bare;
 mod clients;
 mod drains;
 mod fleet;
 mod leaving;
+mod refused;
 mod restarts;
 mod speech;
 mod units;

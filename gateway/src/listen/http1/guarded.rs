@@ -4,6 +4,7 @@ use super::{
     line::{BodyError, Line},
     wire::Wire,
 };
+use crate::{listen::paced::EndedBy, observe::Cut};
 use async_trait::async_trait;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
@@ -82,9 +83,25 @@ impl AsyncRead for Guarded {
         if tunnel {
             return line.poll_anything(cx, out);
         }
-        Poll::Ready(match ready!(line.poll_body(cx, out, is_answered)) {
-            Ok(()) => Ok(()),
-            Err(BodyError::Lost(error)) => Err(error),
+        let before = out.filled().len();
+        let read = ready!(line.poll_body(cx, out, is_answered));
+        let is_whole = line.is_between_requests();
+        Poll::Ready(match read {
+            Ok(()) => {
+                match (
+                    out.filled().len() == before && out.remaining() > 0,
+                    is_whole,
+                ) {
+                    (true, true) => this.wire.went(),
+                    (true, false) => this.wire.is_cut(Cut::ClientGone),
+                    (false, _) => {}
+                }
+                Ok(())
+            }
+            Err(BodyError::Lost(error)) => {
+                this.wire.is_cut(Cut::ClientGone);
+                Err(error)
+            }
             Err(BodyError::Slow) => {
                 this.wire.is_too_slow();
                 Err(io::ErrorKind::TimedOut.into())
@@ -97,6 +114,14 @@ impl AsyncRead for Guarded {
     }
 }
 
+/// Keeps why nothing can be written any more.
+fn note<T>(wire: &Wire, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    if let Poll::Ready(Err(error)) = &written {
+        wire.is_cut(EndedBy::of(error).map_or(Cut::ClientGone, Cut::Limit));
+    }
+    written
+}
+
 fn invalid(violation: latencify_framing::Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation)
 }
@@ -107,7 +132,9 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().stream()?.poll_write(cx, octets)
+        let this = self.get_mut();
+        let written = this.stream()?.poll_write(cx, octets);
+        note(&this.wire, written)
     }
 
     fn poll_write_vectored(
@@ -115,7 +142,9 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().stream()?.poll_write_vectored(cx, octets)
+        let this = self.get_mut();
+        let written = this.stream()?.poll_write_vectored(cx, octets);
+        note(&this.wire, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -125,7 +154,9 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream()?.poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = this.stream()?.poll_flush(cx);
+        note(&this.wire, flushed)
     }
 
     /// Only what was written goes out: the connection is closed by the loop, which it goes back to.

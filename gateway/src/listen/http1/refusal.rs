@@ -5,6 +5,7 @@ use super::{fault_of, line::Line};
 use crate::{
     edge::Edge,
     errors::{self, Fault},
+    listen::untaken,
     observe::RequestLabels,
 };
 use bytes::{BufMut as _, BytesMut};
@@ -12,11 +13,10 @@ use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use latencify_framing::{Head, HeadReader, Violation};
 use std::{
     borrow::Cow,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use time::OffsetDateTime;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 use uuid::Uuid;
 
@@ -100,7 +100,7 @@ impl Refusal {
             answered: true,
             id: Uuid::now_v7().to_string(),
             began: Instant::now(),
-            peer: peer_address(line),
+            peer: untaken::peer_address(&*line.stream),
             secure: line.is_secure(),
             method: text(method),
             host: String::new(),
@@ -185,50 +185,26 @@ impl Refusal {
         edge.metrics
             .request(labels, duration, Some(duration), (0, bytes_out));
         if edge.access_log.is_on() {
-            edge.access_log.record(self.record(edge, status, bytes_out));
+            edge.access_log
+                .record(&self.record(edge, status, bytes_out));
         }
     }
 
     fn record(self, edge: &Edge, status: u16, bytes_out: u64) -> AccessRecord {
-        let compiled = edge.running();
-        let marks = edge.cache.marks().stamp();
         AccessRecord {
-            time: OffsetDateTime::now_utc(),
             request_id: self.id,
-            client: self.peer,
-            country: edge
-                .places
-                .lookup(self.peer)
-                .and_then(|place| place.country)
-                .map(|country| country.to_string()),
-            site: None,
-            route: None,
             method: self.method,
-            scheme: Cow::Borrowed(if self.secure { "https" } else { "http" }),
             host: self.host,
             path: self.path,
             query: self.query,
-            protocol: Cow::Borrowed("HTTP/1.1"),
             status,
-            bytes_in: 0,
             bytes_out,
             duration_us: self.began.elapsed().as_micros() as u64,
-            ttfb_us: None,
-            cache: CacheOutcome::None,
-            cache_reason: None,
-            age: None,
-            origin: None,
-            origin_status: None,
-            attempts: 0,
-            revision: compiled.as_ref().and_then(|compiled| compiled.revision),
-            policy: compiled.map(|compiled| compiled.policy.digest),
-            epoch: None,
-            mark_epoch: marks.log.map(|_| marks.epoch),
-            decisions: vec![Cow::Borrowed("framing")],
             error: Some(Cow::Borrowed(self.kind)),
             error_detail: Some(self.detail),
             user_agent: self.user_agent,
             referer: self.referer,
+            ..untaken::record(edge, self.peer, self.secure)
         }
     }
 }
@@ -250,17 +226,4 @@ fn text(octets: &[u8]) -> String {
         .chars()
         .take(PATH_CHARACTERS_MAX)
         .collect()
-}
-
-fn peer_address(line: &Line) -> IpAddr {
-    line.stream
-        .get_socket_digest()
-        .and_then(|digest| {
-            digest
-                .peer_addr()
-                .and_then(|address| address.as_inet().copied())
-        })
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
-            address.ip().to_canonical()
-        })
 }

@@ -1,6 +1,7 @@
 //! What a connection and the request on it tell each other.
 
 use super::line::Line;
+use crate::observe::Cut;
 use latencify_framing::Violation;
 use parking_lot::Mutex;
 use std::sync::{
@@ -26,6 +27,10 @@ struct Shared {
     answered: AtomicBool,
     /// Whether the body came too slowly.
     slow: AtomicBool,
+    /// Why the request can't come to its end.
+    cut: Mutex<Option<Cut>>,
+    /// Whether the client has said, behind a whole request, that it sends no more.
+    gone: AtomicBool,
 }
 
 impl Wire {
@@ -41,6 +46,24 @@ impl Wire {
 
     pub(super) fn is_too_slow(&self) {
         self.0.slow.store(true, Ordering::Release);
+    }
+
+    /// Why the request can't come to its end, if that is so.
+    pub fn cut(&self) -> Option<Cut> {
+        *self.0.cut.lock()
+    }
+
+    pub(super) fn is_cut(&self, why: Cut) {
+        self.0.cut.lock().get_or_insert(why);
+    }
+
+    /// Whether the client sends no more; Pingora takes that for its going away.
+    pub fn is_gone(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn went(&self) {
+        self.0.gone.store(true, Ordering::Release);
     }
 
     /// The origin's answer begins, or ends.
@@ -80,6 +103,8 @@ impl Wire {
     pub(super) fn begins(&self) {
         self.0.ends.store(false, Ordering::Release);
         self.0.answered.store(false, Ordering::Release);
+        self.0.gone.store(false, Ordering::Release);
+        *self.0.cut.lock() = None;
     }
 
     pub(super) fn give_back(&self, line: Line) {

@@ -46,8 +46,11 @@ pub(super) enum Event {
     Octets(Frame, u32),
     /// One parameter of SETTINGS.
     Setting(u16, u32),
-    /// The number of a RST_STREAM or WINDOW_UPDATE, or the error code of a GOAWAY.
+    /// The number of a RST_STREAM or WINDOW_UPDATE, the error code of a GOAWAY, or the first octet of HEADERS in front of
+    /// three zeros.
     Number(Frame, u32),
+    /// The last stream that a GOAWAY names.
+    LastStream(u32),
     /// A frame has passed whole.
     End(Frame),
 }
@@ -94,6 +97,7 @@ impl Frame {
     /// So many octets at the start of its payload are of interest, over and over in SETTINGS.
     fn record_bytes(self) -> usize {
         match self.kind {
+            kind::HEADERS => 1,
             kind::SETTINGS => 6,
             kind::RST_STREAM | kind::WINDOW_UPDATE => 4,
             kind::GOAWAY => 8,
@@ -177,7 +181,11 @@ impl FrameReader {
                         self.record_filled = 0;
                         tell(Event::Setting((at(0) >> 16) as u16, at(2)));
                     }
-                    kind::GOAWAY => tell(Event::Number(frame, at(4))),
+                    kind::GOAWAY => {
+                        tell(Event::LastStream(at(0) & STREAM_MAX));
+                        tell(Event::Number(frame, at(4)));
+                    }
+                    kind::HEADERS => tell(Event::Number(frame, at(0) & 0xff00_0000)),
                     _ => tell(Event::Number(frame, at(0))),
                 }
             }
@@ -277,7 +285,8 @@ mod tests {
                 _ => unreachable!(),
             })
             .collect();
-        assert_eq!(numbers, [(4, 256), (3, 9), (8, 513), (7, 11)]);
+        let first = u32::from(b'b') << 24;
+        assert_eq!(numbers, [(4, 256), (3, 9), (1, first), (8, 513), (7, 11)]);
         let ends = |events: &[Event]| {
             events
                 .iter()

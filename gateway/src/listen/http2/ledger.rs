@@ -151,8 +151,7 @@ impl Ledger {
         missing: usize,
         otherwise: Option<Unserved>,
     ) -> Vec<Missed> {
-        let is_late =
-            |request: &Request| request.stream > self.last && self.failed.is_none();
+        let is_late = |request: &Request| request.stream > self.last && self.failed.is_none();
         // Those that can't have been given out first, then the likeliest; what has no answer yet comes last, and of that
         // the newest first when everything ends, since requests are given out in order.
         came.sort_by_key(|request| {
@@ -232,7 +231,12 @@ mod tests {
         }
 
         fn asks(&mut self, stream: u32) {
-            self.client(&frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, b"block"));
+            self.client(&frame(
+                kind::HEADERS,
+                END_HEADERS | END_STREAM,
+                stream,
+                b"block",
+            ));
         }
 
         fn edge(&mut self, octets: &[u8]) {
@@ -327,7 +331,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_connection_ends_what_waits() {
-        let check = |close: fn(&mut Books) -> Vec<(u32, Unserved)>, expected: &[(u32, Unserved)]| {
+        let check = |close: fn(&mut Books) -> Vec<(u32, Unserved)>,
+                     expected: &[(u32, Unserved)]| {
             let mut books = Books::open();
             books.asks(1);
             books.asks(3);
@@ -340,7 +345,12 @@ mod tests {
         check(|books| books.close(1, None), &[(3, gone)]);
         let limit = Unserved::Connection(crate::observe::Ended::HeaderTime);
         check(
-            |books| books.close(2, Some(Unserved::Connection(crate::observe::Ended::HeaderTime))),
+            |books| {
+                books.close(
+                    2,
+                    Some(Unserved::Connection(crate::observe::Ended::HeaderTime)),
+                )
+            },
             &[(5, limit)],
         );
         let error = Unserved::ConnectionError;

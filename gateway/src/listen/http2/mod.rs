@@ -5,20 +5,26 @@
 //! - [`frames`]: octets → what passes, pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
 //!   is too much, or too slow, pure.
 //! - [`watched`]: the stream between TLS and the library, where frames pass.
+//! - [`ledger`] and [`refused`]: requests that nobody takes up, and what is told of them; [`causes`]: why others are cut off.
 
+mod causes;
 mod counts;
 mod credit;
+mod flow;
 mod frames;
+mod ledger;
 mod library;
+mod refused;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod watched;
 
-use super::gate::Gate;
+use super::{backlog, gate::Gate};
 use crate::{drain::Drain, observe::Ended};
 use bytes::Bytes;
+use causes::CONNECTION;
 use h2::Reason;
 use latencify_conf::policy::EdgeLimits;
 use pingora::{
@@ -31,6 +37,7 @@ use pingora::{
         },
     },
 };
+use refused::Books;
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
@@ -39,6 +46,8 @@ use tokio::{
 use tracing::debug;
 use watch::GOODBYE_TIME_MAX;
 use watched::{Watched, Word};
+
+pub use causes::cut_of_stream;
 
 /// Between the GOAWAY that says that the connection is to end and the one that names the last stream: who had begun a
 /// request before hearing of it, or answers pings ahead of what waits to be sent, has so long to get it here. What comes
@@ -52,6 +61,7 @@ enum Next {
     Accepted(pingora::Result<Option<H2Accept>>),
     Leave(Option<Ended>),
     LastStream,
+    Cut,
     Ended(Ended),
     Gone,
 }
@@ -67,13 +77,19 @@ impl Drop for Active {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<A>(stream: Stream, app: Arc<A>, drain: &Drain, gate: &Arc<Gate>)
-where
+pub(super) async fn serve<A>(
+    stream: Stream,
+    app: Arc<A>,
+    drain: &Drain,
+    gate: &Arc<Gate>,
+    backlog: &Arc<backlog::Connection>,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let word = Arc::new(Word::default());
     let digest = digest(&stream);
-    let watched = Watched::new(stream, gate.clone(), word.clone());
+    let mut books = Books::open(gate.clone(), word.clone(), &stream);
+    let watched = Watched::new(stream, gate.clone(), backlog.clone(), word.clone());
     let options = options(&gate.limits.now());
     let mut connection = tokio::select! {
         biased;
@@ -94,6 +110,7 @@ where
     let mut stopping = pin!(drain.begun());
     let mut is_leaving = false;
     let mut last_stream = None;
+    let mut is_cut = false;
     loop {
         let limits = gate.limits.now();
         let next = tokio::select! {
@@ -101,21 +118,25 @@ where
             why = word.ended() => Next::Ended(why),
             () = &mut stopping, if !is_leaving => Next::Leave(None),
             () = until(last_stream), if last_stream.is_some() => Next::LastStream,
-            accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => Next::Accepted(accepted),
+            () = drain.cutting(), if !is_cut => Next::Cut,
+            accepted = asked(&mut books, HttpSession::from_h2_conn(&mut connection, digest.clone())) => Next::Accepted(accepted),
             () = unused(&mut actives, if is_leaving { GOODBYE_TIME_MAX } else { limits.idle }) => {
                 if is_leaving { Next::Gone } else { Next::Leave(Some(Ended::Idle)) }
             }
         };
         match next {
             Next::Accepted(Ok(Some(H2Accept::Session(session)))) => {
+                books.take();
                 active.send_modify(|active| *active += 1);
                 let guard = Active(active.clone());
-                let (app, shutdown) = (app.clone(), shutdown.clone());
-                drain.spawn(async move {
+                let (app, shutdown, backlog) = (app.clone(), shutdown.clone(), backlog.clone());
+                drain.spawn(CONNECTION.scope(word.clone(), async move {
                     let _guard = guard;
-                    app.process_new_http(ServerSession::new_http2(session), &shutdown)
+                    let session = ServerSession::new_http2(session);
+                    backlog
+                        .serve(app.process_new_http(session, &shutdown))
                         .await;
-                });
+                }));
                 if !is_leaving && word.requests() >= limits.requests {
                     is_leaving = true;
                     told(gate, Ended::Requests);
@@ -147,14 +168,27 @@ where
                 last_stream = None;
                 connection.graceful_shutdown();
             }
+            Next::Cut => {
+                is_cut = true;
+                word.cut();
+            }
             Next::Ended(why) => {
                 told(gate, why);
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                connection.abrupt_shutdown(match why {
+                    Ended::DrainTime => Reason::NO_ERROR,
+                    _ => Reason::ENHANCE_YOUR_CALM,
+                });
                 let _ = timeout(GOODBYE_TIME_MAX, close(&mut connection)).await;
                 return;
             }
         }
     }
+}
+
+/// Asks for the next request, and keeps the books.
+async fn asked<T>(books: &mut Books, next: impl Future<Output = T>) -> T {
+    let mut next = pin!(next);
+    poll_fn(|cx| books.heed(next.as_mut().poll(cx))).await
 }
 
 /// Writes the GOAWAY and closes; what the client goes on sending is not read.

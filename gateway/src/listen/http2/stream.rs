@@ -95,6 +95,11 @@ impl StreamWatch {
         self.request_ended
     }
 
+    /// Whether the response waits for a window of the client; the connection's may be shut.
+    pub(super) fn waits_for_window(&self, connection_is_shut: bool) -> bool {
+        self.response_began && !self.response_ended && (connection_is_shut || self.send_window <= 0)
+    }
+
     /// Says why the stream is to be ended, if it is.
     ///
     /// A body is waited for until the response begins. After that the two sides talk as long as they like (gRPC does),
@@ -109,9 +114,7 @@ impl StreamWatch {
             && (!self.response_began || self.response_ended)
             && connection.to_receive
             && self.receive_window > 0;
-        let for_window = self.response_began
-            && !self.response_ended
-            && (connection.to_send || self.send_window <= 0);
+        let for_window = self.waits_for_window(connection.to_send);
         let brought = std::mem::take(&mut self.brought);
         let taken = std::mem::take(&mut self.taken);
         self.bringing.pass(brought, limits.body, now);

@@ -8,10 +8,13 @@ use super::{
 };
 use crate::observe::Ended;
 use latencify_conf::policy::{EdgeLimits, RateMin};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
 const LIMITS: fn() -> EdgeLimits = || EdgeLimits {
     body: RateMin {
@@ -28,7 +31,7 @@ const LIMITS: fn() -> EdgeLimits = || EdgeLimits {
     ..EdgeLimits::default()
 };
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     let mut octets = length.iter().skip(1).copied().collect::<Vec<u8>>();
     octets.extend([kind, flags]);
@@ -54,7 +57,7 @@ impl Connection {
     fn new() -> Self {
         let start = Instant::now();
         Self {
-            watch: Watch::new(LIMITS(), start),
+            watch: Watch::new(LIMITS(), start, Arc::default()),
             start,
             second: 0,
         }

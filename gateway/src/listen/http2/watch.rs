@@ -11,19 +11,21 @@
 use super::{
     counts::Counts,
     credit::Credit,
+    flow::Flow,
     frames::{Event, Frame, FrameReader, kind},
+    ledger::Ledger,
     library::{PROVOKED, REFUSED_STREAM, continuations_max, of_library},
     stream::{StreamWatch, Waits},
 };
 use crate::observe::Ended;
 use latencify_conf::policy::EdgeLimits;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-/// Windows before anybody says otherwise (RFC 9113 §6.9.2).
-pub(super) const WINDOW: i64 = 65_535;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 /// Requests that are followed beyond `streams`: the library refuses them, which takes a moment.
 const STREAMS_MORE: usize = 1_024;
@@ -50,6 +52,7 @@ pub(super) struct Watch {
     requests: u32,
     flow: Flow,
     verdict: Option<Ended>,
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 /// How far the end of the connection has been told (RFC 9113 §6.8).
@@ -62,22 +65,9 @@ enum Goodbye {
     Done,
 }
 
-/// Windows of the connection, and those that new streams get.
-#[derive(Debug)]
-struct Flow {
-    /// What the client may still send.
-    receive: i64,
-    /// What we may still send.
-    send: i64,
-    /// What we give a new stream.
-    our_initial: i64,
-    /// What the client gives a new stream.
-    their_initial: i64,
-}
-
 impl Watch {
-    /// At the start of a connection.
-    pub(super) fn new(limits: EdgeLimits, now: Instant) -> Self {
+    /// At the start of a connection, whose requests are noted there until somebody takes them up.
+    pub(super) fn new(limits: EdgeLimits, now: Instant, ledger: Arc<Mutex<Ledger>>) -> Self {
         Self {
             limits,
             theirs: FrameReader::of_client(),
@@ -90,14 +80,15 @@ impl Watch {
             streams: HashMap::new(),
             newest: 0,
             requests: 0,
-            flow: Flow {
-                receive: WINDOW,
-                send: WINDOW,
-                our_initial: WINDOW,
-                their_initial: WINDOW,
-            },
+            flow: Flow::default(),
             verdict: None,
+            ledger,
         }
+    }
+
+    /// Everything that is under way shall end, for that reason.
+    pub(super) fn end_all(&mut self, why: Ended, overdue: &mut Vec<(u32, Ended)>) {
+        overdue.extend(self.streams.drain().map(|(id, _)| (id, why)));
     }
 
     /// These hold from now on.
@@ -108,7 +99,12 @@ impl Watch {
     /// Takes what the client sent; says whether that is too much.
     pub(super) fn received(&mut self, octets: &[u8], now: Instant) -> Option<Ended> {
         let mut theirs = std::mem::take(&mut self.theirs);
-        theirs.feed(octets, |event| self.their(event, now));
+        let ledger = self.ledger.clone();
+        let mut ledger = ledger.lock();
+        theirs.feed(octets, |event| {
+            ledger.their(event, now);
+            self.their(event, now);
+        });
         self.theirs = theirs;
         self.verdict
     }
@@ -116,7 +112,12 @@ impl Watch {
     /// Takes what we sent.
     pub(super) fn sent(&mut self, octets: &[u8], now: Instant) -> Option<Ended> {
         let mut ours = std::mem::take(&mut self.ours);
-        ours.feed(octets, |event| self.our(event, now));
+        let ledger = self.ledger.clone();
+        let mut ledger = ledger.lock();
+        ours.feed(octets, |event| {
+            ledger.our(event);
+            self.our(event, now);
+        });
         self.ours = ours;
         self.verdict
     }
@@ -142,6 +143,23 @@ impl Watch {
             self.streams.remove(id);
         }
         self.verdict
+    }
+
+    /// Whether a response waits for a window of the client.
+    pub(super) fn waits_for_window(&self) -> bool {
+        let is_shut = self.flow.send <= 0;
+        self.streams
+            .values()
+            .any(|stream| stream.waits_for_window(is_shut))
+    }
+
+    /// Gives up the responses that wait for a window of the client, and puts them into `overdue`.
+    pub(super) fn end_waiting(&mut self, why: Ended, overdue: &mut Vec<(u32, Ended)>) {
+        let is_shut = self.flow.send <= 0;
+        let waiting = self
+            .streams
+            .extract_if(|_, stream| stream.waits_for_window(is_shut));
+        overdue.extend(waiting.map(|(id, _)| (id, why)));
     }
 
     /// Whether somebody is waited for, so that [`Watch::tick`] is due now and then.
@@ -188,7 +206,7 @@ impl Watch {
                 }
             }
             Event::End(frame) => self.their_end(frame),
-            Event::Octets(..) | Event::Setting(..) | Event::Number(..) => {}
+            Event::Octets(..) | Event::Setting(..) | Event::Number(..) | Event::LastStream(_) => {}
         }
     }
 
@@ -320,7 +338,7 @@ impl Watch {
                     self.streams.remove(&frame.stream);
                 }
             }
-            Event::Octets(..) | Event::Setting(..) | Event::End(_) => {}
+            Event::Octets(..) | Event::Setting(..) | Event::LastStream(_) | Event::End(_) => {}
         }
     }
 

@@ -1,12 +1,20 @@
 //! The stream under an HTTP/2 connection: everything that passes is shown to [`Watch`], and what it says is done.
 
 use super::{
-    frames,
+    causes, frames,
+    ledger::Ledger,
     watch::{TICK, Watch},
 };
-use crate::{listen::gate::Gate, observe::Ended};
+use crate::{
+    listen::{
+        backlog::{self, Waits},
+        gate::Gate,
+        paced::EndedBy,
+    },
+    observe::Ended,
+};
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
@@ -36,6 +44,11 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 /// What the stream and the loop that accepts its requests tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Word {
+    ledger: Arc<Mutex<Ledger>>,
+    /// The limit for which the socket was given up.
+    broken: Mutex<Option<Ended>>,
+    /// What is under way is to end.
+    is_cut: AtomicBool,
     ended: Mutex<Option<Ended>>,
     told: Notify,
     requests: AtomicU32,
@@ -46,6 +59,21 @@ impl Word {
     /// Lets the client know that the connection is to end, with the next flush.
     pub(super) fn say_going(&self) {
         self.is_going.store(true, Ordering::Relaxed);
+    }
+
+    /// The requests that nobody has taken up yet.
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock()
+    }
+
+    /// Ends all requests when the connection is asked for the next; they learn that the drain's time is over.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// The limit for which the connection ended, if it was one.
+    pub(super) fn why(&self) -> Option<Ended> {
+        self.ended_already().or(*self.broken.lock())
     }
 
     /// Waits until a limit ends the connection.
@@ -80,6 +108,7 @@ impl Word {
 pub(super) struct Watched {
     inner: Stream,
     gate: Arc<Gate>,
+    backlog: Arc<backlog::Connection>,
     watch: Watch,
     word: Arc<Word>,
     tick: Option<Pin<Box<Sleep>>>,
@@ -94,11 +123,17 @@ pub(super) struct Watched {
 
 impl Watched {
     /// Watches over a stream on which nothing has passed yet.
-    pub(super) fn new(inner: Stream, gate: Arc<Gate>, word: Arc<Word>) -> Self {
-        let watch = Watch::new(gate.limits.now(), Instant::now());
+    pub(super) fn new(
+        inner: Stream,
+        gate: Arc<Gate>,
+        backlog: Arc<backlog::Connection>,
+        word: Arc<Word>,
+    ) -> Self {
+        let watch = Watch::new(gate.limits.now(), Instant::now(), word.ledger.clone());
         Self {
             inner,
             gate,
+            backlog,
             watch,
             word,
             tick: None,
@@ -112,6 +147,19 @@ impl Watched {
     fn heed(&self, verdict: Option<Ended>) {
         if let Some(why) = verdict {
             self.word.end(why);
+        }
+        self.backlog
+            .waits(Waits::Window, self.watch.waits_for_window());
+    }
+
+    /// Ends the requests that wait for windows if too much waits for the client; if its socket is what waits, the
+    /// connection ends below.
+    fn heed_backlog(&mut self, cx: &Context<'_>) {
+        if self.watch.waits_for_window()
+            && let Some(why) = self.backlog.take_sentence(cx)
+        {
+            self.watch.end_waiting(why, &mut self.overdue);
+            self.end_overdue();
         }
     }
 
@@ -143,9 +191,15 @@ impl Watched {
             }
             self.gate.metrics.stream_ended(why);
             tracing::debug!(stream = id, limit = why.name(), "request ended");
-            self.as_theirs.extend(frames::reset(id, CANCEL));
-            self.as_ours.extend(frames::reset(id, ENHANCE_YOUR_CALM));
+            // Which limit it was, the request on the stream reads from the code.
+            self.as_theirs.extend(frames::reset(id, causes::code(why)));
+            let code = match why {
+                Ended::DrainTime => CANCEL,
+                _ => ENHANCE_YOUR_CALM,
+            };
+            self.as_ours.extend(frames::reset(id, code));
         }
+        self.heed(None);
     }
 
     fn poll_insert(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -168,7 +222,13 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.word.is_cut.swap(false, Ordering::Relaxed) {
+            let this = &mut *self;
+            this.watch.end_all(Ended::DrainTime, &mut this.overdue);
+            this.end_overdue();
+        }
         self.poll_tick(cx);
+        self.heed_backlog(cx);
         // Nothing more is read of a client whose time is over: what it sends stays its own.
         if self.word.ended_already().is_some() {
             return Poll::Pending;
@@ -196,6 +256,7 @@ impl AsyncRead for Watched {
         }
         // What just came may have begun a wait.
         self.poll_tick(cx);
+        self.heed_backlog(cx);
         Poll::Ready(Ok(()))
     }
 }
@@ -209,7 +270,10 @@ impl AsyncWrite for Watched {
         if self.is_inserting {
             ready!(self.poll_insert(cx))?;
         }
-        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        let written =
+            ready!(Pin::new(&mut self.inner).poll_write(cx, buf)).inspect_err(|error| {
+                *self.word.broken.lock() = EndedBy::of(error);
+            })?;
         let octets = buf.get(..written).unwrap_or_default();
         let verdict = self.watch.sent(octets, Instant::now());
         self.heed(verdict);

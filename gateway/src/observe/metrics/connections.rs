@@ -34,6 +34,10 @@ pub enum Ended {
     BodyRate,
     /// The client took what was ready slower than `send_rate`.
     SendRate,
+    /// Responses waited that hold `unsent_bytes_per_address`, and this one's client had been waited for the longest.
+    UnsentOfAddress,
+    /// The same of `unsent_bytes`, at the address that held most.
+    UnsentInAll,
     /// HTTP/2: more requests were opened at once than `streams` allows, and refused, over and over.
     Streams,
     /// HTTP/2: requests went on to be opened after the client was told to go away.
@@ -58,6 +62,8 @@ pub enum Ended {
     SmallFrames,
     /// HTTP/2: a head far larger than `header_bytes`.
     HeaderBytes,
+    /// The time of a drain was over.
+    DrainTime,
 }
 
 impl Refused {
@@ -82,7 +88,7 @@ impl Refused {
 
 impl Ended {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::HandshakeTime,
         Self::Handshake,
         Self::HeaderTime,
@@ -90,6 +96,8 @@ impl Ended {
         Self::Requests,
         Self::BodyRate,
         Self::SendRate,
+        Self::UnsentOfAddress,
+        Self::UnsentInAll,
         Self::Streams,
         Self::GoawayIgnored,
         Self::Resets,
@@ -102,6 +110,7 @@ impl Ended {
         Self::Continuation,
         Self::SmallFrames,
         Self::HeaderBytes,
+        Self::DrainTime,
     ];
 
     /// Its name in metrics and logs.
@@ -114,6 +123,8 @@ impl Ended {
             Self::Requests => "requests",
             Self::BodyRate => "body_rate",
             Self::SendRate => "send_rate",
+            Self::UnsentOfAddress => "unsent_bytes_per_address",
+            Self::UnsentInAll => "unsent_bytes",
             Self::Streams => "streams",
             Self::GoawayIgnored => "goaway_ignored",
             Self::Resets => "resets",
@@ -126,6 +137,7 @@ impl Ended {
             Self::Continuation => "continuation",
             Self::SmallFrames => "small_frames",
             Self::HeaderBytes => "header_bytes",
+            Self::DrainTime => "drain_time",
         }
     }
 }
@@ -139,6 +151,7 @@ pub struct ConnectionMetrics {
     ended: IntCounterVec,
     streams_ended: IntCounterVec,
     proxy_headers: IntCounterVec,
+    unsent: IntGauge,
 }
 
 impl ConnectionMetrics {
@@ -171,6 +184,10 @@ impl ConnectionMetrics {
                 "proxy_headers_total",
                 "PROXY headers of trusted load balancers: read, or why the connection was closed instead.",
                 &["outcome"],
+            )?,
+            unsent: make.gauge(
+                "unsent_bytes",
+                "The most that responses hold in memory whose clients are waited for.",
             )?,
         };
         // A counter that is there at 0 can be told from one that is misspelt in an alert.
@@ -211,6 +228,11 @@ impl ConnectionMetrics {
     /// A connection is turned away.
     pub fn refused(&self, reason: Refused) {
         self.refused.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// Responses whose clients are waited for hold so much more, or less.
+    pub fn unsent(&self, bytes: i64) {
+        self.unsent.add(bytes);
     }
 
     /// A limit ends a connection.

@@ -3,8 +3,10 @@
 //! they said, before it is decided on, stored under a key or rebuilt for an origin.
 //!
 //! What the layers below refuse already: names in upper case or with other octets than a token's, control octets in
-//! values, `Connection` and its like, `TE` but for `trailers` (they reset the stream); `:authority` that differs from
-//! `Host`, neither of them, user information (they answer 400).
+//! values, unknown pseudo-fields (they end the connection); `Connection` and its like, `TE` but for `trailers`, lengths
+//! that disagree (they reset the stream); `:authority` that differs from `Host`, neither of them, user information (they
+//! answer an empty 400); larger heads than `header_bytes` (an empty 431). None of them gets a document: there is no place
+//! for one before the request is taken up. Each leaves a record and a number (`listen::http2`).
 
 use http::{HeaderName, Method, header};
 use latencify_conf::policy::EdgeLimits;
