@@ -15,7 +15,7 @@ use std::{
 use tempfile::TempDir;
 
 /// So long may a program take to be ready, on a machine where others build.
-pub(crate) const READY: Duration = Duration::from_secs(60);
+pub(crate) const READY: Duration = Duration::from_mins(1);
 
 /// A running edge. Its folder goes away with it.
 pub struct Edge {
