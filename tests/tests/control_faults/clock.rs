@@ -1,18 +1,37 @@
 //! The wall clock steps back an hour, and forward, while control runs. Nothing is decided by it.
 //!
-//! With the log in SQLite only: librdkafka waits in `cnd_timedwait`, which libfaketime leaves alone, for moments by the clock that
-//! it fakes. That is no clock that steps, but two clocks.
+//! librdkafka waits in `cnd_timedwait`, which libfaketime leaves alone, for moments by the clock that it fakes: with the log in
+//! Kafka, a few lines of C ([`THREADS`]) bring those waits to a function that it knows.
 
-use crate::writers::{Writers, all_are_there_once, embedded, until_ready};
+use crate::writers::{Writers, all_are_there_once, embedded, on_kafka, until_ready};
 use latencify_conf::api::{Edge, EdgeState};
-use latencify_tests::{ControlOptions, Origin, policy::one_route, reply, skip, wait_until};
-use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+use latencify_tests::{ControlOptions, Kafka, Origin, policy::one_route, reply, skip, wait_until};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 /// Where Debian puts it.
 const LIBRARIES: [&str; 2] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
 ];
+/// In glibc, conditions and mutexes of C11 are those of POSIX.
+const THREADS: &str = r"
+#include <errno.h>
+#include <pthread.h>
+#include <threads.h>
+int cnd_timedwait(cnd_t *condition, mtx_t *mutex, const struct timespec *until) {
+  switch (pthread_cond_timedwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, until)) {
+    case 0: return thrd_success;
+    case ETIMEDOUT: return thrd_timedout;
+    default: return thrd_error;
+  }
+}
+";
 /// Back an hour, forward two, more than a day forward, and right again.
 const STEPS: [&str; 5] = ["-1h", "+1h", "+26h", "-1h", "+0"];
 
@@ -126,5 +145,34 @@ async fn the_clock_steps_under_a_running_control() {
         skip!("no libfaketime here: deploy/setup tools");
     };
     let (options, clock) = with_clock(embedded(), library);
+    clock_steps(options, clock).await;
+}
+
+/// Builds [`THREADS`]; none: there is no C compiler here.
+fn threads(folder: &Path) -> Option<PathBuf> {
+    let (source, library) = (folder.join("threads.c"), folder.join("threads.so"));
+    fs::write(&source, THREADS).unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-pthread", "-o"])
+        .args([&library, &source])
+        .status();
+    built
+        .is_ok_and(|status| status.success())
+        .then_some(library)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_steps_under_a_running_control_whose_log_is_in_kafka() {
+    if !Kafka::durable() {
+        skip!("no durable broker here: deploy/setup kafka");
+    }
+    let kafka = Kafka::shared().await;
+    let options = on_kafka(&kafka, "clock");
+    let (Some(library), Some(threads)) = (library(), threads(options.data().parent().unwrap()))
+    else {
+        skip!("no libfaketime or no C compiler here: deploy/setup tools");
+    };
+    let both = format!("{} {library}", threads.display());
+    let (options, clock) = with_clock(options, &both);
     clock_steps(options, clock).await;
 }

@@ -12,6 +12,7 @@ mod left_behind;
 mod migrate;
 mod moving;
 mod older_copy;
+mod rewound;
 mod small_disk;
 mod topic;
 mod writers;

@@ -212,7 +212,7 @@ async fn anothers_log_in_the_topic_is_never_followed() {
 }
 
 /// What the operator is told to do brings everything back that was acknowledged.
-async fn is_moved_on(
+pub async fn is_moved_on(
     mut control: Control,
     kafka: &Kafka,
     prefix: &str,
