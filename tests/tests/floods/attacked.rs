@@ -34,12 +34,17 @@ struct Bystander {
     asking: JoinHandle<usize>,
 }
 
-/// An edge with these limits, in YAML's flow style, and its origin: `/` and `/large` can be stored, `/echo` answers
-/// with how much it was sent.
+/// An edge with these limits, in YAML's flow style, and its origin: `/` and `/large` can be stored, `/fresh` is as
+/// large and can't, `/echo` answers with how much it was sent.
 pub async fn options(limits: &str) -> (EdgeOptions, Authority, Origin) {
     let origin = Origin::serve(|call| async move {
         match call.path() {
             "/large" => reply::of(body::full(vec![b'x'; LARGE])).max_age(600).done(),
+            // Too much to lie anywhere, of a length that nobody knows.
+            "/fresh" => {
+                let body = body::repeated(b'x', LARGE as u64);
+                reply::of(body).header("cache-control", "no-store").done()
+            }
             "/echo" => {
                 let mut body = call.request.into_body();
                 let mut length = 0;

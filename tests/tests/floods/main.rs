@@ -11,3 +11,4 @@ mod http2;
 mod idle;
 mod resources;
 mod slow;
+mod stalled;
