@@ -64,7 +64,7 @@ pub use count::CacheCount;
 pub use identity::{Identity, TAGS_MAX};
 pub use key::{Key, KeyRef, Variance};
 pub use liveness::{Checked, Death, Liveness};
-pub use look::{Found, Judged, Looked};
+pub use look::{Found, Judged};
 pub use marks::{
     Fetching, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot, SnapshotError,
 };

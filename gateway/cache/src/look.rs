@@ -25,18 +25,6 @@ pub struct Found<M> {
     pub reader: Reader,
 }
 
-/// What a look-up found, and what may be done with it.
-#[derive(Debug)]
-pub enum Looked<M> {
-    /// Nothing that lives.
-    Absent,
-    /// It may be used as it is.
-    Usable(Found<M>),
-    /// The edge is isolated and this was fetched before the request came: it may be validated, and is not to be used,
-    /// stale or not, unless the origin says so.
-    Doubtful(Found<M>),
-}
-
 /// What may be done with something that was found earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
@@ -44,7 +32,8 @@ pub enum Judged {
     Dead(Death),
     /// It may be used as it is. Live, or soft-purged.
     Usable(Liveness),
-    /// As [`Looked::Doubtful`]. Live, or soft-purged.
+    /// The edge is isolated and this was fetched before the request came: it may be validated, and is not to be used, stale or
+    /// not, unless the origin says so. Live, or soft-purged.
     Doubtful(Liveness),
 }
 
@@ -86,16 +75,6 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             liveness,
             reader,
         })
-    }
-
-    /// The same for a request that may have to doubt the marks: what it finds may be used as it is
-    /// ([`Looked::Usable`]), or must be validated first.
-    pub fn look_up(&self, key: KeyRef<'_>, trust: Trust) -> Looked<M> {
-        match self.find(key) {
-            None => Looked::Absent,
-            Some(found) if found.record.is_trusted(&self.marks, trust) => Looked::Usable(found),
-            Some(found) => Looked::Doubtful(found),
-        }
     }
 
     /// What may be done now with something that was found earlier. `trust` says what the request may believe, and is asked

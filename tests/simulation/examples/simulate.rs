@@ -3,11 +3,14 @@
 //! - `simulate SEED`: runs one seed's world and tells all that happened, up to what was not true.
 //! - `simulate FROM..TO`: runs many, tells which failed, and what went wrong in all of them.
 //!
+//! Either takes the name of a rule to be broken (`without_hold`) and of what the worlds are about (`restores`).
+//!
 //! `cargo run -p latencify-simulation --example simulate -- 17`
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
 
 use latencify_simulation::{
+    focus::Focus,
     many::run_many,
     plan::Breaks,
     rules::Shipped,
@@ -25,21 +28,40 @@ const TOLD_EVERY: u64 = 1000;
 
 fn main() -> ExitCode {
     let argument = std::env::args().nth(1).unwrap_or_default();
+    let Some(breaks) = breaks(std::env::args().skip(2)) else {
+        eprintln!("there is no such rule, and worlds are about nothing of that name");
+        return ExitCode::from(2);
+    };
     if let Ok(seed) = argument.parse() {
-        return one(seed);
+        return one(seed, breaks);
     }
     let range = argument
         .split_once("..")
         .and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     if let Some(seeds) = range {
-        return many(seeds);
+        return many(seeds, breaks);
     }
     eprintln!("simulate SEED, or simulate FROM..TO");
     ExitCode::from(2)
 }
 
-fn one(seed: u64) -> ExitCode {
-    let ended = run::<Shipped>(seed, Breaks::default(), true);
+fn breaks(names: impl Iterator<Item = String>) -> Option<Breaks> {
+    let mut breaks = Breaks::NONE;
+    for name in names {
+        let focus = Focus::ALL.into_iter().find(|focus| focus.as_str() == name);
+        breaks = match focus {
+            Some(_) => Breaks { focus, ..breaks },
+            None => Breaks {
+                focus: breaks.focus,
+                ..Breaks::named(&name)?
+            },
+        };
+    }
+    Some(breaks)
+}
+
+fn one(seed: u64, breaks: Breaks) -> ExitCode {
+    let ended = run::<Shipped>(seed, breaks, true);
     print!("{}", ended.text);
     println!("\nWhat went wrong:\n{}", ended.faults);
     println!(
@@ -58,11 +80,11 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-fn many(seeds: Range<u64>) -> ExitCode {
+fn many(seeds: Range<u64>, breaks: Breaks) -> ExitCode {
     let began = Instant::now();
     let all = seeds.end.saturating_sub(seeds.start);
     let told = AtomicUsize::new(0);
-    let many = run_many::<Shipped>(seeds, Breaks::default(), |many| {
+    let many = run_many::<Shipped>(seeds, breaks, |many| {
         // One world at a time comes here: what is new failed just now.
         if told.swap(many.failed.len(), Ordering::Relaxed) < many.failed.len() {
             many.failed.last().into_iter().for_each(tell);

@@ -1,6 +1,6 @@
 //! What is to happen.
 
-use crate::{control::Appended, edge::fetch::Answer, network::StreamId, writer::Reply};
+use crate::{control::appending::Appended, edge::answer::Answer, network::StreamId, writer::Reply};
 use latencify_conf::{
     change::ProcessId,
     link::message::{FromEdge, ToEdge},
@@ -49,6 +49,8 @@ pub enum Event {
     Ask,
     /// A request arrives at an edge.
     Arrive(usize, RequestId),
+    /// A request that was held up between what it found and what it may do with that goes on.
+    GoOn(usize, Run, RequestId),
     /// A request that waited looks again.
     LookAgain(usize, Run, RequestId),
     /// A request has waited long enough for another's fetch.
@@ -68,6 +70,10 @@ pub enum Event {
     Commit(Run, Appended),
     /// The replica hears what became of an append.
     Heard(Run, Uuid, AppendResult),
+    /// An append that was in doubt comes to this branch of the log.
+    Lands(u32),
+    /// The replica announces itself once more.
+    Announce(Run),
     /// The replica reads the log.
     Fold(Run),
     /// A second follower of the log reads it.
@@ -134,6 +140,7 @@ impl Event {
             | Self::Sweep(edge, _)
             | Self::Gone(edge, _)
             | Self::Arrive(edge, _)
+            | Self::GoOn(edge, _, _)
             | Self::LookAgain(edge, _, _)
             | Self::GiveUp(edge, _, _, _)
             | Self::Head(edge, _, _, _)
@@ -143,6 +150,7 @@ impl Event {
             | Self::ReplicaNotices(_)
             | Self::Heard(..)
             | Self::Fold(_)
+            | Self::Announce(_)
             | Self::Second(_)
             | Self::RemoveAgain(..)
             | Self::Replaced(..)

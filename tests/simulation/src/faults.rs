@@ -63,8 +63,20 @@ faults! {
     ClockJump => "clock_jump",
     /// An edge can't save.
     DiskFull => "disk_full",
-    /// What an edge saved ends in the middle of a line, or is altered.
+    /// An edge's disk says that it keeps what it does not keep.
+    DiskLies => "disk_lies",
+    /// The power went, and with it what a disk had said to keep.
+    FsyncLost => "fsync_lost",
+    /// An edge dies while it writes what it saves: in the middle of a line, or between the two files.
     JournalTorn => "journal_torn",
+    /// A bit of what an edge saved is another.
+    BitFlipped => "bit_flipped",
+    /// An edge finds a last record that is not whole, and leaves it out.
+    TornRecord => "torn_record",
+    /// An edge finds files that are not what was written, and believes nothing of them.
+    MarksUnfit => "marks_unfit",
+    /// An edge's drain runs out of time.
+    DrainOutOfTime => "drain_out_of_time",
     /// A replica dies.
     ReplicaCrash => "replica_crash",
     /// A replica stands still, and time does not.
@@ -75,8 +87,26 @@ faults! {
     AppendLost => "append_lost",
     /// The log does not say whether it took an entry.
     AppendUnknown => "append_unknown",
+    /// An append in doubt comes to the log after others, when the run that wrote it is gone.
+    AppendLate => "append_late",
+    /// The fold finds a removal for which nobody vouches any more.
+    WriterGone => "writer_gone",
     /// The broker takes nothing for a while.
     BrokerAway => "broker_away",
+    /// A replica starts and can't read its log.
+    StartedWhileLogAway => "started_while_log_away",
+    /// The store is put back to an older copy; the log is not.
+    StoreRestored => "store_restored",
+    /// An edge that obeys more than the replica has is turned away.
+    TurnedAway => "turned_away",
+    /// A receipt in which nobody is missing is held, because the replica may not know everybody.
+    Held => "held",
+    /// An edge of the roster is found cut off when all are counted.
+    StandsCutOff => "stands_cut_off",
+    /// An edge of the roster is found fenced.
+    StandsFenced => "stands_fenced",
+    /// An edge of the roster is found ahead of the replica.
+    StandsAhead => "stands_ahead",
     /// The log is put back to an older copy, with the same identity.
     Rewind => "rewind",
     /// After that, other entries come where edges have seen some.
@@ -103,8 +133,20 @@ faults! {
     Widened => "widened",
     /// Marks are forgotten because nothing is older.
     Swept => "swept",
-    /// A look-up comes between two steps of a change of the marks.
+    /// A look-up or a purge comes between two steps of another.
     Interleaved => "interleaved",
+    /// What the log says is obeyed between two steps of a request or a sweep.
+    InterleavedTurn => "interleaved_turn",
+    /// The marks start over on another log there.
+    InterleavedReset => "interleaved_reset",
+    /// The sweep goes on there.
+    InterleavedSweep => "interleaved_sweep",
+    /// The marks are saved there.
+    InterleavedSave => "interleaved_save",
+    /// Another fetch begins there, or is stored.
+    InterleavedFill => "interleaved_fill",
+    /// A request is held up between what it found and what it may do with that.
+    HeldUp => "held_up",
     /// A request waits for another's fetch.
     Waited => "waited",
     /// An edge answers while it is isolated.

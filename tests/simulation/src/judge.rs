@@ -81,12 +81,13 @@ impl<R: Rules> World<R> {
                 .iter()
                 .filter_map(|machine| machine.running.as_ref());
             if let Some(edge) = running.into_iter().find(|edge| edge.id == process) {
-                let obeyed = edge
+                let session = edge.session.borrow();
+                let obeyed = session
                     .obedience
                     .link()
                     .obeyed()
                     .map_or(Epoch(0), |obeyed| obeyed.epoch);
-                let edge_saves = edge.obedience.link().introduction().saves_marks;
+                let edge_saves = session.obedience.link().introduction().saves_marks;
                 if edge_saves && self.saved_up_to(process) < receipt.epoch {
                     wrong = Some(format!(
                         "process {} is said to have acked {} and has not saved it",
@@ -109,16 +110,14 @@ impl<R: Rules> World<R> {
     }
 
     fn saved_up_to(&self, process: ProcessId) -> Epoch {
-        let is_its = |machine: &&Machine<R>| {
+        let is_its = |machine: &Machine<R>| {
             machine
                 .running
                 .as_ref()
                 .is_some_and(|edge| edge.id == process)
         };
-        let machine = self.edges.iter().find(is_its);
-        machine.map_or(Epoch(0), |machine| {
-            machine.saved_up_to().map_or(Epoch(0), |saved| saved.epoch)
-        })
+        let edge = self.edges.iter().position(is_its);
+        edge.map_or(Epoch(0), |edge| self.claimed_by(edge))
     }
 
     /// Asks an edge's marks about objects that could be, and compares with what the log says.
@@ -156,7 +155,7 @@ impl<R: Rules> World<R> {
         let sites = std::array::from_fn::<_, 2, _>(|place| process.site(place));
         let store = &self.replica.store;
         let is_same = now.log == Some(store.state.position.log)
-            && process.obedience.link().obeyed() == store.position_at(now.epoch);
+            && process.session.borrow().obedience.link().obeyed() == store.position_at(now.epoch);
         if !is_same || !store.has(stamp.epoch) {
             return;
         }
@@ -246,7 +245,8 @@ impl<R: Rules> World<R> {
         else {
             return self.violate("edges_return", || format!("edge {edge} is down"));
         };
-        let link = process.obedience.link();
+        let session = process.session.borrow();
+        let link = session.obedience.link();
         let wrong = if link.obeyed() != Some(head) {
             Some(format!("obeys {:?}, the head is {head:?}", link.obeyed()))
         } else if let Some(isolation) = link.isolation(now) {
@@ -264,6 +264,7 @@ impl<R: Rules> World<R> {
             let wanted = target.map(|head| (head.revision, head.digest, head.sites));
             (runs != wanted).then(|| format!("runs {runs:?}, the head is {wanted:?}"))
         };
+        drop(session);
         if let Some(wrong) = wrong {
             self.violate("convergence", || format!("edge {edge} {wrong}"));
         }

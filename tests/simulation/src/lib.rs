@@ -15,11 +15,21 @@
 //! - `nothing_goes_back`: what is found is no older than the origin was when the fetch of something found before began.
 //! - `exactly_once`, `order_of_writes`, `equal_folds`, `true_history`, `equal_policies`, `equal_marks`: the log means one thing.
 //! - `true_receipts`: who is said to have acked obeys, and has saved it if its acks say so.
+//! - `true_fences`: who counts as fenced holds no lease, or obeys all that the fence is about.
+//! - `kept_marks`: an edge goes on from what it had claimed to have saved, unless its disk took harm; and then from the truth.
 //! - `convergence`, `writes_are_answered`, `receipts_complete`, `edges_return`: a while after the last fault all is well.
 //!
 //! # What is not simulated
-//! Names of a purge resolved over several policies, bundles, two replicas at once (the shipped control refuses that without a shared
-//! database), clocks that run at different speeds, the files of saved marks, bodies longer than a few kilobytes.
+//! - Names of a purge resolved over several policies, bundles and their fetch, content events, the API and its tokens.
+//! - Two replicas at once: the shipped control refuses that without a shared database. A replica whose announcement is overtaken by an
+//!   earlier run's stops, but no seed is known in which that happens.
+//! - What edges said last (`SaidByEdges`), `Connections` and `Tail` are models: they are made of locks, channels and a store.
+//! - Entries that a replica can't read, logs that lost what the store has folded, and the refusals to start on those.
+//! - Clocks that run at different speeds, and machines that stand still together with their clocks.
+//! - The handover between two processes of one edge, and two processes in one folder.
+//! - The disk's snapshot and journal are written in one piece or not at all but for the last line; sectors do not swap. Bits flip while
+//!   the edge is down. The disk tier of the cache does not exist here.
+//! - Memory that runs out, bodies longer than a few kilobytes, Pingora, sockets, TLS.
 //!
 //! # Characters
 //! - [`Plan`](plan::Plan): what a seed makes of a world. [`World`](world::World): all that is, and the loop.
@@ -29,10 +39,13 @@
 //!
 //! One seed, one history: no thread, no clock, no map whose order is chance.
 
+pub mod calm;
 pub mod control;
+pub mod disk;
 pub mod edge;
 pub mod event;
 pub mod faults;
+pub mod focus;
 pub mod judge;
 pub mod log;
 pub mod many;
@@ -43,6 +56,7 @@ pub mod plan;
 pub mod queue;
 pub mod random;
 pub mod rules;
+pub mod saving;
 pub mod trace;
 pub mod weather;
 pub mod world;

@@ -1,7 +1,8 @@
 //! The log as a disk or a broker keeps it: records in order, under epochs that grow and are not always gapless.
 
+use crate::event::Run;
 use bytes::Bytes;
-use latencify_conf::change::{Epoch, LogId};
+use latencify_conf::change::{Epoch, LogId, Moved};
 use std::time::Duration;
 
 /// Which kind of log.
@@ -29,9 +30,24 @@ pub struct Log {
     pub kind: Kind,
     /// Its identity.
     pub id: LogId,
+    /// The log that it goes on from.
+    pub from: Option<Moved>,
     records: Vec<Record>,
+    /// Appends of which nobody knows, and which may come to it later.
+    pub in_doubt: Vec<InDoubt>,
     /// A broker takes nothing before that.
     pub away_until: Duration,
+}
+
+/// An append of which nobody knows.
+#[derive(Debug, Clone)]
+pub struct InDoubt {
+    /// Which run of the replica wrote it.
+    pub run: Run,
+    /// What it wrote.
+    pub bytes: Bytes,
+    /// The newest epoch then.
+    pub seen: Epoch,
 }
 
 impl Log {
@@ -40,7 +56,9 @@ impl Log {
         Self {
             kind,
             id,
+            from: None,
             records: Vec::new(),
+            in_doubt: Vec::new(),
             away_until: Duration::ZERO,
         }
     }

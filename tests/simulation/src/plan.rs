@@ -1,7 +1,7 @@
 //! What a seed makes of a world: how large it is, how fast, and what goes wrong in it. Each seed leaves most kinds of faults out, so
 //! that those which are left meet each other often.
 
-use crate::{log::Kind, random::Random};
+use crate::{focus::Focus, log::Kind, random::Random};
 use std::time::Duration;
 
 /// Broken on purpose, beside the engine's [rules](latencify_cache::rules::Rules).
@@ -13,8 +13,51 @@ pub struct Breaks {
     pub lease_from_answer: bool,
     /// A process that is being taken out of the roster is promised a lease meanwhile.
     pub promises_the_removed: bool,
-    /// The operator starts a replica on an older copy while leases may run of which the copy does not know.
-    pub restores_at_once: bool,
+    /// Removals count whoever runs when they come to the log.
+    pub removals_outlive_their_run: bool,
+    /// A replica serves edges before it has folded its log to the end.
+    pub serves_an_old_fold: bool,
+    /// Receipts are not held on data that may be an older copy.
+    pub without_hold: bool,
+    /// An edge says that it has saved what it has not.
+    pub claims_unsaved: bool,
+    /// An edge says that it leaves, and goes on answering.
+    pub leaves_before_it_is_drained: bool,
+    /// What happens, if not what chance picks: the same when nothing is broken.
+    pub focus: Option<Focus>,
+}
+
+impl Breaks {
+    /// Nothing is broken.
+    pub const NONE: Self = Self {
+        ack_before_publish: false,
+        lease_from_answer: false,
+        promises_the_removed: false,
+        removals_outlive_their_run: false,
+        serves_an_old_fold: false,
+        without_hold: false,
+        claims_unsaved: false,
+        leaves_before_it_is_drained: false,
+        focus: None,
+    };
+
+    /// One of them broken, by its name; none: there is no such rule here.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut broken = Self::NONE;
+        let rule = match name {
+            "ack_before_publish" => &mut broken.ack_before_publish,
+            "lease_from_answer" => &mut broken.lease_from_answer,
+            "promises_the_removed" => &mut broken.promises_the_removed,
+            "removals_outlive_their_run" => &mut broken.removals_outlive_their_run,
+            "serves_an_old_fold" => &mut broken.serves_an_old_fold,
+            "without_hold" => &mut broken.without_hold,
+            "claims_unsaved" => &mut broken.claims_unsaved,
+            "leaves_before_it_is_drained" => &mut broken.leaves_before_it_is_drained,
+            _ => return None,
+        };
+        *rule = true;
+        Some(broken)
+    }
 }
 
 /// How often small things go wrong, of a thousand.
@@ -53,6 +96,8 @@ pub enum Trouble {
     LateAnswer,
     /// An edge can't save.
     DiskFull,
+    /// An edge's disk lies.
+    DiskLies,
     /// An edge dies.
     EdgeCrash,
     /// An edge stops cleanly.
@@ -71,6 +116,8 @@ pub enum Trouble {
     ReplicaPause,
     /// The broker is away.
     BrokerAway,
+    /// The store is put back, and the log perhaps away.
+    RestoreStore,
     /// The log is put back.
     Rewind,
     /// The log moves.
@@ -79,9 +126,10 @@ pub enum Trouble {
     OriginDown,
 }
 
-const TROUBLES: [Trouble; 16] = [
+const TROUBLES: [Trouble; 18] = [
     Trouble::LateAnswer,
     Trouble::DiskFull,
+    Trouble::DiskLies,
     Trouble::Break,
     Trouble::Partition,
     Trouble::EdgeCrash,
@@ -93,6 +141,7 @@ const TROUBLES: [Trouble; 16] = [
     Trouble::ReplicaStop,
     Trouble::ReplicaPause,
     Trouble::BrokerAway,
+    Trouble::RestoreStore,
     Trouble::Rewind,
     Trouble::NewLog,
     Trouble::OriginDown,
@@ -169,7 +218,7 @@ impl Plan {
             .collect();
         let edges = random.of(2..6) as usize;
         let quick = random.millis(1000..6000);
-        Self {
+        let plan = Self {
             edges,
             late: random.index(edges),
             writers: random.of(1..4) as usize,
@@ -197,6 +246,10 @@ impl Plan {
             narrow_marks: random.permille(300),
             some_serve: random.permille(150),
             breaks,
+        };
+        match breaks.focus {
+            Some(focus) => focus.of(plan, random),
+            None => plan,
         }
     }
 

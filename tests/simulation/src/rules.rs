@@ -59,6 +59,8 @@ rules! {
     CounterFirst { PUBLISH_BEFORE_COUNTER = false }
     /// The counter is loaded after the marks were looked at.
     LookFirst { COUNTER_BEFORE_LOOK = false }
+    /// Whoever judges asks the marks first, and then how far they may be trusted.
+    MarksFirst { TRUST_BEFORE_LOOK = false }
     /// What was found stale is served as it was found.
     StaleAsFound { ASK_AGAIN_BEFORE_STALE = false }
     /// An isolated edge serves as if it were not.

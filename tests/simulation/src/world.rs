@@ -14,7 +14,7 @@ use crate::{
     random::Random,
     rules::turn,
     trace::Trace,
-    weather::{Copy, first_entry},
+    weather::copies::{Copy, first_entry},
     writer::Writer,
 };
 use latencify_cache::rules::Rules;
@@ -25,10 +25,6 @@ use latencify_conf::{
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// When nothing goes wrong any more, everything must be well again after so long.
-const WELL_WITHIN: Duration = Duration::from_mins(1);
-/// After so long nobody asks any more, so that what is under way ends.
-const QUIET_FOR: Duration = Duration::from_secs(25);
 /// A world in which more happens goes in circles.
 const EVENTS_MAX: u64 = 2_000_000;
 
@@ -281,6 +277,7 @@ impl<R: Rules> World<R> {
             Event::Gone(edge, run) => self.edge_leaves(edge, run),
             Event::Ask => self.ask(),
             Event::Arrive(edge, request) => self.arrive(edge, request),
+            Event::GoOn(edge, run, request) => self.weigh(edge, run, request),
             Event::LookAgain(edge, run, request) => self.look_again(edge, run, request),
             Event::GiveUp(edge, run, request, fetch) => self.give_up(edge, run, request, fetch),
             Event::OriginGets(edge, run, fetch) => self.origin_gets(edge, run, fetch),
@@ -290,6 +287,8 @@ impl<R: Rules> World<R> {
             Event::ReplicaStart => self.replica_start(),
             Event::Commit(run, append) => self.commit(run, append),
             Event::Heard(run, id, result) => self.heard(run, id, result),
+            Event::Lands(branch) => self.lands(branch),
+            Event::Announce(run) => self.announce(run),
             Event::Fold(run) => self.fold(run),
             Event::Shadow => self.shadow(),
             Event::Second(run) => self.second(run),
@@ -322,48 +321,6 @@ impl<R: Rules> World<R> {
             .is_some_and(|process| process.stream == Some(stream));
         if is_its {
             self.edge_gets(edge, run, message);
-        }
-    }
-
-    fn calm_down(&mut self) {
-        self.calm = true;
-        self.ambush = None;
-        self.tell("calm", &[], String::new);
-        self.plan.rates = crate::plan::Rates::default();
-        self.replica.paused_until = self.replica.paused_until.min(self.now);
-        self.log.away_until = self.log.away_until.min(self.now);
-        self.origin.down_until = self.origin.down_until.min(self.now);
-        for edge in 0..self.edges.len() {
-            if let Some(machine) = self.edges.get_mut(edge) {
-                machine.paused_until = machine.paused_until.min(self.now);
-                machine.disk_full_until = machine.disk_full_until.min(self.now);
-            }
-            self.heal(edge);
-        }
-        self.put(WELL_WITHIN, Event::Judge);
-    }
-
-    fn judge_or_quieten(&mut self) {
-        if self.quiet {
-            return self.judge();
-        }
-        self.remove_the_dead();
-        self.quiet = true;
-        self.put(QUIET_FOR, Event::Judge);
-    }
-
-    /// The operator takes out whoever is dead, so that receipts come to an end.
-    fn remove_the_dead(&mut self) {
-        let alive = |id| {
-            self.edges
-                .iter()
-                .filter_map(|machine| machine.running.as_ref())
-                .any(|edge| edge.id == id)
-        };
-        let roster = self.replica.store.state.roster.keys();
-        let dead: Vec<_> = roster.copied().filter(|id| !alive(*id)).collect();
-        for process in dead {
-            self.remove(process);
         }
     }
 

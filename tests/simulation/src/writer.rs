@@ -290,6 +290,7 @@ impl<R: Rules> World<R> {
                         });
                         self.oracle.completed(id, self.now);
                     } else {
+                        self.faults.add_many(Fault::Held, receipt.is_held.into());
                         still_open.push(id);
                     }
                 }

@@ -12,27 +12,26 @@ fn store(cache: &Arc<Cache<()>>, fetching: &Fetching) {
 }
 
 fn is_usable(cache: &Cache<()>, arrival: Arrival) -> bool {
-    match cache.look_up(key("/a"), Trust::Isolated(arrival)) {
-        Looked::Usable(_) => true,
-        Looked::Doubtful(_) => false,
-        Looked::Absent => panic!("nothing is stored"),
+    let found = cache.find(key("/a")).expect("it is stored");
+    match cache.judge(&found.record, || Trust::Isolated(arrival)) {
+        Judged::Usable(_) => true,
+        Judged::Doubtful(_) => false,
+        Judged::Dead(death) => panic!("{death:?}"),
     }
 }
 
 #[test]
 fn what_began_before_the_request_came_is_doubtful_however_late_it_ended() {
     let cache = cache(PLENTY);
-    assert!(matches!(
-        cache.look_up(key("/a"), Trust::Marks),
-        Looked::Absent
-    ));
+    assert!(cache.find(key("/a")).is_none());
     let before = cache.begin_fetch();
     let arrival = cache.arrive();
     store(&cache, &before);
     assert!(!is_usable(&cache, arrival));
+    let found = cache.find(key("/a")).unwrap();
     assert!(matches!(
-        cache.look_up(key("/a"), Trust::Marks),
-        Looked::Usable(_)
+        cache.judge(&found.record, || Trust::Marks),
+        Judged::Usable(_)
     ));
     let after = cache.begin_fetch();
     store(&cache, &after);
@@ -58,9 +57,8 @@ fn a_validation_that_began_after_the_request_came_makes_what_it_validated_usable
     let cache = cache(PLENTY);
     store(&cache, &cache.begin_fetch());
     let arrival = cache.arrive();
-    let Looked::Doubtful(found) = cache.look_up(key("/a"), Trust::Isolated(arrival)) else {
-        panic!("it was stored before");
-    };
+    let found = cache.find(key("/a")).unwrap();
+    assert!(!is_usable(&cache, arrival), "it was stored before");
     let fetching = cache.begin_fetch();
     let record = Record::of_validation(&found.record, found.record.identity.clone(), *fetching, ());
     cache.revalidate(key("/a"), record).unwrap();

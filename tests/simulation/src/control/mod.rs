@@ -1,22 +1,30 @@
-//! A control replica: the shipped fold, link machine, admission, lease bookkeeping and judgement, in the order in which the shipped
-//! sessions call them; its log, its database and its sockets are models.
+//! A control replica: the shipped fold, link machine, admission, leases, fences, receipts and holds, in the order in which the
+//! shipped sessions and verbs call them; its log, its database and its sockets are models.
+//!
+//! - [`opening`]: it catches up with the log and announces itself, and then serves edges. [`appending`]: the way into the log.
+//! - [`session`], [`greeting`]: an edge's stream. [`removing`]: the operator takes a process out. [`census`]: who stands how.
+//! - [`writes`], [`receipts`]: what writers ask. [`store`]: what is on its disk.
 
+pub mod appending;
+mod census;
+mod greeting;
+mod opening;
 pub mod receipts;
+mod removing;
 pub mod session;
 pub mod store;
 mod writes;
 
 use crate::{
-    event::{AppendResult, Event, Run},
-    faults::Fault,
+    event::{Event, Run},
     log::Kind,
     network::StreamId,
     world::World,
 };
-use bytes::Bytes;
 use latencify_cache::rules::Rules;
-use latencify_conf::change::{Entry, Epoch, LeaveReason, ProcessId};
-use latencify_control::fleet::contact::Contact;
+use latencify_conf::change::{Epoch, ProcessId};
+use latencify_control::fleet::{Ahead, Hold, leases::Leases};
+use opening::Opening;
 use session::Session;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,8 +35,6 @@ use uuid::Uuid;
 
 /// How often what edges said is saved.
 pub const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// Between two attempts of a removal of which nobody knows whether it was written.
-const REMOVED_AGAIN: Duration = Duration::from_secs(1);
 
 /// The replica's machine.
 #[derive(Debug)]
@@ -39,15 +45,16 @@ pub struct Replica {
     pub running: Option<Running>,
     /// Until then it stands still.
     pub paused_until: Duration,
-    /// An older copy was put in place: it is not started before that, nor while its log can't be read.
-    pub restored: Option<Duration>,
+    /// An older copy of a broker's log was put in place: the operator does not start it before that.
+    pub waits_until: Duration,
 }
 
 /// A run of the program.
-#[derive(Debug)]
 pub struct Running {
     /// Which.
     pub run: Run,
+    /// How far it is from serving edges.
+    pub opening: Opening,
     /// Its streams.
     pub sessions: BTreeMap<StreamId, Session>,
     /// What processes said.
@@ -55,11 +62,15 @@ pub struct Running {
     /// Whose word is not saved yet.
     pub unsaved: BTreeSet<ProcessId>,
     /// Their leases.
-    pub contacts: BTreeMap<ProcessId, Contact>,
+    pub leases: Leases,
+    /// Who obeys more than the log has.
+    pub ahead: Ahead,
+    /// What receipts have to wait for.
+    pub hold: Option<Hold>,
     /// The newest stream of each.
     pub connected: BTreeMap<ProcessId, StreamId>,
-    /// Processes that are being taken out, and whether an entry of that is in doubt: none of them is promised anything.
-    pub closed: BTreeMap<ProcessId, bool>,
+    /// Processes that are being taken out, and whether an entry of that is in doubt.
+    pub removals: BTreeMap<ProcessId, bool>,
     /// Who waits for the fold of an entry.
     pub waiters: BTreeMap<Uuid, Waiter>,
     fold_due: bool,
@@ -68,6 +79,8 @@ pub struct Running {
 /// Who waits for the fold of an entry.
 #[derive(Debug, Clone)]
 pub enum Waiter {
+    /// The replica itself, which announces itself.
+    Announcement,
     /// A stream whose peer joins.
     Join(StreamId),
     /// A writer's request.
@@ -83,15 +96,12 @@ pub enum Waiter {
     Nobody,
 }
 
-/// An append on its way.
-#[derive(Debug)]
-pub struct Appended {
-    /// The entry's name.
-    pub id: Uuid,
-    /// Its bytes.
-    pub bytes: Bytes,
-    /// How often it has been tried.
-    pub answer_lost: bool,
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Replica {
@@ -101,7 +111,7 @@ impl Replica {
             store,
             running: None,
             paused_until: Duration::ZERO,
-            restored: None,
+            waits_until: Duration::ZERO,
         }
     }
 
@@ -112,86 +122,6 @@ impl Replica {
 }
 
 impl<R: Rules> World<R> {
-    /// The replica starts, with what its disk has.
-    pub fn replica_start(&mut self) {
-        if self.replica.running.is_some() {
-            return;
-        }
-        if let Some(waits) = self.replica.restored {
-            let until = waits.max(self.log.away_until);
-            if self.now < until {
-                return self.put(until.saturating_sub(self.now), Event::ReplicaStart);
-            }
-            self.replica.restored = None;
-        }
-        let run = self.new_run();
-        let store = &self.replica.store;
-        let lease = self.plan.lease;
-        let contact = |process: &ProcessId| {
-            let saved = store.said.get(process).copied().unwrap_or_default();
-            let lease = lease.max(saved.lease);
-            (
-                *process,
-                Contact::remembered(saved.when_isolated, lease, self.now),
-            )
-        };
-        let running = Running {
-            run,
-            sessions: BTreeMap::new(),
-            said: store
-                .said
-                .iter()
-                .map(|(process, said)| (*process, said.acked))
-                .collect(),
-            unsaved: BTreeSet::new(),
-            contacts: store.state.roster.keys().map(contact).collect(),
-            connected: BTreeMap::new(),
-            closed: BTreeMap::new(),
-            waiters: BTreeMap::new(),
-            fold_due: false,
-        };
-        self.replica.running = Some(running);
-        let applied = self.replica.store.state.applied.0;
-        self.tell("replica starts", &[run, applied], || {
-            format!("run {run}, folded to {applied}")
-        });
-        self.put(SAVE_EVERY, Event::Second(run));
-        self.catch_up();
-        self.fold_soon();
-    }
-
-    /// Before it serves anybody, it folds the log to its end, if that can be read.
-    fn catch_up(&mut self) {
-        if self.now < self.log.away_until {
-            return;
-        }
-        let records = self.log.after(self.replica.store.state.applied, usize::MAX);
-        for settled in self.replica.store.fold(&records) {
-            self.settled(&settled);
-        }
-    }
-
-    /// The replica dies. Its streams break, and the kernel says so where packets pass.
-    pub fn replica_die(&mut self, cleanly: bool) {
-        if cleanly {
-            self.sessions_stop();
-            self.save_said();
-        }
-        let Some(running) = self.replica.running.take() else {
-            return;
-        };
-        self.tell("replica ends", &[running.run], || {
-            format!("run {}, cleanly: {cleanly}", running.run)
-        });
-        for stream in running.sessions.into_keys() {
-            if let Some(known) = self.network.streams.get_mut(&stream) {
-                known.lost |= !cleanly;
-            }
-            let notices = self.random.millis(1..300);
-            self.put(notices, Event::EdgeNotices(stream));
-        }
-    }
-
     /// Reads the log a moment from now, if it is not about to.
     pub fn fold_soon(&mut self) {
         let delay = match self.log.kind {
@@ -212,7 +142,7 @@ impl<R: Rules> World<R> {
             return;
         };
         running.fold_due = false;
-        if self.log.kind == Kind::Broker && self.now < self.log.away_until {
+        if !self.log_answers() {
             let again = self.log.away_until.saturating_sub(self.now);
             if let Some(running) = &mut self.replica.running {
                 running.fold_due = true;
@@ -225,10 +155,19 @@ impl<R: Rules> World<R> {
         for settled in self.replica.store.fold(&records) {
             self.settled(&settled);
         }
+        self.opens_further(run);
+        if self.replica.run(run).is_none() {
+            return;
+        }
         self.sessions_follow();
         if is_more {
             self.fold_soon();
         }
+    }
+
+    /// Whether the log can be read and written now.
+    pub fn log_answers(&self) -> bool {
+        self.log.kind == Kind::Embedded || self.now >= self.log.away_until
     }
 
     fn settled(&mut self, settled: &Settled) {
@@ -240,6 +179,7 @@ impl<R: Rules> World<R> {
                 settled.epoch, settled.entry.change
             )
         });
+        self.note_late_word(settled);
         let waiter = self
             .replica
             .running
@@ -251,110 +191,7 @@ impl<R: Rules> World<R> {
                 self.write_settled(writer, attempt, settled);
             }
             Some(Waiter::Removal(process)) => self.open_again(process),
-            Some(Waiter::Nobody) | None => {}
-        }
-    }
-
-    /// Appends an entry. Its writer hears when it is folded, or of what became of the append.
-    pub fn append(&mut self, entry: &Entry, waiter: Waiter) {
-        let Some(running) = &mut self.replica.running else {
-            return;
-        };
-        let Ok(bytes) = entry.encode() else { return };
-        let (id, run) = (entry.id, running.run);
-        running.waiters.insert(id, waiter);
-        let (reaches, answer_lost) = match self.log.kind {
-            Kind::Embedded => (self.random.millis(0..8), false),
-            Kind::Broker => {
-                let lost = self.random.permille(self.plan.rates.append_unknown);
-                (self.random.millis(1..20), lost)
-            }
-        };
-        let bytes = Bytes::from(bytes);
-        self.put(
-            reaches,
-            Event::Commit(
-                run,
-                Appended {
-                    id,
-                    bytes,
-                    answer_lost,
-                },
-            ),
-        );
-    }
-
-    /// The append takes effect, or does not.
-    pub fn commit(&mut self, run: Run, append: Appended) {
-        let Appended {
-            id,
-            bytes,
-            answer_lost,
-        } = append;
-        let is_alive = self.replica.run(run).is_some();
-        let result = match self.log.kind {
-            // The transaction dies with the replica.
-            Kind::Embedded if !is_alive => return self.fault(Fault::AppendLost),
-            Kind::Broker if self.now < self.log.away_until => {
-                if self.random.permille(500) {
-                    AppendResult::Refused
-                } else {
-                    AppendResult::Unknown
-                }
-            }
-            Kind::Broker if answer_lost => {
-                if self.random.permille(700) {
-                    self.keep_record(bytes);
-                }
-                AppendResult::Unknown
-            }
-            _ => {
-                self.keep_record(bytes);
-                AppendResult::Done
-            }
-        };
-        if result == AppendResult::Unknown {
-            self.fault(Fault::AppendUnknown);
-        }
-        self.put(self.plan.blink, Event::Heard(run, id, result));
-        self.fold_soon();
-    }
-
-    fn keep_record(&mut self, bytes: Bytes) {
-        let gap = if self.random.permille(100) {
-            self.random.of(1..4)
-        } else {
-            0
-        };
-        let epoch = self.log.append(bytes.clone(), gap);
-        if epoch <= self.passes {
-            self.fault(Fault::Fork);
-        }
-        self.oracle.appended(epoch, &bytes, self.now, self.branch);
-        self.tell("appended", &[epoch.0], || format!("epoch {epoch}"));
-    }
-
-    /// The replica hears what became of an append.
-    pub fn heard(&mut self, run: Run, id: Uuid, result: AppendResult) {
-        if result == AppendResult::Done {
-            return;
-        }
-        let Some(running) = self.replica.run(run) else {
-            return;
-        };
-        match running.waiters.remove(&id) {
-            Some(Waiter::Join(stream)) => self.session_fails(stream),
-            Some(Waiter::Writer { writer, attempt }) => self.write_failed(writer, attempt),
-            Some(Waiter::Removal(process)) => {
-                let closed = running.closed.entry(process).or_default();
-                *closed |= result == AppendResult::Unknown;
-                if *closed {
-                    self.put(REMOVED_AGAIN, Event::RemoveAgain(run, process));
-                } else {
-                    self.open_again(process);
-                }
-            }
-            Some(Waiter::Nobody) | None => {}
+            Some(Waiter::Announcement | Waiter::Nobody) | None => {}
         }
     }
 
@@ -365,6 +202,7 @@ impl<R: Rules> World<R> {
         }
         self.end_silent();
         self.save_said();
+        self.take_census();
         self.fold_soon();
         self.put(SAVE_EVERY, Event::Second(run));
     }
@@ -374,9 +212,12 @@ impl<R: Rules> World<R> {
             return;
         };
         for process in std::mem::take(&mut running.unsaved) {
-            let saved = self.replica.store.said.entry(process).or_default();
-            saved.acked = running.said.get(&process).copied().unwrap_or_default();
+            let acked = running.said.get(&process).copied().unwrap_or_default();
+            self.replica.store.said.insert(process, acked);
         }
+        let state = &self.replica.store.state;
+        running.leases.forget_all_but(state);
+        running.ahead.forget_all_but(|| state.clone().into());
     }
 
     /// A second follower folds the same log at its own pace.
@@ -388,30 +229,5 @@ impl<R: Rules> World<R> {
         }
         let again = self.random.millis(50..3000);
         self.put(again, Event::Shadow);
-    }
-
-    /// The operator takes a process out of the roster, as the shipped verb lets him.
-    pub fn remove(&mut self, process: ProcessId) {
-        if self.may_remove(process)
-            && let Some(running) = &mut self.replica.running
-        {
-            running.closed.insert(process, false);
-            self.fault(Fault::EdgeRemoved);
-            self.append_left(process, LeaveReason::Removed, Waiter::Removal(process));
-        }
-    }
-
-    /// An entry of which nobody knows whether it was written may take effect at any time: until one is folded, the process
-    /// stays closed.
-    pub fn remove_again(&mut self, run: Run, process: ProcessId) {
-        if self.replica.run(run).is_some() {
-            self.append_left(process, LeaveReason::Removed, Waiter::Removal(process));
-        }
-    }
-
-    fn open_again(&mut self, process: ProcessId) {
-        if let Some(running) = &mut self.replica.running {
-            running.closed.remove(&process);
-        }
     }
 }

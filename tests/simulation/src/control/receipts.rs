@@ -1,4 +1,4 @@
-//! Receipts, judged by the shipped judgement over what this replica knows.
+//! Receipts, judged by the shipped judgement over what this replica knows, and held as the shipped ones are.
 
 use crate::world::World;
 use latencify_cache::rules::Rules;
@@ -14,8 +14,10 @@ use uuid::Uuid;
 pub struct Receipt {
     /// The purge's epoch.
     pub epoch: Epoch,
-    /// Whether nobody is missing.
+    /// Whether nobody is missing, and nothing holds it.
     pub complete: bool,
+    /// Nobody is missing whom the replica knows, and it may not know everybody.
+    pub is_held: bool,
     /// Everybody whom the purge counts on.
     pub edges: Vec<(ProcessId, Judgement)>,
 }
@@ -34,18 +36,18 @@ impl Receipt {
 impl<R: Rules> World<R> {
     /// The receipt of a purge, as the replica would answer it now.
     pub fn receipt(&self, purge: Uuid) -> Option<Receipt> {
-        let running = self.replica.running.as_ref()?;
+        let running = (self.replica.running.as_ref()).filter(|running| running.serves_edges())?;
         let store = &self.replica.store;
         let purge = store.purges.get(&purge)?;
         let judge_one = |process: ProcessId| {
             let in_roster = store.state.roster.contains_key(&process);
             let acked = running.said.get(&process).copied().unwrap_or_default();
-            let saved = store.said.get(&process).map_or(Epoch(0), |said| said.acked);
+            let saved = store.said.get(&process).copied().unwrap_or_default();
             let standing = Standing {
                 acked: if in_roster { acked } else { acked.max(saved) },
                 in_roster,
                 connected: running.connected.contains_key(&process),
-                contact: running.contacts.get(&process).copied(),
+                contact: running.leases.get(process),
             };
             judge(purge.epoch, store.state.position.epoch, self.now, &standing)
         };
@@ -56,9 +58,14 @@ impl<R: Rules> World<R> {
         let edges: Vec<_> = members
             .map(|stay| (stay.process, judge_one(stay.process)))
             .collect();
+        let held = running
+            .hold
+            .and_then(|hold| hold.left(purge.epoch, self.now));
+        let is_complete = is_complete(edges.iter().map(|(_, judged)| judged));
         Some(Receipt {
             epoch: purge.epoch,
-            complete: is_complete(edges.iter().map(|(_, judged)| judged)),
+            is_held: is_complete && held.is_some(),
+            complete: is_complete && held.is_none(),
             edges,
         })
     }

@@ -15,7 +15,7 @@ use latencify_conf::{
         replica::{Action, End, Peer, Replica as Machine, Terms},
     },
 };
-use latencify_control::fleet::admission::{self, JOINS_MAX, Step};
+use latencify_control::fleet::admission;
 use std::{sync::Arc, time::Duration};
 
 /// Entries that are read at a time.
@@ -24,12 +24,15 @@ const READ_MAX: usize = 64;
 /// One edge's stream.
 #[derive(Debug)]
 pub struct Session {
-    machine: Machine,
+    /// What is said.
+    pub(super) machine: Machine,
     /// Who is on it, once admitted.
     pub process: Option<ProcessId>,
-    peer: Option<(Peer, usize)>,
+    /// Who waits for admission, and how often that joined.
+    pub(super) peer: Option<(Peer, usize)>,
     heard: Duration,
-    target: Option<Revision>,
+    /// The revision that it was told to run.
+    pub(super) target: Option<Revision>,
 }
 
 impl<R: Rules> World<R> {
@@ -53,7 +56,8 @@ impl<R: Rules> World<R> {
         }
     }
 
-    fn session(&mut self, stream: StreamId) -> Option<&mut Session> {
+    /// A stream's session.
+    pub fn session(&mut self, stream: StreamId) -> Option<&mut Session> {
         self.replica.running.as_mut()?.sessions.get_mut(&stream)
     }
 
@@ -61,20 +65,23 @@ impl<R: Rules> World<R> {
     pub fn session_hears(&mut self, stream: StreamId, message: FromEdge) {
         let now = self.now;
         let state_head = self.replica.store.state.position.epoch;
+        let serves_edges =
+            (self.replica.running.as_ref()).is_some_and(|running| running.serves_edges());
         let Some(session) = self.session(stream) else {
             return;
         };
         session.heard = now;
         let process = session.process;
-        let is_beat = matches!(message.message, Some(From::Heartbeat(_)));
-        if is_beat && process.is_some_and(|process| !self.may_promise(process)) {
-            return self.session_refuses(stream, End::Removed, "taken out");
+        if !serves_edges {
+            return self.session_refuses(stream, End::ReplicaFailed, "it is not at the log's end");
         }
         if let (Some(From::Heartbeat(_)), Some(process)) = (&message.message, process)
             && let Some(running) = &mut self.replica.running
-            && let Some(contact) = running.contacts.get_mut(&process)
         {
-            contact.answered(now, state_head);
+            let state = &self.replica.store.state;
+            if running.leases.answer(process, now, state).is_none() {
+                return self.session_refuses(stream, End::Removed, "taken out");
+            }
             self.spring_ambush(stream);
         }
         let newest = process.and_then(|process| {
@@ -96,7 +103,8 @@ impl<R: Rules> World<R> {
         self.session_reads_on(stream);
     }
 
-    fn session_acts(&mut self, stream: StreamId, actions: Vec<Action>) {
+    /// Does what the machine of a stream says.
+    pub fn session_acts(&mut self, stream: StreamId, actions: Vec<Action>) {
         for action in actions {
             let process = self.session(stream).and_then(|session| session.process);
             match action {
@@ -112,7 +120,15 @@ impl<R: Rules> World<R> {
                 Action::Reported(_) => {}
                 Action::Left => {
                     if let Some(process) = process {
-                        self.append_left(process, LeaveReason::Stopped, Waiter::Nobody);
+                        // It uses nothing that it has stored any more, whenever this is folded.
+                        let why = LeaveReason::Stopped;
+                        let change = Change::EdgeLeft {
+                            process,
+                            why,
+                            replica: None,
+                        };
+                        let entry = self.entry(None, None, "edge", change);
+                        self.append(&entry, Waiter::Nobody);
                     }
                 }
                 Action::End(end) => self.session_ends(stream, end),
@@ -138,93 +154,11 @@ impl<R: Rules> World<R> {
         };
         running.said.insert(process, Epoch(0));
         running.unsaved.insert(process);
-        if let Some(contact) = running.contacts.get_mut(&process) {
-            contact.reset();
-        }
-    }
-
-    /// Takes the next step of a peer's admission.
-    pub fn joined(&mut self, stream: StreamId) {
-        let Some((peer, joins)) = self
-            .session(stream)
-            .and_then(|session| session.peer.clone())
-        else {
-            return;
-        };
-        let state = &self.replica.store.state;
-        let admission = match admission::next(&peer, state) {
-            Step::Join(_) if joins >= JOINS_MAX => return self.session_fails(stream),
-            Step::Join(change) => {
-                if let Some(session) = self.session(stream) {
-                    session.peer = Some((peer.clone(), joins + 1));
-                }
-                let entry = self.entry(None, None, &format!("edge:{}", peer.edge), change);
-                return self.append(&entry, Waiter::Join(stream));
-            }
-            Step::LookUp(epoch) => {
-                admission::admission(state, self.replica.store.position_at(epoch))
-            }
-            Step::Admit(admission) => admission,
-        };
-        self.greet(&peer);
-        if !self.may_promise(peer.process) {
-            return self.session_fails(stream);
-        }
-        let target = admission.target.as_ref().map(|target| target.revision);
-        let older = self.connect(stream, peer.process);
-        if let Some(older) = older {
-            let soon = self.random.millis(0..5);
-            let run = self
-                .replica
-                .running
-                .as_ref()
-                .map_or(0, |running| running.run);
-            self.put(soon, Event::Replaced(run, older));
-        }
-        let Some(session) = self.session(stream) else {
-            return;
-        };
-        session.peer = None;
-        session.process = Some(peer.process);
-        session.target = target;
-        let actions = session.machine.admit(admission);
-        self.session_acts(stream, actions);
-        self.session_reads_on(stream);
-    }
-
-    /// Whether a process is in the roster, and nobody takes it out.
-    fn may_promise(&self, process: ProcessId) -> bool {
-        let running = self.replica.running.as_ref();
-        let is_broken = self.plan.breaks.promises_the_removed;
-        running.is_some_and(|running| is_broken || !running.closed.contains_key(&process))
-            && self.replica.store.state.roster.contains_key(&process)
-    }
-
-    /// What is promised is kept before it is promised.
-    fn greet(&mut self, peer: &Peer) {
-        let (lease, now) = (self.plan.lease, self.now);
-        let Some(running) = &mut self.replica.running else {
-            return;
-        };
-        let contact = running.contacts.entry(peer.process).or_insert_with(|| {
-            latencify_control::fleet::contact::Contact::remembered(None, lease, now)
-        });
-        contact.greeted(peer.when_isolated, lease);
-        let saved = self.replica.store.said.entry(peer.process).or_default();
-        saved.when_isolated = contact.when_isolated();
-        saved.lease = contact.lease();
-    }
-
-    fn connect(&mut self, stream: StreamId, process: ProcessId) -> Option<StreamId> {
-        let running = self.replica.running.as_mut()?;
-        running
-            .connected
-            .insert(process, stream)
-            .filter(|older| *older != stream)
+        running.leases.reset(process);
     }
 
     /// Hands on what was accepted since.
-    fn session_reads_on(&mut self, stream: StreamId) {
+    pub fn session_reads_on(&mut self, stream: StreamId) {
         loop {
             let Some(sent) = self
                 .session(stream)
@@ -352,20 +286,5 @@ impl<R: Rules> World<R> {
         for stream in running.sessions.keys().copied().collect::<Vec<_>>() {
             self.session_refuses(stream, End::ReplicaStops, "this replica stops");
         }
-    }
-
-    /// Takes a process out of the roster through the log.
-    pub fn append_left(&mut self, process: ProcessId, why: LeaveReason, waiter: Waiter) {
-        let entry = self.entry(None, None, "edge", Change::EdgeLeft { process, why, replica: None });
-        self.append(&entry, waiter);
-    }
-
-    /// Whether the shipped verb takes a process out: it is not connected, and its lease must have run out.
-    pub fn may_remove(&self, process: ProcessId) -> bool {
-        self.replica.running.as_ref().is_some_and(|running| {
-            let contact = running.contacts.get(&process);
-            let is_out = contact.is_none_or(|contact| contact.left(self.now).is_none());
-            self.may_promise(process) && !running.connected.contains_key(&process) && is_out
-        })
     }
 }

@@ -4,25 +4,15 @@
 use crate::log::Record;
 use latencify_conf::{
     change::{Change, Entry, Epoch, LogId, Mode, Position, ProcessId, Target},
-    link::{message::WhenIsolated, replica::Accepted},
+    link::replica::Accepted,
 };
 use latencify_control::{
     fleet::judgement::Stay,
     fold::{Effect, Folded, Original, Outcome, State, fold, repeat_name},
+    store::promises::Promise,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
-
-/// What a process said, as it was saved last.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Saved {
-    /// Its newest ack.
-    pub acked: Epoch,
-    /// What it does when isolated.
-    pub when_isolated: Option<WhenIsolated>,
-    /// The longest lease that it was promised.
-    pub lease: Duration,
-}
 
 /// What became of an entry.
 #[derive(Debug, Clone)]
@@ -61,8 +51,10 @@ pub struct Store {
     pub stays: Vec<Stay>,
     /// Purges by their ids.
     pub purges: BTreeMap<Uuid, Purge>,
-    /// What processes said.
-    pub said: BTreeMap<ProcessId, Saved>,
+    /// The newest ack of each process, as it was saved last.
+    pub said: BTreeMap<ProcessId, Epoch>,
+    /// What each was promised.
+    pub promises: BTreeMap<ProcessId, Promise>,
 }
 
 impl Store {
@@ -75,6 +67,7 @@ impl Store {
             stays: Vec::new(),
             purges: BTreeMap::new(),
             said: BTreeMap::new(),
+            promises: BTreeMap::new(),
         }
     }
 

@@ -9,10 +9,7 @@ use crate::{
 use latencify_cache::rules::Rules;
 use latencify_conf::{
     change::Position,
-    link::{
-        edge::Fault as Distrust,
-        message::{ToEdge, to_edge::Message as To},
-    },
+    link::{edge::Fault as Distrust, message::ToEdge},
 };
 use latencify_gateway::fleet::obey::Outcome;
 use std::{sync::Arc, time::Duration};
@@ -31,15 +28,20 @@ impl<R: Rules> World<R> {
         if process.stream.is_some() {
             return;
         }
-        let hello = process.obedience.connected(now);
+        let mut session = process.session.borrow_mut();
+        let hello = session.obedience.connected(now);
         let Some(replica_run) = replica_run.filter(|_| !is_cut) else {
-            process.obedience.disconnected();
+            session.obedience.disconnected();
+            session.follow(now);
+            drop(session);
             return self.reconnect(edge, run, None);
         };
+        session.inbox.clear();
+        session.follow(now);
+        drop(session);
         let stream = self.network.open(edge, run, replica_run);
         if let Some(process) = self.process(edge, run) {
             process.stream = Some(stream);
-            process.inbox.clear();
         }
         self.session_open(stream);
         self.tell("stream opens", &[stream, edge as u64], || {
@@ -61,11 +63,13 @@ impl<R: Rules> World<R> {
 
     /// A message has arrived at an edge.
     pub fn edge_gets(&mut self, edge: usize, run: Run, message: ToEdge) {
-        let soon = self.random.millis(0..2);
+        // Where others may come between, the session sometimes gets no processor for a while.
+        let is_starved = self.random.permille(self.plan.rates.interleave / 2);
+        let soon = self.random.millis(0..if is_starved { 300 } else { 2 });
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        process.inbox.push(message);
+        process.session.borrow_mut().inbox.push(message);
         if !std::mem::replace(&mut process.read_due, true) {
             self.put(soon, Event::Read(edge, run));
         }
@@ -78,19 +82,13 @@ impl<R: Rules> World<R> {
             return;
         };
         process.read_due = false;
-        let messages = std::mem::take(&mut process.inbox);
         if process.stream.is_none() {
+            process.session.borrow_mut().inbox.clear();
             return;
         }
-        let answered = messages
-            .iter()
-            .any(|message| matches!(message.message, Some(To::Heartbeat(_))));
-        if answered {
-            process.last_answer = Some(now);
-        }
-        let outcomes = process.obedience.receive(messages, now);
+        let outcomes = process.session.borrow_mut().turn(now);
         self.carry_out(edge, run, outcomes);
-        self.tick(edge, run);
+        self.tick_later(edge, run);
     }
 
     /// An edge's timer goes off.
@@ -107,17 +105,22 @@ impl<R: Rules> World<R> {
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        let outcomes = process.obedience.tick(now);
+        let mut session = process.session.borrow_mut();
+        let outcomes = session.obedience.tick(now);
+        session.follow(now);
+        drop(session);
         self.carry_out(edge, run, outcomes);
         self.tick_later(edge, run);
     }
 
-    fn tick_later(&mut self, edge: usize, run: Run) {
+    /// An edge looks at its clock when its link says so.
+    pub fn tick_later(&mut self, edge: usize, run: Run) {
         let now = self.now;
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        let Some(at) = process.obedience.link().next_tick() else {
+        let next = process.session.borrow().obedience.link().next_tick();
+        let Some(at) = next else {
             return;
         };
         if process
@@ -198,11 +201,15 @@ impl<R: Rules> World<R> {
     }
 
     fn edge_hangs_up(&mut self, edge: usize, run: Run, pause: Option<Duration>) {
+        let now = self.now;
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        process.obedience.disconnected();
-        process.inbox.clear();
+        let mut session = process.session.borrow_mut();
+        session.obedience.disconnected();
+        session.inbox.clear();
+        session.follow(now);
+        drop(session);
         if let Some(stream) = process.stream.take() {
             self.close_from_edge(stream);
         }
@@ -247,23 +254,59 @@ impl<R: Rules> World<R> {
 
     /// A clean stop: nothing is served any more, then the edge says so.
     pub fn edge_leaves(&mut self, edge: usize, run: Run) {
+        let leaves_early = self.plan.breaks.leaves_before_it_is_drained;
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        if !process.draining {
-            process.draining = true;
-            return self.put(Duration::from_millis(500), Event::Gone(edge, run));
+        if !std::mem::replace(&mut process.draining, true) {
+            if leaves_early {
+                self.say_that_it_leaves(edge, run);
+            }
+            let drained = self.random.millis(500..4000);
+            return self.put(drained, Event::Gone(edge, run));
         }
         if !process.requests.is_empty() {
-            return self.put(Duration::from_millis(300), Event::Gone(edge, run));
+            if self.random.permille(700) {
+                return self.put(Duration::from_millis(300), Event::Gone(edge, run));
+            }
+            // The drain runs out of time: the connections that are left end before the edge says that it leaves.
+            self.fault(Fault::DrainOutOfTime);
+            if let Some(process) = self.process(edge, run) {
+                process.requests.clear();
+            }
         }
-        if process.obedience.link().is_live() {
-            let outcomes = process.obedience.leave();
-            self.fault(Fault::EdgeLeave);
-            self.carry_out(edge, run, outcomes);
+        if !leaves_early {
+            self.say_that_it_leaves(edge, run);
         }
         self.edge_die(edge);
         let back = self.random.millis(200..8000);
         self.put(back, Event::EdgeStart(edge));
+    }
+
+    fn say_that_it_leaves(&mut self, edge: usize, run: Run) {
+        let (now, leaves_early) = (self.now, self.plan.breaks.leaves_before_it_is_drained);
+        let Some(process) = self.process(edge, run) else {
+            return;
+        };
+        let mut session = process.session.borrow_mut();
+        if !session.obedience.link().is_live() {
+            return;
+        }
+        let outcomes = session.obedience.leave();
+        if !leaves_early {
+            // Before control hears of it.
+            session.follow(now);
+        }
+        drop(session);
+        self.fault(Fault::EdgeLeave);
+        self.carry_out(edge, run, outcomes);
+        if leaves_early
+            && let Some(process) = self.process(edge, run)
+            && let Some(stream) = process.stream.take()
+        {
+            // It goes on answering, and never comes back to its stream.
+            process.session.borrow_mut().obedience.disconnected();
+            self.close_from_edge(stream);
+        }
     }
 }

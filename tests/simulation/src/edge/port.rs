@@ -1,10 +1,14 @@
 //! The edge's marks behind the shipped port, and what was published through it.
 
-use latencify_cache::{Marks, rules::Rules};
+use latencify_cache::{
+    Marks,
+    marks::{LocalMarks, MarksSnapshot},
+    rules::Rules,
+};
 use latencify_conf::change::{Epoch, Mode, Position, Target};
-use latencify_gateway::fleet::MarksPort;
+use latencify_gateway::fleet::{KeptMarks, MarksPort};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 /// Obeys, and notes what.
 pub struct Port<R> {
@@ -19,7 +23,7 @@ pub struct Port<R> {
 pub struct Noted {
     /// Purges.
     pub purges: Vec<Epoch>,
-    pending: Vec<(Vec<Target>, Mode, Epoch)>,
+    pending: Vec<(Vec<Target>, Mode, Epoch, SystemTime)>,
 }
 
 impl<R: Rules> Port<R> {
@@ -39,8 +43,8 @@ impl<R: Rules> Port<R> {
 
     fn publish_late(&self) {
         let pending = std::mem::take(&mut self.noted.lock().pending);
-        for (targets, mode, epoch) in pending {
-            self.marks.apply_all(&targets, mode, epoch);
+        for (targets, mode, epoch, at) in pending {
+            self.marks.apply_at(&targets, mode, epoch, at);
         }
     }
 }
@@ -52,19 +56,37 @@ impl<R: Rules> MarksPort for Port<R> {
     }
 
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch) {
+        self.purge_at(targets, mode, epoch, self.now());
+    }
+
+    fn obey(&self, position: &Position) {
+        self.marks.obey(position);
+    }
+}
+
+impl<R: Rules> KeptMarks for Port<R> {
+    fn now(&self) -> SystemTime {
+        self.marks.now()
+    }
+
+    fn purge_at(&self, targets: &[Target], mode: Mode, epoch: Epoch, at: SystemTime) {
         self.publish_late();
         if self.late {
             self.noted
                 .lock()
                 .pending
-                .push((targets.to_vec(), mode, epoch));
+                .push((targets.to_vec(), mode, epoch, at));
         } else {
-            self.marks.apply_all(targets, mode, epoch);
+            self.marks.apply_at(targets, mode, epoch, at);
         }
         self.noted.lock().purges.push(epoch);
     }
 
-    fn obey(&self, position: &Position) {
-        self.marks.obey(position);
+    fn snapshot(&self) -> MarksSnapshot {
+        self.marks.snapshot()
+    }
+
+    fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks) {
+        self.marks.restore(snapshot, locals);
     }
 }

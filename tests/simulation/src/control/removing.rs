@@ -1,0 +1,86 @@
+//! The operator takes a process out of the roster, as the shipped verb lets him: when its lease must have run out, and with nothing
+//! promised to it from then until no entry of that can take effect later.
+
+use super::Waiter;
+use crate::{
+    event::{AppendResult, Event, Run},
+    faults::Fault,
+    world::World,
+};
+use latencify_cache::rules::Rules;
+use latencify_conf::change::{Change, LeaveReason, ProcessId};
+use std::time::Duration;
+
+/// Between two attempts of a removal of which nobody knows whether it was written.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl<R: Rules> World<R> {
+    /// The operator takes a process out of the roster, if he may.
+    pub fn remove(&mut self, process: ProcessId) {
+        let (now, lease, breaks) = (self.now, self.plan.lease, self.plan.breaks);
+        let is_there = self.replica.store.state.roster.contains_key(&process);
+        let Some(running) = &mut self.replica.running else {
+            return;
+        };
+        let is_free = !running.connected.contains_key(&process)
+            && !running.removals.contains_key(&process)
+            && running.serves_edges();
+        if !is_there || !is_free || running.leases.close(process, lease, now).is_err() {
+            return;
+        }
+        if breaks.promises_the_removed {
+            running.leases.open(process);
+        }
+        running.removals.insert(process, false);
+        self.fault(Fault::EdgeRemoved);
+        self.append_removal(process);
+    }
+
+    /// An entry of which nobody knows whether it was written may take effect at any time: until one is folded, the process
+    /// stays closed.
+    pub fn remove_again(&mut self, run: Run, process: ProcessId) {
+        if self.replica.run(run).is_some() {
+            self.append_removal(process);
+        }
+    }
+
+    fn append_removal(&mut self, process: ProcessId) {
+        let replicas = &self.replica.store.state.replicas;
+        let running = self.replica.running.as_ref();
+        let announced = running
+            .and_then(|running| running.announced())
+            .filter(|replica| replicas.contains_key(replica));
+        let change = Change::EdgeLeft {
+            process,
+            why: LeaveReason::Removed,
+            replica: announced.filter(|_| !self.plan.breaks.removals_outlive_their_run),
+        };
+        let entry = self.entry(None, None, "operator", change);
+        self.append(&entry, Waiter::Removal(process));
+    }
+
+    /// The log did not take the entry, or did not say.
+    pub fn removal_failed(&mut self, run: Run, process: ProcessId, result: AppendResult) {
+        let Some(running) = self.replica.run(run) else {
+            return;
+        };
+        let is_in_doubt = running.removals.entry(process).or_default();
+        *is_in_doubt |= result == AppendResult::Unknown;
+        if *is_in_doubt {
+            self.put(AGAIN, Event::RemoveAgain(run, process));
+        } else {
+            self.open_again(process);
+        }
+    }
+
+    /// No entry of the removal takes effect any more.
+    pub fn open_again(&mut self, process: ProcessId) {
+        let breaks = self.plan.breaks;
+        if let Some(running) = &mut self.replica.running
+            && running.removals.remove(&process).is_some()
+            && !breaks.promises_the_removed
+        {
+            running.leases.open(process);
+        }
+    }
+}

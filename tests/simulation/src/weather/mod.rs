@@ -1,0 +1,150 @@
+//! What goes wrong, and when. [`streams`]: between edges and the replica; [`copies`]: the log and the store are put back, or move.
+
+pub mod copies;
+mod streams;
+
+use crate::{disk::Disk, event::Event, faults::Fault, log::Kind, plan::Trouble, world::World};
+use copies::Copy;
+use latencify_cache::rules::Rules;
+use latencify_conf::change::ProcessId;
+use std::time::Duration;
+
+impl<R: Rules> World<R> {
+    /// Something goes wrong.
+    pub fn weather(&mut self) {
+        let pause = self
+            .random
+            .span(self.plan.trouble_pause.0, self.plan.trouble_pause.1);
+        if self.calm {
+            return;
+        }
+        self.put(pause, Event::Weather);
+        if self.random.permille(200) {
+            self.copy = Some(Copy {
+                log: self.log.clone(),
+                store: self.replica.store.clone(),
+            });
+        }
+        let Some(trouble) = self.random.pick(&self.plan.troubles.clone()).copied() else {
+            return;
+        };
+        let edge = self.random.index(self.edges.len());
+        match trouble {
+            Trouble::Break => self.break_stream(edge),
+            Trouble::Partition => self.partition(edge),
+            Trouble::LateAnswer => self.ambush = Some(edge),
+            Trouble::DiskFull if self.plan.saves.is_some() => {
+                let until = self.now + self.pause_length();
+                if let Some(machine) = self.edges.get_mut(edge) {
+                    machine.disk.borrow_mut().full_until = until;
+                }
+                self.fault(Fault::DiskFull);
+            }
+            Trouble::DiskLies if self.plan.saves.is_some() => {
+                let until = self.now + self.pause_length();
+                if let Some(machine) = self.edges.get_mut(edge) {
+                    machine.disk.borrow_mut().lies_until = until;
+                }
+                self.fault(Fault::DiskLies);
+            }
+            Trouble::DiskFull | Trouble::DiskLies => {}
+            Trouble::EdgeCrash => self.crash_edge(edge),
+            Trouble::EdgeLeave => {
+                if let Some(run) = self.edge_run(edge) {
+                    self.put(Duration::ZERO, Event::Gone(edge, run));
+                }
+            }
+            Trouble::Remove => self.remove_somebody(),
+            Trouble::EdgePause => {
+                let until = self.now + self.pause_length();
+                if let Some(machine) = self.edges.get_mut(edge) {
+                    machine.paused_until = until;
+                }
+                self.fault(Fault::EdgePause);
+                self.tell("edge paused", &[edge as u64], || {
+                    format!("edge {edge} until {until:?}")
+                });
+            }
+            Trouble::ClockJump => self.jump(edge),
+            Trouble::ReplicaCrash => self.stop_replica(false),
+            Trouble::ReplicaStop => self.stop_replica(true),
+            Trouble::ReplicaPause => {
+                self.replica.paused_until = self.now + self.pause_length();
+                self.fault(Fault::ReplicaPause);
+                self.tell("replica paused", &[], String::new);
+            }
+            Trouble::BrokerAway if self.log.kind == Kind::Broker => {
+                self.log.away_until = self.now + self.pause_length();
+                self.fault(Fault::BrokerAway);
+            }
+            Trouble::RestoreStore => self.restore_store(),
+            Trouble::Rewind => self.rewind(),
+            Trouble::NewLog => self.new_log(),
+            Trouble::OriginDown => self.origin.down_until = self.now + self.pause_length(),
+            Trouble::BrokerAway => {}
+        }
+    }
+
+    /// How long something lasts that goes wrong.
+    pub fn pause_length(&mut self) -> Duration {
+        let lease = self.plan.lease;
+        self.random.span(Duration::from_millis(20), lease * 2)
+    }
+
+    fn edge_run(&self, edge: usize) -> Option<u64> {
+        Some(self.edges.get(edge)?.running.as_ref()?.run)
+    }
+
+    fn jump(&mut self, edge: usize) {
+        let (ahead, by) = (self.random.permille(500), self.random.millis(1..3_600_000));
+        if let Some(machine) = self.edges.get_mut(edge) {
+            machine.wall = if ahead {
+                machine.wall + by
+            } else {
+                machine.wall.saturating_sub(by)
+            };
+        }
+        self.fault(Fault::ClockJump);
+    }
+
+    fn crash_edge(&mut self, edge: usize) {
+        if self.edge_run(edge).is_none() {
+            return;
+        }
+        self.disk_suffers(edge);
+        self.edge_die(edge);
+        if self.random.permille(200) {
+            if let Some(machine) = self.edges.get_mut(edge) {
+                machine.saved_policy = None;
+                *machine.disk.borrow_mut() = Disk::default();
+                machine.is_damaged = true;
+            }
+            self.fault(Fault::EdgeCrashDiskLost);
+        } else {
+            self.fault(Fault::EdgeCrash);
+        }
+        let back = self.random.millis(50..10_000);
+        self.put(back, Event::EdgeStart(edge));
+    }
+
+    fn stop_replica(&mut self, cleanly: bool) {
+        if self.replica.running.is_none() {
+            return;
+        }
+        self.fault(if cleanly {
+            Fault::ReplicaStop
+        } else {
+            Fault::ReplicaCrash
+        });
+        self.replica_die(cleanly);
+        let back = self.random.millis(50..6000);
+        self.put(back, Event::ReplicaStart);
+    }
+
+    fn remove_somebody(&mut self) {
+        let roster: Vec<ProcessId> = self.replica.store.state.roster.keys().copied().collect();
+        if let Some(process) = self.random.pick(&roster).copied() {
+            self.remove(process);
+        }
+    }
+}
