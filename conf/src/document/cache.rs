@@ -40,7 +40,7 @@ pub struct CacheRules {
     pub stale_while_revalidate: Option<Duration>,
     /// How long a stale answer is served while the origin fails, unless the answer says it (RFC 5861).
     pub stale_if_error: Option<Duration>,
-    /// What tells two objects apart, besides site, host and path.
+    /// What tells two objects apart, besides site, scheme, host, port and path.
     pub key: CacheKey,
     /// A larger body passes through and is not stored. Default 64MiB.
     pub object_max: Option<Size>,
@@ -123,7 +123,7 @@ pub enum Disk {
     Never,
 }
 
-/// The parts of the cache key besides site, host and path.
+/// The parts of the cache key besides site, scheme, host, port and path.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheKey {

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct CacheRule {
     /// Lifetimes.
     pub ttl: TtlRules,
-    /// What tells two objects apart, besides site, host and path.
+    /// What tells two objects apart, besides site, scheme, host, port and path.
     pub key: KeyParts,
     /// A larger body passes through and is not stored. Default 64 MiB.
     pub object_bytes_max: u64,
@@ -156,7 +156,8 @@ impl Default for Heuristic {
     }
 }
 
-/// The parts of a cache key beside site, host and path. The scheme is not one of them.
+/// The parts of a cache key beside site, scheme, host, port and path: those are the target URI (RFC 9111 §2), and the origin
+/// gets to see them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeyParts {
     /// Which query parameters count.

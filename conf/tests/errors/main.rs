@@ -1,5 +1,6 @@
 //! Policies that are refused: each error at its place, with the path, what is wrong and what to do.
 
+mod cache;
 mod limits;
 mod meaning;
 mod structure;

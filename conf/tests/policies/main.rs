@@ -1,5 +1,6 @@
 //! Good policies, and what they mean.
 
+mod cache;
 mod limits;
 mod routes;
 #[path = "../support/mod.rs"]

@@ -231,11 +231,15 @@ mod tests {
             },
             "paris-1; detail=only_if_cached",
         );
+        let told = |key, detail| {
+            let status = CacheStatus::Local { detail: "x" };
+            status.value("new york", Told { key, detail }).unwrap()
+        };
+        assert_eq!(told(None, true), "\"new york\"; detail=x");
+        assert_eq!(told(None, false), "\"new york\"");
         assert_eq!(
-            CacheStatus::Local { detail: "x" }
-                .value("new york")
-                .unwrap(),
-            "\"new york\"; detail=x"
+            told(Some("host=h path=/\"a\\"), true),
+            "\"new york\"; key=\"host=h path=/\\\"a\\\\\"; detail=x"
         );
     }
 }

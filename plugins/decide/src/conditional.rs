@@ -2,7 +2,7 @@
 //! origins alone, `If-None-Match`, `If-Modified-Since`; then, if the response is sent, `If-Range` ([`crate::range`]).
 
 use crate::{dates, fields};
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::time::SystemTime;
 
 /// The most entity tags of one `If-None-Match`; what follows is not looked at, so the full response is sent.
@@ -15,6 +15,32 @@ pub enum Conditional {
     NotModified,
     /// It has not, or did not ask: the full response.
     Full,
+}
+
+/// The conditions by which an origin is asked whether what is stored holds still (RFC 9111 §4.3.1): the entity tags of all
+/// stored responses that it may choose from, up to [`ETAGS_MAX`], as they were told; and the date of a single one, in its own
+/// spelling. Empty: there is nothing to ask by. They replace the client's own.
+pub fn validators(stored: &[&HeaderMap]) -> Vec<(HeaderName, HeaderValue)> {
+    let mut conditions = Vec::new();
+    let mut tags: Vec<&[u8]> = Vec::new();
+    for tag in stored.iter().filter_map(|fields| fields.get(header::ETAG)) {
+        let tag = tag.as_bytes().trim_ascii();
+        if !tag.is_empty() && !tags.contains(&tag) && tags.len() < ETAGS_MAX {
+            tags.push(tag);
+        }
+    }
+    if let (false, Ok(tags)) = (
+        tags.is_empty(),
+        HeaderValue::from_bytes(&tags.join(&b", "[..])),
+    ) {
+        conditions.push((header::IF_NONE_MATCH, tags));
+    }
+    if let [fields] = stored
+        && let Some(changed) = fields.get(header::LAST_MODIFIED)
+    {
+        conditions.push((header::IF_MODIFIED_SINCE, changed.clone()));
+    }
+    conditions
 }
 
 /// Whether a request has conditions that are for origins alone: `If-Match` and `If-Unmodified-Since`. A cache must not evaluate
@@ -86,7 +112,6 @@ fn modified_since_fails(request: &HeaderMap, stored: &HeaderMap, now: SystemTime
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
 
     const NOW: SystemTime = std::time::UNIX_EPOCH;
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -208,6 +233,62 @@ mod tests {
             &[("if-match", "\"b\"")],
             etag,
             Full,
+        );
+    }
+
+    #[test]
+    fn an_origin_is_asked_by_what_it_told() {
+        let check =
+            |what: &str, stored: &[&[(&'static str, &str)]], expected: &[(&'static str, &str)]| {
+                let stored: Vec<_> = stored.iter().map(|lines| headers(lines)).collect();
+                let stored: Vec<_> = stored.iter().collect();
+                let found: HeaderMap = validators(&stored).into_iter().collect();
+                assert_eq!(found, headers(expected), "{what}");
+            };
+        let both = &[("etag", "\"a\""), ("last-modified", EARLIER)];
+        check("RFC 9111 §4.3.1 nothing to ask by", &[&[]], &[]);
+        check(
+            "RFC 9111 §4.3.1 both",
+            &[both],
+            &[("if-none-match", "\"a\""), ("if-modified-since", EARLIER)],
+        );
+        check(
+            "weak tags too",
+            &[&[("etag", "W/\"a\"")]],
+            &[("if-none-match", "W/\"a\"")],
+        );
+        check(
+            "RFC 9111 §4.3.1 the tags of all variants, no date",
+            &[both, &[("etag", "\"b\"")], &[("etag", "\"a\"")], &[]],
+            &[("if-none-match", "\"a\", \"b\"")],
+        );
+    }
+
+    #[test]
+    fn what_only_an_origin_may_weigh_goes_to_it() {
+        let check = |what: &str, request: &[(&'static str, &str)], expected| {
+            assert_eq!(is_for_origin(&headers(request)), expected, "{what}");
+        };
+        check("no condition", &[], false);
+        check("§13.1.1", &[("if-match", "\"a\"")], true);
+        check("§13.1.1 star", &[("if-match", "*")], true);
+        check("§13.1.4", &[("if-unmodified-since", EARLIER)], true);
+        check(
+            "§13.1.4 no date, still",
+            &[("if-unmodified-since", "x")],
+            true,
+        );
+        check("§13.1.2 is a cache's", &[("if-none-match", "\"a\"")], false);
+        check(
+            "§13.1.3 is a cache's",
+            &[("if-modified-since", EARLIER)],
+            false,
+        );
+        check("§13.1.5 is a cache's", &[("if-range", "\"a\"")], false);
+        check(
+            "§13.2.2 If-Match comes first",
+            &[("if-match", "\"a\""), ("if-none-match", "\"a\"")],
+            true,
         );
     }
 

@@ -13,6 +13,8 @@ pub struct Request<'a> {
     pub https: bool,
     /// The host asked for: lower case, no port, no trailing dot; an IPv6 literal keeps its brackets.
     pub host: &'a str,
+    /// Host and port as the client wrote them.
+    pub authority: &'a str,
     /// The path in its [normal form](latencify_conf::path::normalise).
     pub path: &'a str,
     /// The query without its `?`; none when there is no `?`.

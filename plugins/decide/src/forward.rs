@@ -2,12 +2,16 @@
 //! the key is stored for everybody: a client that may set it can poison the cache. So only fields go on that every HTTP
 //! origin knows to be the client's word, that are part of the key, or that the policy names.
 
-use crate::{facts::Request, key};
+use crate::{device::Device, facts::Request, fields, freshness, hops, key, tags};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use latencify_conf::policy::CacheRule;
+use latencify_conf::policy::{CacheRule, CdnCacheControl};
+use std::borrow::Cow;
 
 /// Tells the origin the kind of the client's device, where it is part of the key.
 pub const X_DEVICE: HeaderName = HeaderName::from_static("x-device");
+
+/// Tells the origin what `Surrogate-Control` may ask of this edge.
+pub const SURROGATE_CAPABILITY: HeaderName = HeaderName::from_static("surrogate-capability");
 
 /// Tells the origin the client's country, where it is part of the key.
 pub const X_COUNTRY: HeaderName = HeaderName::from_static("x-country");
@@ -15,19 +19,16 @@ pub const X_COUNTRY: HeaderName = HeaderName::from_static("x-country");
 /// Fields that go on without being named; `Sec-…` and `Cookie` have rules of their own. What negotiates is answered with `Vary`,
 /// what says who asks with `private` or under RFC 9111 §3.5; the rest frames, validates, routes or traces the request, or is
 /// written by the edge.
-const PASSING: [&str; 41] = [
+const PASSING: [&str; 35] = [
     "accept",
     "accept-charset",
     "accept-encoding",
     "accept-language",
-    "access-control-request-headers",
-    "access-control-request-method",
     "authorization",
     "baggage",
     "cache-control",
     "cdn-loop",
     "content-length",
-    "date",
     "dnt",
     "early-data",
     "expect",
@@ -38,10 +39,8 @@ const PASSING: [&str; 41] = [
     "if-none-match",
     "if-range",
     "if-unmodified-since",
-    "max-forwards",
     "origin",
     "pragma",
-    "prefer",
     "priority",
     "range",
     "referer",
@@ -52,7 +51,6 @@ const PASSING: [&str; 41] = [
     "upgrade-insecure-requests",
     "user-agent",
     "via",
-    "want-repr-digest",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
@@ -113,7 +111,7 @@ pub fn cookie_lines(request: &HeaderMap, rule: &CacheRule) -> Vec<HeaderValue> {
             .split(|&byte| byte == b';')
             .map(<[u8]>::trim_ascii)
             .filter(|pair| {
-                let (name, value) = crate::fields::pair(pair);
+                let (name, value) = fields::pair(pair);
                 value.is_some() && names.iter().any(|known| known.as_bytes() == name)
             })
             .collect();
@@ -126,15 +124,38 @@ pub fn cookie_lines(request: &HeaderMap, rule: &CacheRule) -> Vec<HeaderValue> {
 }
 
 /// The query that the origin is asked with: the parameters that count, as the key has them.
-pub fn query<'a>(rule: &CacheRule, query: Option<&'a str>) -> Option<std::borrow::Cow<'a, str>> {
+pub fn query<'a>(rule: &CacheRule, query: Option<&'a str>) -> Option<Cow<'a, str>> {
     key::chosen_query(&rule.key, query)
+}
+
+/// Tells the origin that this edge reads `Surrogate-Control`, and by which name it may be addressed (Edge Architecture
+/// Specification 1.0 §2.1): appended to the request where the policy says that it does.
+pub fn surrogate_capability(rule: &CacheRule, edge: &str) -> Option<HeaderValue> {
+    if !rule.surrogate_control {
+        return None;
+    }
+    HeaderValue::try_from(format!("{}=\"Surrogate/1.0\"", hops::token(edge))).ok()
+}
+
+/// Fields of a response that are for this CDN alone and don't reach clients: tags, and directives that another CDN can't use or
+/// is not to see. `Cache-Groups` goes on (RFC 9875 §2): it is for every cache.
+pub fn withheld(rule: &CacheRule) -> Vec<HeaderName> {
+    let mut names = vec![tags::SURROGATE_KEY, tags::CACHE_TAG];
+    names.extend(rule.tag_headers.iter().cloned());
+    if rule.cdn_cache_control == CdnCacheControl::Strip {
+        names.push(freshness::CDN_CACHE_CONTROL);
+    }
+    if rule.surrogate_control {
+        names.push(freshness::SURROGATE_CONTROL);
+    }
+    names
 }
 
 /// What the origin is told of the key's facets, so that it can answer by them: one line instead of whatever the client sent.
 pub fn facets(rule: &CacheRule, request: &Request<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut fields = Vec::new();
     if rule.key.device {
-        let device = crate::device::Device::of(request.headers).as_str();
+        let device = Device::of(request.headers).as_str();
         fields.push((X_DEVICE, HeaderValue::from_static(device)));
     }
     if rule.key.country {
@@ -146,4 +167,12 @@ pub fn facets(rule: &CacheRule, request: &Request<'_>) -> Vec<(HeaderName, Heade
         ));
     }
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn known_names_can_be_searched() {
+        assert!(super::PASSING.is_sorted());
+    }
 }

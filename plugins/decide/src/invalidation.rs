@@ -1,9 +1,8 @@
 //! What a request that changes something makes unfit for reuse (RFC 9111 §4.4).
 
-use crate::methods;
+use crate::{facts::Request, methods};
 use http::{HeaderMap, Method, header};
 use latencify_conf::path;
-use std::borrow::Cow;
 use url::Url;
 
 /// A URI's origin (RFC 9110 §4.3.1), as the client asked for it.
@@ -15,31 +14,47 @@ pub struct Origin<'a> {
     pub authority: &'a str,
 }
 
-impl Origin<'_> {
+impl<'a> Origin<'a> {
+    /// The origin of a request's target.
+    pub fn of(request: &Request<'a>) -> Self {
+        Self {
+            https: request.https,
+            authority: request.authority,
+        }
+    }
+
     /// The scheme.
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
 
-    /// Host and port in one spelling: lower case, no trailing dot, no port that the scheme implies.
-    pub fn authority(&self) -> Cow<'_, str> {
-        let (host, port) = match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
-            _ => (self.authority, ""),
-        };
+    /// The port, unless the scheme implies it.
+    pub fn port(&self) -> Option<&'a str> {
         let implied = if self.https { "443" } else { "80" };
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let is_plain = host.len() == self.authority.len()
-            && !host.bytes().any(|byte| byte.is_ascii_uppercase());
-        if is_plain {
-            return Cow::Borrowed(self.authority);
+        self.split().1.filter(|port| *port != implied)
+    }
+
+    /// Host and port in one spelling: lower case, no trailing dot, no port that the scheme implies.
+    pub fn authority(&self) -> String {
+        let (host, _) = self.split();
+        let mut text = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        if let Some(port) = self.port() {
+            text.push(':');
+            text.push_str(port);
         }
-        let host = host.to_ascii_lowercase();
-        Cow::Owned(if port.is_empty() || port == implied {
-            host
-        } else {
-            format!("{host}:{port}")
-        })
+        text
+    }
+
+    /// Host and port; a port without zeros before it, and none if nothing is behind the colon.
+    fn split(&self) -> (&'a str, Option<&'a str>) {
+        match self.authority.rsplit_once(':') {
+            Some((host, "")) => (host, None),
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let zeros = port.bytes().take_while(|byte| *byte == b'0').count();
+                (host, port.get(zeros.min(port.len() - 1)..))
+            }
+            _ => (self.authority, None),
+        }
     }
 }
 
@@ -54,6 +69,18 @@ pub struct Change<'a> {
     pub path: &'a str,
     /// The query of its target, without `?`.
     pub query: Option<&'a str>,
+}
+
+impl<'a> Change<'a> {
+    /// A request as a change.
+    pub fn of(request: &Request<'a>) -> Self {
+        Self {
+            method: request.method,
+            origin: Origin::of(request),
+            path: request.path,
+            query: request.query,
+        }
+    }
 }
 
 /// 2xx and 3xx: only they invalidate.

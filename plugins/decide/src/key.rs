@@ -1,8 +1,9 @@
 //! The cache key: which requests are answered by one stored object. Parts are tagged and length-prefixed, so no two
 //! lists of parts have one key; parts that the policy adds carry their names, so that a key means the same under every
-//! policy. Method, scheme and validators are not parts: GET and HEAD share an object.
+//! policy. Every key holds the target URI (RFC 9111 §2), the scheme too: an origin is told it, and may answer HTTP with a redirect
+//! to HTTPS. Method and validators are not parts: GET and HEAD share an object.
 
-use crate::{device::Device, facts::Request, fields};
+use crate::{device::Device, facts::Request, fields, invalidation::Origin};
 use latencify_conf::{
     change::SiteId,
     policy::{KeyParts, Names},
@@ -16,8 +17,12 @@ use std::borrow::Cow;
 pub enum PartKind {
     /// The site's id.
     Site,
+    /// The scheme.
+    Scheme,
     /// The host.
     Host,
+    /// The port, where the scheme implies another.
+    Port,
     /// The normal path.
     Path,
     /// The query parameters that count.
@@ -37,7 +42,9 @@ impl PartKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Site => "site",
+            Self::Scheme => "scheme",
             Self::Host => "host",
+            Self::Port => "port",
             Self::Path => "path",
             Self::Query => "query",
             Self::Header => "header",
@@ -50,7 +57,9 @@ impl PartKind {
     fn tag(self) -> u8 {
         match self {
             Self::Site => b's',
+            Self::Scheme => b'u',
             Self::Host => b'h',
+            Self::Port => b'o',
             Self::Path => b'p',
             Self::Query => b'q',
             Self::Header => b'f',
@@ -64,7 +73,7 @@ impl PartKind {
 /// The key of a request under a caching rule.
 pub fn cache_key(site: SiteId, parts: &KeyParts, request: &Request<'_>) -> Vec<u8> {
     let mut key = Vec::with_capacity(
-        48 + request.host.len() + request.path.len() + request.query.map_or(0, str::len),
+        64 + request.host.len() + request.path.len() + request.query.map_or(0, str::len),
     );
     each_part(site, parts, request, |kind, values| {
         key.push(kind.tag());
@@ -85,7 +94,12 @@ pub fn each_part(
     mut take: impl FnMut(PartKind, &[&[u8]]),
 ) {
     take(PartKind::Site, &[&site.0.to_be_bytes()]);
+    let origin = Origin::of(request);
+    take(PartKind::Scheme, &[origin.scheme().as_bytes()]);
     take(PartKind::Host, &[request.host.as_bytes()]);
+    if let Some(port) = origin.port() {
+        take(PartKind::Port, &[port.as_bytes()]);
+    }
     take(PartKind::Path, &[request.path.as_bytes()]);
     if let Some(query) = chosen_query(parts, request.query) {
         take(PartKind::Query, &[query.as_bytes()]);

@@ -8,6 +8,7 @@ mod edge;
 mod edit;
 mod hosts;
 mod key;
+mod keyed;
 mod limit;
 mod origin;
 mod reach;

@@ -101,6 +101,7 @@ impl Lowering<'_, '_, '_> {
         let mut names = HashMap::new();
         let mut limits = SiteLimits::default();
         let mut reach = Reach::default();
+        let mut clear = Vec::new();
         for (written, at) in written.routes.iter().zip(at.items()) {
             let number = at.index().unwrap_or(routes.len()) + 1;
             let route = self.route(site, number, written, at, &mut limits);
@@ -123,8 +124,13 @@ impl Lowering<'_, '_, '_> {
                     flaw.help("the first route that matches decides: put the narrower one first"),
                 );
             }
-            routes.push(Arc::new(route));
+            let route = Arc::new(route);
+            if at.is_wholly_sound() {
+                clear.push((Arc::clone(&route), at));
+            }
+            routes.push(route);
         }
+        self.keyed(&clear);
         routes
     }
 }

@@ -45,6 +45,7 @@ pub fn run(args: &Explain, output: &Output) -> Result<(), Failure> {
             method: &args.method,
             https: args.url.scheme() == "https",
             host: &host,
+            authority: authority(&headers),
             path: &path::normalise(args.url.path()),
             query: args.url.query(),
             headers: &headers,
@@ -77,12 +78,17 @@ fn headers(args: &Explain) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-/// The host as decisions see it: lower case, no port, no trailing dot.
-fn host(headers: &HeaderMap) -> Result<String, Failure> {
-    let written = headers
+/// Host and port as they are written.
+fn authority(headers: &HeaderMap) -> &str {
+    headers
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+/// The host as decisions see it: lower case, no port, no trailing dot.
+fn host(headers: &HeaderMap) -> Result<String, Failure> {
+    let written = authority(headers);
     let authority: http::uri::Authority = written
         .parse()
         .map_err(|_| Failure::usage(format!("{written:?} is no host")))?;
@@ -182,6 +188,9 @@ fn proxy(text: &mut String, site: &str, seen: &ProxySeen) {
                     _ => part.values.join(" "),
                 };
                 line(text, "", &format!("{}: {values}", name(&part.part)));
+            }
+            for field in &cache.dropped {
+                line(text, "", &format!("{field}: does not reach the origin"));
             }
         }
     }

@@ -4,11 +4,13 @@ use super::Outcome;
 use crate::{
     edit,
     facts::Request,
+    forward,
     key::{self, PartKind},
-    redirect, steer,
+    methods, redirect, steer,
 };
 use latencify_conf::policy::{Action, CacheRule, OriginId, Policy, Proxy, Route, Site, Steering};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// What is done with a request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,6 +72,8 @@ pub struct CacheSeen {
     pub answers_method: bool,
     /// The parts of the key, in their order.
     pub key: Vec<KeyPartSeen>,
+    /// The request's fields that don't reach the origin, because they are no part of the key and not named.
+    pub dropped: Vec<String>,
 }
 
 /// A part of a cache key.
@@ -137,8 +141,17 @@ impl ProxySeen {
                 weight,
             })
         };
+        // What a cache answers is asked for with the parameters of its key.
+        let asked = proxy
+            .cache
+            .as_ref()
+            .filter(|_| methods::is_answered(request.method));
+        let query = match asked {
+            Some(rule) => forward::query(rule, request.query),
+            None => request.query.map(Cow::Borrowed),
+        };
         Self {
-            target: edit::origin_target(proxy.rewrite.as_ref(), request.path, request.query),
+            target: edit::origin_target(proxy.rewrite.as_ref(), request.path, query.as_deref()),
             cache: proxy
                 .cache
                 .as_ref()
@@ -162,10 +175,16 @@ impl CacheSeen {
             };
             parts.push(KeyPartSeen { part, values });
         });
-        let answers_method = matches!(*request.method, http::Method::GET | http::Method::HEAD);
+        let answers_method = methods::is_answered(request.method);
+        let dropped = if answers_method {
+            forward::dropped(request.headers, rule)
+        } else {
+            Vec::new()
+        };
         Self {
             answers_method,
             key: parts,
+            dropped: dropped.iter().map(ToString::to_string).collect(),
         }
     }
 }

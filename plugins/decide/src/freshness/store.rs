@@ -2,6 +2,7 @@
 
 use super::{
     Lifetime, LifetimeSource, RequestDirectives,
+    complete::content_length,
     control::ResponseControl,
     dates::{expires, heuristic, initial_age},
     targeted,
@@ -270,27 +271,6 @@ fn freshness_lifetime(
         (None, Some(ttl)) => (ttl, LifetimeSource::PolicyDefault),
         (None, None) => (Duration::ZERO, LifetimeSource::Nothing),
     }
-}
-
-/// Whether a body of so many octets is all of what its head announced (RFC 9112 §6.3, RFC 9113 §8.1.1). What is not is no
-/// complete response and is not stored as one (RFC 9111 §3.3).
-pub fn is_complete(head: &HeaderMap, body_bytes: u64) -> bool {
-    let mut lengths = head.get_all(header::CONTENT_LENGTH).iter();
-    match (lengths.next(), content_length(head)) {
-        (None, _) => true,
-        (Some(_), Some(announced)) => announced == body_bytes && lengths.next().is_none(),
-        (Some(_), None) => false,
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
 }
 
 /// Cacheable by default (RFC 9110 §15.1), 206 left out; 308 by its own §15.4.9.

@@ -2,7 +2,7 @@
 //! Architecture Specification 1.0 §2). Where one of them counts, `Cache-Control` and `Expires` don't (RFC 9213 §2.2).
 
 use super::control::{ResponseControl, directive};
-use crate::fields;
+use crate::{fields, hops};
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
@@ -62,6 +62,7 @@ pub(super) fn cdn(headers: &HeaderMap) -> Option<ResponseControl> {
 /// `Surrogate-Control`; none if nothing in it is for this edge. A directive with another's name as parameter is not for it;
 /// one with its own counts instead of one without.
 pub(super) fn surrogate(headers: &HeaderMap, edge: &str) -> Option<ResponseControl> {
+    let edge = hops::token(edge);
     let (mut own, mut general) = (Vec::new(), Vec::new());
     for member in fields::list(headers, &SURROGATE_CONTROL) {
         let mut parts = fields::split(member, b';');

@@ -87,7 +87,7 @@ pub fn has_looped(headers: &HeaderMap, edge: &str) -> bool {
 }
 
 /// A name as a token (RFC 9110 §5.6.2): other octets become `-`.
-fn token(name: &str) -> String {
+pub(crate) fn token(name: &str) -> String {
     let clean: String = name
         .chars()
         .map(|c| {

@@ -60,6 +60,8 @@ fn explained(asking: &Asking) -> Value {
 fn a_proxied_request_is_explained_whole() {
     let found = explained(
         &Asking::get("shop.example", "/img/a?w=1&x=2")
+            .header("accept", "*/*")
+            .header("x-original-url", "/admin")
             .from("192.0.2.1", Some("FR"))
             .at(PARIS),
     );
@@ -79,17 +81,19 @@ fn a_proxied_request_is_explained_whole() {
         json!([{"name": "all", "requests": 5, "per_seconds": 1.0, "burst": 2, "key": "address", "shared": false}])
     );
     let proxy = &found["action"]["proxy"];
-    assert_eq!(proxy["target"], "/a?w=1&x=2");
+    assert_eq!(proxy["target"], "/a?w=1");
     assert_eq!(
         proxy["cache"]["key"],
         json!([
             {"part": "site", "values": ["7"]},
+            {"part": "scheme", "values": ["http"]},
             {"part": "host", "values": ["shop.example"]},
             {"part": "path", "values": ["/img/a"]},
             {"part": "query", "values": ["w=1"]},
             {"part": "country", "values": ["FR"]},
         ])
     );
+    assert_eq!(proxy["cache"]["dropped"], json!(["x-original-url"]));
     assert_eq!(proxy["steering"], "nearest");
     let origins = proxy["origins"].as_array().unwrap();
     let names: Vec<_> = origins

@@ -75,12 +75,21 @@ fn parts_that_do_not_count_share_a_key() {
         },
         true,
     );
-    check(
-        Asking {
-            https: true,
-            ..Asking::get("h", "/p?q=1")
-        },
-        true,
+    let over = |https, authority: &str| Asking {
+        https,
+        authority: Some(authority.to_owned()),
+        ..Asking::get("h", "/p?q=1")
+    };
+    check(over(true, "h"), false);
+    check(over(false, "H.:80"), true);
+    check(over(false, "h:"), true);
+    check(over(false, "h:080"), true);
+    check(over(false, "h:81"), false);
+    check(over(false, "h:0"), false);
+    check(over(false, "h:443"), false);
+    assert_eq!(
+        key(&plain, &over(true, "h:443")),
+        key(&plain, &over(true, "h"))
     );
     check(
         Asking::get("h", "/p?q=1")

@@ -2,7 +2,7 @@
 
 use crate::house::{headers, now};
 use latencify_decide::freshness::{
-    Lifetime, LifetimeSource, OnError, RequestDirectives, Reuse, Revalidate, on_error, reuse,
+    Lifetime, LifetimeSource, OnError, RequestDirectives, Reuse, Revalidate, is_origin_failure, on_error, reuse,
 };
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ fn lifetime(fresh: u64, swr: u64, sie: u64) -> Lifetime {
         stale_if_error: seconds(sie),
         always_revalidate: false,
         must_revalidate: false,
+        immutable: false,
         source: LifetimeSource::MaxAge,
     }
 }
@@ -53,6 +54,25 @@ fn reuse_by_age_and_by_what_the_client_asks() {
     check("§5.2.1.2", plain(), &[("cache-control", "max-stale=10")], 70, StaleAccepted);
     check("§5.2.1.2 beyond", plain(), &[("cache-control", "max-stale=10")], 71, ask(Revalidate::Stale));
     check("§5.2.1.2 any", plain(), &[("cache-control", "max-stale")], 7_000, StaleAccepted);
+    check("§5.2.1.2 the shorter of two", plain(), &[("cache-control", "max-stale=99, max-stale=10")], 71, ask(Revalidate::Stale));
+    check("§5.2.1.2 unreadable is none", plain(), &[("cache-control", "max-stale=x")], 61, ask(Revalidate::Stale));
+    check("§5.2.1.1 within max-stale", plain(), &[("cache-control", "max-age=10, max-stale=5")], 15, Fresh);
+    check("§5.2.1.1 beyond max-stale", plain(), &[("cache-control", "max-age=10, max-stale=5")], 16, ask(Revalidate::RequestMaxAge));
+    check("§5.2.1.1 the shorter of two", plain(), &[("cache-control", "max-age=50, max-age=10")], 11, ask(Revalidate::RequestMaxAge));
+    check("§5.2.1.1 unreadable is zero", plain(), &[("cache-control", "max-age=ten")], 1, ask(Revalidate::RequestMaxAge));
+    check("§5.2.1.1 nothing stale for it", lifetime(60, 30, 0), &[("cache-control", "max-age=99")], 61, ask(Revalidate::Stale));
+    check("§5.2.1.3 the longer of two", plain(), &[("cache-control", "min-fresh=5, min-fresh=30")], 31, ask(Revalidate::RequestMinFresh));
+    check("§5.2.1.3 stale is not fresh enough", lifetime(60, 30, 0), &[("cache-control", "min-fresh=0")], 61, ask(Revalidate::RequestMinFresh));
+    check("§5.2.1.5 no-store is not about what is stored", plain(), &[("cache-control", "no-store")], 59, Fresh);
+    check("§5.2.1.7 what is fresh is wanted", plain(), &[("cache-control", "only-if-cached")], 59, Fresh);
+    check("§5.2.1.7 what is stale is not (504)", plain(), &[("cache-control", "only-if-cached")], 61, ask(Revalidate::Stale));
+    check("§5.2.1.4 in any case", plain(), &[("cache-control", "NO-CACHE")], 0, ask(Revalidate::RequestNoCache));
+    check("§5.2 in quotes it is something else", plain(), &[("cache-control", "x=\"no-cache\"")], 0, Fresh);
+    check("§5.2 a space before =", plain(), &[("cache-control", "max-age =99")], 1, ask(Revalidate::RequestMaxAge));
+    let immutable = Lifetime { immutable: true, ..plain() };
+    check("RFC 8246 §2 fresh", immutable, &[("cache-control", "max-age=0")], 59, Fresh);
+    check("RFC 8246 §2.1 no-cache counts", immutable, &[("cache-control", "no-cache")], 1, ask(Revalidate::RequestNoCache));
+    check("RFC 8246 §2 stale", immutable, &[("cache-control", "max-age=0")], 60, ask(Revalidate::RequestMaxAge));
 }
 
 #[test]
@@ -75,10 +95,23 @@ fn what_is_stored_serves_when_the_origin_fails() {
     let plain = lifetime(60, 0, 30);
     assert_eq!(on_error(&plain, None, &asked, at(89)), OnError::ServeStale);
     assert_eq!(on_error(&plain, None, &asked, at(90)), OnError::PassOn);
+    // RFC 5861 §4: of a request it holds for that request.
+    let patient = RequestDirectives::of(&headers(&[("cache-control", "stale-if-error=100")]));
+    assert_eq!(on_error(&plain, None, &patient, at(159)), OnError::ServeStale);
+    assert_eq!(on_error(&plain, None, &patient, at(160)), OnError::PassOn);
     let must = Lifetime { must_revalidate: true, ..plain };
     assert_eq!(on_error(&must, None, &asked, at(61)), OnError::PassOn);
+    assert_eq!(on_error(&must, None, &patient, at(61)), OnError::PassOn);
+    let always = Lifetime { always_revalidate: true, ..plain };
+    assert_eq!(on_error(&always, None, &patient, at(1)), OnError::PassOn);
     let demanding = RequestDirectives { no_cache: true, ..asked };
     assert_eq!(on_error(&plain, None, &demanding, at(1)), OnError::PassOn);
+}
+
+#[test]
+fn what_counts_as_a_failure_of_the_origin() {
+    let failures: Vec<_> = (100..600).filter(|status| is_origin_failure(*status)).collect();
+    assert_eq!(failures, [500, 502, 503, 504]);
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn exchange() -> Exchange<'static> {
         asked: RequestDirectives::default(),
         sent: now(),
         received: now(),
+        edge: "paris-1",
     }
 }
 
