@@ -274,6 +274,11 @@ impl PurgePort for Fleet {
         mode: Mode,
         key: &str,
     ) -> Result<Purged, PurgeRefused> {
+        // A control that hangs would keep each client waiting for as long as an answer may take.
+        if !self.state().connected {
+            let why = "the link to control is down, and tried again".to_owned();
+            return Err(PurgeRefused::Unreachable(why));
+        }
         let answer = self
             .client
             .purge(message::EdgePurge {
