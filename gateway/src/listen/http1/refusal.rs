@@ -185,8 +185,7 @@ impl Refusal {
         edge.metrics
             .request(labels, duration, Some(duration), (0, bytes_out));
         if edge.access_log.is_on() {
-            edge.access_log
-                .record(&self.record(edge, status, bytes_out));
+            edge.access_log.record(self.record(edge, status, bytes_out));
         }
     }
 
