@@ -55,7 +55,7 @@ fn what_a_purge_names_is_dead() {
 
 #[test]
 fn what_a_later_fetch_brought_stays() {
-    check::<WithoutGenerations>(KEPT, 50, &["nothing_goes_back"]);
+    check::<WithoutGenerations>(KEPT, 500, &["nothing_goes_back"]);
 }
 
 #[test]
