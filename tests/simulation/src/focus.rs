@@ -100,8 +100,8 @@ impl Focus {
             trouble_pause: (random.millis(200..400), random.millis(400..1500)),
             troubles,
             rates: Rates {
-                interleave,
                 append_unknown,
+                interleave,
                 ..Rates::default()
             },
             cache_bytes: 1 << 20,

@@ -48,7 +48,7 @@ impl<R: Rules> World<R> {
         let replicas = &self.replica.store.state.replicas;
         let running = self.replica.running.as_ref();
         let announced = running
-            .and_then(|running| running.announced())
+            .and_then(super::Running::announced)
             .filter(|replica| replicas.contains_key(replica));
         let change = Change::EdgeLeft {
             process,

@@ -66,7 +66,7 @@ impl<R: Rules> World<R> {
         let now = self.now;
         let state_head = self.replica.store.state.position.epoch;
         let serves_edges =
-            (self.replica.running.as_ref()).is_some_and(|running| running.serves_edges());
+            (self.replica.running.as_ref()).is_some_and(super::Running::serves_edges);
         let Some(session) = self.session(stream) else {
             return;
         };

@@ -42,7 +42,7 @@ impl<R: Rules> World<R> {
         let Some(intent) = self.intent(writer, attempt) else {
             return;
         };
-        if !(self.replica.running.as_ref()).is_some_and(|running| running.serves_edges()) {
+        if !(self.replica.running.as_ref()).is_some_and(super::Running::serves_edges) {
             return self.reply(writer, attempt, Reply::Failed);
         }
         // Names that the head policy does not know, because the log was put back: the shipped verb says so.
