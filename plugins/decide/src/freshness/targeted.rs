@@ -51,7 +51,7 @@ pub(super) fn cdn(headers: &HeaderMap) -> Option<ResponseControl> {
             _ if WITH_SECONDS.contains(&name) => return None,
             BareItem::String(list) => control.take(name.as_bytes(), Some(list.as_str().as_bytes())),
             BareItem::Token(token) => {
-                control.take(name.as_bytes(), Some(token.as_str().as_bytes()))
+                control.take(name.as_bytes(), Some(token.as_str().as_bytes()));
             }
             _ => control.take(name.as_bytes(), None),
         }
@@ -87,7 +87,7 @@ pub(super) fn surrogate(headers: &HeaderMap, edge: &str) -> Option<ResponseContr
     counts.then_some(control)
 }
 
-/// Whether the directive is known.
+/// Whether the directive says something about caching.
 fn take_surrogate(control: &mut ResponseControl, said: &[u8]) -> bool {
     let (name, value) = directive(said);
     match name.to_ascii_lowercase().as_slice() {
@@ -103,8 +103,7 @@ fn take_surrogate(control: &mut ResponseControl, said: &[u8]) -> bool {
                 control.take(b"stale-if-error", Some(stale));
             }
         }
-        b"content" => {}
         _ => return false,
     }
-    name.to_ascii_lowercase() != b"content"
+    true
 }

@@ -18,6 +18,7 @@ mod house;
 mod invalidation;
 mod key;
 mod limit;
+mod mixing;
 mod monotonic;
 mod redirect;
 #[rustfmt::skip] // one case a line

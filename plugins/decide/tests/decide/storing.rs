@@ -104,6 +104,26 @@ fn reasons_not_to_store() {
 }
 
 #[test]
+fn every_final_status_may_be_stored_but_these() {
+    let refused = |lines: Lines<'_>| -> Vec<u16> {
+        let is_refused = |status: &u16| decide(&exchange(), &TtlRules::default(), *status, lines) == Storable::Not(NotStored::Status);
+        (100..600).filter(is_refused).collect()
+    };
+    let interim = 100..200;
+    let always: Vec<u16> = interim.chain([206, 304, 412, 416]).collect();
+    assert_eq!(refused(&[("cache-control", "max-age=60")]), always, "§3");
+    let not_understood = refused(&[("cache-control", "max-age=60, must-understand")]);
+    let understood: Vec<u16> = (200..600).filter(|status| !not_understood.contains(status)).collect();
+    assert!(always.iter().all(|status| not_understood.contains(status)), "§5.2.2.3");
+    for status in [200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 500, 501, 503] {
+        assert!(understood.contains(&status), "§5.2.2.3 {status}");
+    }
+    for status in [209, 299, 306, 399, 430, 499, 599] {
+        assert!(!understood.contains(&status), "§5.2.2.3 {status}");
+    }
+}
+
+#[test]
 fn requests_whose_answers_are_not_stored() {
     let check = |what: &str, exchange: Exchange<'_>, control: &str, expected: Option<NotStored>| {
         let found = match decide(&exchange, &TtlRules::default(), 200, &[("cache-control", control)]) {
