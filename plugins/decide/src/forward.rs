@@ -2,7 +2,7 @@
 //! the key is stored for everybody: a client that may set it can poison the cache. So only fields go on that every HTTP
 //! origin knows to be the client's word, that are part of the key, or that the policy names.
 
-use crate::{device::Device, facts::Request, fields, freshness, hops, key, tags};
+use crate::{device::Device, edit::Fields, facts::Request, fields, freshness, hops, key, tags};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use latencify_conf::policy::{CacheRule, CdnCacheControl};
 use std::borrow::Cow;
@@ -56,6 +56,56 @@ const PASSING: [&str; 35] = [
     "x-forwarded-proto",
     "x-request-id",
 ];
+
+/// What becomes of a request's fields on the way to an origin whose answer may be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Fields that don't go on.
+    pub remove: Vec<HeaderName>,
+    /// The `Cookie` lines that do, where they are not all that there are.
+    pub cookies: Option<Vec<HeaderValue>>,
+    /// One line instead of all.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// One more line.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Changes {
+    /// The changes of a request under a rule, at the edge of that name.
+    pub fn of(rule: &CacheRule, request: &Request<'_>, edge: &str) -> Self {
+        let narrowed =
+            cookies(rule) != Cookies::All && request.headers.contains_key(header::COOKIE);
+        let capability = surrogate_capability(rule, edge);
+        Self {
+            remove: dropped(request.headers, rule),
+            cookies: narrowed.then(|| cookie_lines(request.headers, rule)),
+            set: facets(rule, request),
+            add: capability
+                .map(|value| (SURROGATE_CAPABILITY, value))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// Makes them. What the policy edits comes after: it may set what a client may not.
+    pub fn apply(&self, fields: &mut impl Fields) {
+        for name in &self.remove {
+            fields.remove(name);
+        }
+        if let Some(lines) = &self.cookies {
+            fields.remove(&header::COOKIE);
+            for line in lines {
+                fields.add(&header::COOKIE, line);
+            }
+        }
+        for (name, value) in &self.set {
+            fields.set(name, value);
+        }
+        for (name, value) in &self.add {
+            fields.add(name, value);
+        }
+    }
+}
 
 /// Which cookies go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

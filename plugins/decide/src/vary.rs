@@ -1,7 +1,11 @@
 //! `Vary`: which request fields a stored response depends on (RFC 9110 §12.5.5, RFC 9111 §4.1).
 
-use crate::fields;
+use crate::{
+    fields,
+    forward::{self, Cookies},
+};
 use http::{HeaderMap, HeaderName, header};
+use latencify_conf::policy::CacheRule;
 use std::time::SystemTime;
 
 /// The most field names of one response's `Vary`; a response with more varies on everything.
@@ -64,6 +68,20 @@ pub fn variance(names: &[HeaderName], request: &HeaderMap) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// The fields of a request as the origin got to see them: cookies that [don't go on](forward::cookies) make no variants.
+/// Every other field counts as the client sent it, whether it goes on or not (RFC 9111 §4.1).
+pub fn variance_under(rule: &CacheRule, names: &[HeaderName], request: &HeaderMap) -> Vec<u8> {
+    if !names.contains(&header::COOKIE) || forward::cookies(rule) == Cookies::All {
+        return variance(names, request);
+    }
+    let mut seen = request.clone();
+    seen.remove(header::COOKIE);
+    for line in forward::cookie_lines(request, rule) {
+        seen.append(header::COOKIE, line);
+    }
+    variance(names, &seen)
 }
 
 /// What a stored response was chosen by: the names of its `Vary` and the fields of its request.

@@ -1,15 +1,16 @@
 //! What of a request the origin gets to see on a route that caches, and what tells two objects apart besides.
 
 use crate::house::{Asking, headers};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use latencify_conf::{
     change::SiteId,
     policy::{CacheRule, CdnCacheControl, KeyParts, Names, TtlRules},
 };
 use latencify_decide::{
     device::Device,
-    forward::{cookie_lines, dropped, facets, query, surrogate_capability, withheld},
+    forward::{Changes, cookie_lines, dropped, facets, query, surrogate_capability, withheld},
     key,
+    vary::variance_under,
 };
 use std::time::Duration;
 
@@ -74,6 +75,44 @@ fn cookies_go_on_where_the_origin_alone_says_what_is_stored() {
     check("a bound from below does", &gives(raised, &[]), &[]);
     let stale = TtlRules { stale_if_error: Some(Duration::from_secs(9)), ..TtlRules::default() };
     check("a window does not", &gives(stale, &[]), &all);
+}
+
+#[test]
+fn cookies_that_do_not_go_on_make_no_variants() {
+    let vary = [header::COOKIE];
+    let of = |rule: &CacheRule, line: &str| variance_under(rule, &vary, &headers(&[("cookie", line)]));
+    let all = CacheRule::default();
+    assert_ne!(of(&all, "a=1; b=1"), of(&all, "a=1; b=2"));
+    let ttl = TtlRules { default: Some(Duration::from_secs(9)), ..TtlRules::default() };
+    let some = CacheRule { ttl, ..rule(KeyParts { cookies: vec!["a".into()], ..KeyParts::default() }) };
+    assert_eq!(of(&some, "a=1; b=1"), of(&some, "a=1; b=2"));
+    assert_ne!(of(&some, "a=1; b=1"), of(&some, "a=2; b=1"));
+}
+
+#[test]
+fn a_request_is_changed_in_one_go() {
+    let rule = CacheRule {
+        surrogate_control: true,
+        forward_headers: names(&["x-named"]),
+        ttl: TtlRules { default: Some(Duration::from_secs(9)), ..TtlRules::default() },
+        ..rule(KeyParts { device: true, cookies: vec!["a".into()], ..KeyParts::default() })
+    };
+    let changed = |rule: &CacheRule, lines: &[(&'static str, &str)]| {
+        let asking = Asking { headers: headers(lines), ..Asking::get("h", "/") };
+        let mut request = asking.headers.clone();
+        Changes::of(rule, &asking.facts(), "paris-1").apply(&mut request);
+        request
+    };
+    let given = [
+        ("accept", "*/*"), ("x-original-url", "/admin"), ("x-named", "1"), ("x-device", "mobile"), ("cookie", "a=1; b=2"),
+        ("cookie", "b=3"), ("surrogate-capability", "evil=\"Surrogate/1.0\""),
+    ];
+    assert_eq!(changed(&rule, &given), headers(&[
+        ("accept", "*/*"), ("x-named", "1"), ("cookie", "a=1"), ("x-device", "desktop"),
+        ("surrogate-capability", "paris-1=\"Surrogate/1.0\""),
+    ]));
+    let plain = [("accept", "*/*"), ("cookie", "a=1; b=2")];
+    assert_eq!(changed(&CacheRule::default(), &plain), headers(&plain));
 }
 
 #[test]
