@@ -9,6 +9,7 @@ use crate::{
     observe::{Counted, Cut},
     origin::{SocketHandle, Watch},
     policy::Compiled,
+    respond::Stop,
 };
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use latencify_cache::{Arrival, Fetch, Fetching, Stamp};
@@ -66,6 +67,8 @@ pub struct Context {
     pub body_bytes: u64,
     /// Whether it refreshes a stored response for nobody in particular.
     pub is_refresh: bool,
+    /// What was decided before Pingora got the request; none: nothing, or it has been heeded.
+    pub decided: Option<Result<(), Stop>>,
     /// Where it is told how it ended; none: it has been told.
     pub untold: Option<Arc<Edge>>,
     _under_way: (UnderWay, Counted),
@@ -256,6 +259,7 @@ impl Context {
             interim_answers: 0,
             body_bytes: 0,
             is_refresh: false,
+            decided: None,
             untold: None,
             _under_way: (under_way, counted),
         }

@@ -21,6 +21,7 @@ pub mod phases;
 pub mod policy;
 pub mod proxy;
 pub mod purge;
+pub mod request;
 pub mod respond;
 pub mod run;
 pub mod service;

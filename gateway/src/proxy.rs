@@ -4,12 +4,12 @@ use crate::{
     cache::MemoryStorage,
     context::Context,
     edge::Edge,
-    errors::Fault,
-    listen::Wire,
+    listen::Lent,
     phases::{
         admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
         route, stale, steer, transform,
     },
+    request::Head,
     respond::{self, Stop},
 };
 use async_trait::async_trait;
@@ -39,17 +39,28 @@ impl Gateway {
         Self { edge, cache }
     }
 
-    /// From the request's head to the decision to answer it from cache or origin.
+    /// What was decided before Pingora got the request is not decided again.
     async fn decide(&self, session: &mut Session, ctx: &mut Context) -> Result<(), Stop> {
-        identify::identify(&self.edge, session, ctx)?;
-        hops::end_of_request(session, ctx).map_err(|_| Fault::Internal)?;
-        route::find(session, ctx)?;
-        purge::purge(&self.edge, session, ctx).await?;
-        route::require(ctx)?;
-        admit::admit(&self.edge, session, ctx).await?;
-        admit::body_length(session, ctx)?;
-        redirect::redirect(session, ctx)
+        match ctx.decided.take() {
+            Some(decided) => {
+                hops::end_of_request(session, ctx)?;
+                decided
+            }
+            None => decide(&self.edge, session, ctx).await,
+        }
     }
+}
+
+/// From the request's head to the decision to answer it from cache or origin.
+pub async fn decide(edge: &Edge, head: &mut impl Head, ctx: &mut Context) -> Result<(), Stop> {
+    identify::identify(edge, &head.request(), ctx)?;
+    hops::end_of_request(head, ctx)?;
+    route::find(&head.request(), ctx)?;
+    purge::purge(edge, &head.request(), ctx).await?;
+    route::require(ctx)?;
+    admit::admit(edge, &head.request(), ctx).await?;
+    admit::body_length(&head.request(), ctx)?;
+    redirect::redirect(&head.request(), ctx)
 }
 
 #[async_trait]
@@ -74,7 +85,14 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         wire: Box<dyn Any + Send + Sync>,
     ) {
-        ctx.wire = wire.downcast::<Wire>().ok().map(|wire| *wire);
+        let Ok(lent) = wire.downcast::<Lent>() else {
+            return;
+        };
+        let Lent { wire, decided } = *lent;
+        if let Some(decided) = decided {
+            *ctx = *decided;
+        }
+        ctx.wire = Some(wire);
     }
 
     // How long a client is waited for is the policy's business (`edge.limits`), and kept by `listen`: a timer here would

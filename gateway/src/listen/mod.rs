@@ -29,6 +29,6 @@ pub use bind::{Bound, bind, write_ports_file};
 pub use cut::cut_of;
 pub use descriptors::{is_exhaustion, raise as raise_descriptors};
 pub use gate::Gate;
-pub use http1::{Wire, fault_of};
+pub use http1::{Lent, Wire, fault_of};
 pub use limits::Limits;
 pub use sockets::{Asked, Handles, Kept, Label, Role, Sockets};

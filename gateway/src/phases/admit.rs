@@ -5,6 +5,7 @@ use crate::{
     edge::Edge,
     errors::Fault,
     listen::Wire,
+    request::Request,
     respond::{Refusal, Stop},
 };
 use http::{HeaderName, HeaderValue, header};
@@ -12,13 +13,13 @@ use latencify_decide::{
     admit::{self, Admission, Class, Refused},
     limit,
 };
-use pingora::{Error, ErrorType, Result as PingoraResult, proxy::Session};
+use pingora::{Error, ErrorType, Result as PingoraResult};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Whether the request may pass its route. A background refresh may: it asks for nobody.
-pub async fn admit(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
+pub async fn admit(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
     if ctx.is_refresh {
         return Ok(());
     }
@@ -28,7 +29,7 @@ pub async fn admit(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
     let Some(route) = &taken.route else {
         return Err(Fault::Internal.into());
     };
-    let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
+    let facts = asked.facts(request.headers, ctx.clock.began_at);
     match admit::admit(route, &taken.site, &facts, &edge.limiter).await {
         Admission::Granted(granted) => {
             ctx.admitted.token = granted.token;
@@ -44,14 +45,14 @@ pub async fn admit(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<
 }
 
 /// Refuses a body whose length is told and too large, before it is read.
-pub fn body_length(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
+pub fn body_length(request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
     let Some(most) = ctx
         .proxying()
         .map(|proxy| proxy.limits.request_body_bytes_max)
     else {
         return Ok(());
     };
-    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+    let length = request.headers.get(header::CONTENT_LENGTH);
     let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.trim().parse().ok());
     if length.is_some_and(|length| length > most) {
         ctx.decide("body:too_large");

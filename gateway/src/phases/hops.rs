@@ -3,7 +3,7 @@
 //! Of a request it goes before anything is decided, so that the key, `Vary` and the origin see the same fields: a client
 //! that names `Accept-Language` in `Connection` must not have the origin's default stored as another language's response.
 
-use crate::context::Context;
+use crate::{context::Context, errors::Fault, request::Head};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use latencify_decide::hops;
 use pingora::{
@@ -13,6 +13,7 @@ use pingora::{
 };
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const UPGRADE: HeaderValue = HeaderValue::from_static("Upgrade");
 
 /// 100, 102, 103: a few are useful; an origin that never comes to an end keeps a client for ever.
 const INTERIM_ANSWERS_MAX: u32 = 32;
@@ -35,29 +36,24 @@ const WITH_UNDERSCORE: [&str; 12] = [
 ];
 
 /// Takes the fields out of the request. A WebSocket's handshake and `TE: trailers` are asked for anew.
-pub fn end_of_request(session: &mut Session, ctx: &Context) -> Result<()> {
+pub fn end_of_request(head: &mut impl Head, ctx: &Context) -> Result<(), Fault> {
     let upgrade = ctx.asked.as_ref().is_some_and(|asked| asked.upgrade);
-    let request = session.req_header_mut();
-    for name in misspelt(&request.headers) {
-        request.remove_header(&name);
+    for name in misspelt(head.request().headers) {
+        head.remove(&name);
     }
-    let names = ending(&request.headers);
+    let names = ending(head.request().headers);
     if names.is_empty() {
         return Ok(());
     }
-    let trailers = hops::takes_trailers(&request.headers);
+    let trailers = hops::takes_trailers(head.request().headers);
     for name in names {
         if !(upgrade && name == header::UPGRADE) {
-            request.remove_header(&name);
+            head.remove(&name);
         }
     }
-    if upgrade {
-        request.insert_header(header::CONNECTION, "Upgrade")?;
-    }
-    if trailers {
-        request.insert_header(header::TE, TRAILERS)?;
-    }
-    Ok(())
+    let has_room = (!upgrade || head.set(header::CONNECTION, UPGRADE))
+        && (!trailers || head.set(header::TE, TRAILERS));
+    has_room.then_some(()).ok_or(Fault::Internal)
 }
 
 /// Says to an HTTP/2 origin whether the client takes trailers. Over HTTP/1.1 Pingora passes none on, so none are asked for.

@@ -6,21 +6,20 @@ use crate::{
     context::{Asked, Context},
     edge::Edge,
     errors::Fault,
+    request::Request,
     respond::{REQUEST_ID, Stop},
 };
 use http::{HeaderMap, Method, Version, header, uri::Authority};
 use latencify_conf::{path::normalise, policy::EdgeRules};
 use latencify_decide::{freshness::RequestDirectives, hops};
-use pingora::{http::RequestHeader, proxy::Session};
-use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;
 
 /// The most characters of an id that a trusted hop gave.
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 
 /// Reads the request; refuses what this edge never serves.
-pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
-    ctx.is_refresh = session.subrequest_ctx.is_some();
+pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
+    ctx.is_refresh = request.is_refresh;
     ctx.policy = edge.running();
     ctx.obeyed = edge.access_log.is_on().then(|| edge.cache.marks().stamp());
     let no_rules = EdgeRules::default();
@@ -28,18 +27,16 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
         .policy
         .as_ref()
         .map_or(&no_rules, |compiled| &compiled.policy.edge);
-    let request = session.req_header();
-    let peer = peer_address(session);
-    let client = hops::client_address(peer, &request.headers, rules);
+    let Request { headers, peer, .. } = *request;
+    let is_http2 = request.version == Version::HTTP_2;
+    let client = hops::client_address(peer, headers, rules);
     let (host, path) = (host(request), normalise(request.uri.path()).into_owned());
     let asked = Asked {
-        id: request_id(&request.headers, rules.trusts(peer)),
+        id: request_id(headers, rules.trusts(peer)),
         peer,
         client,
         place: edge.places.lookup(client),
-        https: session
-            .digest()
-            .is_some_and(|digest| digest.ssl_digest.is_some()),
+        https: request.https,
         method: request.method.clone(),
         host: host.clone().unwrap_or_default(),
         authority: authority(request)
@@ -47,18 +44,13 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
             .unwrap_or_default(),
         path: path.into(),
         query: request.uri.query().map(str::to_owned),
-        version: if session.is_http2() {
-            Version::HTTP_2
-        } else {
-            request.version
-        },
-        upgrade: asks_for_websocket(session) && !has_body(&request.headers),
-        directives: RequestDirectives::of(&request.headers),
+        version: request.version,
+        upgrade: asks_for_websocket(request) && !has_body(headers),
+        directives: RequestDirectives::of(headers),
     };
-    let looped = hops::has_looped(&request.headers, edge.name());
+    let looped = hops::has_looped(headers, edge.name());
     let refused = matches!(asked.method, Method::TRACE | Method::CONNECT);
-    let violation = session
-        .is_http2()
+    let violation = is_http2
         .then(|| {
             http2::check(request, asked.https)
                 .and_then(|()| http2::within(request, &rules.limits))
@@ -90,23 +82,14 @@ pub fn identify(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(),
     Ok(())
 }
 
-fn asks_for_websocket(session: &Session) -> bool {
-    let protocol = session.req_header().headers.get(header::UPGRADE);
-    session.is_upgrade_req()
+fn asks_for_websocket(request: &Request<'_>) -> bool {
+    let protocol = request.headers.get(header::UPGRADE);
+    request.asks_for_upgrade()
         && protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
-}
-
-fn peer_address(session: &Session) -> IpAddr {
-    let address = session
-        .client_addr()
-        .and_then(|address| address.as_inet())
-        .map(|address| address.ip().to_canonical());
-    // Every listener is TCP, so there always is one; an address that nothing trusts stands in.
-    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 /// The id that a trusted hop gave, else a new one (UUIDv7: ids sort by time).
@@ -125,7 +108,7 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> String {
 }
 
 /// The authority that is asked for: of the target (HTTP/2, absolute form), else `Host` (RFC 9112 §3.2.2).
-fn authority(request: &RequestHeader) -> Option<Authority> {
+fn authority(request: &Request<'_>) -> Option<Authority> {
     if let Some(authority) = request.uri.authority() {
         return Some(authority.clone());
     }
@@ -137,7 +120,7 @@ fn authority(request: &RequestHeader) -> Option<Authority> {
 }
 
 /// The host in lower case, without port and trailing dot; an IPv6 literal keeps its brackets.
-fn host(request: &RequestHeader) -> Option<String> {
+fn host(request: &Request<'_>) -> Option<String> {
     let authority = authority(request)?;
     if authority.as_str().contains('@') {
         return None;
@@ -150,14 +133,26 @@ fn host(request: &RequestHeader) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Uri;
+    use std::net::{IpAddr, Ipv4Addr};
 
     #[test]
     fn hosts_have_one_form() {
         let check = |lines: &[&str], expected: Option<&str>| {
-            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            let mut headers = HeaderMap::new();
             for line in lines {
-                request.append_header("host", *line).unwrap();
+                headers.append(header::HOST, line.parse().unwrap());
             }
+            let request = Request {
+                method: &Method::GET,
+                uri: &Uri::from_static("/"),
+                target: b"/",
+                headers: &headers,
+                version: Version::HTTP_11,
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                https: false,
+                is_refresh: false,
+            };
             assert_eq!(host(&request).as_deref(), expected, "{lines:?}");
         };
         check(&["Shop.Example"], Some("shop.example"));

@@ -5,12 +5,12 @@ use crate::{
     edge::Edge,
     errors::Fault,
     purge::{PurgeRefused, Purged},
+    request::Request,
     respond::{Refusal, Reply, Stop},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use latencify_conf::change::{KEY_BYTES_MAX, Mode};
 use latencify_decide::admit::may_purge;
-use pingora::proxy::Session;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -21,14 +21,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Answers a `PURGE`; any other request passes.
-pub async fn purge(edge: &Edge, session: &Session, ctx: &mut Context) -> Result<(), Stop> {
+pub async fn purge(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
     let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else {
         return Ok(());
     };
     if asked.method.as_str() != "PURGE" {
         return Ok(());
     }
-    let headers = &session.req_header().headers;
+    let headers = request.headers;
     if !may_purge(&taken.site, asked.client) {
         ctx.decide("purge:forbidden");
         return Err(Fault::Forbidden.into());

@@ -3,23 +3,23 @@
 use crate::{
     context::Context,
     errors::Fault,
+    request::Request,
     respond::{Reply, Stop},
 };
 use bytes::Bytes;
 use http::{StatusCode, header};
 use latencify_conf::policy::Action;
 use latencify_decide::{edit, redirect::location};
-use pingora::proxy::Session;
 
 /// Answers if the route is a redirect.
-pub fn redirect(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
+pub fn redirect(request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
     let (Some(asked), Some(route)) = (&ctx.asked, ctx.route()) else {
         return Ok(());
     };
     let Action::Redirect(rule) = &route.action else {
         return Ok(());
     };
-    let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
+    let facts = asked.facts(request.headers, ctx.clock.began_at);
     let (Some(location), Ok(status)) = (location(rule, &facts), StatusCode::from_u16(rule.status))
     else {
         return Err(Fault::Internal.into());

@@ -3,17 +3,17 @@
 use crate::{
     context::{Context, Taken},
     errors::Fault,
+    request::Request,
     respond::Stop,
 };
 use latencify_decide::route::Routed;
-use pingora::proxy::Session;
 
 /// Finds the site, and the route if there is one.
-pub fn find(session: &Session, ctx: &mut Context) -> Result<(), Stop> {
+pub fn find(request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
     let (Some(asked), Some(policy)) = (&ctx.asked, &ctx.policy) else {
         return Err(Fault::Internal.into());
     };
-    let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
+    let facts = asked.facts(request.headers, ctx.clock.began_at);
     let taken = match policy.router.route(&facts) {
         Routed::Route { site, route } => Taken {
             site: site.clone(),

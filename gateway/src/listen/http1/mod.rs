@@ -29,7 +29,7 @@ use pingora::{
 use refusal::Refusal;
 use std::sync::Arc;
 
-pub use wire::Wire;
+pub use wire::{Lent, Wire};
 
 /// Serves one connection to its end.
 pub(super) async fn serve<A>(stream: Stream, app: &Arc<A>, drain: &Drain, gate: &Gate)
@@ -76,7 +76,10 @@ where
         let mut session = ServerSession::new_http1(Box::new(lent));
         session.set_pipelined_prefix(octets);
         session.set_keepalive_reuses_remaining(Some(u32::from(served < limits.requests)));
-        session.set_connection_user_context(Some(Box::new(wire.clone())));
+        session.set_connection_user_context(Some(Box::new(Lent {
+            wire: wire.clone(),
+            decided: None,
+        })));
         let goes_on = app.process_new_http(session, &shutdown).await.is_some();
 
         // Lost only if somebody kept the stream beyond its request; then it is theirs to close.

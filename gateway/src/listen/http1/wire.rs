@@ -1,7 +1,7 @@
 //! What a connection and the request on it tell each other.
 
 use super::line::Line;
-use crate::observe::Cut;
+use crate::{context::Context, observe::Cut};
 use latencify_framing::Violation;
 use parking_lot::Mutex;
 use std::sync::{
@@ -12,6 +12,14 @@ use std::sync::{
 /// One connection's. Pingora hands it to the request's context.
 #[derive(Debug, Clone, Default)]
 pub struct Wire(Arc<Shared>);
+
+/// What goes with a connection that is lent to Pingora for one request.
+pub struct Lent {
+    /// The connection's.
+    pub wire: Wire,
+    /// The request's, if it has been decided on already.
+    pub decided: Option<Box<Context>>,
+}
 
 #[derive(Debug, Default)]
 struct Shared {

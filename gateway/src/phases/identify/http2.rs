@@ -8,10 +8,10 @@
 //! answer an empty 400); larger heads than `header_bytes` (an empty 431). None of them gets a document: there is no place
 //! for one before the request is taken up. Each leaves a record and a number (`listen::http2`).
 
+use crate::request::Request;
 use http::{HeaderName, Method, header};
 use latencify_conf::policy::EdgeLimits;
 use latencify_framing::{Violation, check_authority, check_target, is_value_octet};
-use pingora::http::RequestHeader;
 
 /// Fields that are for one connection alone (RFC 9113 §8.2.2): none may come over HTTP/2.
 const OF_CONNECTIONS: [HeaderName; 3] = [
@@ -21,9 +21,9 @@ const OF_CONNECTIONS: [HeaderName; 3] = [
 ];
 
 /// Refuses what would mean something else over HTTP/1.
-pub fn check(request: &RequestHeader, secure: bool) -> Result<(), Violation> {
+pub fn check(request: &Request<'_>, secure: bool) -> Result<(), Violation> {
     let method = request.method.as_str().as_bytes();
-    if request.method == Method::CONNECT {
+    if *request.method == Method::CONNECT {
         return Err(Violation::Connect);
     }
     if request
@@ -33,19 +33,19 @@ pub fn check(request: &RequestHeader, secure: bool) -> Result<(), Violation> {
     {
         return Err(Violation::SchemeMismatch);
     }
-    check_target(method, request.raw_path())?;
+    check_target(method, request.target)?;
     if let Some(authority) = request.uri.authority() {
         check_authority(authority.as_str().as_bytes())?;
     }
-    for (name, value) in &request.headers {
+    for (name, value) in request.headers {
         check_field(name, value.as_bytes())?;
     }
     Ok(())
 }
 
 /// Refuses what is more than the edge takes over HTTP/1 too. The size of the whole head is the library's to bound.
-pub fn within(request: &RequestHeader, limits: &EdgeLimits) -> Result<(), Violation> {
-    if request.raw_path().len() > limits.uri_bytes {
+pub fn within(request: &Request<'_>, limits: &EdgeLimits) -> Result<(), Violation> {
+    if request.target.len() > limits.uri_bytes {
         return Err(Violation::LongTarget);
     }
     // A cookie may come in pieces, which are one field (RFC 9113 §8.2.3).
@@ -85,13 +85,15 @@ fn check_field(name: &HeaderName, value: &[u8]) -> Result<(), Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderValue, Version};
+    use pingora::http::RequestHeader;
+    use std::net::{IpAddr, Ipv4Addr};
 
     fn request(method: &str, target: &str) -> RequestHeader {
         http::Request::builder()
             .method(method)
             .uri(target)
-            .version(http::Version::HTTP_2)
+            .version(Version::HTTP_2)
             .body(())
             .unwrap()
             .into_parts()
@@ -99,11 +101,24 @@ mod tests {
             .into()
     }
 
+    fn seen(request: &RequestHeader) -> Request<'_> {
+        Request {
+            method: &request.method,
+            uri: &request.uri,
+            target: request.raw_path(),
+            headers: &request.headers,
+            version: request.version,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            https: true,
+            is_refresh: false,
+        }
+    }
+
     #[test]
     fn targets_are_those_of_http_1() {
         let check = |method: &str, target: &str, expected: Result<(), Violation>| {
             assert_eq!(
-                check(&request(method, target), true),
+                check(&seen(&request(method, target)), true),
                 expected,
                 "{method} {target}"
             );
@@ -122,7 +137,7 @@ mod tests {
             let mut request = request("GET", "https://a/");
             let value = HeaderValue::from_bytes(value).unwrap();
             request.append_header(name, value).unwrap();
-            assert_eq!(super::check(&request, true), expected, "{name}");
+            assert_eq!(super::check(&seen(&request), true), expected, "{name}");
         };
         check("x", b"a b\tc", Ok(()));
         check("x", b"caf\xe9", Ok(()));
