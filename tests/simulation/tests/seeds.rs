@@ -67,15 +67,46 @@ fn a_seed_goes_the_same_way_twice() {
 /// Each fails when its rule is broken once more, and does not while the rule is kept.
 #[test]
 fn seeds_that_once_failed_do_not() {
-    let once = [(
-        290,
-        Breaks {
-            removals_outlive_their_run: true,
-            focus: Some(Focus::LateWords),
-            ..Breaks::NONE
-        },
-        "a removal in doubt took effect when its writer was gone and the process had been welcomed again",
-    )];
+    let late_words = Some(Focus::LateWords);
+    let old_stores = Some(Focus::OldStores);
+    let once = [
+        (
+            290,
+            Breaks {
+                removals_outlive_their_run: true,
+                focus: late_words,
+                ..Breaks::NONE
+            },
+            "a removal in doubt took effect when its writer was gone and the process had been welcomed again",
+        ),
+        (
+            269,
+            Breaks {
+                promises_the_removed: true,
+                focus: late_words,
+                ..Breaks::NONE
+            },
+            "a process was taken out of the roster while its lease ran",
+        ),
+        (
+            145,
+            Breaks {
+                serves_an_old_fold: true,
+                focus: old_stores,
+                ..Breaks::NONE
+            },
+            "a replica on an older copy told a head from before purges that were complete",
+        ),
+        (
+            211,
+            Breaks {
+                serves_an_old_fold: true,
+                focus: old_stores,
+                ..Breaks::NONE
+            },
+            "a replica on an older copy told a head from before purges that were complete",
+        ),
+    ];
     for (seed, broken, what) in once {
         let again = run::<Shipped>(seed, broken, false).violation;
         assert!(again.is_some(), "seed {seed} does not show it: {what}");
