@@ -22,7 +22,8 @@ pub enum Freshened {
     /// It holds still, with these fields.
     Updated(HeaderMap),
     /// The answer is of another representation, or of one that is chosen by other request fields: it must not update what is
-    /// stored (§4.3.4), which is stale. The origin is asked once more, without conditions.
+    /// stored (§4.3.4), which stays stale. After a 304 it still answers this request, for which the origin said so (§4.3.3);
+    /// the next one asks again.
     Other,
 }
 
