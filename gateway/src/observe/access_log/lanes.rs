@@ -20,7 +20,7 @@ const WAKING_BYTES: usize = 256 << 10;
 
 /// The buffers. Threads share them evenly.
 pub(super) struct Lanes {
-    lanes: Box<[Lane]>,
+    all: Box<[Lane]>,
     closed: AtomicBool,
     writer: OnceLock<Thread>,
 }
@@ -34,7 +34,7 @@ impl Lanes {
     pub(super) fn new() -> Self {
         let threads = available_parallelism().map_or(1, NonZero::get);
         Self {
-            lanes: (0..threads.min(LANES_MAX))
+            all: (0..threads.min(LANES_MAX))
                 .map(|_| Lane::default())
                 .collect(),
             closed: AtomicBool::new(false),
@@ -49,7 +49,7 @@ impl Lanes {
 
     /// Adds a record; false: there is no room, or nobody writes any more.
     pub(super) fn add(&self, record: &AccessRecord) -> bool {
-        let Some(lane) = self.lanes.get(own_number() % self.lanes.len().max(1)) else {
+        let Some(lane) = self.all.get(own_number() % self.all.len().max(1)) else {
             return false;
         };
         let mut lines = lane.0.lock();
@@ -78,7 +78,7 @@ impl Lanes {
 
     /// What has gathered in each buffer, in turn. `spare` is empty and lends its room.
     pub(super) fn drain(&self, spare: &mut Vec<u8>, mut take: impl FnMut(&[u8])) {
-        for lane in &self.lanes {
+        for lane in &self.all {
             std::mem::swap(&mut *lane.0.lock(), spare);
             if !spare.is_empty() {
                 take(spare);
