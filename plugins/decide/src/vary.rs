@@ -6,7 +6,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, header};
 use latencify_conf::policy::CacheRule;
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 /// The most field names of one response's `Vary`; a response with more varies on everything.
 pub const NAMES_MAX: usize = 16;
@@ -127,72 +127,70 @@ fn push_normal(bytes: &mut Vec<u8>, name: &HeaderName, request: &HeaderMap) {
     let members = fields::list(request, name);
     if *name == header::ACCEPT_ENCODING {
         let mut codings: Vec<_> = members.map(Weighed::of).collect();
-        for coding in &mut codings {
-            if coding.name == b"x-gzip" {
-                coding.name = b"gzip".to_vec();
-            }
+        for coding in codings
+            .iter_mut()
+            .filter(|coding| *coding.name == *b"x-gzip")
+        {
+            coding.name = Cow::Borrowed(b"gzip");
         }
         codings.sort_unstable();
         codings.dedup();
-        join(bytes, codings.iter().map(Weighed::text));
+        join(bytes, codings.iter(), |bytes, coding| coding.push(bytes));
     } else if *name == header::ACCEPT_LANGUAGE {
         let mut tags: Vec<_> = members.map(Weighed::of).collect();
         tags.sort_by_key(|tag| std::cmp::Reverse(tag.weight.unwrap_or(0)));
-        join(bytes, tags.iter().map(Weighed::text));
+        join(bytes, tags.iter(), |bytes, tag| tag.push(bytes));
     } else {
-        join(bytes, members.map(<[u8]>::to_vec));
+        join(bytes, members, |bytes, member| {
+            bytes.extend_from_slice(member);
+        });
     }
 }
 
-fn join(bytes: &mut Vec<u8>, members: impl Iterator<Item = Vec<u8>>) {
+fn join<T>(bytes: &mut Vec<u8>, members: impl Iterator<Item = T>, push: impl Fn(&mut Vec<u8>, T)) {
     for (index, member) in members.enumerate() {
         if index > 0 {
             bytes.push(b',');
         }
-        bytes.extend(member);
+        push(bytes, member);
     }
 }
 
 /// A member of a list with a weight (RFC 9110 §12.4.2).
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Weighed {
-    /// Lower case. The whole member where its parameters can't be read.
-    name: Vec<u8>,
+struct Weighed<'a> {
+    /// Lower case. The whole member, as it is, where its parameters can't be read.
+    name: Cow<'a, [u8]>,
     /// In thousandths; none where it can't be read.
     weight: Option<u16>,
 }
 
-impl Weighed {
-    fn of(member: &[u8]) -> Self {
-        let whole = || Self {
-            name: member.to_vec(),
-            weight: None,
-        };
+impl<'a> Weighed<'a> {
+    fn of(member: &'a [u8]) -> Self {
         let mut parts = fields::split(member, b';');
-        let Some(name) = parts.next() else {
-            return whole();
-        };
+        let name = parts.next().unwrap_or_default();
         let weight = match (parts.next().map(fields::pair), parts.next()) {
             (None, _) => Some(1_000),
             (Some((b"q" | b"Q", Some(value))), None) => thousandths(value),
             _ => None,
         };
-        match weight {
-            Some(weight) => Self {
-                name: name.to_ascii_lowercase(),
-                weight: Some(weight),
-            },
-            None => whole(),
-        }
+        let name = match weight {
+            None => Cow::Borrowed(member),
+            Some(_) if name.iter().any(u8::is_ascii_uppercase) => {
+                Cow::Owned(name.to_ascii_lowercase())
+            }
+            Some(_) => Cow::Borrowed(name),
+        };
+        Self { name, weight }
     }
 
-    fn text(&self) -> Vec<u8> {
-        let mut text = self.name.clone();
+    fn push(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.name);
         if let Some(weight) = self.weight.filter(|weight| *weight != 1_000) {
-            text.extend_from_slice(b";q=");
-            text.extend_from_slice(weight.to_string().as_bytes());
+            // No field value holds a zero octet, so this is nobody's spelling.
+            bytes.push(0);
+            bytes.extend_from_slice(&weight.to_be_bytes());
         }
-        text
     }
 }
 

@@ -41,10 +41,11 @@ pub(super) fn initial_age(exchange: &Exchange<'_>, headers: &HeaderMap) -> Durat
         .received
         .duration_since(exchange.sent)
         .unwrap_or_default();
-    // §5.1: of a list or of several lines the first member counts; what is no count of seconds (negative, a fraction, with
-    // parameters) is ignored. `Date` bounds the damage from below.
+    // §5.1: of a list or of several lines the first member counts; what is no count of seconds (negative, a fraction, a word) is
+    // ignored, and `Date` still counts. Parameters are, too, but not the number that they stand behind: it can only be older.
     let said = fields::list(headers, &header::AGE)
         .next()
+        .and_then(|first| fields::split(first, b';').next())
         .and_then(delta_seconds)
         .unwrap_or_default();
     apparent.max(said.saturating_add(delay))

@@ -98,7 +98,8 @@ fn age_as_it_is_mangled() {
     check("§5.1 letters are ignored", &[("age", "abc")], 0);
     check("§5.1 a negative number is ignored", &[("age", "-7200")], 0);
     check("§5.1 a fraction is ignored", &[("age", "7200.0")], 0);
-    check("§5.1 parameters are ignored with it", &[("age", "7200;x=1")], 0);
+    check("§5.1 parameters are ignored, the number is not", &[("age", "7200;x=1")], 7200);
+    check("§5.1 in quotes is a number too", &[("age", "\"7200\"")], 7200);
     check("§1.2.2 2^31 - 1", &[("age", "2147483647")], (1 << 31) - 1);
     check("§1.2.2 beyond", &[("age", "99999999999999999999")], 1 << 31);
     check("§4.2.3 what is ignored leaves Date", &[("age", "abc"), ("date", &date(-30))], 30);
