@@ -19,7 +19,7 @@ fn records_follow_the_file_after_a_reopen_and_all_arrive() {
     let path = folder.path().join("access.log");
     let dropped = counter();
     let (log, writer) = AccessLog::open(&path, dropped.clone()).unwrap();
-    log.record(&record("/a"));
+    log.record(record("/a"));
     // Reopen is in order with records: /a is in the file that was moved away.
     let moved = folder.path().join("access.log.1");
     std::fs::rename(&path, &moved).unwrap();
@@ -30,7 +30,7 @@ fn records_follow_the_file_after_a_reopen_and_all_arrive() {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    log.record(&record("/b"));
+    log.record(record("/b"));
     writer.finish();
     assert!(std::fs::read_to_string(moved).unwrap().contains("\"/a\""));
     let after = std::fs::read_to_string(path).unwrap();
@@ -38,7 +38,7 @@ fn records_follow_the_file_after_a_reopen_and_all_arrive() {
         after.contains("\"/b\"") && !after.contains("\"/a\""),
         "{after}"
     );
-    log.record(&record("/c"));
+    log.record(record("/c"));
     assert_eq!(dropped.get(), 1, "a record without a writer is counted");
 }
 
@@ -50,11 +50,11 @@ fn what_a_full_disk_does_not_take_is_kept_for_the_next_file() {
     let dropped = counter();
     let (log, writer) = AccessLog::open(&path, dropped.clone()).unwrap();
     for _ in 0..10 {
-        log.record(&record("/kept"));
+        log.record(record("/kept"));
     }
     std::fs::remove_file(&path).unwrap();
     writer.reopen();
-    log.record(&record("/after"));
+    log.record(record("/after"));
     writer.finish();
     let lines = std::fs::read_to_string(path).unwrap();
     assert_eq!((lines.lines().count(), dropped.get()), (11, 0), "{lines}");
@@ -69,7 +69,7 @@ fn beyond_what_is_kept_records_are_counted_as_dropped() {
     let (log, writer) = AccessLog::open(&path, dropped.clone()).unwrap();
     let large = "/".repeat(4 << 10);
     for _ in 0..1_000 {
-        log.record(&record(&large));
+        log.record(record(&large));
     }
     writer.finish();
     assert_eq!(dropped.get(), 1_000);
@@ -87,7 +87,7 @@ fn many_threads_lose_nothing() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for number in 0..EACH {
-                    log.record(&record(&format!("/{number}")));
+                    log.record(record(&format!("/{number}")));
                 }
             });
         }
