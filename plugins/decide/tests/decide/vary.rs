@@ -115,6 +115,13 @@ fn values_that_are_known_to_mean_the_same_are_one_variant() {
         "gzip;q=0.5",
         false,
     );
+    check(
+        "a q that looks like another",
+        ae,
+        "a;q=0.5",
+        "a;q=500",
+        false,
+    );
     let al = "accept-language";
     check("RFC 5646 §2.1.1 case", al, "en-GB, fr", "en-gb,FR", true);
     check("q=1 is nothing", al, "en;q=1.0", "en", true);
