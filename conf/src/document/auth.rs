@@ -44,7 +44,8 @@ pub struct Jwt {
     pub from: Option<Vec<TokenSource>>,
     /// Tolerance for `exp` and `nbf`. Default 30s.
     pub leeway: Option<Duration>,
-    /// Whether the token is taken out of what goes to the origin. Default no.
+    /// Whether the token is taken out of what goes to the origin. Default no. On a route that caches, a token in a header of
+    /// its own or in a cookie goes on only as `cache.forward_headers` lets it.
     #[serde(default)]
     pub strip: bool,
 }
