@@ -237,6 +237,13 @@ impl Caching {
 }
 
 impl Context {
+    /// At the start of a request of a client's.
+    pub fn begin(edge: &Arc<Edge>) -> Self {
+        let mut ctx = Self::new(edge.drain.request(), edge.metrics.request_under_way());
+        ctx.untold = Some(edge.clone());
+        ctx
+    }
+
     /// At the start of a request.
     pub fn new(under_way: UnderWay, counted: Counted) -> Self {
         Self {

@@ -11,6 +11,7 @@ pub mod drain;
 pub mod edge;
 pub mod errors;
 pub mod fleet;
+pub mod hot;
 pub mod isolation;
 pub mod limit;
 pub mod listen;

@@ -68,12 +68,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        let mut ctx = Context::new(
-            self.edge.drain.request(),
-            self.edge.metrics.request_under_way(),
-        );
-        ctx.untold = Some(self.edge.clone());
-        ctx
+        Context::begin(&self.edge)
     }
 
     // Responses pass as they are: Pingora's compression is left out.
@@ -125,7 +120,7 @@ impl ProxyHttp for Gateway {
         _ctx: &mut Context,
         request: &RequestHeader,
     ) -> Option<HashBinary> {
-        caching::variant(meta, request)
+        caching::variant(meta.headers(), &request.headers)
     }
 
     async fn cache_hit_filter(
@@ -154,7 +149,11 @@ impl ProxyHttp for Gateway {
         response: &ResponseHeader,
         ctx: &mut Context,
     ) -> Result<bool> {
-        Ok(preconditions::is_not_modified(session, response, ctx))
+        Ok(preconditions::is_not_modified(
+            &session.request(),
+            response,
+            ctx,
+        ))
     }
 
     fn range_header_filter(

@@ -1,6 +1,6 @@
 //! What the phases and the cache tell each other: extensions of `CacheKey` (phase → cache) and of `CacheMeta` (both ways).
 
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use latencify_cache::{Fetch, Found, Identity, KeyRef, Liveness, Metadata, Record};
 use latencify_conf::change::SiteId;
 use pingora::{
@@ -124,7 +124,7 @@ impl Hit {
 
     /// The notes of whoever had it stored.
     pub fn notes<T: Any>(&self) -> Option<&T> {
-        self.record.meta.notes.as_ref()?.downcast_ref()
+        self.record.meta.notes()
     }
 }
 
@@ -137,6 +137,26 @@ pub(super) fn key_ref(key: &CacheKey) -> KeyRef<'_> {
 }
 
 impl StoredMeta {
+    /// The stored head.
+    pub fn response(&self) -> ResponseHeader {
+        self.header.clone()
+    }
+
+    /// The fields of the stored head.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.header.headers
+    }
+
+    /// Which variant it is; none: of a response that does not vary.
+    pub fn variance(&self) -> Option<[u8; 16]> {
+        self.variance
+    }
+
+    /// The notes of whoever had it stored.
+    pub fn notes<T: Any>(&self) -> Option<&T> {
+        self.notes.as_ref()?.downcast_ref()
+    }
+
     /// Takes a meta apart.
     pub(super) fn of(meta: &CacheMeta, notes: Option<Arc<dyn Any + Send + Sync>>) -> Self {
         Self {

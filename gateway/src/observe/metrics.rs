@@ -32,6 +32,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// Requests without a whole answer.
     pub ends: EndMetrics,
+    /// Requests that were answered from memory before Pingora saw them.
+    pub hot_answers: IntCounter,
     /// Access records that the writer was too far behind to take.
     pub access_log_dropped: IntCounter,
     /// Policies that took effect.
@@ -131,6 +133,10 @@ impl Metrics {
             )?,
             connections: ConnectionMetrics::register(&registry)?,
             ends: EndMetrics::register(&registry)?,
+            hot_answers: make.counter(
+                "hot_answers_total",
+                "Requests answered from memory without the proxy's machinery.",
+            )?,
             access_log_dropped: make.counter(
                 "access_log_dropped_total",
                 "Access records dropped because the writer was behind.",

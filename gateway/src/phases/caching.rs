@@ -2,15 +2,17 @@
 //! made here, by `latencify-decide`, at the time of the request.
 
 use crate::{
-    cache::{self, Fetched, MemoryStorage},
+    cache::{self, Fetched, MemoryStorage, StoredMeta},
     context::{Context, Found},
     edge::Edge,
     errors::Fault,
+    request::{Head as _, Request},
     respond::Stop,
-    verdict::{self, Use},
+    verdict::{self, Use, Verdict},
 };
 use http::{HeaderMap, Method, StatusCode, header};
-use latencify_conf::record::CacheOutcome;
+use latencify_cache::{self as engine, Fetch, KeyRef, Record};
+use latencify_conf::{policy::CacheRule, record::CacheOutcome};
 use latencify_decide::{
     facts,
     freshness::{Exchange, Lifetime, Reuse, Storable, storable},
@@ -54,7 +56,12 @@ pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut 
         ctx.caching.reason = Some("route_does_not_cache");
         return;
     };
-    if let Err(why) = askable(session) {
+    let has_body = if session.is_body_empty() {
+        Ok(())
+    } else {
+        Err("request_body")
+    };
+    if let Err(why) = askable(&session.request()).and(has_body) {
         ctx.caching.reason = Some(why);
         return;
     }
@@ -67,15 +74,13 @@ pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut 
     ctx.caching.rule = Some(rule);
 }
 
-fn askable(session: &mut Session) -> Result<(), &'static str> {
-    if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+/// Whether what is stored could answer a request, or why not. Whether it has a body is another question.
+pub fn askable(request: &Request<'_>) -> Result<(), &'static str> {
+    if !matches!(*request.method, Method::GET | Method::HEAD) {
         return Err("method");
     }
-    if session.is_upgrade_req() {
+    if request.asks_for_upgrade() {
         return Err("upgrade");
-    }
-    if !session.is_body_empty() {
-        return Err("request_body");
     }
     Ok(())
 }
@@ -88,8 +93,10 @@ pub fn key(edge: &Edge, session: &Session, ctx: &mut Context) -> pingora::Result
             "cache key of a request without a caching rule",
         );
     };
-    let facts = asked.facts(&session.req_header().headers, ctx.clock.began_at);
-    let mut key = CacheKey::new(cache_key(taken.site.id, &rule.key, &facts), String::new());
+    let Some(primary) = primary_key(rule, &session.req_header().headers, ctx) else {
+        return Error::e_explain(ErrorType::InternalError, "cache key of no request");
+    };
+    let mut key = CacheKey::new(primary, String::new());
     cache::name(&mut key, taken.site.id, asked.path.clone());
     if ctx.is_refresh {
         cache::mark_background(&mut key);
@@ -100,41 +107,55 @@ pub fn key(edge: &Edge, session: &Session, ctx: &mut Context) -> pingora::Result
     Ok(key)
 }
 
-/// The variant of the object that the request's fields choose.
-pub fn variant(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> {
-    match Vary::of(meta.headers()) {
-        Vary::Fields(names) => Some(hash_key(variance(&names, &request.headers))),
+/// The octets of a request's key, without its variant.
+pub fn primary_key(rule: &CacheRule, headers: &HeaderMap, ctx: &Context) -> Option<Vec<u8>> {
+    let (asked, taken) = (ctx.asked.as_ref()?, ctx.taken.as_ref()?);
+    let facts = asked.facts(headers, ctx.clock.began_at);
+    Some(cache_key(taken.site.id, &rule.key, &facts))
+}
+
+/// The variant of the object, whose head this is, that the request's fields choose.
+pub fn variant(stored: &HeaderMap, request: &HeaderMap) -> Option<HashBinary> {
+    match Vary::of(stored) {
+        Vary::Fields(names) => Some(hash_key(variance(&names, request))),
         Vary::Nothing | Vary::Everything => None,
     }
 }
 
+/// What a key has for a request, whether or not it may answer. As Pingora looks it up: the first variant lies under the key
+/// alone, the others under the key and their variance.
+pub fn find(edge: &Edge, key: &[u8], request: &HeaderMap) -> Option<engine::Found<StoredMeta>> {
+    let engine = edge.cache.engine();
+    let found = engine.find(KeyRef {
+        primary: key,
+        variance: None,
+    })?;
+    let wanted = variant(found.record.meta.headers(), request);
+    if wanted.is_none() || found.record.meta.variance() == wanted {
+        return Some(found);
+    }
+    let found = engine.find(KeyRef {
+        primary: key,
+        variance: wanted,
+    })?;
+    (found.record.meta.variance() == wanted).then_some(found)
+}
+
+/// The lifetime of something stored.
+pub fn lifetime(meta: &StoredMeta) -> Option<Lifetime> {
+    meta.notes::<Notes>().map(|notes| notes.lifetime)
+}
+
 /// Judges a stored response that was found.
 pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshness {
-    let judged = cache::hit(meta).and_then(|hit| Some((hit, hit.notes::<Notes>()?)));
-    let (Some((hit, notes)), Some(asked)) = (judged, &ctx.asked) else {
+    let found = cache::hit(meta).and_then(|hit| Some((hit, lifetime(&hit.record().meta)?)));
+    let Some((hit, lifetime)) = found else {
         return ForcedFreshness::ForceMiss;
     };
-    let asked = verdict::Asked {
-        directives: &asked.directives,
-        arrival: ctx.caching.arrival,
-        now: SystemTime::now(),
-    };
-    let lifetime = notes.lifetime;
-    let isolated = || edge.isolated();
-    let engine = edge.cache.engine();
-    let Some(verdict) = verdict::judge(engine, hit.record(), &lifetime, asked, isolated) else {
+    let Some(verdict) = weigh(edge, hit.record(), &lifetime, ctx) else {
         return ForcedFreshness::ForceMiss;
     };
-    ctx.caching.found = Some(Found {
-        lifetime,
-        soft_purged: verdict.soft_purged,
-        reuse: verdict.reuse,
-        fetch: hit.fetch(),
-    });
-    ctx.caching.isolated = verdict.isolated;
-    if let Some(isolated) = verdict.isolated {
-        ctx.decide(isolated.step());
-    }
+    note(&verdict, lifetime, hit.fetch(), ctx);
     match verdict.lets() {
         Use::Answer => ForcedFreshness::ForceFresh,
         // The windows stay open: whether it is served while or after the origin is asked is decided then.
@@ -145,6 +166,36 @@ pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshnes
             ctx.caching.refuse();
             ForcedFreshness::ForceExpired
         }
+    }
+}
+
+/// What something stored may be used for now; none: nothing.
+pub fn weigh(
+    edge: &Edge,
+    record: &Record<StoredMeta>,
+    lifetime: &Lifetime,
+    ctx: &Context,
+) -> Option<Verdict> {
+    let asked = verdict::Asked {
+        directives: &ctx.asked.as_ref()?.directives,
+        arrival: ctx.caching.arrival,
+        now: SystemTime::now(),
+    };
+    let isolated = || edge.isolated();
+    verdict::judge(edge.cache.engine(), record, lifetime, asked, isolated)
+}
+
+/// Keeps what was found.
+pub fn note(verdict: &Verdict, lifetime: Lifetime, fetch: Fetch, ctx: &mut Context) {
+    ctx.caching.found = Some(Found {
+        lifetime,
+        soft_purged: verdict.soft_purged,
+        reuse: verdict.reuse,
+        fetch,
+    });
+    ctx.caching.isolated = verdict.isolated;
+    if let Some(isolated) = verdict.isolated {
+        ctx.decide(isolated.step());
     }
 }
 

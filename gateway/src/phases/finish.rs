@@ -7,7 +7,7 @@ use crate::{
     listen::{Wire, cut_of},
     observe::{Cut, Ended, RequestLabels},
 };
-use http::{HeaderName, Version, header};
+use http::{HeaderMap, HeaderName, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use pingora::{Error, proxy::Session};
 use std::borrow::Cow;
@@ -29,22 +29,28 @@ pub fn finish(edge: &Edge, session: &mut Session, error: Option<&Error>, ctx: &m
             session.body_bytes_read() as u64,
             session.body_bytes_sent() as u64,
         ),
-        user_agent: field(session, &header::USER_AGENT),
-        referer: field(session, &header::REFERER),
+        headers: Some(&session.req_header().headers),
     };
     if ctx.answer.detail.is_none() {
         ctx.answer.detail = error.map(ToString::to_string);
     }
-    tell(edge, ending, ctx);
+    tell(edge, &ending, ctx);
 }
 
 /// What the end itself shows of a request.
-struct Ending {
-    status: u16,
-    /// Of the request's body, and of the response's.
-    bytes: (u64, u64),
-    user_agent: Option<String>,
-    referer: Option<String>,
+pub struct Ending<'a> {
+    /// The status sent; 0: none.
+    pub status: u16,
+    /// Octets of the request's body, and of the response's.
+    pub bytes: (u64, u64),
+    /// The request's fields, if somebody has them still.
+    pub headers: Option<&'a HeaderMap>,
+}
+
+/// The same for a request that was answered without Pingora.
+pub fn told(edge: &Edge, ending: &Ending<'_>, ctx: &mut Context) {
+    ctx.untold = None;
+    tell(edge, ending, ctx);
 }
 
 /// A request that is given up tells of itself: nothing else will. Its task was ended, by the end of a drain or a defect.
@@ -67,14 +73,13 @@ impl Drop for Context {
         let ending = Ending {
             status: self.answer.status.map_or(0, |status| status.as_u16()),
             bytes: (self.body_bytes, self.answer.bytes),
-            user_agent: None,
-            referer: None,
+            headers: None,
         };
-        tell(&edge, ending, self);
+        tell(&edge, &ending, self);
     }
 }
 
-fn tell(edge: &Edge, ending: Ending, ctx: &mut Context) {
+fn tell(edge: &Edge, ending: &Ending<'_>, ctx: &mut Context) {
     if ctx.is_refresh {
         return;
     }
@@ -109,7 +114,7 @@ fn tell(edge: &Edge, ending: Ending, ctx: &mut Context) {
     }
 }
 
-fn record(ending: Ending, ctx: &mut Context) -> Option<AccessRecord> {
+fn record(ending: &Ending<'_>, ctx: &mut Context) -> Option<AccessRecord> {
     let asked = ctx.asked.take()?;
     let compiled = ctx.policy.as_ref();
     let found = ctx
@@ -158,8 +163,8 @@ fn record(ending: Ending, ctx: &mut Context) -> Option<AccessRecord> {
         decisions: std::mem::take(&mut ctx.decisions),
         error: error(ctx).map(Cow::Borrowed),
         error_detail: ctx.answer.detail.take(),
-        user_agent: ending.user_agent,
-        referer: ending.referer,
+        user_agent: field(ending.headers, &header::USER_AGENT),
+        referer: field(ending.headers, &header::REFERER),
     })
 }
 
@@ -181,8 +186,8 @@ fn reason(ctx: &Context) -> Option<Cow<'static, str>> {
         .map(Cow::Borrowed)
 }
 
-fn field(session: &Session, name: &HeaderName) -> Option<String> {
-    let value = session.req_header().headers.get(name)?;
+fn field(headers: Option<&HeaderMap>, name: &HeaderName) -> Option<String> {
+    let value = headers?.get(name)?;
     Some(
         String::from_utf8_lossy(value.as_bytes())
             .chars()

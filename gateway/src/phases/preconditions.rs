@@ -1,6 +1,6 @@
 //! The client's own validators and ranges, against a response that the cache sends.
 
-use crate::context::Context;
+use crate::{context::Context, request::Request};
 use http::{StatusCode, header};
 use latencify_decide::{
     conditional::{self, Conditional},
@@ -12,14 +12,13 @@ use pingora::{
 };
 
 /// Whether the client already has what is sent.
-pub fn is_not_modified(session: &Session, response: &ResponseHeader, ctx: &Context) -> bool {
+pub fn is_not_modified(request: &Request<'_>, response: &ResponseHeader, ctx: &Context) -> bool {
     let Some(asked) = &ctx.asked else {
         return false;
     };
-    let request = &session.req_header().headers;
     conditional::evaluate(
         &asked.method,
-        request,
+        request.headers,
         response.status.as_u16(),
         &response.headers,
         ctx.clock.began_at,

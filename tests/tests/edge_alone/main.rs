@@ -4,6 +4,7 @@
 
 mod caching;
 mod errors;
+mod hot;
 mod negotiating;
 mod operation;
 mod passing;

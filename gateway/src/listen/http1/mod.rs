@@ -6,6 +6,7 @@
 //! became of the request. So the wait between requests holds no session and no buffer, the next head is always looked at
 //! here, and every connection is closed here, in a way that does not cost the client its answer (`close`).
 
+mod answered;
 mod arrival;
 mod close;
 mod guarded;
@@ -14,8 +15,14 @@ mod refusal;
 mod rewrite;
 mod wire;
 
-use super::gate::Gate;
-use crate::{drain::Drain, errors::Fault, observe::Ended};
+use super::{gate::Gate, untaken};
+use crate::{
+    drain::Drain,
+    errors::Fault,
+    hot::head::{Caller, Own},
+    observe::Ended,
+};
+use answered::Outcome;
 use arrival::Arrival;
 use close::Close;
 use guarded::Guarded;
@@ -40,6 +47,10 @@ where
     let mut line = Line::new(stream);
     let wire = Wire::default();
     let mut served: u32 = 0;
+    let caller = Caller {
+        peer: untaken::peer_address(&*line.stream),
+        https: line.is_secure(),
+    };
     loop {
         let limits = gate.limits.now();
         let arrival = line.next_head(served == 0, &limits, drain).await;
@@ -71,6 +82,26 @@ where
         served = served.saturating_add(1);
         line.expect_body(&head, &limits);
 
+        let mut decided = None;
+        if let Some(edge) = gate.edge.get()
+            && let Some(own) = Own::read(&head, &octets, caller)
+        {
+            let keeps = served < limits.requests && !drain.is_begun();
+            // In a box of its own: what waits for a head shall be small.
+            match Box::pin(answered::answer(edge, own, &mut line, keeps)).await {
+                Outcome::Answered { goes_on } => {
+                    if served >= limits.requests {
+                        gate.metrics.ended(Ended::Requests);
+                    }
+                    if !goes_on {
+                        return line.close(Close::AfterAnswer).await;
+                    }
+                    continue;
+                }
+                Outcome::Passes(ctx) => decided = Some(ctx),
+            }
+        }
+
         wire.begins();
         let lent = Guarded::lend(line, &wire);
         let mut session = ServerSession::new_http1(Box::new(lent));
@@ -78,7 +109,7 @@ where
         session.set_keepalive_reuses_remaining(Some(u32::from(served < limits.requests)));
         session.set_connection_user_context(Some(Box::new(Lent {
             wire: wire.clone(),
-            decided: None,
+            decided,
         })));
         let goes_on = app.process_new_http(session, &shutdown).await.is_some();
 

@@ -1,0 +1,204 @@
+//! The head of an HTTP/1 request, read into what the phases ask of it.
+
+use crate::request::{Head, Request};
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
+    uri::{Parts, PathAndQuery},
+};
+use latencify_framing::{self as framing, Framing};
+use std::net::IpAddr;
+
+/// Whose request it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// Who is connected: the client, or the nearest hop before it.
+    pub peer: IpAddr,
+    /// Whether over TLS.
+    pub https: bool,
+}
+
+/// A request without a body that a stored response could answer.
+pub struct Own {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    caller: Caller,
+}
+
+impl Own {
+    /// Reads a head that is valid and in origin form; its octets begin with the request line. None: a request of another kind.
+    pub fn read(head: &framing::Head, octets: &BytesMut, caller: Caller) -> Option<Self> {
+        if head.framing != Framing::Empty || head.upgrade || head.expects_continue {
+            return None;
+        }
+        let octets = Bytes::copy_from_slice(octets);
+        let (line, fields) = split_line(&octets, 0)?;
+        let mut words = line.split(|octet| *octet == b' ');
+        let method = match words.next()? {
+            b"GET" => Method::GET,
+            b"HEAD" => Method::HEAD,
+            _ => return None,
+        };
+        let target = octets.slice_ref(words.next()?);
+        let mut parts = Parts::default();
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(target).ok()?);
+        Some(Self {
+            method,
+            uri: Uri::from_parts(parts).ok()?,
+            version: match head.version {
+                framing::Version::Http10 => Version::HTTP_10,
+                framing::Version::Http11 => Version::HTTP_11,
+            },
+            headers: read_fields(&octets, fields, head.fields)?,
+            caller,
+        })
+    }
+
+    /// Whether the client wants the connection to go on (RFC 9112 §9.3), as Pingora reads it.
+    pub fn keeps_connection(&self) -> bool {
+        let by_default = self.version == Version::HTTP_11;
+        let Some(options) = self.headers.get(header::CONNECTION) else {
+            return by_default;
+        };
+        if options.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
+            return true;
+        }
+        let options = str::from_utf8(options.as_bytes()).unwrap_or_default();
+        let closes = options
+            .split(',')
+            .any(|option| option.trim().eq_ignore_ascii_case("close"));
+        by_default && !closes
+    }
+
+    /// Its fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+impl Head for Own {
+    fn request(&self) -> Request<'_> {
+        Request {
+            method: &self.method,
+            uri: &self.uri,
+            target: self
+                .uri
+                .path_and_query()
+                .map_or(&[][..], |target| target.as_str().as_bytes()),
+            headers: &self.headers,
+            version: self.version,
+            peer: self.caller.peer,
+            https: self.caller.https,
+            is_refresh: false,
+        }
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.headers.remove(name);
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> bool {
+        self.headers.try_insert(name, value).is_ok()
+    }
+}
+
+/// The line that begins at `from`, without its end, and where the next one begins.
+fn split_line(octets: &[u8], from: usize) -> Option<(&[u8], usize)> {
+    let rest = octets.get(from..)?;
+    let end = rest.iter().position(|octet| *octet == b'\n')?;
+    Some((rest.get(..end)?.strip_suffix(b"\r")?, from + end + 1))
+}
+
+fn read_fields(octets: &Bytes, mut from: usize, count: usize) -> Option<HeaderMap> {
+    let mut fields = HeaderMap::with_capacity(count);
+    loop {
+        let (line, next) = split_line(octets, from)?;
+        if line.is_empty() {
+            return Some(fields);
+        }
+        let colon = line.iter().position(|octet| *octet == b':')?;
+        let (name, value) = line.split_at_checked(colon)?;
+        let value = octets.slice_ref(value.get(1..)?.trim_ascii());
+        let name = HeaderName::from_bytes(name).ok()?;
+        let value = HeaderValue::from_maybe_shared(value).ok()?;
+        fields.try_append(name, value).ok()?;
+        from = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latencify_framing::{HeadReader, Limits};
+    use std::net::Ipv4Addr;
+
+    const CALLER: Caller = Caller {
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        https: false,
+    };
+
+    fn read(text: &str) -> Option<Own> {
+        let head = HeadReader::new(Limits::default())
+            .read(text.as_bytes())
+            .unwrap()
+            .unwrap();
+        Own::read(
+            &head,
+            &BytesMut::from(&text.as_bytes()[head.skip..]),
+            CALLER,
+        )
+    }
+
+    #[test]
+    fn a_head_is_read_as_it_stands() {
+        let own = read("GET /a%20b?c=d HTTP/1.1\r\nHost: A:8\r\nX: \t one \r\nx:\r\n\r\n").unwrap();
+        let request = own.request();
+        assert_eq!(request.method, Method::GET);
+        assert_eq!(request.target, b"/a%20b?c=d");
+        assert_eq!(
+            (request.uri.path(), request.uri.query()),
+            ("/a%20b", Some("c=d"))
+        );
+        assert_eq!(request.headers[header::HOST], "A:8");
+        let lines: Vec<_> = request.headers.get_all("x").iter().collect();
+        assert_eq!(lines, ["one", ""]);
+    }
+
+    #[test]
+    fn only_requests_that_a_stored_response_could_answer_are_taken() {
+        let check = |head: &str, expected: bool| {
+            assert_eq!(read(head).is_some(), expected, "{head}");
+        };
+        check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true);
+        check("HEAD / HTTP/1.0\r\n\r\n", true);
+        check(
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+            true,
+        );
+        check(
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n",
+            false,
+        );
+        check("POST / HTTP/1.1\r\nHost: a\r\n\r\n", false);
+        check("PURGE / HTTP/1.1\r\nHost: a\r\n\r\n", false);
+        check("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", false);
+    }
+
+    #[test]
+    fn connections_go_on_as_the_client_says() {
+        let check = |version: &str, connection: &str, expected: bool| {
+            let head = format!("GET / HTTP/{version}\r\nHost: a\r\n{connection}\r\n");
+            assert_eq!(read(&head).unwrap().keeps_connection(), expected, "{head}");
+        };
+        check("1.1", "", true);
+        check("1.1", "Connection: Close\r\n", false);
+        check("1.1", "Connection: x, close\r\n", false);
+        check("1.1", "Connection: x\r\n", true);
+        check("1.0", "", false);
+        check("1.0", "Connection: Keep-Alive\r\n", true);
+        check("1.0", "Connection: keep-alive, close\r\n", false);
+        check("1.0", "Connection: x\r\n", false);
+    }
+}

@@ -1,0 +1,143 @@
+//! A request that is answered before Pingora sees it: decided, looked up, written and told of.
+
+use super::line::Line;
+use crate::{
+    context::Context,
+    edge::Edge,
+    hot::{self, Answer, head::Own},
+    listen::paced::EndedBy,
+    observe::Cut,
+    phases::finish::{self, Ending},
+    proxy,
+    request::Head as _,
+};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::header;
+use latencify_cache::BodyReader;
+use pingora::{http::ResponseHeader, protocols::http::date};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::Arc,
+};
+use tokio::io::AsyncWriteExt as _;
+
+/// So much of a body goes out in one piece with the head.
+const JOINED_BYTES_MAX: u64 = 16 << 10;
+/// The most pieces of a body that are written at once.
+const PIECES_MAX: usize = 16;
+/// Room for the head of a response; a larger one takes more.
+const HEAD_BYTES: usize = 1 << 10;
+
+/// What became of a request.
+pub(super) enum Outcome {
+    /// It was answered; whether the connection goes on.
+    Answered { goes_on: bool },
+    /// It goes on to Pingora, with what was decided.
+    Passes(Box<Context>),
+}
+
+/// Decides a request, and answers it if memory can. `keeps`: whether the connection may go on afterwards.
+pub(super) async fn answer(
+    edge: &Arc<Edge>,
+    mut own: Own,
+    line: &mut Line,
+    keeps: bool,
+) -> Outcome {
+    let keeps = keeps && own.keeps_connection();
+    let mut ctx = Box::new(Context::begin(edge));
+    let decided = proxy::decide(edge, &mut own, &mut ctx).await;
+    let answer = match decided {
+        Ok(()) => hot::look(edge, &own.request(), &mut ctx),
+        Err(_) => None,
+    };
+    let Some(Answer { mut head, body }) = answer else {
+        ctx.decided = Some(decided);
+        return Outcome::Passes(ctx);
+    };
+    let status = head.status.as_u16();
+    edge.metrics.hot_answers.inc();
+    let octets = write_head(&mut head, keeps);
+    let (bytes, sent) = line.send(octets, body).await;
+    if let Err(error) = &sent {
+        ctx.answer.cut = Some(EndedBy::of(error).map_or(Cut::ClientGone, Cut::Limit));
+        ctx.answer.detail = Some(error.to_string());
+    }
+    let ending = Ending {
+        status,
+        bytes: (0, bytes),
+        headers: Some(own.headers()),
+    };
+    finish::told(edge, &ending, &mut ctx);
+    Outcome::Answered {
+        goes_on: keeps && sent.is_ok(),
+    }
+}
+
+/// The head as it goes over the wire, with the fields that Pingora would add.
+fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
+    let connection = if keeps { "keep-alive" } else { "close" };
+    // Refused by a map that is full alone: then nobody needs them.
+    let _ = head.insert_header(header::DATE, date::get_cached_date());
+    let _ = head.insert_header(header::CONNECTION, connection);
+    let mut octets = BytesMut::with_capacity(HEAD_BYTES);
+    octets.put_slice(b"HTTP/1.1 ");
+    octets.put_slice(head.status.as_str().as_bytes());
+    octets.put_u8(b' ');
+    octets.put_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
+    octets.put_slice(b"\r\n");
+    head.header_to_h1_wire(&mut octets);
+    octets.put_slice(b"\r\n");
+    octets
+}
+
+impl Line {
+    /// Writes a response: what is small in one piece, what is not without copying it. Says how much of its body has gone
+    /// out, and whether all has.
+    async fn send(
+        &mut self,
+        mut head: BytesMut,
+        body: Option<BodyReader>,
+    ) -> (u64, io::Result<()>) {
+        let before_body = head.len() as u64;
+        let is_small = |body: &BodyReader| body.body().len() <= JOINED_BYTES_MAX;
+        let mut body = body;
+        if let Some(mut body) = body.take_if(|body| is_small(body)) {
+            while let Some(piece) = body.read() {
+                head.put_slice(&piece);
+            }
+        }
+        let mut pieces = VecDeque::from([head.freeze()]);
+        let mut written = 0;
+        let sent = loop {
+            while pieces.len() < PIECES_MAX
+                && let Some(piece) = body.as_mut().and_then(BodyReader::read)
+            {
+                pieces.push_back(piece);
+            }
+            if pieces.is_empty() {
+                break self.stream.flush().await;
+            }
+            let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            match self.stream.write_vectored(&slices).await {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    written += taken as u64;
+                    drop_taken(&mut pieces, taken);
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        (written.saturating_sub(before_body), sent)
+    }
+}
+
+fn drop_taken(pieces: &mut VecDeque<Bytes>, mut taken: usize) {
+    while let Some(mut piece) = pieces.pop_front() {
+        if piece.len() > taken {
+            piece.advance(taken);
+            return pieces.push_front(piece);
+        }
+        taken -= piece.len();
+    }
+}
