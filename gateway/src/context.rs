@@ -10,6 +10,7 @@ use crate::{
     origin::{SocketHandle, Watch},
     policy::Compiled,
     respond::Stop,
+    step::Step,
 };
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use latencify_cache::{Arrival, Fetch, Fetching, Stamp};
@@ -22,11 +23,11 @@ use latencify_decide::{
     facts,
     freshness::{Lifetime, RequestDirectives, Reuse},
     limit::RateState,
+    refresh::Freshened,
     route::ReadyRoute,
 };
 use latencify_geoip::Place;
 use std::{
-    borrow::Cow,
     net::IpAddr,
     sync::{
         Arc,
@@ -56,7 +57,7 @@ pub struct Context {
     /// What goes to the client.
     pub answer: Answer,
     /// The steps of the decision, for the record.
-    pub decisions: Vec<Cow<'static, str>>,
+    pub decisions: Vec<Step>,
     /// The connection that it came on; none: over HTTP/2, and in a background refresh.
     pub wire: Option<Wire>,
     /// What of the response waits for its client; none: in a background refresh.
@@ -153,8 +154,18 @@ pub struct Caching {
     pub fetch_sent_at: Option<SystemTime>,
     /// Whether the origin was sent credentials.
     pub authorized: bool,
-    /// The fields of a 304, until they are merged.
-    pub not_modified: Option<HeaderMap>,
+    /// Whether the origin was asked under a condition.
+    pub validating: bool,
+    /// What a 304 makes of the stored fields, until it is stored.
+    pub freshened: Option<Freshened>,
+    /// Fields of the fetched response that are for this client alone, and not stored.
+    pub left_out: HeaderMap,
+    /// Something is stored for the key, but not for the request's fields.
+    pub other_variant: bool,
+    /// Whether it waited for another request's fetch.
+    pub collapsed: bool,
+    /// The key, where `Cache-Status` tells it.
+    pub key_told: Option<String>,
     /// The lifetime of what was just stored or validated.
     pub stored: Option<Lifetime>,
     /// Why the cache was not asked, or the response not stored.
@@ -273,7 +284,7 @@ impl Context {
     }
 
     /// Notes a step of the decision.
-    pub fn decide(&mut self, step: impl Into<Cow<'static, str>>) {
+    pub fn decide(&mut self, step: impl Into<Step>) {
         self.decisions.push(step.into());
     }
 

@@ -7,7 +7,7 @@ use crate::{
     listen::Lent,
     phases::{
         admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
-        route, stale, steer, transform,
+        route, stale, steer, storing, transform,
     },
     request::Head,
     respond::{self, Stop},
@@ -117,10 +117,10 @@ impl ProxyHttp for Gateway {
     fn cache_vary_filter(
         &self,
         meta: &CacheMeta,
-        _ctx: &mut Context,
+        ctx: &mut Context,
         request: &RequestHeader,
     ) -> Option<HashBinary> {
-        caching::variant(meta.headers(), &request.headers)
+        caching::choose(meta, &request.headers, ctx)
     }
 
     async fn cache_hit_filter(
@@ -170,7 +170,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Context,
     ) -> Result<bool> {
-        match caching::before_origin(ctx) {
+        match caching::before_origin(self.edge.name(), ctx) {
             Ok(()) => Ok(true),
             Err(stop) => respond::write(session, ctx, stop).await.map(|()| false),
         }
@@ -232,7 +232,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         hops::begin_request(session, request)?;
         transform::towards_origin(request, self.edge.name(), ctx)?;
-        caching::begin_fetch(self.cache, session, request, ctx);
+        storing::begin_fetch(self.cache, session, request, ctx);
         steer::request_begins(session, request.version, ctx);
         Ok(())
     }
@@ -252,14 +252,14 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
         steer::responded(&self.edge, response, ctx);
         hops::end_of_response(response, ctx)?;
-        caching::keep_not_modified(response, ctx);
-        invalidate::after_unsafe(self.cache, response.status, ctx);
+        storing::freshen(session, response, ctx)?;
+        invalidate::after_unsafe(self.cache, response, ctx);
         Ok(())
     }
 
@@ -288,7 +288,7 @@ impl ProxyHttp for Gateway {
         response: &ResponseHeader,
         ctx: &mut Context,
     ) -> Result<RespCacheable> {
-        Ok(caching::store(
+        Ok(storing::store(
             self.cache,
             self.edge.name(),
             session,
@@ -305,8 +305,9 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         ctx.head_goes_out(response.status);
         hops::decide_upgrade(response.status, ctx);
-        caching::end_fetch(response.status, ctx);
+        storing::end_fetch(response.status, ctx);
         ctx.caching.outcome = caching::outcome(session, ctx);
+        ctx.caching.collapsed = session.cache.lock_duration().is_some();
         if !ctx.caching.outcome.is_from_cache() {
             ctx.body_is_fetched(&response.headers);
         }

@@ -17,11 +17,13 @@ mod hit;
 mod lock;
 mod meta;
 mod miss;
+mod notes;
 mod storage;
 mod sweep;
 
 pub use lock::FillLock;
 pub use meta::{Fetched, Hit, Named, StoredMeta, fetched, hit, mark_background, name, refusable};
+pub use notes::Notes;
 pub use storage::{MemoryStorage, Options};
 pub use sweep::keep_swept;
 

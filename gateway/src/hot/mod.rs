@@ -41,7 +41,7 @@ pub fn look(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Ans
     }
     ctx.caching.arrival = edge.cache.arrive();
     let key = caching::primary_key(&rule, request.headers, ctx)?;
-    let found = caching::find(edge, &key, request.headers)?;
+    let found = caching::find(edge, &rule, &key, request.headers)?;
     let Reader::Stored(body) = found.reader else {
         return None;
     };
@@ -55,6 +55,7 @@ pub fn look(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Ans
         return None;
     }
 
+    ctx.caching.key_told = caching::told_key(&rule, request.headers, ctx);
     ctx.caching.rule = Some(rule);
     caching::note(&verdict, lifetime, found.record.fetch, ctx);
     head.set_version(Version::HTTP_11);

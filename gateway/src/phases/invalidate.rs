@@ -1,33 +1,63 @@
-//! RFC 9111 §4.4: an unsafe request that succeeds makes what is stored for its path unfit, on this edge.
+//! RFC 9111 §4.4, RFC 9875 §3: an unsafe request that succeeds makes stored responses unfit, on this edge.
 
 use crate::{cache::MemoryStorage, context::Context};
-use http::StatusCode;
-use latencify_conf::change::{Mode, Target};
+use latencify_conf::{
+    change::{Mode, Target},
+    policy::{Action, CacheRule},
+};
+use latencify_decide::{
+    groups,
+    invalidation::{self, Change, Origin},
+};
+use pingora::http::ResponseHeader;
+use std::sync::Arc;
 
-/// Purges the path, over all its queries and variants, when an unsafe method got a response that is no error: what is
-/// stored for it is not served again. Only at routes of a site that caches at all, so that uploads elsewhere make no marks.
-pub fn after_unsafe(storage: &MemoryStorage, status: StatusCode, ctx: &mut Context) {
+/// Purges the path, what `Location` and `Content-Location` name of the same origin, each over all queries and variants, and
+/// the groups that the response names. Only at sites that cache at all, so that uploads elsewhere make no marks.
+pub fn after_unsafe(storage: &MemoryStorage, response: &ResponseHeader, ctx: &mut Context) {
     let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else {
         return;
     };
-    if asked.method.is_safe() || !(status.is_success() || status.is_redirection()) || !caches(ctx) {
+    let rules = rules(ctx);
+    if rules.is_empty() {
         return;
     }
-    let target = Target::Url {
-        site: taken.site.id,
-        path: asked.path.to_string(),
+    let change = Change {
+        method: &asked.method,
+        origin: Origin {
+            https: asked.https,
+            authority: &asked.authority,
+        },
+        path: &asked.path,
+        query: asked.query.as_deref(),
     };
-    storage.marks().local_purge(&target, Mode::Hard);
-    ctx.decide("cache:invalidated");
+    let (site, status) = (taken.site.id, response.status.as_u16());
+    let paths = invalidation::paths(&change, status, &response.headers);
+    let mut targets: Vec<_> = paths
+        .into_iter()
+        .map(|path| Target::Url { site, path })
+        .collect();
+    if rules.iter().any(|rule| rule.groups) {
+        let named = groups::invalidated(&asked.method, status, &response.headers);
+        targets.extend(named.names.iter().map(|group| Target::Tag {
+            site,
+            tag: groups::tag(&change.origin, group),
+        }));
+    }
+    for target in &targets {
+        storage.marks().local_purge(target, Mode::Hard);
+    }
+    if !targets.is_empty() {
+        ctx.decide("cache:invalidated");
+    }
 }
 
-fn caches(ctx: &Context) -> bool {
-    use latencify_conf::policy::Action;
-    let Some(taken) = &ctx.taken else {
-        return false;
+/// How the routes of the site cache.
+fn rules(ctx: &Context) -> Vec<Arc<CacheRule>> {
+    let routes = ctx.taken.iter().flat_map(|taken| &taken.site.routes);
+    let rule = |action: &Action| match action {
+        Action::Proxy(proxy) => proxy.cache.clone(),
+        Action::Redirect(_) => None,
     };
-    taken.site.routes.iter().any(|route| match &route.action {
-        Action::Proxy(proxy) => proxy.cache.is_some(),
-        Action::Redirect(_) => false,
-    })
+    routes.filter_map(|route| rule(&route.action)).collect()
 }

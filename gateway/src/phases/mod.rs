@@ -14,4 +14,5 @@ pub mod redirect;
 pub mod route;
 pub mod stale;
 pub mod steer;
+pub mod storing;
 pub mod transform;

@@ -2,7 +2,7 @@
 
 use crate::{cache, context::Context, edge::Edge, verdict};
 use http::header;
-use latencify_decide::freshness::{OnError, Reuse, on_error};
+use latencify_decide::freshness::{OnError, Reuse, is_origin_failure, on_error};
 use pingora::{Error, ErrorType, proxy::Session};
 use std::time::SystemTime;
 
@@ -66,7 +66,7 @@ fn is_servable_still(edge: &Edge, session: &Session, ctx: &mut Context) -> bool 
 /// RFC 5861 §4: an origin that can't be reached, or says 500, 502, 503 or 504.
 fn origin_failed(error: &Error) -> bool {
     match error.etype() {
-        ErrorType::HTTPStatus(status) => matches!(status, 500 | 502 | 503 | 504),
+        ErrorType::HTTPStatus(status) => is_origin_failure(*status),
         _ => error.esource() == &pingora::ErrorSource::Upstream,
     }
 }

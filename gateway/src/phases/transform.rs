@@ -14,6 +14,7 @@ use latencify_decide::{
     admit,
     cache_status::{CacheStatus, Forward, ForwardReason, Told},
     edit::{self, Fields},
+    forward::{self, Changes},
     freshness::{Reuse, Revalidate},
     hops, tags,
 };
@@ -22,7 +23,7 @@ use pingora::{
     http::{RequestHeader, ResponseHeader},
     proxy::Session,
 };
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -73,6 +74,12 @@ pub fn towards_origin(request: &mut RequestHeader, edge: &str, ctx: &Context) ->
         request.insert_header(header::CONTENT_LENGTH, 0)?;
     }
     let mut query = asked.query.clone();
+    if let Some(rule) = &ctx.caching.rule {
+        let facts = asked.facts(&request.headers, ctx.clock.began_at);
+        let changes = Changes::of(rule, &facts, edge);
+        changes.apply(&mut RequestFields(request));
+        query = forward::query(rule, query.as_deref()).map(Cow::into_owned);
+    }
     if let Some(jwt) = route.auth.as_ref().filter(|jwt| jwt.strip) {
         admit::strip_token(
             &jwt.sources,
@@ -160,17 +167,22 @@ pub fn towards_client(
         ctx.answer.age = Some(age);
         response.insert_header(header::AGE, age)?;
     }
-    let further = ctx
-        .caching
-        .rule
-        .as_ref()
-        .map_or(&[][..], |rule| &rule.tag_headers);
-    for name in [tags::SURROGATE_KEY, tags::CACHE_TAG].iter().chain(further) {
+    if !outcome.is_from_cache() {
+        for (name, value) in &ctx.caching.left_out {
+            response.append_header(name.clone(), value.clone())?;
+        }
+    }
+    let rule = ctx.proxying().and_then(|proxy| proxy.cache.clone());
+    let withheld = match &rule {
+        Some(rule) => forward::withheld(rule),
+        None => vec![tags::SURROGATE_KEY, tags::CACHE_TAG],
+    };
+    for name in &withheld {
         response.remove_header(name);
     }
     let told = Told {
-        key: None,
-        detail: (ctx.caching.rule.as_ref()).is_none_or(|rule| rule.cache_status.detail),
+        key: ctx.caching.key_told.as_deref(),
+        detail: rule.is_none_or(|rule| rule.cache_status.detail),
     };
     if let Some(status) = cache_status(ctx, now).value(edge, told) {
         response.append_header(CACHE_STATUS, status)?;
@@ -198,6 +210,12 @@ fn edits(edits: &HeaderEdits, response: &mut ResponseHeader) {
 fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
     let found = ctx.caching.found.as_ref();
     match ctx.caching.outcome {
+        // It was not stored when the request came: another's fetch brought it.
+        CacheOutcome::Hit if ctx.caching.collapsed => CacheStatus::Forward(Forward {
+            collapsed: true,
+            ttl: found.map(|found| found.lifetime.ttl_seconds(now)),
+            ..Forward::because(ForwardReason::Miss)
+        }),
         CacheOutcome::Hit | CacheOutcome::Stale => match found {
             Some(found) => CacheStatus::Hit {
                 ttl: found.lifetime.ttl_seconds(now),
@@ -220,7 +238,8 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
                 (CacheOutcome::None, _) => ForwardReason::Bypass,
                 (_, Some(Reuse::Revalidate(why))) if asked_for(why) => ForwardReason::Request,
                 (_, Some(_)) => ForwardReason::Stale,
-                (_, None) => ForwardReason::Miss,
+                (_, None) if ctx.caching.other_variant => ForwardReason::VaryMiss,
+                (_, None) => ForwardReason::UriMiss,
             };
             let stored = ctx
                 .caching

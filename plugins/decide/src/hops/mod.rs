@@ -11,12 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 /// `CDN-Loop` (RFC 8586).
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
-/// Fields that are for one connection alone, whether or not `Connection` names them (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+/// Fields that are for one connection alone, whether or not `Connection` names them (RFC 9110 §7.6.1, §11.7; RFC 9111 §3.1).
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
     header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,

@@ -1,0 +1,121 @@
+//! `Cache-Status` (RFC 9211).
+
+use super::{
+    case::{answer, case, status},
+    world::World,
+};
+use latencify_tests::Protocol;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cache_status_tells_what_happened() {
+    let world = World::start().await;
+    let stale = "cache-control: max-age=3600 | age: 3700 | etag: \"a\"";
+    let cases = vec![
+        case("RFC 9211 §2", "a miss that is stored, then a hit")
+            .answers([answer("cache-control: max-age=86400")])
+            .get("")
+            .fetched(1)
+            .tells("fwd=uri-miss")
+            .tells("stored")
+            .tells("ttl=86")
+            .tells_no("hit")
+            .tells_no("collapsed")
+            .get("")
+            .hit(1)
+            .tells("hit")
+            .tells("ttl=86")
+            .tells_no("fwd")
+            .tells_no("stored"),
+        case("RFC 9211 §2.5", "a miss that is not stored")
+            .answers([answer("cache-control: no-store")])
+            .get("")
+            .fetched(1)
+            .tells("fwd=uri-miss")
+            .tells_no("stored")
+            .tells("detail=no_store"),
+        case("RFC 9211 §2.2", "stale, and validated")
+            .answers([
+                answer(stale),
+                status(304, "cache-control: max-age=3600 | etag: \"a\""),
+            ])
+            .get("")
+            .fetched(1)
+            .get("")
+            .validated(1)
+            .tells("fwd=stale")
+            .tells("fwd-status=304")
+            .tells("stored"),
+        case("RFC 9211 §2.3", "an origin that fails while something stale serves")
+            .answers([
+                answer("cache-control: max-age=3600, stale-if-error=3600 | age: 3700"),
+                status(503, "cache-control: no-store"),
+            ])
+            .get("")
+            .fetched(1)
+            .get("")
+            .stale(1)
+            .tells("ttl=-"),
+        case("RFC 9211 §2.2", "another variant")
+            .answers([
+                answer("cache-control: max-age=3600 | vary: accept"),
+                answer("cache-control: max-age=3600 | vary: accept"),
+            ])
+            .get("accept: a/b")
+            .fetched(1)
+            .tells("fwd=uri-miss")
+            .get("accept: a/c")
+            .fetched(2)
+            .tells("fwd=vary-miss"),
+        case("RFC 9211 §2.2", "a method that no cache answers")
+            .answers([answer("cache-control: max-age=3600")])
+            .ask("POST", "", "")
+            .fetched(1)
+            .tells("fwd=method"),
+        case("RFC 9211 §2.2", "a client that demands it")
+            .answers([
+                answer("cache-control: max-age=3600"),
+                answer("cache-control: max-age=3600"),
+            ])
+            .get("")
+            .fetched(1)
+            .get("cache-control: no-cache")
+            .fetched(2)
+            .tells("fwd=request"),
+        case("RFC 9211 §2", "only-if-cached")
+            .get("cache-control: only-if-cached")
+            .alone(504)
+            .tells("detail=only_if_cached")
+            .tells_no("fwd"),
+        case("RFC 9211 §2", "a member is appended to those of others")
+            .answers([answer(
+                "cache-control: max-age=3600 | cache-status: origin-cache; hit",
+            )])
+            .get("")
+            .asks(1)
+            .tells("origin-cache")
+            .tells("fwd=uri-miss"),
+        case("RFC 9211 §2.7", "the key, where the policy tells it")
+            .site("telling")
+            .answers([answer("cache-control: max-age=3600")])
+            .get("")
+            .fetched(1)
+            .tells("key=")
+            .get("")
+            .hit(1)
+            .tells("key="),
+        case("RFC 9211 §2.7", "no key by default")
+            .answers([answer("cache-control: max-age=3600")])
+            .get("")
+            .fetched(1)
+            .tells_no("key="),
+        case("RFC 9211 §2.8", "no detail where the policy tells none")
+            .site("silent")
+            .answers([answer("cache-control: no-store")])
+            .get("")
+            .fetched(1)
+            .tells_no("detail"),
+    ];
+    world
+        .check(cases, &[Protocol::Http1, Protocol::Http2])
+        .await;
+}
