@@ -12,38 +12,38 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, net::IpAddr};
 use time::OffsetDateTime;
 
-/// One request and what became of it.
+/// One request and what became of it. Whoever writes one borrows its texts; one that is read has its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AccessRecord {
+pub struct AccessRecord<'a> {
     /// When its head had been read, on the edge's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
     /// The id in `X-Request-Id` and in error pages.
-    pub request_id: String,
+    pub request_id: Cow<'a, str>,
     /// The client's address, behind trusted hops.
     pub client: IpAddr,
     /// The client's country by GeoIP, ISO 3166-1 alpha-2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
+    pub country: Option<Cow<'a, str>>,
     /// The site by its name; none: no site answers for the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub site: Option<String>,
+    pub site: Option<Cow<'a, str>>,
     /// The route by its name; none: no route took the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
+    pub route: Option<Cow<'a, str>>,
     /// The method.
-    pub method: String,
+    pub method: Cow<'a, str>,
     /// `http` or `https`, as the client spoke.
-    pub scheme: Cow<'static, str>,
+    pub scheme: Cow<'a, str>,
     /// The host asked for, lower case, without port.
-    pub host: String,
+    pub host: Cow<'a, str>,
     /// The path in its normal form, without query.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// The query, without its `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
+    pub query: Option<Cow<'a, str>>,
     /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
-    pub protocol: Cow<'static, str>,
+    pub protocol: Cow<'a, str>,
     /// The status sent; 0: the client was gone before one could be.
     pub status: u16,
     /// Bytes of the request's body that were read.
@@ -59,13 +59,13 @@ pub struct AccessRecord {
     pub cache: CacheOutcome,
     /// Why the cache did not answer or store, when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_reason: Option<Cow<'static, str>>,
+    pub cache_reason: Option<Cow<'a, str>>,
     /// The age of the stored response that was sent, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<u64>,
     /// The origin of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<String>,
+    pub origin: Option<Cow<'a, str>>,
     /// The status that the origin gave in the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_status: Option<u16>,
@@ -84,19 +84,19 @@ pub struct AccessRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark_epoch: Option<Epoch>,
     /// The steps of the decision, in order: `site:shop`, `route:static`, `admit:granted`, `origin:paris`.
-    pub decisions: Vec<Cow<'static, str>>,
+    pub decisions: Vec<Cow<'a, str>>,
     /// What went wrong, by its stable name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Cow<'static, str>>,
+    pub error: Option<Cow<'a, str>>,
     /// What went wrong, in words for operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_detail: Option<String>,
+    pub error_detail: Option<Cow<'a, str>>,
     /// `User-Agent`, cut at [`HEADER_CHARACTERS_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Cow<'a, str>>,
     /// `Referer`, cut at [`HEADER_CHARACTERS_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub referer: Option<String>,
+    pub referer: Option<Cow<'a, str>>,
 }
 
 /// The most characters of a request header that a record carries.

@@ -1,34 +1,35 @@
 //! The record of a request that no phase has seen.
 
-use crate::edge::Edge;
+use crate::{edge::Edge, request_id};
 use latencify_conf::record::{AccessRecord, CacheOutcome};
 use pingora::protocols::GetSocketDigest;
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr},
+    time::SystemTime,
 };
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// All that is known of it whatever it was; the rest is empty.
-pub(super) fn record(edge: &Edge, client: IpAddr, secure: bool) -> AccessRecord {
+pub(super) fn record(edge: &Edge, client: IpAddr, secure: bool) -> AccessRecord<'static> {
     let compiled = edge.running();
+    let now = SystemTime::now();
     let marks = edge.cache.marks().stamp();
     AccessRecord {
-        time: OffsetDateTime::now_utc(),
-        request_id: Uuid::now_v7().to_string(),
+        time: OffsetDateTime::from(now),
+        request_id: request_id::new(now).into(),
         client,
         country: edge
             .places
             .lookup(client)
             .and_then(|place| place.country)
-            .map(|country| country.to_string()),
+            .map(|country| country.to_string().into()),
         site: None,
         route: None,
-        method: String::new(),
+        method: Cow::Borrowed(""),
         scheme: Cow::Borrowed(if secure { "https" } else { "http" }),
-        host: String::new(),
-        path: String::new(),
+        host: Cow::Borrowed(""),
+        path: Cow::Borrowed(""),
         query: None,
         protocol: Cow::Borrowed("HTTP/1.1"),
         status: 0,

@@ -3,9 +3,11 @@
 
 mod connections;
 mod ends;
+mod requests;
 
 pub use connections::{ConnectionMetrics, Ended, Refused};
 pub use ends::EndMetrics;
+pub use requests::{Course, RequestMetrics, RouteCounts};
 
 use crate::errors::Fault;
 use latencify_conf::record::CacheOutcome;
@@ -18,11 +20,7 @@ use std::{sync::Arc, time::Duration};
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    duration: HistogramVec,
-    first_byte: HistogramVec,
-    received: IntCounterVec,
-    sent: IntCounterVec,
+    requests: RequestMetrics,
     faults: IntCounterVec,
     violations: IntCounterVec,
     origin_attempts: IntCounterVec,
@@ -83,31 +81,7 @@ impl Metrics {
             registry: &registry,
         };
         Ok(Arc::new(Self {
-            requests: make.counters(
-                "requests_total",
-                "Requests answered, by site, route, class of status and what the cache did.",
-                &["site", "route", "status_class", "cache"],
-            )?,
-            duration: make.histograms(
-                "request_duration_seconds",
-                "From a request's head to the end of its response.",
-                &["site", "cache"],
-            )?,
-            first_byte: make.histograms(
-                "first_byte_seconds",
-                "From a request's head to the head of its response.",
-                &["site", "cache"],
-            )?,
-            received: make.counters(
-                "request_body_bytes_total",
-                "Bytes of request bodies read from clients.",
-                &["site"],
-            )?,
-            sent: make.counters(
-                "response_body_bytes_total",
-                "Bytes of response bodies sent to clients.",
-                &["site", "cache"],
-            )?,
+            requests: RequestMetrics::register(&registry)?,
             faults: make.counters(
                 "faults_total",
                 "Requests that were not answered as asked, by why.",
@@ -167,29 +141,9 @@ impl Metrics {
         &self.registry
     }
 
-    /// Counts an answered request.
-    pub fn request(
-        &self,
-        labels: RequestLabels<'_>,
-        duration: Duration,
-        first_byte: Option<Duration>,
-        bytes: (u64, u64),
-    ) {
-        let (site, cache) = (labels.site, labels.cache.as_str());
-        self.requests
-            .with_label_values(&[site, labels.route, status_class(labels.status), cache])
-            .inc();
-        self.duration
-            .with_label_values(&[site, cache])
-            .observe(duration.as_secs_f64());
-        if let Some(first_byte) = first_byte {
-            self.first_byte
-                .with_label_values(&[site, cache])
-                .observe(first_byte.as_secs_f64());
-        }
-        let (received, sent) = bytes;
-        self.received.with_label_values(&[site]).inc_by(received);
-        self.sent.with_label_values(&[site, cache]).inc_by(sent);
+    /// Counts an answered request. `route`: where the route that took it keeps its metrics.
+    pub fn request(&self, labels: RequestLabels<'_>, course: &Course, route: Option<&RouteCounts>) {
+        self.requests.count(labels, course, route);
     }
 
     /// Counts a request as under way until the guard is dropped.
@@ -290,17 +244,6 @@ impl Maker<'_> {
     }
 }
 
-fn status_class(status: u16) -> &'static str {
-    match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        5 => "5xx",
-        _ => "none",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,16 +257,28 @@ mod tests {
             status: 200,
             cache: CacheOutcome::Hit,
         };
-        metrics.request(
-            labels,
-            Duration::from_millis(2),
-            Some(Duration::from_millis(1)),
-            (0, 10),
-        );
+        let course = Course {
+            duration: Duration::from_millis(2),
+            first_byte: Some(Duration::from_millis(1)),
+            bytes: (0, 10),
+        };
+        let route = RouteCounts::default();
+        metrics.request(labels, &course, None);
+        for status in [200, 304, 999] {
+            let labels = RequestLabels { status, ..labels };
+            metrics.request(labels, &course, Some(&route));
+        }
         metrics.fault(Fault::NoSite);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
-        let line = r#"latencify_gateway_requests_total{cache="hit",route="static",site="shop",status_class="2xx"} 1"#;
-        assert!(text.contains(line), "{text}");
+        for (class, count) in [("2xx", 2), ("3xx", 1), ("none", 1)] {
+            let labels = r#"cache="hit",route="static",site="shop""#;
+            let line = format!(
+                r#"latencify_gateway_requests_total{{{labels},status_class="{class}"}} {count}"#
+            );
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        let sent = r#"latencify_gateway_response_body_bytes_total{cache="hit",site="shop"} 40"#;
+        assert!(text.contains(sent), "{text}");
         assert!(
             text.contains(r#"latencify_gateway_faults_total{fault="no_site"} 1"#),
             "{text}"

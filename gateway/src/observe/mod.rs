@@ -7,7 +7,9 @@ mod pulled;
 mod unserved;
 
 pub use access_log::{AccessLog, AccessLogWriter};
-pub use metrics::{ConnectionMetrics, Counted, Ended, Metrics, Refused, RequestLabels};
+pub use metrics::{
+    ConnectionMetrics, Counted, Course, Ended, Metrics, Refused, RequestLabels, RouteCounts,
+};
 pub use own_log::{JsonWithProcess, TimeAndProcess};
 pub use pulled::Pulled;
 pub use unserved::{Cut, Unserved};

@@ -5,7 +5,7 @@ use crate::{
     edge::Edge,
     isolation::ISOLATED,
     listen::{Wire, cut_of},
-    observe::{Cut, Ended, RequestLabels},
+    observe::{Course, Cut, Ended, RequestLabels},
 };
 use http::{HeaderMap, HeaderName, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
@@ -95,18 +95,20 @@ fn tell(edge: &Edge, ending: &Ending<'_>, ctx: &mut Context) {
     if ctx.caching.isolated.is_some() {
         edge.count_isolated();
     }
-    let duration = ctx.clock.began.elapsed();
-    let taken = ctx.taken.as_ref();
+    let course = Course {
+        duration: ctx.clock.began.elapsed(),
+        first_byte: ctx.clock.first_byte,
+        bytes: ending.bytes,
+    };
     let labels = RequestLabels {
-        site: taken.map_or("-", |taken| &taken.site.name),
-        route: taken
-            .and_then(|taken| taken.route.as_ref())
-            .map_or("-", |route| &route.name),
+        site: ctx.taken.as_ref().map_or("-", |taken| &taken.site.name),
+        route: ctx.route().map_or("-", |route| &route.name),
         status: ending.status,
         cache: ctx.caching.outcome,
     };
-    edge.metrics
-        .request(labels, duration, ctx.clock.first_byte, ending.bytes);
+    let kept = ctx.policy.as_ref().zip(ctx.route());
+    let counts = kept.and_then(|(compiled, route)| compiled.counts(route));
+    edge.metrics.request(labels, &course, counts);
     if edge.access_log.is_on()
         && let Some(record) = record(ending, ctx)
     {
@@ -114,29 +116,34 @@ fn tell(edge: &Edge, ending: &Ending<'_>, ctx: &mut Context) {
     }
 }
 
-fn record(ending: &Ending<'_>, ctx: &mut Context) -> Option<AccessRecord> {
-    let asked = ctx.asked.take()?;
+fn record<'a>(ending: &Ending<'a>, ctx: &'a Context) -> Option<AccessRecord<'a>> {
+    let asked = ctx.asked.as_ref()?;
     let compiled = ctx.policy.as_ref();
     let found = ctx
         .caching
         .found
         .as_ref()
         .filter(|_| ctx.caching.outcome.is_from_cache());
+    let country = asked
+        .place
+        .as_ref()
+        .and_then(|place| place.country.as_ref());
+    let current = ctx.steering.current.as_ref();
     Some(AccessRecord {
         time: OffsetDateTime::from(ctx.clock.began_at),
-        request_id: asked.id,
+        request_id: Cow::Borrowed(&asked.id),
         client: asked.client,
-        country: asked
-            .place
-            .and_then(|place| place.country)
-            .map(|country| country.to_string()),
-        site: ctx.taken.as_ref().map(|taken| taken.site.name.to_string()),
-        route: ctx.route().map(|route| route.name.to_string()),
-        method: asked.method.to_string(),
+        country: country.map(|country| Cow::Borrowed(country.as_str())),
+        site: ctx
+            .taken
+            .as_ref()
+            .map(|taken| Cow::Borrowed(&*taken.site.name)),
+        route: ctx.route().map(|route| Cow::Borrowed(&*route.name)),
+        method: Cow::Borrowed(asked.method.as_str()),
         scheme: Cow::Borrowed(if asked.https { "https" } else { "http" }),
-        host: asked.host,
-        path: asked.path.to_string(),
-        query: asked.query,
+        host: Cow::Borrowed(&asked.host),
+        path: Cow::Borrowed(&asked.path),
+        query: asked.query.as_deref().map(Cow::Borrowed),
         protocol: Cow::Borrowed(protocol(asked.version)),
         status: ending.status,
         bytes_in: ending.bytes.0,
@@ -149,20 +156,18 @@ fn record(ending: &Ending<'_>, ctx: &mut Context) -> Option<AccessRecord> {
         cache: ctx.caching.outcome,
         cache_reason: reason(ctx),
         age: ctx.answer.age,
-        origin: ctx
-            .steering
-            .current
-            .as_ref()
-            .map(|attempt| attempt.name.to_string()),
+        origin: current.map(|attempt| Cow::Borrowed(&*attempt.name)),
         origin_status: ctx.steering.status,
         attempts: ctx.steering.attempts,
         revision: compiled.and_then(|compiled| compiled.revision),
         policy: compiled.map(|compiled| compiled.policy.digest),
         epoch: found.and_then(|found| found.fetch.stamp.log.map(|_| found.fetch.stamp.epoch)),
         mark_epoch: ctx.obeyed.and_then(|marks| marks.log.map(|_| marks.epoch)),
-        decisions: std::mem::take(&mut ctx.decisions),
+        decisions: (ctx.decisions.iter())
+            .map(|step| Cow::Borrowed(step.as_str()))
+            .collect(),
         error: error(ctx).map(Cow::Borrowed),
-        error_detail: ctx.answer.detail.take(),
+        error_detail: ctx.answer.detail.as_deref().map(Cow::Borrowed),
         user_agent: field(ending.headers, &header::USER_AGENT),
         referer: field(ending.headers, &header::REFERER),
     })
@@ -186,14 +191,19 @@ fn reason(ctx: &Context) -> Option<Cow<'static, str>> {
         .map(Cow::Borrowed)
 }
 
-fn field(headers: Option<&HeaderMap>, name: &HeaderName) -> Option<String> {
-    let value = headers?.get(name)?;
-    Some(
-        String::from_utf8_lossy(value.as_bytes())
-            .chars()
-            .take(HEADER_CHARACTERS_MAX)
-            .collect(),
-    )
+/// A field as text, cut where a record ends it.
+fn field<'a>(headers: Option<&'a HeaderMap>, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let text = String::from_utf8_lossy(headers?.get(name)?.as_bytes());
+    let Some((end, _)) = text.char_indices().nth(HEADER_CHARACTERS_MAX) else {
+        return Some(text);
+    };
+    Some(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.get(..end)?),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    })
 }
 
 fn protocol(version: Version) -> &'static str {

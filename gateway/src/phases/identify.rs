@@ -7,12 +7,13 @@ use crate::{
     edge::Edge,
     errors::Fault,
     request::Request,
+    request_id,
     respond::{REQUEST_ID, Stop},
 };
 use http::{HeaderMap, Method, Version, header, uri::Authority};
 use latencify_conf::{path::normalise, policy::EdgeRules};
 use latencify_decide::{freshness::RequestDirectives, hops};
-use uuid::Uuid;
+use std::time::SystemTime;
 
 /// The most characters of an id that a trusted hop gave.
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
@@ -32,7 +33,7 @@ pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result
     let client = hops::client_address(peer, headers, rules);
     let (host, path) = (host(request), normalise(request.uri.path()).into_owned());
     let asked = Asked {
-        id: request_id(headers, rules.trusts(peer)),
+        id: id(headers, rules.trusts(peer), ctx.clock.began_at),
         peer,
         client,
         place: edge.places.lookup(client),
@@ -93,7 +94,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// The id that a trusted hop gave, else a new one (UUIDv7: ids sort by time).
-fn request_id(headers: &HeaderMap, trusted: bool) -> String {
+fn id(headers: &HeaderMap, trusted: bool, now: SystemTime) -> String {
     let given = headers
         .get(REQUEST_ID)
         .filter(|_| trusted)
@@ -104,7 +105,7 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> String {
     };
     given
         .filter(sound)
-        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+        .map_or_else(|| request_id::new(now), str::to_owned)
 }
 
 /// The authority that is asked for: of the target (HTTP/2, absolute form), else `Host` (RFC 9112 §3.2.2).
@@ -166,11 +167,12 @@ mod tests {
 
     #[test]
     fn only_trusted_hops_give_ids() {
+        let now = SystemTime::now();
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, "given".parse().unwrap());
-        assert_eq!(request_id(&headers, true), "given");
-        assert_ne!(request_id(&headers, false), "given");
+        assert_eq!(id(&headers, true, now), "given");
+        assert_ne!(id(&headers, false, now), "given");
         headers.insert(REQUEST_ID, "with space".parse().unwrap());
-        assert_ne!(request_id(&headers, true), "with space");
+        assert_ne!(id(&headers, true, now), "with space");
     }
 }

@@ -29,9 +29,13 @@ pub fn find(request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
         }
     };
     let served_here = !asked.https || taken.site.certificate.is_some();
-    ctx.decide(format!("site:{}", taken.site.name));
-    if let Some(route) = &taken.route {
-        ctx.decide(format!("route:{}", route.name));
+    match &taken.route {
+        Some(route) => {
+            let [site, route] = route.steps().clone();
+            ctx.decide(site);
+            ctx.decide(route);
+        }
+        None => ctx.decide(format!("site:{}", taken.site.name)),
     }
     ctx.taken = Some(taken);
     if served_here {

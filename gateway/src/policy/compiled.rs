@@ -1,14 +1,14 @@
 //! From a bundle to what requests are decided by.
 
-use crate::{listen::tls::Certificates, origin::Origins};
+use crate::{listen::tls::Certificates, observe::RouteCounts, origin::Origins};
 use latencify_conf::{
     bundle::Bundle,
     change::Revision,
     policy::Policy,
     validate::{self, SiteIds},
 };
-use latencify_decide::route::Router;
-use std::{path::Path, sync::Arc};
+use latencify_decide::route::{ReadyRoute, Router};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// One policy, ready to decide. Requests hold the one that they began with to their end.
 pub struct Compiled {
@@ -20,6 +20,19 @@ pub struct Compiled {
     pub origins: Origins,
     /// Its number in the log; none: from files.
     pub revision: Option<Revision>,
+    /// By where its routes lie: they stay there as long as the router does.
+    counts: HashMap<usize, RouteCounts, ahash::RandomState>,
+}
+
+impl Compiled {
+    /// Where a route of this policy keeps its metrics.
+    pub fn counts(&self, route: &Arc<ReadyRoute>) -> Option<&RouteCounts> {
+        self.counts.get(&place(route))
+    }
+}
+
+fn place(route: &Arc<ReadyRoute>) -> usize {
+    Arc::as_ptr(route).addr()
 }
 
 /// Compiles a bundle and loads the certificates and CAs that it names; relative paths start at `folder`. The error is for people: every mistake with its line,
@@ -40,8 +53,13 @@ pub fn compile(
         })?;
     let policy = Arc::new(policy);
     let router = Router::new(policy.clone()).map_err(|error| error.to_string())?;
+    let routes = router.sites().iter().flat_map(|site| &site.routes);
+    let counts = routes
+        .map(|route| (place(route), RouteCounts::default()))
+        .collect();
     Ok((
         Compiled {
+            counts,
             policy,
             router,
             origins,

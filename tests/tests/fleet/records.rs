@@ -8,7 +8,7 @@ use latencify_conf::{
 use latencify_tests::{Control, Edge, policy::one_route, wait_until};
 
 /// The last record, once so many are there.
-async fn record(edge: &Edge, count: usize) -> AccessRecord {
+async fn record(edge: &Edge, count: usize) -> AccessRecord<'static> {
     let record = wait_until(&format!("record {count}"), SOON, async || {
         let mut records = edge.access_log();
         match records.len() {

@@ -6,7 +6,8 @@ use crate::{
     edge::Edge,
     errors::{self, Fault},
     listen::untaken,
-    observe::RequestLabels,
+    observe::{Course, RequestLabels},
+    request_id,
 };
 use bytes::{BufMut as _, BytesMut};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
@@ -18,7 +19,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use tokio::{io::AsyncWriteExt as _, time::timeout};
-use uuid::Uuid;
 
 /// So long a client may take to take the answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -98,7 +98,7 @@ impl Refusal {
             kind: Fault::RequestTimeout.name(),
             detail: String::new(),
             answered: true,
-            id: Uuid::now_v7().to_string(),
+            id: request_id::new(SystemTime::now()),
             began: Instant::now(),
             peer: untaken::peer_address(&*line.stream),
             secure: line.is_secure(),
@@ -182,27 +182,31 @@ impl Refusal {
             cache: CacheOutcome::None,
         };
         let duration = self.began.elapsed();
-        edge.metrics
-            .request(labels, duration, Some(duration), (0, bytes_out));
+        let course = Course {
+            duration,
+            first_byte: Some(duration),
+            bytes: (0, bytes_out),
+        };
+        edge.metrics.request(labels, &course, None);
         if edge.access_log.is_on() {
             edge.access_log.record(self.record(edge, status, bytes_out));
         }
     }
 
-    fn record(self, edge: &Edge, status: u16, bytes_out: u64) -> AccessRecord {
+    fn record(self, edge: &Edge, status: u16, bytes_out: u64) -> AccessRecord<'static> {
         AccessRecord {
-            request_id: self.id,
-            method: self.method,
-            host: self.host,
-            path: self.path,
-            query: self.query,
+            request_id: self.id.into(),
+            method: self.method.into(),
+            host: self.host.into(),
+            path: self.path.into(),
+            query: self.query.map(Cow::Owned),
             status,
             bytes_out,
             duration_us: self.began.elapsed().as_micros() as u64,
             error: Some(Cow::Borrowed(self.kind)),
-            error_detail: Some(self.detail),
-            user_agent: self.user_agent,
-            referer: self.referer,
+            error_detail: Some(self.detail.into()),
+            user_agent: self.user_agent.map(Cow::Owned),
+            referer: self.referer.map(Cow::Owned),
             ..untaken::record(edge, self.peer, self.secure)
         }
     }

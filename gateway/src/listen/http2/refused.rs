@@ -5,7 +5,7 @@ use crate::{
     edge::Edge,
     errors::Fault,
     listen::{gate::Gate, untaken},
-    observe::{RequestLabels, Unserved},
+    observe::{Course, RequestLabels, Unserved},
 };
 use latencify_conf::record::{AccessRecord, CacheOutcome};
 use pingora::protocols::Stream;
@@ -81,7 +81,12 @@ impl Books {
             cache: CacheOutcome::None,
         };
         let duration = request.began.elapsed();
-        edge.metrics.request(labels, duration, None, (0, 0));
+        let course = Course {
+            duration,
+            first_byte: None,
+            bytes: (0, 0),
+        };
+        edge.metrics.request(labels, &course, None);
         if !edge.access_log.is_on() {
             return;
         }
@@ -92,11 +97,9 @@ impl Books {
             status,
             duration_us: duration.as_micros() as u64,
             error: Some(Cow::Borrowed(request.why.name())),
-            error_detail: Some(format!(
-                "stream {}: {}",
-                request.stream,
-                request.why.advice()
-            )),
+            error_detail: Some(
+                format!("stream {}: {}", request.stream, request.why.advice()).into(),
+            ),
             ..untaken::record(edge, self.client, self.is_secure)
         });
     }

@@ -48,7 +48,7 @@ impl Lanes {
     }
 
     /// Adds a record; false: there is no room, or nobody writes any more.
-    pub(super) fn add(&self, record: &AccessRecord) -> bool {
+    pub(super) fn add(&self, record: &AccessRecord<'_>) -> bool {
         let Some(lane) = self.all.get(own_number() % self.all.len().max(1)) else {
             return false;
         };

@@ -42,7 +42,7 @@ impl AccessLog {
     }
 
     /// Leaves a record; drops and counts it when the writer is behind.
-    pub fn record(&self, record: impl Borrow<AccessRecord>) {
+    pub fn record<'a>(&self, record: impl Borrow<AccessRecord<'a>>) {
         let Some(lanes) = &self.lanes else { return };
         if !lanes.add(record.borrow()) {
             self.dropped.inc();

@@ -1,6 +1,6 @@
 use super::*;
 
-fn record(path: &str) -> AccessRecord {
+fn record(path: &str) -> AccessRecord<'static> {
     let line = serde_json::json!({
         "time": "2026-01-01T00:00:00Z", "request_id": "r", "client": "127.0.0.1", "method": "GET", "scheme": "http",
         "host": "h", "path": path, "protocol": "HTTP/1.1", "status": 200, "bytes_in": 0, "bytes_out": 2,
@@ -96,7 +96,7 @@ fn many_threads_lose_nothing() {
     let text = std::fs::read_to_string(path).unwrap();
     let whole = text
         .lines()
-        .filter(|line| serde_json::from_str::<AccessRecord>(line).is_ok());
+        .filter(|line| serde_json::from_str::<AccessRecord<'_>>(line).is_ok());
     let dropped = usize::try_from(dropped.get()).unwrap();
     assert_eq!(whole.count() + dropped, THREADS * EACH);
 }

@@ -39,6 +39,7 @@ pub struct ReadyRoute {
     pub rules: Arc<Route>,
     condition: Condition,
     verifier: Option<Verifier>,
+    steps: [Arc<str>; 2],
 }
 
 /// Where a request goes.
@@ -142,7 +143,7 @@ impl Router {
 impl SiteRoutes {
     fn new(site: &Arc<Site>) -> Result<Self, NotReady> {
         let ready = |route: &Arc<Route>| {
-            ReadyRoute::new(Arc::clone(route))
+            ReadyRoute::new(site, Arc::clone(route))
                 .map(Arc::new)
                 .map_err(|reason| NotReady {
                     site: Arc::clone(&site.name),
@@ -158,13 +159,18 @@ impl SiteRoutes {
 }
 
 impl ReadyRoute {
-    fn new(rules: Arc<Route>) -> Result<Self, Reason> {
+    fn new(site: &Site, rules: Arc<Route>) -> Result<Self, Reason> {
         let condition = Condition::new(&rules.matches)?;
         let verifier = rules.auth.as_ref().map(Verifier::new).transpose()?;
+        let steps = [
+            format!("site:{}", site.name).into(),
+            format!("route:{}", rules.name).into(),
+        ];
         Ok(Self {
             rules,
             condition,
             verifier,
+            steps,
         })
     }
 
@@ -176,6 +182,11 @@ impl ReadyRoute {
     /// The first condition that the request does not meet; none: the route takes it.
     pub fn mismatch(&self, request: &Request<'_>) -> Option<Mismatch> {
         self.condition.mismatch(request)
+    }
+
+    /// The steps of a decision that ends at this route, as records tell them: `site:shop`, `route:static`.
+    pub fn steps(&self) -> &[Arc<str>; 2] {
+        &self.steps
     }
 
     /// What verifies the tokens that the route demands.
