@@ -1,36 +1,55 @@
 //! How long an HTTP/1.1 origin may be silent: `first_byte` before the head of its response, `between_bytes` in its body.
 //!
-//! Pingora has one read timeout for both, which must be the longer of the two. The shorter one is kept by a second handle
-//! on the connection's socket: when the time is over, it shuts the socket down, and Pingora's read ends. The handle is a
-//! duplicate, so it never names a descriptor that was given to somebody else meanwhile. HTTP/1.1 only: an HTTP/2
-//! connection carries other requests, and there the read timeout alone holds.
+//! Pingora has one read timeout for both, which must be the longer of the two. The shorter one is kept here: when the time
+//! is over, the connection's socket is shut down, and Pingora's read ends. HTTP/1.1 only: an HTTP/2 connection carries other
+//! requests, and there the read timeout alone holds.
+//!
+//! # Characters
+//! - [`Handle`]: a connection's descriptor, and the [cookie](Cookies) that the kernel gave its socket. A descriptor may be
+//!   somebody else's when the time is over; the cookie never is, so that nobody else is ever shut down;
+//! - [`Watch`]: a wait, which ends when it is dropped;
+//! - [`Keeper`](keeper::Keeper): all waits in the order of their ends, and the thread that sleeps until the first of them. A
+//!   request costs a map's entry, no duplicate and no task.
 
-use pingora::protocols::l4::ext::get_tcp_info;
-use rustix::io::Errno;
-use rustix::process::{ForeignRawFd, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+mod keeper;
+
+use keeper::{KEEPER, Place, What};
+use parking_lot::Mutex;
+use rustix::{
+    io::Errno,
+    net::sockopt::socket_cookie,
+    process::{ForeignRawFd, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
+};
 use socket2::Socket;
 use std::{
-    mem::MaybeUninit,
-    net::Shutdown,
-    os::fd::{AsRawFd as _, OwnedFd, RawFd},
+    collections::HashMap,
+    os::fd::{OwnedFd, RawFd},
     sync::{
         Arc, LazyLock, Once,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-/// A second handle on the socket of a connection to an origin.
-pub struct Handle(Arc<Socket>);
+/// A connection to an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
+    descriptor: RawFd,
+    cookie: u64,
+}
 
 /// Shuts the connection down when the origin was silent for too long, unless it is dropped before.
 pub struct Watch {
     fired: Arc<AtomicBool>,
-    _task: AbortOnDropHandle<()>,
+    place: Place,
 }
+
+/// The cookies of connections to origins, by descriptor. One that is closed leaves its cookie until its descriptor is a new
+/// connection's: there are never more than descriptors.
+type Cookies = Mutex<HashMap<RawFd, u64, ahash::RandomState>>;
+
+static COOKIES: LazyLock<Cookies> = LazyLock::new(Cookies::default);
 
 /// This process, as the kernel wants it named for handles on its own descriptors; none where it refuses that.
 static OWN_PROCESS: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
@@ -42,16 +61,20 @@ static OWN_PROCESS: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
 /// A refusal is told once.
 static REFUSED: Once = Once::new();
 
-/// `TCP_ESTABLISHED` of Linux: neither side has ended the connection.
-const ESTABLISHED: u8 = 1;
-
 impl Handle {
-    /// A handle on the socket that this descriptor names now. None where the kernel refuses (a sandbox without
-    /// `pidfd_getfd`): then only the longer of the limits holds, which is told once.
-    pub fn of(socket: RawFd) -> Option<Self> {
-        let process = OWN_PROCESS.as_ref()?;
-        match pidfd_getfd(process, socket as ForeignRawFd, PidfdGetfdFlags::empty()) {
-            Ok(duplicate) => Some(Self(Arc::new(duplicate.into()))),
+    /// A handle on the connection that this descriptor names now; `reused`: it had one before. None where the kernel refuses
+    /// (a sandbox without `pidfd_getfd`): then only the longer of the limits holds, which is told once.
+    pub fn of(descriptor: RawFd, reused: bool) -> Option<Self> {
+        let known = || COOKIES.lock().get(&descriptor).copied();
+        if let Some(cookie) = reused.then(known).flatten() {
+            return Some(Self { descriptor, cookie });
+        }
+        let cookie = duplicate(descriptor).and_then(|socket| socket_cookie(&socket));
+        match cookie {
+            Ok(cookie) => {
+                COOKIES.lock().insert(descriptor, cookie);
+                Some(Self { descriptor, cookie })
+            }
             Err(error) => {
                 // The connection may be gone already, which concerns nobody.
                 if error != Errno::BADF {
@@ -63,36 +86,26 @@ impl Handle {
     }
 
     /// Waits for a head: the time runs from now on.
-    pub fn watch_head(&self, silence_max: Duration) -> Watch {
-        self.watch(async move |_| {
-            sleep(silence_max).await;
-            true
-        })
+    pub fn watch_head(self, silence_max: Duration) -> Watch {
+        self.watch(What::Head, silence_max)
     }
 
     /// Waits for the pieces of a body: the time runs anew with every one. While some of it has come and is not read, the
     /// client is slow and not the origin.
-    pub fn watch_body(&self, silence_max: Duration) -> Watch {
-        self.watch(async move |socket| is_silent_for(&socket, silence_max).await)
+    pub fn watch_body(self, silence_max: Duration) -> Watch {
+        self.watch(What::Body, silence_max)
     }
 
-    fn watch<F>(&self, is_over: impl FnOnce(Arc<Socket>) -> F) -> Watch
-    where
-        F: Future<Output = bool> + Send + 'static,
-    {
-        let (fired, socket) = (Arc::new(AtomicBool::new(false)), self.0.clone());
-        let (telling, over) = (fired.clone(), is_over(self.0.clone()));
-        let task = tokio::spawn(async move {
-            if over.await {
-                telling.store(true, Ordering::Release);
-                // A socket that is gone already needs no shutting down.
-                let _ = socket.shutdown(Shutdown::Both);
-            }
-        });
-        Watch {
-            fired,
-            _task: AbortOnDropHandle::new(task),
-        }
+    fn watch(self, what: What, silence_max: Duration) -> Watch {
+        let fired = Arc::new(AtomicBool::new(false));
+        let place = KEEPER.enter(self, what, silence_max, fired.clone());
+        Watch { fired, place }
+    }
+
+    /// The connection's socket, if the descriptor is still its.
+    fn socket(self) -> Option<Socket> {
+        let socket = duplicate(self.descriptor).ok()?;
+        (socket_cookie(&socket).ok()? == self.cookie).then(|| socket.into())
     }
 }
 
@@ -103,37 +116,31 @@ impl Watch {
     }
 }
 
-/// Comes back with `true` when nothing has come for so long; with `false` when the origin has closed, and where the kernel
-/// does not tell.
-async fn is_silent_for(socket: &Socket, silence_max: Duration) -> bool {
-    let mut heard = Instant::now();
-    loop {
-        sleep_until(heard + silence_max).await;
-        let now = Instant::now();
-        let Ok(info) = get_tcp_info(socket.as_raw_fd()) else {
-            return false;
-        };
-        if info.tcpi_state != ESTABLISHED {
-            return false;
-        }
-        if matches!(socket.peek(&mut [MaybeUninit::uninit()]), Ok(1..)) {
-            heard = now;
-            continue;
-        }
-        let since = Duration::from_millis(info.tcpi_last_data_recv.into());
-        heard = heard.max(now.checked_sub(since).unwrap_or(now));
-        if heard + silence_max <= now {
-            return true;
-        }
+impl Drop for Watch {
+    /// After this, nothing is shut down on its account.
+    fn drop(&mut self) {
+        KEEPER.leave(&self.place);
     }
+}
+
+fn duplicate(descriptor: RawFd) -> Result<OwnedFd, Errno> {
+    let process = OWN_PROCESS.as_ref().ok_or(Errno::NOSYS)?;
+    pidfd_getfd(
+        process,
+        descriptor as ForeignRawFd,
+        PidfdGetfdFlags::empty(),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::SockRef;
+    use std::{io::ErrorKind, mem::MaybeUninit, os::fd::AsRawFd as _};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
+        time::sleep,
     };
 
     const MOMENT: Duration = Duration::from_millis(50);
@@ -149,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_ends_when_the_time_is_over_and_goes_on_when_the_watch_is_dropped() {
         let (mut stream, _other) = pair().await;
-        let handle = Handle::of(stream.as_raw_fd()).unwrap();
+        let handle = Handle::of(stream.as_raw_fd(), false).unwrap();
         let dropped = handle.watch_head(Duration::from_millis(1));
         drop(dropped);
         let watch = handle.watch_head(MOMENT);
@@ -161,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn every_piece_of_a_body_begins_the_time_anew() {
         let (mut stream, mut other) = pair().await;
-        let watch = Handle::of(stream.as_raw_fd())
+        let watch = Handle::of(stream.as_raw_fd(), false)
             .unwrap()
             .watch_body(MOMENT * 4);
         for _ in 0..8 {
@@ -177,7 +184,9 @@ mod tests {
     #[tokio::test]
     async fn an_origin_is_not_silent_while_nobody_reads_what_it_sent_nor_after_it_closed() {
         let (mut stream, mut other) = pair().await;
-        let watch = Handle::of(stream.as_raw_fd()).unwrap().watch_body(MOMENT);
+        let watch = Handle::of(stream.as_raw_fd(), false)
+            .unwrap()
+            .watch_body(MOMENT);
         other.write_all(b"x").await.unwrap();
         sleep(MOMENT * 4).await;
         assert!(!watch.has_fired());
@@ -185,5 +194,41 @@ mod tests {
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 1);
         sleep(MOMENT * 3).await;
         assert!(!watch.has_fired());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_shut_down_who_got_the_descriptor_since() {
+        let (stream, _other) = pair().await;
+        let handle = Handle::of(stream.as_raw_fd(), false).unwrap();
+        let stranger = Handle {
+            cookie: handle.cookie ^ 1,
+            ..handle
+        };
+        let watch = stranger.watch_head(Duration::from_millis(1));
+        // Who waits longer is looked at later: when it has fired, the stranger's time is over too.
+        let (mut known, _third) = pair().await;
+        let known_handle = Handle::of(known.as_raw_fd(), false).unwrap();
+        let later = known_handle.watch_head(MOMENT);
+        assert_eq!(known.read(&mut [0; 1]).await.unwrap(), 0);
+        assert!(later.has_fired() && !watch.has_fired());
+        let left = SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()]);
+        assert!(
+            left.as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+            "{left:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_used_again_is_known_and_a_new_one_is_asked_for() {
+        let (stream, _other) = pair().await;
+        let descriptor = stream.as_raw_fd();
+        COOKIES.lock().insert(descriptor, 0);
+        let reused = Handle::of(descriptor, true).unwrap();
+        assert_eq!(reused.cookie, 0, "no system call");
+        let new = Handle::of(descriptor, false).unwrap();
+        assert_ne!(new.cookie, 0);
+        assert_eq!(Handle::of(descriptor, true), Some(new));
+        assert!(new.socket().is_some() && reused.socket().is_none());
     }
 }

@@ -111,11 +111,19 @@ fn order(ctx: &Context) -> Option<Vec<OriginId>> {
 
 /// A connection stands.
 pub fn connected(peer: &HttpPeer, socket: RawFd, reused: bool, ctx: &mut Context) {
-    ctx.steering.handle = SocketHandle::of(socket);
+    ctx.steering.handle = needs_watch(ctx)
+        .then(|| SocketHandle::of(socket, reused))
+        .flatten();
     ctx.steering.watch = None;
     if let (false, Some(address)) = (reused, address_of(peer)) {
         report(ctx, Outcome::Connected(address));
     }
+}
+
+/// Whether one of the limits on an origin's silence is shorter than Pingora's read timeout, which is the longer one.
+fn needs_watch(ctx: &Context) -> bool {
+    ctx.proxying()
+        .is_some_and(|proxy| proxy.timeouts.first_byte != proxy.timeouts.between_bytes)
 }
 
 /// The head of the request is about to go to an origin: without a body, the time of the response's head begins now.
@@ -129,9 +137,12 @@ pub fn request_begins(session: &mut Session, version: Version, ctx: &mut Context
 
 /// The request has gone out whole: the time of the response's head begins.
 pub fn request_ends(ctx: &mut Context) {
-    let Some(first_byte) = ctx.proxying().map(|proxy| proxy.timeouts.first_byte) else {
+    let Some(timeouts) = ctx.proxying().map(|proxy| proxy.timeouts) else {
         return;
     };
+    if timeouts.first_byte >= timeouts.between_bytes {
+        return; // Pingora's read timeout is this one.
+    }
     // A response may come before the end of the request.
     if ctx.steering.watch.is_some() || ctx.steering.status.is_some() {
         return;
@@ -140,7 +151,7 @@ pub fn request_ends(ctx: &mut Context) {
         .steering
         .handle
         .as_ref()
-        .map(|handle| handle.watch_head(first_byte));
+        .map(|handle| handle.watch_head(timeouts.first_byte));
 }
 
 /// No connection came about: nothing has been sent, so any request may be tried elsewhere.
