@@ -40,6 +40,9 @@ pub fn may_serve(
         });
         if error.is_none() {
             make_refreshable(session);
+        } else {
+            // Pingora ends the connection after whatever failed, so the client is told.
+            session.set_keepalive(None);
         }
     }
     may

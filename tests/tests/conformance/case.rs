@@ -263,11 +263,6 @@ impl Case {
         self.expect(|expected| expected.asks = Some(asks))
     }
 
-    /// The origin's answer of that number comes.
-    pub fn answer_of(self, number: usize) -> Self {
-        self.expect(|expected| expected.answer = Some(number))
-    }
-
     /// With that body.
     pub fn body(self, body: &'static str) -> Self {
         self.expect(|expected| expected.body = Some(body))

@@ -4,7 +4,12 @@ use super::{
     case::{answer, case},
     world::World,
 };
-use latencify_tests::Protocol;
+use latencify_tests::{Client, Edge, Protocol, RawOrigin, policy::one_route};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::Semaphore,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_for_one_connection_is_neither_stored_nor_passed_on() {
@@ -62,14 +67,55 @@ async fn what_is_for_one_connection_is_neither_stored_nor_passed_on() {
     world
         .check(cases, &[Protocol::Http1, Protocol::Http2])
         .await;
-    let forwarded = vec![
-        case("RFC 9110 §15.2", "interim answers go on")
-            .answers([answer(stored)
-                .after(102, "x-progress: half")
-                .after(103, "link: </style.css>; rel=preload")])
-            .get("")
-            .fetched(1)
-            .after(&[102, 103]),
-    ];
-    world.check(forwarded, &[Protocol::Http1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interim_answers_go_on_and_are_not_stored() {
+    let heard = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&heard);
+    // The final answer waits until the client has the interim ones.
+    let origin = RawOrigin::serve(move |mut stream| {
+        let hold = Arc::clone(&hold);
+        async move {
+            RawOrigin::head(&mut stream).await?;
+            stream
+                .write_all(
+                    b"HTTP/1.1 102 Processing\r\n\r\n\
+                      HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+                )
+                .await?;
+            hold.acquire().await.unwrap().forget();
+            stream
+                .write_all(
+                    b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Length: 5\r\n\r\nhello",
+                )
+                .await
+        }
+    })
+    .await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    let mut client = Client::new().tcp(edge.http()).await.unwrap();
+    client
+        .write_all(b"GET /a HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        .await
+        .unwrap();
+    let mut came = String::new();
+    while !came.contains("103 Early Hints") || !came.ends_with("\r\n\r\n") {
+        came.push(char::from(client.read_u8().await.unwrap()));
+    }
+    assert!(
+        came.contains("102 Processing") && came.to_lowercase().contains("link: </style.css>"),
+        "RFC 9110 §15.2: {came}"
+    );
+    heard.add_permits(1);
+    while !came.ends_with("hello") {
+        came.push(char::from(client.read_u8().await.unwrap()));
+    }
+    let hit = edge.get("shop.example", "/a").await;
+    assert!(
+        hit.is_hit() && hit.informational.is_empty() && hit.header("link").is_empty(),
+        "{hit:?}"
+    );
 }
