@@ -313,7 +313,9 @@ impl ProxyHttp for Gateway {
         }
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
         hops::begin_response(session, response);
-        transform::towards_client(response, self.edge.name(), limits, ctx)
+        transform::towards_client(response, self.edge.name(), limits, ctx)?;
+        hops::keep_date(response, ctx);
+        Ok(())
     }
 
     fn response_body_filter(

@@ -120,6 +120,14 @@ pub fn begin_response(session: &mut Session, response: &mut ResponseHeader) {
     }
 }
 
+/// What a response has as its `Date` goes out as it is (RFC 9110 §6.6.1), where Pingora would write the time of sending.
+pub fn keep_date(response: &ResponseHeader, ctx: &Context) {
+    let is_final = !response.status.is_informational();
+    if let Some(wire) = ctx.wire.as_ref().filter(|_| is_final) {
+        wire.keeps_date(&response.headers);
+    }
+}
+
 /// Leaves one length, by which Pingora frames the message anew. What it understands as no length at all (a coding that
 /// nobody here knows) would be passed on and stored with the coding in it.
 fn one_length(response: &mut ResponseHeader) -> Result<()> {

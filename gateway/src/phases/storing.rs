@@ -17,6 +17,7 @@ use pingora::{
     Error, ErrorType, Result,
     cache::{CacheMeta, NoCacheReason, RespCacheable},
     http::{RequestHeader, ResponseHeader},
+    protocols::http::date::get_cached_date,
     proxy::Session,
 };
 use std::{
@@ -81,6 +82,7 @@ pub fn freshen(session: &Session, response: &mut ResponseHeader, ctx: &mut Conte
     let Some(meta) = session.cache.maybe_cache_meta() else {
         return Ok(());
     };
+    date(response)?;
     let freshened = refresh::by_not_modified(meta.headers(), &response.headers, SystemTime::now());
     let unchanged: Vec<_> = match &freshened {
         Freshened::Updated(_) => vec![header::ETAG],
@@ -142,6 +144,9 @@ pub fn store(
         storage.remember_uncacheable(session.cache.cache_key(), rule.hit_for_miss);
         return refuse(TAGS_OUT_OF_BOUNDS, ctx);
     };
+    if date(&mut head).is_err() {
+        tracing::debug!("a head without room for a Date");
+    }
     for name in without {
         for line in head.headers.get_all(&name) {
             ctx.caching.left_out.append(name.clone(), line.clone());
@@ -160,6 +165,14 @@ pub fn store(
         },
     );
     RespCacheable::Cacheable(meta)
+}
+
+/// What has no `Date` gets the time of its arrival when it is stored (RFC 9110 §6.6.1).
+fn date(head: &mut ResponseHeader) -> Result<()> {
+    if head.headers.contains_key(header::DATE) {
+        return Ok(());
+    }
+    head.insert_header(header::DATE, get_cached_date())
 }
 
 fn refuse(why: &'static str, ctx: &mut Context) -> RespCacheable {

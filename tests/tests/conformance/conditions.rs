@@ -28,10 +28,30 @@ async fn conditions_are_weighed_as_rfc_9110_orders_them() {
     };
     let mut cases = Vec::new();
     for (section, what, asked, code) in [
-        ("RFC 9110 §13.1.2", "the tag that is stored", "if-none-match: \"a\"", 304),
-        ("RFC 9110 §13.1.2", "another tag", "if-none-match: \"b\"", 200),
-        ("RFC 9110 §8.8.3.2", "the tag, weakly", "if-none-match: W/\"a\"", 304),
-        ("RFC 9110 §13.1.2", "a list of tags", "if-none-match: \"b\", \"a\"", 304),
+        (
+            "RFC 9110 §13.1.2",
+            "the tag that is stored",
+            "if-none-match: \"a\"",
+            304,
+        ),
+        (
+            "RFC 9110 §13.1.2",
+            "another tag",
+            "if-none-match: \"b\"",
+            200,
+        ),
+        (
+            "RFC 9110 §8.8.3.2",
+            "the tag, weakly",
+            "if-none-match: W/\"a\"",
+            304,
+        ),
+        (
+            "RFC 9110 §13.1.2",
+            "a list of tags",
+            "if-none-match: \"b\", \"a\"",
+            304,
+        ),
         (
             "RFC 9110 §13.1.2",
             "tags in two lines",
@@ -39,7 +59,12 @@ async fn conditions_are_weighed_as_rfc_9110_orders_them() {
             304,
         ),
         ("RFC 9110 §13.1.2", "any tag", "if-none-match: *", 304),
-        ("RFC 9110 §13.1.2", "a tag without quotes is another", "if-none-match: a", 200),
+        (
+            "RFC 9110 §13.1.2",
+            "a tag without quotes is another",
+            "if-none-match: a",
+            200,
+        ),
         (
             "RFC 9110 §13.1.3",
             "the date that is stored",
@@ -58,7 +83,12 @@ async fn conditions_are_weighed_as_rfc_9110_orders_them() {
             "if-modified-since: Thu, 31 Oct 2024 00:00:00 GMT",
             200,
         ),
-        ("RFC 9110 §13.1.3", "what is no date", "if-modified-since: yesterday", 200),
+        (
+            "RFC 9110 §13.1.3",
+            "what is no date",
+            "if-modified-since: yesterday",
+            200,
+        ),
         (
             "RFC 9110 §5.6.7",
             "a date as RFC 850",
@@ -139,12 +169,15 @@ fn origins() -> Vec<Case> {
             "all conditions beside If-Match are the origin's",
             "if-match: \"b\" | if-none-match: \"a\"",
         ),
-        case("RFC 9111 §4.3.2", "If-Match that holds brings what is there")
-            .answers([answer(&kept), answer(&kept)])
-            .get("")
-            .fetched(1)
-            .get("if-match: \"a\"")
-            .fetched(2),
+        case(
+            "RFC 9111 §4.3.2",
+            "If-Match that holds brings what is there",
+        )
+        .answers([answer(&kept), answer(&kept)])
+        .get("")
+        .fetched(1)
+        .get("if-match: \"a\"")
+        .fetched(2),
     ]
 }
 

@@ -28,7 +28,11 @@ fn targets() -> Vec<Case> {
             .status(code)
             .asks(1)
             .get("");
-        if is_unfit { case.fetched(3) } else { case.hit(1) }
+        if is_unfit {
+            case.fetched(3)
+        } else {
+            case.hit(1)
+        }
     };
     vec![
         after("POST", "POST", 200, true),
@@ -74,11 +78,19 @@ fn named() -> Vec<Case> {
             .ask("POST", "", "")
             .status(201)
             .get_at("/other");
-        if is_unfit { case.fetched(2) } else { case.hit(1) }
+        if is_unfit {
+            case.fetched(2)
+        } else {
+            case.hit(1)
+        }
     };
     vec![
         by("what Location names", "location: {path}/other", true),
-        by("what Content-Location names", "content-location: {path}/other", true),
+        by(
+            "what Content-Location names",
+            "content-location: {path}/other",
+            true,
+        ),
         by(
             "what Location names in full",
             "location: http://plain.cache.example{path}/other",
@@ -142,15 +154,78 @@ fn groups() -> Vec<Case> {
             .get_at("/other")
     };
     vec![
-        grouped("RFC 9875 §3", "a group", "\"g1\", \"g2\"", "POST", "\"g2\"", 200).fetched(2),
-        grouped("RFC 9875 §3", "another group", "\"g3\"", "POST", "\"g4\"", 200).hit(1),
-        grouped("RFC 9875 §2.1", "a group in another case", "\"g5\"", "POST", "\"G5\"", 200).hit(1),
-        grouped("RFC 9875 §3", "by a safe method", "\"g6\"", "OPTIONS", "\"g6\"", 200).hit(1),
-        grouped("RFC 9875 §3", "by an error", "\"g7\"", "POST", "\"g7\"", 500).hit(1),
-        grouped("RFC 9651 §4.2", "by what is no list of strings", "\"g8\"", "POST", "g8", 200).hit(1),
-        grouped("RFC 9875 §3", "with parameters", "\"g9\";a=1", "POST", "\"g9\";b", 200).fetched(2),
-        grouped("RFC 9875 §2", "where the policy says no", "\"g10\"", "POST", "\"g10\"", 200)
-            .site("ungrouped")
-            .hit(1),
+        grouped(
+            "RFC 9875 §3",
+            "a group",
+            "\"g1\", \"g2\"",
+            "POST",
+            "\"g2\"",
+            200,
+        )
+        .fetched(2),
+        grouped(
+            "RFC 9875 §3",
+            "another group",
+            "\"g3\"",
+            "POST",
+            "\"g4\"",
+            200,
+        )
+        .hit(1),
+        grouped(
+            "RFC 9875 §2.1",
+            "a group in another case",
+            "\"g5\"",
+            "POST",
+            "\"G5\"",
+            200,
+        )
+        .hit(1),
+        grouped(
+            "RFC 9875 §3",
+            "by a safe method",
+            "\"g6\"",
+            "OPTIONS",
+            "\"g6\"",
+            200,
+        )
+        .hit(1),
+        grouped(
+            "RFC 9875 §3",
+            "by an error",
+            "\"g7\"",
+            "POST",
+            "\"g7\"",
+            500,
+        )
+        .hit(1),
+        grouped(
+            "RFC 9651 §4.2",
+            "by what is no list of strings",
+            "\"g8\"",
+            "POST",
+            "g8",
+            200,
+        )
+        .hit(1),
+        grouped(
+            "RFC 9875 §3",
+            "with parameters",
+            "\"g9\";a=1",
+            "POST",
+            "\"g9\";b",
+            200,
+        )
+        .fetched(2),
+        grouped(
+            "RFC 9875 §2",
+            "where the policy says no",
+            "\"g10\"",
+            "POST",
+            "\"g10\"",
+            200,
+        )
+        .site("ungrouped")
+        .hit(1),
     ]
 }

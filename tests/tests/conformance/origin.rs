@@ -90,7 +90,10 @@ async fn converse(mut stream: TcpStream, paths: Paths) -> io::Result<()> {
             script.asked.push(Asked { method, fields });
             let number = script.asked.len();
             // Who closes instead of answering goes on doing so, however often it is asked.
-            let closes = script.answers.last().filter(|last| last.end == End::Nothing);
+            let closes = script
+                .answers
+                .last()
+                .filter(|last| last.end == End::Nothing);
             let answer = script.answers.get(number - 1).or(closes).cloned();
             (answer, number)
         };

@@ -23,13 +23,16 @@ async fn a_policy_bends_the_cache_where_it_says_so() {
             .fetched(2)
             .ask("GET", "?a=1", "")
             .hit(1),
-        case("key by policy", "parameters that don't count, and their order")
-            .site("keyed")
-            .answers(many())
-            .ask("GET", "?a=1&b=2", "")
-            .fetched(1)
-            .ask("GET", "?b=2&a=1&utm_source=x", "")
-            .hit(1),
+        case(
+            "key by policy",
+            "parameters that don't count, and their order",
+        )
+        .site("keyed")
+        .answers(many())
+        .ask("GET", "?a=1&b=2", "")
+        .fetched(1)
+        .ask("GET", "?b=2&a=1&utm_source=x", "")
+        .hit(1),
         case("key by policy", "a field of the request")
             .site("keyed")
             .answers(many())
@@ -66,14 +69,17 @@ async fn a_policy_bends_the_cache_where_it_says_so() {
             .get(&format!("{PHONE} | x-device: desktop | x-country: XX"))
             .fetched(1)
             .origin_saw("x-device: mobile | x-country: *"),
-        case("cache poisoning", "a field that is not named does not reach the origin")
-            .answers(many())
-            .get("x-forwarded-scheme: http | x-original-url: /admin | x-anything: at all | accept: a/b")
-            .fetched(1)
-            .origin_saw_no("x-forwarded-scheme")
-            .origin_saw_no("x-original-url")
-            .origin_saw_no("x-anything")
-            .origin_saw("accept: a/b"),
+        case(
+            "cache poisoning",
+            "a field that is not named does not reach the origin",
+        )
+        .answers(many())
+        .get("x-forwarded-scheme: http | x-original-url: /admin | x-anything: at all | accept: a/b")
+        .fetched(1)
+        .origin_saw_no("x-forwarded-scheme")
+        .origin_saw_no("x-original-url")
+        .origin_saw_no("x-anything")
+        .origin_saw("accept: a/b"),
         case("cache poisoning", "a field that is named does")
             .site("named")
             .answers(many())
@@ -113,7 +119,9 @@ async fn a_policy_bends_the_cache_where_it_says_so() {
             .fetched(2)
             .status(404),
         case("tags", "they end at the edge")
-            .answers([answer("cache-control: max-age=3600 | surrogate-key: a b | cache-tag: c")])
+            .answers([answer(
+                "cache-control: max-age=3600 | surrogate-key: a b | cache-tag: c",
+            )])
             .get("")
             .fetched(1)
             .lacks("surrogate-key")

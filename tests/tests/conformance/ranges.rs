@@ -33,22 +33,70 @@ async fn ranges_are_cut_from_what_is_stored() {
         asked(section, what, fields, 200).body("0123456789")
     };
     let cases = vec![
-        part("RFC 9110 §14.1.2", "the first octets", "range: bytes=0-3", "0-3", "0123"),
-        part("RFC 9110 §14.1.2", "an open end", "range: bytes=7-", "7-9", "789"),
-        part("RFC 9110 §14.1.2", "a suffix", "range: bytes=-2", "8-9", "89"),
-        part("RFC 9110 §14.1.2", "a suffix longer than all", "range: bytes=-20", "0-9", "0123456789"),
-        part("RFC 9110 §14.1.2", "an end beyond all", "range: bytes=5-99", "5-9", "56789"),
+        part(
+            "RFC 9110 §14.1.2",
+            "the first octets",
+            "range: bytes=0-3",
+            "0-3",
+            "0123",
+        ),
+        part(
+            "RFC 9110 §14.1.2",
+            "an open end",
+            "range: bytes=7-",
+            "7-9",
+            "789",
+        ),
+        part(
+            "RFC 9110 §14.1.2",
+            "a suffix",
+            "range: bytes=-2",
+            "8-9",
+            "89",
+        ),
+        part(
+            "RFC 9110 §14.1.2",
+            "a suffix longer than all",
+            "range: bytes=-20",
+            "0-9",
+            "0123456789",
+        ),
+        part(
+            "RFC 9110 §14.1.2",
+            "an end beyond all",
+            "range: bytes=5-99",
+            "5-9",
+            "56789",
+        ),
         asked("RFC 9110 §15.5.17", "beyond all", "range: bytes=10-", 416)
             .has("content-range: bytes */10"),
-        asked("RFC 9110 §14.1.2", "a suffix of nothing", "range: bytes=-0", 416)
-            .has("content-range: bytes */10"),
+        asked(
+            "RFC 9110 §14.1.2",
+            "a suffix of nothing",
+            "range: bytes=-0",
+            416,
+        )
+        .has("content-range: bytes */10"),
         whole("RFC 9110 §14.2", "another unit", "range: lines=0-1"),
         whole("RFC 9110 §14.2", "what can't be read", "range: bytes=x-1"),
-        whole("RFC 9110 §14.2", "an end before the start", "range: bytes=3-1"),
-        whole("RFC 9110 §14.2", "ranges that overlap", "range: bytes=0-5,3-8"),
-        asked("RFC 9110 §14.6", "several ranges", "range: bytes=0-1,4-5", 206)
-            .has("content-type: *")
-            .lacks("content-range"),
+        whole(
+            "RFC 9110 §14.2",
+            "an end before the start",
+            "range: bytes=3-1",
+        ),
+        whole(
+            "RFC 9110 §14.2",
+            "ranges that overlap",
+            "range: bytes=0-5,3-8",
+        ),
+        asked(
+            "RFC 9110 §14.6",
+            "several ranges",
+            "range: bytes=0-1,4-5",
+            206,
+        )
+        .has("content-type: *")
+        .lacks("content-range"),
         asked("RFC 9110 §14.2", "HEAD has no ranges", "", 200)
             .body("0123456789")
             .head("range: bytes=0-3")
@@ -62,8 +110,16 @@ async fn ranges_are_cut_from_what_is_stored() {
             "0-3",
             "0123",
         ),
-        whole("RFC 9110 §13.1.5", "If-Range with another tag", "range: bytes=0-3 | if-range: \"b\""),
-        whole("RFC 9110 §13.1.5", "If-Range with a weak tag", "range: bytes=0-3 | if-range: W/\"a\""),
+        whole(
+            "RFC 9110 §13.1.5",
+            "If-Range with another tag",
+            "range: bytes=0-3 | if-range: \"b\"",
+        ),
+        whole(
+            "RFC 9110 §13.1.5",
+            "If-Range with a weak tag",
+            "range: bytes=0-3 | if-range: W/\"a\"",
+        ),
         part(
             "RFC 9110 §13.1.5",
             "If-Range with the date",
@@ -82,16 +138,19 @@ async fn ranges_are_cut_from_what_is_stored() {
             "range: bytes=0-3 | if-none-match: \"a\"",
             304,
         ),
-        case("RFC 9110 §14.2", "a range of what is not stored yet stores all of it")
-            .answers([answer("cache-control: max-age=3600").body("0123456789")])
-            .get("range: bytes=2-3")
-            .status(206)
-            .body("23")
-            .asks(1)
-            .origin_saw_no("range")
-            .get("")
-            .asks(0)
-            .body("0123456789"),
+        case(
+            "RFC 9110 §14.2",
+            "a range of what is not stored yet stores all of it",
+        )
+        .answers([answer("cache-control: max-age=3600").body("0123456789")])
+        .get("range: bytes=2-3")
+        .status(206)
+        .body("23")
+        .asks(1)
+        .origin_saw_no("range")
+        .get("")
+        .asks(0)
+        .body("0123456789"),
         case("RFC 9110 §14.2", "a range of a status that is no 200")
             .answers([status(404, "cache-control: max-age=3600")])
             .get("")

@@ -18,10 +18,14 @@ async fn a_client_gets_what_it_demands() {
             .fetched(1)
     };
     let cases = vec![
-        pair("RFC 9111 §5.2.1.1", "max-age of zero", "cache-control: max-age=3600 | age: 1")
-            .get("cache-control: max-age=0")
-            .fetched(2)
-            .tells("fwd=request"),
+        pair(
+            "RFC 9111 §5.2.1.1",
+            "max-age of zero",
+            "cache-control: max-age=3600 | age: 1",
+        )
+        .get("cache-control: max-age=0")
+        .fetched(2)
+        .tells("fwd=request"),
         pair("RFC 9111 §5.2.1.1", "max-age below the age", old)
             .get("cache-control: max-age=60")
             .fetched(2),
@@ -70,21 +74,33 @@ async fn a_client_gets_what_it_demands() {
             .tells("fwd=request")
             .get("")
             .hit(2),
-        pair("RFC 9111 §5.4", "Pragma where there is no Cache-Control", old)
-            .get("pragma: no-cache")
-            .fetched(2),
-        pair("RFC 9111 §5.4", "Pragma beside Cache-Control is ignored", old)
-            .get("pragma: no-cache | cache-control: foo")
-            .hit(1),
+        pair(
+            "RFC 9111 §5.4",
+            "Pragma where there is no Cache-Control",
+            old,
+        )
+        .get("pragma: no-cache")
+        .fetched(2),
+        pair(
+            "RFC 9111 §5.4",
+            "Pragma beside Cache-Control is ignored",
+            old,
+        )
+        .get("pragma: no-cache | cache-control: foo")
+        .hit(1),
         pair("RFC 9111 §5.2.1.7", "only-if-cached of what is stored", old)
             .get("cache-control: only-if-cached")
             .hit(1),
         case("RFC 9111 §5.2.1.7", "only-if-cached of what is not")
             .get("cache-control: only-if-cached")
             .alone(504),
-        pair("RFC 9111 §5.2.1.7", "only-if-cached of what is stale", stale)
-            .get("cache-control: only-if-cached")
-            .alone(504),
+        pair(
+            "RFC 9111 §5.2.1.7",
+            "only-if-cached of what is stale",
+            stale,
+        )
+        .get("cache-control: only-if-cached")
+        .alone(504),
         pair(
             "RFC 8246 §2",
             "immutable against max-age",
@@ -107,5 +123,7 @@ async fn a_client_gets_what_it_demands() {
         .get("cache-control: no-cache")
         .fetched(2),
     ];
-    world.check(cases, &[Protocol::Http1, Protocol::Http2]).await;
+    world
+        .check(cases, &[Protocol::Http1, Protocol::Http2])
+        .await;
 }

@@ -14,16 +14,19 @@ async fn what_is_stale_serves_where_it_may_and_nowhere_else() {
     world
         .check(cases, &[Protocol::Http1, Protocol::Http2])
         .await;
-    let told = case("RFC 9112 §9.6", "a connection that ends after an error is told")
-        .answers([answer(
-            "cache-control: max-age=3600, stale-if-error=3600 | age: 3700",
-        )])
-        .and_then(closing())
-        .get("")
-        .fetched(1)
-        .get("")
-        .stale(1)
-        .has("connection: close");
+    let told = case(
+        "RFC 9112 §9.6",
+        "a connection that ends after an error is told",
+    )
+    .answers([answer(
+        "cache-control: max-age=3600, stale-if-error=3600 | age: 3700",
+    )])
+    .and_then(closing())
+    .get("")
+    .fetched(1)
+    .get("")
+    .stale(1)
+    .has("connection: close");
     world.check(vec![told], &[Protocol::Http1]).await;
 }
 
@@ -149,7 +152,11 @@ fn on_errors() -> Vec<Case> {
             .get("")
             .fetched(1)
             .get("");
-        if serves { case.stale(1) } else { case.status(502) }
+        if serves {
+            case.stale(1)
+        } else {
+            case.status(502)
+        }
     };
     cases.extend([
         closes(
@@ -213,16 +220,19 @@ fn on_errors() -> Vec<Case> {
             .fetched(1)
             .get("cache-control: stale-if-error=3600")
             .stale(1),
-        case("RFC 9111 §5.2.1.4", "no-cache of a request, and an origin that fails")
-            .answers([
-                answer("cache-control: max-age=3600, stale-if-error=3600 | age: 60"),
-                status(503, "cache-control: no-store"),
-            ])
-            .get("")
-            .fetched(1)
-            .get("cache-control: no-cache")
-            .fetched(2)
-            .status(503),
+        case(
+            "RFC 9111 §5.2.1.4",
+            "no-cache of a request, and an origin that fails",
+        )
+        .answers([
+            answer("cache-control: max-age=3600, stale-if-error=3600 | age: 60"),
+            status(503, "cache-control: no-store"),
+        ])
+        .get("")
+        .fetched(1)
+        .get("cache-control: no-cache")
+        .fetched(2)
+        .status(503),
     ]);
     cases
 }

@@ -274,9 +274,11 @@ fn bodies() -> Vec<Case> {
             .asks(0)
             .has("content-length: 9"),
         case("RFC 9112 §6.3", "a body that ends with the connection")
-            .answers([answer("cache-control: max-age=3600 | connection: close | transfer-encoding: chunked")
-                .body("3\r\nall\r\n0\r\n\r\n")
-                .ending(End::Short)])
+            .answers([answer(
+                "cache-control: max-age=3600 | connection: close | transfer-encoding: chunked",
+            )
+            .body("3\r\nall\r\n0\r\n\r\n")
+            .ending(End::Short)])
             .get("")
             .body("all")
             .get("")

@@ -16,7 +16,11 @@ async fn directives_for_cdns_count_above_the_others() {
             .get("")
             .fetched(1)
             .get("");
-        if is_stored { case.hit(1) } else { case.fetched(2) }
+        if is_stored {
+            case.hit(1)
+        } else {
+            case.fetched(2)
+        }
     };
     let mut cases = Vec::new();
     for (section, what, fields, is_stored) in [
@@ -154,7 +158,11 @@ fn surrogates() -> Vec<Case> {
             .lacks("surrogate-control")
             .origin_saw("surrogate-capability: *")
             .get("");
-        if is_stored { case.hit(1) } else { case.fetched(2) }
+        if is_stored {
+            case.hit(1)
+        } else {
+            case.fetched(2)
+        }
     };
     vec![
         held(

@@ -4,7 +4,8 @@ use super::{
     case::{answer, case, status},
     world::World,
 };
-use latencify_tests::Protocol;
+use latencify_tests::{Edge, Origin, Protocol, policy::one_route, reply, wait_until};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_status_tells_what_happened() {
@@ -45,16 +46,19 @@ async fn cache_status_tells_what_happened() {
             .tells("fwd=stale")
             .tells("fwd-status=304")
             .tells("stored"),
-        case("RFC 9211 §2.3", "an origin that fails while something stale serves")
-            .answers([
-                answer("cache-control: max-age=3600, stale-if-error=3600 | age: 3700"),
-                status(503, "cache-control: no-store"),
-            ])
-            .get("")
-            .fetched(1)
-            .get("")
-            .stale(1)
-            .tells("ttl=-"),
+        case(
+            "RFC 9211 §2.3",
+            "an origin that fails while something stale serves",
+        )
+        .answers([
+            answer("cache-control: max-age=3600, stale-if-error=3600 | age: 3700"),
+            status(503, "cache-control: no-store"),
+        ])
+        .get("")
+        .fetched(1)
+        .get("")
+        .stale(1)
+        .tells("ttl=-"),
         case("RFC 9211 §2.2", "another variant")
             .answers([
                 answer("cache-control: max-age=3600 | vary: accept"),
@@ -118,4 +122,36 @@ async fn cache_status_tells_what_happened() {
     world
         .check(cases, &[Protocol::Http1, Protocol::Http2])
         .await;
+}
+
+/// RFC 9211 §2.6. Whether a request comes while another waits is chance: it is tried until it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_waited_for_anothers_fetch_says_so() {
+    let origin = Origin::serve(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        reply::text("once").max_age(600).done()
+    })
+    .await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    let mut round = 0;
+    wait_until("a request waits", Duration::from_mins(1), async || {
+        round += 1;
+        let path = format!("/{round}");
+        let asked = (0..5).map(|_| edge.get("shop.example", &path));
+        let replies = futures::future::join_all(asked).await;
+        assert_eq!(origin.requests_for(&path), 1);
+        let told = |reply: &latencify_tests::Reply| {
+            let status = reply.header("cache-status");
+            assert_eq!(reply.text(), "once", "{reply:?}");
+            status.contains("; fwd=miss; ") && status.ends_with("; collapsed")
+        };
+        if replies.iter().filter(|reply| told(reply)).count() > 0 {
+            Ok(())
+        } else {
+            Err(format!("{:?}", replies.last()))
+        }
+    })
+    .await;
 }

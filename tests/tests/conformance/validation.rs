@@ -92,35 +92,44 @@ fn asked() -> Vec<Case> {
             .validated(1)
             .get("")
             .validated(1),
-        case(section, "a client's own condition does not stand in its way")
-            .answers([
-                answer(&format!("{STALE} | etag: \"a\"")),
-                status(304, "cache-control: max-age=3600 | etag: \"a\""),
-            ])
-            .get("")
-            .fetched(1)
-            .get("if-none-match: \"old\"")
-            .validated(1)
-            .origin_saw("if-none-match: \"a\"")
-            .get("")
-            .hit(1),
-        case(section, "a client that has it is told so after the validation")
-            .answers([
-                answer(&format!("{STALE} | etag: \"a\"")),
-                status(304, "cache-control: max-age=3600 | etag: \"a\""),
-            ])
-            .get("")
-            .fetched(1)
-            .get("if-none-match: \"a\"")
-            .status(304)
-            .asks(1),
-        case(section, "a client's condition is not the origin's where nothing is stored")
-            .answers([answer("cache-control: max-age=3600 | etag: \"a\"")])
-            .get("if-none-match: \"a\"")
-            .status(304)
-            .asks(1)
-            .get("")
-            .hit(1),
+        case(
+            section,
+            "a client's own condition does not stand in its way",
+        )
+        .answers([
+            answer(&format!("{STALE} | etag: \"a\"")),
+            status(304, "cache-control: max-age=3600 | etag: \"a\""),
+        ])
+        .get("")
+        .fetched(1)
+        .get("if-none-match: \"old\"")
+        .validated(1)
+        .origin_saw("if-none-match: \"a\"")
+        .get("")
+        .hit(1),
+        case(
+            section,
+            "a client that has it is told so after the validation",
+        )
+        .answers([
+            answer(&format!("{STALE} | etag: \"a\"")),
+            status(304, "cache-control: max-age=3600 | etag: \"a\""),
+        ])
+        .get("")
+        .fetched(1)
+        .get("if-none-match: \"a\"")
+        .status(304)
+        .asks(1),
+        case(
+            section,
+            "a client's condition is not the origin's where nothing is stored",
+        )
+        .answers([answer("cache-control: max-age=3600 | etag: \"a\"")])
+        .get("if-none-match: \"a\"")
+        .status(304)
+        .asks(1)
+        .get("")
+        .hit(1),
         case("RFC 9111 §4.3.3", "another answer takes its place")
             .answers([
                 answer(&format!("{STALE} | etag: \"a\"")),
@@ -151,16 +160,24 @@ fn updated() -> Vec<Case> {
             .validated(1)
     };
     vec![
-        update("a field is replaced", "x-kind: old", "etag: \"a\" | x-kind: new")
-            .has("x-kind: new")
-            .get("")
-            .hit(1)
-            .has("x-kind: new"),
-        update("a field is added", "x-kind: old", "etag: \"a\" | x-more: new")
-            .has("x-kind: old | x-more: new")
-            .get("")
-            .hit(1)
-            .has("x-kind: old | x-more: new"),
+        update(
+            "a field is replaced",
+            "x-kind: old",
+            "etag: \"a\" | x-kind: new",
+        )
+        .has("x-kind: new")
+        .get("")
+        .hit(1)
+        .has("x-kind: new"),
+        update(
+            "a field is added",
+            "x-kind: old",
+            "etag: \"a\" | x-more: new",
+        )
+        .has("x-kind: old | x-more: new")
+        .get("")
+        .hit(1)
+        .has("x-kind: old | x-more: new"),
         update(
             "all lines of a field are replaced",
             "x-kind: one | x-kind: two",
@@ -217,6 +234,27 @@ fn updated() -> Vec<Case> {
         .get("")
         .hit(1)
         .has("age: *"),
+        update(
+            "the Date is that of the 304",
+            "date: {now-3000}",
+            "etag: \"a\" | date: Fri, 01 Jan 2100 00:00:00 GMT",
+        )
+        .get("")
+        .hit(1),
+        case(
+            "RFC 9110 §6.6.1",
+            "a 304 without Date is of the moment that it came",
+        )
+        .answers([
+            answer("cache-control: max-age=60 | date: {now-3000} | etag: \"a\""),
+            status(304, "cache-control: max-age=60 | etag: \"a\"").dateless(),
+        ])
+        .get("")
+        .fetched(1)
+        .get("")
+        .validated(1)
+        .get("")
+        .hit(1),
         case(section, "a 304 that says no-store")
             .answers([
                 answer(&format!("{STALE} | etag: \"a\"")),
@@ -328,11 +366,14 @@ fn heads() -> Vec<Case> {
             .get("")
             .hit(2)
             .status(410),
-        case(section, "a HEAD where nothing is stored brings a body to store")
-            .answers([answer("cache-control: max-age=3600")])
-            .head("")
-            .asks(1)
-            .get("")
-            .hit(1),
+        case(
+            section,
+            "a HEAD where nothing is stored brings a body to store",
+        )
+        .answers([answer("cache-control: max-age=3600")])
+        .head("")
+        .asks(1)
+        .get("")
+        .hit(1),
     ]
 }

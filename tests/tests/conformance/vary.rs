@@ -20,18 +20,47 @@ async fn the_right_variant_answers() {
     };
     let language = "vary: accept-language";
     let cases = vec![
-        on("the same value", language, "accept-language: de", "accept-language: de").hit(1),
-        on("another value", language, "accept-language: de", "accept-language: fr")
-            .fetched(2)
-            .tells("fwd=vary-miss")
-            .get("accept-language: de")
-            .hit(1)
-            .get("accept-language: fr")
-            .hit(2),
-        on("a field that the other lacks", language, "accept-language: de", "").fetched(2),
-        on("a field that the first lacked", language, "", "accept-language: de").fetched(2),
+        on(
+            "the same value",
+            language,
+            "accept-language: de",
+            "accept-language: de",
+        )
+        .hit(1),
+        on(
+            "another value",
+            language,
+            "accept-language: de",
+            "accept-language: fr",
+        )
+        .fetched(2)
+        .tells("fwd=vary-miss")
+        .get("accept-language: de")
+        .hit(1)
+        .get("accept-language: fr")
+        .hit(2),
+        on(
+            "a field that the other lacks",
+            language,
+            "accept-language: de",
+            "",
+        )
+        .fetched(2),
+        on(
+            "a field that the first lacked",
+            language,
+            "",
+            "accept-language: de",
+        )
+        .fetched(2),
         on("neither has the field", language, "", "").hit(1),
-        on("another field", language, "accept: text/html", "accept: text/plain").hit(1),
+        on(
+            "another field",
+            language,
+            "accept: text/html",
+            "accept: text/plain",
+        )
+        .hit(1),
         on(
             "two names in a list",
             "vary: accept-language, accept",
@@ -91,9 +120,7 @@ async fn the_right_variant_answers() {
         )
         .hit(1),
         case(section, "several variants at once")
-            .answers(
-                (0..4).map(|_| answer("cache-control: max-age=3600 | vary: accept-language")),
-            )
+            .answers((0..4).map(|_| answer("cache-control: max-age=3600 | vary: accept-language")))
             .get("accept-language: a")
             .fetched(1)
             .get("accept-language: b")

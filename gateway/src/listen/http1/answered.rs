@@ -1,6 +1,6 @@
 //! A request that is answered before Pingora sees it: decided, looked up, written and told of.
 
-use super::line::Line;
+use super::{date as dates, line::Line};
 use crate::{
     context::Context,
     edge::Edge,
@@ -78,7 +78,9 @@ pub(super) async fn answer(
 fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
     let connection = if keeps { "keep-alive" } else { "close" };
     // Refused by a map that is full alone: then nobody needs them.
-    let _ = head.insert_header(header::DATE, date::get_cached_date());
+    if dates::of(&head.headers).is_none() {
+        let _ = head.insert_header(header::DATE, date::get_cached_date());
+    }
     let _ = head.insert_header(header::CONNECTION, connection);
     let mut octets = BytesMut::with_capacity(HEAD_BYTES);
     octets.put_slice(b"HTTP/1.1 ");

@@ -133,8 +133,15 @@ impl AsyncWrite for Guarded {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = this.stream()?.poll_write(cx, octets);
-        note(&this.wire, written)
+        let wire = this.wire.clone();
+        let changed = wire.redate().change(octets);
+        let written = this
+            .stream()?
+            .poll_write(cx, changed.as_deref().unwrap_or(octets));
+        if let (Some(_), Poll::Ready(Ok(taken))) = (&changed, &written) {
+            wire.redate().wrote(*taken);
+        }
+        note(&wire, written)
     }
 
     fn poll_write_vectored(
@@ -142,6 +149,11 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if !self.wire.redate().is_idle()
+            && let Some(first) = octets.iter().find(|piece| !piece.is_empty())
+        {
+            return self.poll_write(cx, first);
+        }
         let this = self.get_mut();
         let written = this.stream()?.poll_write_vectored(cx, octets);
         note(&this.wire, written)

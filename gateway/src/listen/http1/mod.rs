@@ -9,6 +9,7 @@
 mod answered;
 mod arrival;
 mod close;
+mod date;
 mod guarded;
 mod line;
 mod refusal;

@@ -1,9 +1,10 @@
 //! What a connection and the request on it tell each other.
 
-use super::line::Line;
+use super::{date::Redate, line::Line};
 use crate::{context::Context, observe::Cut};
+use http::HeaderMap;
 use latencify_framing::Violation;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -39,6 +40,8 @@ struct Shared {
     cut: Mutex<Option<Cut>>,
     /// Whether the client has said, behind a whole request, that it sends no more.
     gone: AtomicBool,
+    /// The date that a response keeps.
+    redate: Mutex<Redate>,
 }
 
 impl Wire {
@@ -83,6 +86,15 @@ impl Wire {
         self.0.answered.load(Ordering::Acquire)
     }
 
+    /// The head with these fields is written next; it keeps its `Date`, if it has one.
+    pub fn keeps_date(&self, fields: &HeaderMap) {
+        *self.0.redate.lock() = Redate::with(fields);
+    }
+
+    pub(super) fn redate(&self) -> MutexGuard<'_, Redate> {
+        self.0.redate.lock()
+    }
+
     /// From now on everything passes: the origin agreed to another protocol (RFC 9110 §7.8).
     pub fn becomes_tunnel(&self) {
         self.0.tunnel.store(true, Ordering::Release);
@@ -113,6 +125,7 @@ impl Wire {
         self.0.answered.store(false, Ordering::Release);
         self.0.gone.store(false, Ordering::Release);
         *self.0.cut.lock() = None;
+        *self.0.redate.lock() = Redate::default();
     }
 
     pub(super) fn give_back(&self, line: Line) {
