@@ -41,11 +41,14 @@ soak: setup ## many simulated fleets (SEEDS=100000), then the suites of the flee
 	  cargo test -p latencify-tests --test fleet --test crash --test events --test faults --test control_faults \
 	  --test restart || exit 1; done
 
-bench: setup ## how long purges take, what an attack costs others, what an idle connection costs; optimised build
-	cargo build --release --workspace --bins --example purge_latency --example idle_connections --example attacks
+bench: setup ## beside nginx, varnish, trafficserver and haproxy (ARGS='--works hit-1k --rounds 3' for parts); purges, attacks, idle connections
+	@deploy/setup bench
+	cargo build --release --workspace --bins --example purge_latency --example idle_connections --example attacks \
+	  --example purge_by_tag
 	"$(CARGO_TARGET_DIR)/release/examples/purge_latency"
 	"$(CARGO_TARGET_DIR)/release/examples/idle_connections"
 	"$(CARGO_TARGET_DIR)/release/examples/attacks"
+	"$(CARGO_TARGET_DIR)/release/latencify-bench" run $(ARGS)
 
 lint: ## format, clippy, documentation, shell scripts, licences and advisories
 	@deploy/setup build tools

@@ -43,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("latencify-geoip", &["latencify-conf"]),
     ("latencify-decide", &["latencify-conf", "latencify-geoip"]),
     ("latencify-cache", &["latencify-conf"]),
+    ("latencify-disk", &["latencify-conf", "latencify-cache"]),
     ("latencify-framing", &[]),
     (
         "latencify-gateway",
@@ -51,6 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "latencify-geoip",
             "latencify-decide",
             "latencify-cache",
+            "latencify-disk",
             "latencify-framing",
         ],
     ),
@@ -66,6 +68,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "latencify-tests",
         &["latencify-conf", "latencify-geoip", "latencify-decide"],
     ),
+    // Starts programs, and asks them over the network.
+    ("latencify-bench", &["latencify-tests"]),
     // Drives what both programs decide by, in one process; nobody uses it.
     (
         "latencify-simulation",
@@ -95,6 +99,10 @@ const NEVER_LINKED: &[(&str, &[&str])] = &[
     ),
     (
         "latencify-cache",
+        &["pingora", "axum", "sqlx", "sea-orm", "rdkafka"],
+    ),
+    (
+        "latencify-disk",
         &["pingora", "axum", "sqlx", "sea-orm", "rdkafka"],
     ),
     (
