@@ -4,6 +4,7 @@ use crate::{
     cache::MemoryStorage,
     drain::Drain,
     fleet::{Fleet, Isolated, WhenIsolated},
+    hot::ready::ReadyHeads,
     limit::Limiter,
     listen::{
         Limits,
@@ -41,6 +42,8 @@ pub struct Edge {
     place_files: Vec<PathBuf>,
     /// The cache.
     pub cache: &'static MemoryStorage,
+    /// Heads of hot objects.
+    pub ready_heads: ReadyHeads,
     /// Where clients are.
     pub places: GeoIp,
     network: Arc<Network>,
@@ -91,6 +94,7 @@ impl Edge {
         Arc::new(Self {
             name: parts.name,
             cache: parts.cache,
+            ready_heads: ReadyHeads::default(),
             running: ArcSwapOption::empty(),
             certificates: Arc::new(ArcSwapOption::empty()),
             limits: Limits::default(),

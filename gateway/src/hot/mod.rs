@@ -3,27 +3,32 @@
 //! # Characters
 //! - the protocol's loop (`listen::http1`), which has read a [valid head](head::Own);
 //! - [`proxy::decide`](crate::proxy::decide), the phases that every request passes;
-//! - [`look`]: whether a complete, fresh, live object in memory answers, by the same questions that the cache's phases ask,
-//!   and with the same fields, since the same functions make them.
+//! - [`find`]: whether a complete, fresh, live object in memory answers, by the same questions that the cache's phases ask,
+//!   and with the same fields, since the same functions make them;
+//! - [`ready`]: heads of hot objects, as such a function has made them once.
 //!
 //! Whatever is not answered here goes to Pingora with its [`Context`] as it is, so that nothing is decided, counted or
 //! limited twice; what only a proxy can do (fetching, waiting, ranges, bodies, serving stale while refreshing) is done there
 //! alone.
 
 pub mod head;
+pub mod ready;
 
 use crate::{
+    cache::StoredMeta,
     context::{Caching, Context},
     edge::Edge,
     phases::{admit, caching, preconditions, transform},
     request::Request,
-    verdict::Use,
+    verdict::{Use, Verdict},
 };
 use http::{HeaderMap, Method, StatusCode, Version, header};
-use latencify_cache::{BodyReader, Reader};
-use latencify_conf::record::CacheOutcome;
-use latencify_decide::freshness::Reuse;
+use latencify_cache::{BodyReader, Reader, Record};
+use latencify_conf::{policy::CacheRule, record::CacheOutcome};
+use latencify_decide::freshness::{Lifetime, Reuse};
 use pingora::{http::ResponseHeader, protocols::http::conditional_filter::to_304};
+use ready::{Differing, ReadyHead};
+use std::{sync::Arc, time::SystemTime};
 
 /// A whole response from memory.
 pub struct Answer {
@@ -33,8 +38,17 @@ pub struct Answer {
     pub body: Option<BodyReader>,
 }
 
+/// Something stored that may answer as it is.
+pub struct Hit {
+    rule: Arc<CacheRule>,
+    record: Arc<Record<StoredMeta>>,
+    body: BodyReader,
+    lifetime: Lifetime,
+    verdict: Verdict,
+}
+
 /// What answers a request that was let in; none: it goes the long way, and nothing has been noted of this look.
-pub fn look(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Answer> {
+pub fn find(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Hit> {
     let rule = ctx.proxying()?.cache.clone()?;
     if caching::askable(request).is_err() || needs_more(request.headers) {
         return None;
@@ -47,37 +61,100 @@ pub fn look(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Ans
     };
     let lifetime = caching::lifetime(&found.record.meta)?;
     let verdict = caching::weigh(edge, &found.record, &lifetime, ctx)?;
-    if verdict.lets() != Use::Answer {
-        return None;
-    }
-    let mut head = Box::new(found.record.meta.response());
-    if !is_framed(&head, body.body().len()) {
-        return None;
+    (verdict.lets() == Use::Answer).then_some(Hit {
+        rule,
+        record: found.record,
+        body,
+        lifetime,
+        verdict,
+    })
+}
+
+impl Hit {
+    /// Answers, if the stored head says of the body what it is.
+    pub fn answer(self, edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Answer> {
+        let mut head = Box::new(self.record.meta.response());
+        if !is_framed(&head, self.body.body().len()) {
+            return None;
+        }
+        ctx.caching.key_told = caching::told_key(&self.rule, request.headers, ctx);
+        let (is_accepted, body) = (self.verdict.reuse == Reuse::StaleAccepted, self.note(ctx));
+        head.set_version(Version::HTTP_11);
+        let is_unmodified = preconditions::is_not_modified(request, &head, ctx);
+        if is_unmodified {
+            to_304(&mut head);
+        }
+        ctx.caching.outcome = if is_accepted {
+            CacheOutcome::Stale
+        } else {
+            CacheOutcome::Hit
+        };
+        let limits = admit::limit_fields(ctx).collect();
+        if transform::towards_client(&mut head, edge.name(), limits, ctx).is_err() {
+            ctx.caching = Caching::default();
+            return None;
+        }
+        ctx.head_goes_out(head.status);
+        let is_head_only = is_unmodified || *request.method == Method::HEAD;
+        Some(Answer {
+            head,
+            body: (!is_head_only).then_some(body),
+        })
     }
 
-    ctx.caching.key_told = caching::told_key(&rule, request.headers, ctx);
-    ctx.caching.rule = Some(rule);
-    caching::note(&verdict, lifetime, found.record.fetch, ctx);
-    head.set_version(Version::HTTP_11);
-    let is_unmodified = preconditions::is_not_modified(request, &head, ctx);
-    if is_unmodified {
-        to_304(&mut head);
+    /// The head that is kept of it, if it is answered whole and fresh, and nothing but what differs each time depends on
+    /// the request.
+    pub fn ready(&self, edge: &Edge, ctx: &Context) -> Option<Arc<ReadyHead>> {
+        edge.ready_heads.find(&self.record, ctx.route()?)
     }
-    ctx.caching.outcome = if verdict.reuse == Reuse::StaleAccepted {
-        CacheOutcome::Stale
-    } else {
-        CacheOutcome::Hit
-    };
-    let limits = admit::limit_fields(ctx).collect();
-    if transform::towards_client(&mut head, edge.name(), limits, ctx).is_err() {
-        ctx.caching = Caching::default();
-        return None;
+
+    /// Whether a head of it may be kept, or one that is kept may answer.
+    pub fn may_be_ready(&self, request: &Request<'_>) -> bool {
+        let is_conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]
+            .iter()
+            .any(|name| request.headers.contains_key(name));
+        let is_plain = self.verdict.reuse == Reuse::Fresh && self.verdict.isolated.is_none();
+        is_plain && !is_conditional && !self.rule.cache_status.key
     }
-    ctx.head_goes_out(head.status);
-    let is_head_only = is_unmodified || *request.method == Method::HEAD;
-    Some(Answer {
-        head,
-        body: (!is_head_only).then_some(body),
+
+    /// Answers with a head that is kept.
+    pub fn answer_ready(
+        self,
+        head: &ReadyHead,
+        request: &Request<'_>,
+        ctx: &mut Context,
+    ) -> Option<BodyReader> {
+        let now = SystemTime::now();
+        ctx.answer.age = Some(self.lifetime.age_seconds(now));
+        ctx.caching.outcome = CacheOutcome::Hit;
+        ctx.head_goes_out(head.status());
+        let body = self.note(ctx);
+        (*request.method != Method::HEAD).then_some(body)
+    }
+
+    /// The version that was found.
+    pub fn record(&self) -> &Arc<Record<StoredMeta>> {
+        &self.record
+    }
+
+    fn note(self, ctx: &mut Context) -> BodyReader {
+        caching::note(&self.verdict, self.lifetime, self.record.fetch, ctx);
+        ctx.caching.rule = Some(self.rule);
+        self.body
+    }
+}
+
+/// What differs in the head of an answer whose `Age` is known.
+pub fn differing(ctx: &Context, keeps: bool) -> Option<Differing<'_>> {
+    let age = ctx.answer.age?;
+    let fresh = ctx.caching.found.as_ref()?.lifetime.fresh.as_secs();
+    Some(Differing {
+        age,
+        ttl: i64::try_from(fresh)
+            .unwrap_or(i64::MAX)
+            .saturating_sub_unsigned(age),
+        keeps,
+        ctx,
     })
 }
 

@@ -59,11 +59,11 @@ pub fn compile(
         .collect();
     Ok((
         Compiled {
-            counts,
             policy,
             router,
             origins,
             revision,
+            counts,
         },
         certificates,
     ))

@@ -4,7 +4,7 @@ use super::{date as dates, line::Line};
 use crate::{
     context::Context,
     edge::Edge,
-    hot::{self, Answer, head::Own},
+    hot::{self, Answer, head::Own, ready::ReadyHead},
     listen::paced::EndedBy,
     observe::Cut,
     phases::finish::{self, Ending},
@@ -47,17 +47,16 @@ pub(super) async fn answer(
     let keeps = keeps && own.keeps_connection();
     let mut ctx = Box::new(Context::begin(edge));
     let decided = proxy::decide(edge, &mut own, &mut ctx).await;
-    let answer = match decided {
-        Ok(()) => hot::look(edge, &own.request(), &mut ctx),
+    let ready = match decided {
+        Ok(()) => make_ready(edge, &own, &mut ctx, keeps),
         Err(_) => None,
     };
-    let Some(Answer { mut head, body }) = answer else {
+    let Some((octets, body)) = ready else {
         ctx.decided = Some(decided);
         return Outcome::Passes(ctx);
     };
-    let status = head.status.as_u16();
+    let status = ctx.answer.status.map_or(0, |status| status.as_u16());
     edge.metrics.hot_answers.inc();
-    let octets = write_head(&mut head, keeps);
     let (bytes, sent) = line.send(octets, body).await;
     if let Err(error) = &sent {
         ctx.answer.cut = Some(EndedBy::of(error).map_or(Cut::ClientGone, Cut::Limit));
@@ -72,6 +71,36 @@ pub(super) async fn answer(
     Outcome::Answered {
         goes_on: keeps && sent.is_ok(),
     }
+}
+
+/// The head and the body that answer a request; the head is one that is kept, if there is one.
+fn make_ready(
+    edge: &Edge,
+    own: &Own,
+    ctx: &mut Context,
+    keeps: bool,
+) -> Option<(BytesMut, Option<BodyReader>)> {
+    let request = own.request();
+    let hit = hot::find(edge, &request, ctx)?;
+    let may_be_ready = hit.may_be_ready(&request);
+    if may_be_ready && let Some(head) = hit.ready(edge, ctx) {
+        let body = hit.answer_ready(&head, &request, ctx);
+        let length = body.as_ref().map_or(0, |body| body.body().len());
+        let room = HEAD_BYTES + length.min(JOINED_BYTES_MAX) as usize;
+        let mut octets = BytesMut::with_capacity(room);
+        head.write(&mut octets, &hot::differing(ctx, keeps)?);
+        return Some((octets, body));
+    }
+    let record = may_be_ready.then(|| hit.record().clone());
+    let Answer { mut head, body } = hit.answer(edge, &request, ctx)?;
+    let octets = write_head(&mut head, keeps);
+    if let Some(record) = record.filter(|record| edge.ready_heads.wants(record))
+        && let (Some(put), Some(route)) = (hot::differing(ctx, keeps), ctx.route())
+        && let Some(head) = ReadyHead::of(&head, &put, record, route.clone())
+    {
+        edge.ready_heads.keep(head);
+    }
+    Some((octets, body))
 }
 
 /// The head as it goes over the wire, with the fields that Pingora would add.
