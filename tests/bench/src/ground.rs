@@ -11,11 +11,17 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
 /// Where files are memory.
 const MEMORY: &str = "/dev/shm";
+
+/// So long nothing comes, when nothing more comes; and so long is waited for that.
+const QUIET: Duration = Duration::from_millis(100);
+const QUIET_WITHIN: Duration = Duration::from_secs(5);
 
 /// The ground of one work.
 pub struct Ground {
@@ -84,6 +90,20 @@ impl Ground {
         String::from_utf8(told.body)?
             .parse()
             .context("the origin's count")
+    }
+
+    /// The same, when nothing more comes: what a peer still asks for after a round is charged to it, and to nobody else.
+    pub fn heard_at_last(&self) -> anyhow::Result<u64> {
+        let began = Instant::now();
+        let mut heard = self.heard()?;
+        loop {
+            thread::sleep(QUIET);
+            let again = self.heard()?;
+            if again == heard || began.elapsed() > QUIET_WITHIN {
+                return Ok(again);
+            }
+            heard = again;
+        }
     }
 }
 

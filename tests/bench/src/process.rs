@@ -77,7 +77,9 @@ impl Process {
             .into_iter()
             .filter_map(Member::of)
             .collect();
-        all.iter().for_each(|member| member.signal(Signal::TERM));
+        for member in &all {
+            member.signal(Signal::TERM);
+        }
         let until = Instant::now() + END;
         while Instant::now() < until {
             let is_over = !matches!(self.child.try_wait(), Ok(None));
@@ -86,7 +88,9 @@ impl Process {
             }
             thread::sleep(PAUSE);
         }
-        all.iter().for_each(|member| member.signal(Signal::KILL));
+        for member in &all {
+            member.signal(Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }

@@ -63,7 +63,8 @@ pub struct Demand {
 pub enum Origin {
     /// Nothing: all answers are hits.
     Silent,
-    /// Next to nothing: of so many objects a few may have been dropped.
+    /// Next to nothing: of so many objects a few may have been dropped; and h2load breaks requests off at the end, of which some peers make
+    /// what they will. What it heard is told.
     NearlySilent,
     /// Of every request.
     Asked,
@@ -154,7 +155,7 @@ impl Work {
     pub fn origin(self) -> Origin {
         match self {
             Self::Miss | Self::Pass => Origin::Asked,
-            Self::Zipf => Origin::NearlySilent,
+            Self::Zipf | Self::H2 => Origin::NearlySilent,
             _ => Origin::Silent,
         }
     }

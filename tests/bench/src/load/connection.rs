@@ -73,13 +73,11 @@ impl Connection {
             return self.take_body(left, octets.len());
         }
         if self.head.is_empty() {
-            return match body_start(octets, bytes)? {
-                Some(start) => self.take_body(bytes, octets.len() - start),
-                None => {
-                    self.head.extend_from_slice(octets);
-                    Ok(Progress::Partial)
-                }
-            };
+            if let Some(start) = body_start(octets, bytes)? {
+                return self.take_body(bytes, octets.len() - start);
+            }
+            self.head.extend_from_slice(octets);
+            return Ok(Progress::Partial);
         }
         self.head.extend_from_slice(octets);
         ensure!(self.head.len() <= HEAD_MAX + bytes, "an endless head");

@@ -269,10 +269,7 @@ fn has_word(line: &str) -> bool {
     };
     let pieces: Vec<_> = line.split('@').collect();
     let between = pieces.get(1..pieces.len().saturating_sub(1));
-    between
-        .unwrap_or_default()
-        .iter()
-        .any(|piece| is_word(&piece))
+    between.unwrap_or_default().iter().any(is_word)
 }
 
 fn configurations() -> PathBuf {
@@ -315,9 +312,9 @@ mod tests {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    open.push(path)
+                    open.push(path);
                 } else {
-                    there.push(path)
+                    there.push(path);
                 }
             }
         }
