@@ -2,12 +2,18 @@
 
 use anyhow::Context as _;
 use latencify_control::{
-    migrate, output, run,
+    migrate, output,
+    presence::Lost,
+    run,
     settings::{Invocation, LogForm, MigrateLog, Settings},
 };
 use std::{io::IsTerminal as _, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// The exit status of a run that was replaced or taken out, or whose log goes on elsewhere: service managers shall not start
+/// it again. The unit names it.
+const LOST: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -20,7 +26,11 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
-            ExitCode::FAILURE
+            if error.is::<Lost>() {
+                ExitCode::from(LOST)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -52,7 +62,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     tracing::info!("control stops: what is under way is finished");
     running.stop().await;
-    lost.map_or(Ok(()), |why| Err(anyhow::anyhow!(why)))
+    lost.map_or(Ok(()), |lost| Err(lost.into()))
 }
 
 async fn interrupted(terminate: &mut tokio::signal::unix::Signal) {

@@ -16,8 +16,21 @@
 //! that stood still, which come to the log when they come. The fold counts a removal only while the run is announced that
 //! keeps the process without a lease, so behind this run's announcement no earlier run's removal counts; before it, this
 //! run has welcomed nobody. And a copy of the store that serves elsewhere reads that it is replaced.
+//!
+//! # Until when an earlier run may have answered heartbeats
+//! With the log in the data folder, which is locked: until this run began. With the log in Kafka an earlier run may still
+//! live, on the folder that this one is a copy of, and answers its edges until it *reads* that it is replaced: so leases
+//! count from [`READ_MAX`] after the announcement is in the log ([`Presence::alone_since`]). A run that can't announce
+//! itself replaces nobody: it finds no edge fenced.
+//!
+//! That is worth what [`READ_MAX`] is worth. An earlier run that lives, is cut off from the log for longer and not from its
+//! edges extends their leases without reading that it was replaced, and receipts of this run may call those edges fenced.
+//! No time would end that: heartbeats are answered while the log is away, so that an absence of the brokers isolates no
+//! edge. The same goes for a replica that is taken out with `--remove-replica`, and for one whose log was moved. So
+//! whoever starts a copy of a data folder, or removes a replica, sees that the earlier run is dead, or reaches the log.
 
 use crate::{
+    fleet::contacts,
     fold::{
         Announced, Outcome, State,
         driver::{Fold, Health},
@@ -41,8 +54,17 @@ const WRITE_PAUSE: Duration = Duration::from_secs(2);
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// What edges wait for whose replica can't fold the log to its end.
 const NOT_AT_THE_END: &str = "it has not folded the log to its end since it was started, and may lack purges that the fleet obeyed";
+/// How long a replica that follows its log takes at most to read an entry that is in it: a fetch that failed is tried again
+/// within a second, twice over, and then some.
+const READ_MAX: Duration = Duration::from_secs(5);
 /// Who writes these entries.
 const BY: &str = "control";
+
+/// The log says that this run is no replica any more, or that it goes on elsewhere. Whoever starts the same thing again at
+/// once replaces the run that replaced this one, and so on for ever.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Lost(String);
 
 /// How a replica stands in the log.
 #[derive(Clone)]
@@ -50,6 +72,7 @@ pub struct Presence {
     /// None: this run could not announce itself, because the log can't be folded to its end, or takes nothing.
     announced: Option<ReplicaId>,
     edges_wait_for: Option<&'static str>,
+    alone_since: Duration,
     fold: Fold,
     writer: Writer,
 }
@@ -64,6 +87,8 @@ pub struct Announcement {
     /// The log lies in the data folder, which is locked: nobody else can follow it, whoever is announced in it, and what an
     /// earlier run was about to write went with that run.
     pub log_is_here: bool,
+    /// When nobody else worked on the data folder any more, on the leases' clock.
+    pub started: Duration,
 }
 
 /// Catches up with the log and announces this run in it, unless another replica stands in the way.
@@ -75,9 +100,14 @@ pub async fn announce(
     writer: &Writer,
 ) -> anyhow::Result<Presence> {
     let here = store.identity();
-    let presence = |announced, edges_wait_for| Presence {
+    let presence = |announced: Option<ReplicaId>, edges_wait_for| Presence {
         announced,
         edges_wait_for,
+        alone_since: match announced {
+            _ if announcement.log_is_here => announcement.started,
+            Some(_) => contacts::now().saturating_add(READ_MAX),
+            None => Duration::MAX,
+        },
         fold: fold.clone(),
         writer: writer.clone(),
     };
@@ -119,7 +149,7 @@ pub async fn announce(
     if !state.replicas.contains_key(&replica) {
         // Two started at a time, and the log has put the other one first.
         refuse_beside_another(&state, here)?;
-        bail!("{}", is_out(replica));
+        bail!(is_out(replica));
     }
     Ok(presence(Some(replica), None))
 }
@@ -146,6 +176,11 @@ impl Presence {
         self.announced
     }
 
+    /// Until when an earlier run on this store may have answered heartbeats, on the leases' clock.
+    pub fn alone_since(&self) -> Duration {
+        self.alone_since
+    }
+
     /// What edges have to wait for before they may attach here; none: they may.
     pub fn edges_wait_for(&self) -> Option<&'static str> {
         self.edges_wait_for
@@ -153,14 +188,14 @@ impl Presence {
 
     /// Waits until the log says that this run is no replica any more, or that it goes on elsewhere, and says what that
     /// means.
-    pub async fn lost(&self) -> String {
+    pub async fn lost(&self) -> Lost {
         tokio::select! {
-            why = self.fold.moved() => why,
+            why = self.fold.moved() => Lost(why),
             why = self.taken_out() => why,
         }
     }
 
-    async fn taken_out(&self) -> String {
+    async fn taken_out(&self) -> Lost {
         let Some(replica) = self.announced else {
             return std::future::pending().await;
         };
@@ -199,11 +234,11 @@ impl Presence {
     }
 }
 
-fn is_out(replica: ReplicaId) -> String {
-    format!(
+fn is_out(replica: ReplicaId) -> Lost {
+    Lost(format!(
         "the log says that this replica ({replica}) was taken out, or that another run on a copy of its store has replaced \
          it: it stops, so that receipts have one author. Start it again if it is the one that shall serve"
-    )
+    ))
 }
 
 /// Waits until everything is folded that was in the log when this was called; says whether it can be.
@@ -218,7 +253,7 @@ async fn catch_up(log: &dyn ChangeLog, fold: &Fold) -> anyhow::Result<bool> {
                 );
                 return Ok(false);
             }
-            Health::Moved(why) => bail!("{why}"),
+            Health::Moved(why) => bail!(Lost(why)),
             Health::Following | Health::Retrying(_) => {}
         }
         tracing::info!(applied = %fold.state().applied, %head, "the log is folded before anything is served");

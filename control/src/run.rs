@@ -9,12 +9,12 @@ use crate::{
     kafka::Cluster,
     log,
     observe::{
-        admin::{self, Admin},
+        admin::{self, Admin, Entrance},
         metrics::Metrics,
         missing::tell_of_missing_files,
     },
     output,
-    presence::{self, Announcement, Presence, announce},
+    presence::{self, Announcement, Lost, Presence, announce},
     serve::serve,
     settings::Settings,
     store::Store,
@@ -68,8 +68,24 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         tracing::warn!("{warning}");
     }
     let bound = bind(settings).await?;
+    let addresses = (
+        bound.api.local_addr()?,
+        bound.fleet.local_addr()?,
+        bound.admin.local_addr()?,
+    );
+    let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
+    // A start that fails ends what it has begun.
+    let given_up = stop_working.clone().drop_guard();
+    let entrance = Entrance::default();
+    let admin_server = tokio::spawn(serve(
+        bound.admin,
+        None,
+        admin::routes(entrance.clone()),
+        stop_working.clone(),
+    ));
+    entrance.opening("the data folder and its store");
     let lock = data::open(&settings.data, settings.kafka.is_none())?;
-    // Nobody else works on this folder: an earlier run answers no more heartbeats.
+    // Nobody else works on this folder from here on.
     let started = fleet::contacts::now();
     if let Some(warning) = data::exposed(&settings.data) {
         tracing::warn!("{warning}");
@@ -85,6 +101,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         brokers,
         prefix: settings.kafka_prefix.clone(),
     });
+    entrance.opening("the change log; without an answer of its brokers, this waits");
     let (log, state) = log::opening::open(&settings.data, cluster.clone(), &store).await?;
     for risk in log.risks() {
         tracing::warn!("{risk}");
@@ -93,7 +110,8 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     let said = SaidByEdges::load(&store, &state).await?;
     let contacts = Contacts::load(&store, state.roster.keys().copied(), started).await?;
     let log_is_here = settings.kafka.is_none();
-    let longest = store.longest_lease().await?.max(settings.edge_lease);
+    let longest = store.longest_lease(state.roster.keys().copied()).await?;
+    let longest = longest.max(settings.edge_lease);
     let hold = Hold::new(log.origin(), log_is_here, &state, longest, started);
     let tail = Tail::default();
     let fold = Fold::new(state, tail.clone());
@@ -103,7 +121,6 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         store.condition().clone(),
         metrics.clone(),
     );
-    let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
     let sessions = TaskTracker::new();
     let name = presence::name();
     let mut fleet = Fleet {
@@ -144,24 +161,21 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         name,
         remove: settings.remove_replica,
         log_is_here,
+        started,
     };
-    let announced = announce(announcement, &*log, &store, &fold, &fleet.writer);
-    let presence = match announced.await {
-        Ok(presence) => presence,
-        Err(error) => {
-            stop_working.cancel();
-            return Err(error);
-        }
-    };
+    entrance.opening("the log is folded to its end, and this run is announced in it");
+    let presence = announce(announcement, &*log, &store, &fold, &fleet.writer).await?;
     fleet.edges_wait_for = presence.edges_wait_for();
-    let admin = Admin {
+    fleet.contacts.held_since(presence.alone_since());
+    fleet.hold = (fleet.hold).map(|hold| hold.held_since(longest, presence.alone_since()));
+    entrance.opened(Admin {
         metrics,
         fold,
         log,
         store,
         fleet: fleet.clone(),
         events: consumer.clone(),
-    };
+    });
     let control = Control {
         fleet,
         policies: Policies::default(),
@@ -169,11 +183,6 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     };
     workers.extend(
         consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))),
-    );
-    let addresses = (
-        bound.api.local_addr()?,
-        bound.fleet.local_addr()?,
-        bound.admin.local_addr()?,
     );
     let api_routes = api::routes(control.clone(), api_token);
     let fleet_routes = fleet::server::routes(control.clone(), join_token);
@@ -190,12 +199,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             fleet_routes,
             stop_serving.clone(),
         )),
-        tokio::spawn(serve(
-            bound.admin,
-            None,
-            admin::routes(admin),
-            stop_working.clone(),
-        )),
+        admin_server,
     ];
     let made = [(Purpose::Api, made_api), (Purpose::Join, made_join)];
     let running = Running {
@@ -221,6 +225,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             .tell_ports(file)
             .with_context(|| format!("writing {}", file.display()))?;
     }
+    given_up.disarm();
     Ok(running)
 }
 
@@ -235,7 +240,7 @@ impl Running {
     }
 
     /// Waits until the log says that this replica may serve no more, and says why.
-    pub async fn lost(&self) -> String {
+    pub async fn lost(&self) -> Lost {
         self.presence.lost().await
     }
 

@@ -5,7 +5,8 @@
 //! later: when the lease is over here, it is over there. What could break that is counted in:
 //! - Clocks that run apart: the replica waits one part in [`DRIFT_PART`] longer.
 //! - An earlier run of this replica may have answered a heartbeat a moment before it died: a process that this run has
-//!   not heard of counts from this run's start.
+//!   not heard of counts from this run's start, or from when the earlier one must have read in the log that it is
+//!   replaced (see [`presence`](crate::presence)).
 //! - The lease may have been longer then: what counts is the longest that the process was ever promised.
 //! - An edge that serves from its store whatever happens is never fenced, nor one that never said what it does.
 //!
@@ -48,6 +49,11 @@ impl Contact {
             held_until: ends(started, lease),
             fenced_through: Epoch(0),
         }
+    }
+
+    /// An earlier run may have answered it until this later moment.
+    pub fn held_since(&mut self, started: Duration) {
+        self.held_until = self.held_until.max(ends(started, self.lease));
     }
 
     /// The process is about to be welcomed: it says what it does when isolated, and is promised a lease.

@@ -36,8 +36,8 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// What the store remembers of these processes. An earlier run on this store may have answered them until `started`:
-    /// since then, it is known to be dead.
+    /// What the store remembers of these processes. An earlier run on this store may have answered them until `started`,
+    /// and no longer, as far as is known yet.
     pub async fn load(
         store: &Store,
         of: impl IntoIterator<Item = ProcessId>,
@@ -47,6 +47,11 @@ impl Contacts {
         Ok(Self {
             of: Arc::new(Mutex::new(leases)),
         })
+    }
+
+    /// An earlier run on this store may have answered them until this later moment.
+    pub fn held_since(&self, started: Duration) {
+        self.of.lock().held_since(started);
     }
 
     /// A process is about to be welcomed. What it said and what it is promised is in the store afterwards. Says whether it

@@ -6,7 +6,11 @@
 //! the purge. So the receipts of a run's own purges are complete at the earliest one lease after its start.
 //!
 //! With the log in Kafka the roster is in the log, and nobody is served before that is folded to its end: nothing has to be
-//! waited for. Unless the log was begun by `migrate-log`, which wrote what some data folder had.
+//! waited for. Unless the log was begun by `migrate-log`, which wrote what some data folder had; then a new data folder
+//! waits, too.
+//!
+//! An edge that runs with `--when-isolated serve`, joined after the copy was made and is cut off uses what it has stored
+//! however long anybody waits: no hold helps against it, and no receipt of this run names it.
 //!
 //! # Rejected
 //! - *Telling copies apart*, by inodes, change times or a mark of a clean stop: copies over the files, snapshots of a file
@@ -37,12 +41,20 @@ impl Hold {
         lease: Duration,
         started: Duration,
     ) -> Option<Self> {
-        let may_lack_edges = log_is_here || log.from.is_some();
-        let is_new = state.applied == Epoch(0);
-        (may_lack_edges && !is_new).then(|| Self {
+        let was_moved = log.from.is_some();
+        let is_old = state.applied > Epoch(0);
+        (was_moved || log_is_here && is_old).then(|| Self {
             after: state.applied,
             until: contact::ends(started, lease),
         })
+    }
+
+    /// The same hold, of edges that may have been promised such leases until this later moment.
+    pub fn held_since(self, lease: Duration, started: Duration) -> Self {
+        Self {
+            until: self.until.max(contact::ends(started, lease)),
+            ..self
+        }
     }
 
     /// For how much longer the receipt of a purge can't be complete; none: it can be.
@@ -80,7 +92,7 @@ mod tests {
             ("it was begun just now", own, true, &empty, false),
             ("the log is in Kafka", own, false, &folded, false),
             ("it was moved there", moved, false, &folded, true),
-            ("a new store there", moved, false, &empty, false),
+            ("a new store there", moved, false, &empty, true),
         ] {
             let hold = Hold::new(origin, log_is_here, state, LEASE, at(100));
             assert_eq!(hold.is_some(), holds, "{name}");

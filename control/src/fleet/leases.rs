@@ -49,6 +49,14 @@ impl Leases {
         }
     }
 
+    /// An earlier run on this store may have answered them until this later moment.
+    pub fn held_since(&mut self, started: Duration) {
+        self.started = self.started.max(started);
+        for contact in self.contacts.values_mut() {
+            contact.held_since(started);
+        }
+    }
+
     /// A process was told what it is promised, and the store keeps that. Says whether it may be welcomed: not while it is
     /// being taken out.
     pub fn greeted(&mut self, process: ProcessId, greeting: &Greeting) -> bool {

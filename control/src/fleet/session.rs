@@ -246,16 +246,20 @@ impl Session {
             connection,
         });
         self.target = admission.target.as_ref().map(|target| target.revision);
+        let forked = Lead::forked(&peer, admission.known, &admission.head);
         let actions = self.machine.admit(admission);
         Box::pin(self.carry_out(actions)).await;
-        self.tell_if_ahead(&peer);
+        self.tell_if_ahead(&peer, forked);
     }
 
     /// The operator has to know of an edge that knows of more than there is.
-    fn tell_if_ahead(&self, peer: &Peer) {
+    fn tell_if_ahead(&self, peer: &Peer, forked: Option<Lead>) {
         let (state, edge) = (self.state.borrow(), peer.edge.clone());
         let was_turned_away = self.ended == Some(End::ReplicaBehind);
-        match Lead::of(peer, was_turned_away, &state.position) {
+        if forked.is_some() {
+            self.fleet.metrics.log_forked();
+        }
+        match forked.or_else(|| Lead::of(peer, was_turned_away, &state.position)) {
             Some(lead) => {
                 let edge = EdgeAhead { edge, lead };
                 self.fleet.ahead.found(peer.process, edge, &state);

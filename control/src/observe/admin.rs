@@ -1,4 +1,5 @@
-//! The admin address: `/metrics`, `/healthz`, `/readyz`. It has no token; it is never public.
+//! The admin address: `/metrics`, `/healthz`, `/readyz`. It has no token; it is never public. It answers from the moment
+//! that it is bound: opening a store, waiting for brokers and folding a long log take their time.
 
 use crate::{
     events,
@@ -16,8 +17,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// How long the log may take to tell its head.
 const HEAD_WAIT: Duration = Duration::from_secs(3);
@@ -39,11 +44,36 @@ pub struct Admin {
     pub events: Option<events::Consumer>,
 }
 
+/// What the admin address speaks of: a replica that is being opened, then one that serves. A clone is the same.
+#[derive(Clone, Default)]
+pub struct Entrance {
+    opening: Arc<Mutex<&'static str>>,
+    opened: Arc<OnceLock<Admin>>,
+}
+
+impl Entrance {
+    /// What is waited for now.
+    pub fn opening(&self, what: &'static str) {
+        *self.opening.lock() = what;
+    }
+
+    /// The replica serves.
+    pub fn opened(&self, admin: Admin) {
+        // It is opened once.
+        let _ = self.opened.set(admin);
+    }
+
+    fn admin(&self) -> Result<&Admin, String> {
+        let what = || format!("opening: {}", *self.opening.lock());
+        self.opened.get().ok_or_else(what)
+    }
+}
+
 /// What `/readyz` says.
 #[derive(Debug, Serialize)]
 struct Readiness {
     ready: bool,
-    /// `following`, or what is wrong.
+    /// `following`, or `opening: …`, or what is wrong.
     log: String,
     /// What keeps writes from being taken, by the stable names of their kinds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,15 +88,19 @@ struct Readiness {
 }
 
 /// The admin address, as a service.
-pub fn routes(admin: Admin) -> Router {
+pub fn routes(entrance: Entrance) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(admin)
+        .with_state(entrance)
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
+async fn metrics(State(entrance): State<Entrance>) -> Response {
+    let admin = match entrance.admin() {
+        Ok(admin) => admin,
+        Err(opening) => return (StatusCode::SERVICE_UNAVAILABLE, opening).into_response(),
+    };
     for (part, fault) in admin.faults() {
         admin.metrics.fault(part, fault.map(|fault| fault.kind));
     }
@@ -89,7 +123,27 @@ impl Admin {
     }
 }
 
-async fn ready(State(admin): State<Admin>) -> Response {
+async fn ready(State(entrance): State<Entrance>) -> Response {
+    match entrance.admin() {
+        Ok(admin) => ready_as(admin).await,
+        Err(opening) => not_opened(opening),
+    }
+}
+
+fn not_opened(opening: String) -> Response {
+    let readiness = Readiness {
+        ready: false,
+        log: opening,
+        faults: Vec::new(),
+        applied: 0,
+        head: None,
+        events: "starting".to_owned(),
+        warnings: Vec::new(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(readiness)).into_response()
+}
+
+async fn ready_as(admin: &Admin) -> Response {
     let head = tokio::time::timeout(HEAD_WAIT, admin.log.head()).await;
     let state = admin.fold.state();
     let applied = state.applied;

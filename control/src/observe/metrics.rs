@@ -35,6 +35,7 @@ struct Inner {
     events: IntCounterVec,
     consumer_errors: IntCounter,
     policies_unread: IntCounter,
+    log_forks: IntCounter,
     faults: IntGaugeVec,
 }
 
@@ -60,6 +61,11 @@ impl Metrics {
             "Times that a purge met an older policy that can't be read, and took all its sites.",
         )?;
         registry.register(Box::new(policies_unread.clone()))?;
+        let log_forks = IntCounter::new(
+            "latencify_control_log_forks_total",
+            "Times that an edge came that had obeyed an entry of this log that is not in it: an older copy was restored.",
+        )?;
+        registry.register(Box::new(log_forks.clone()))?;
         let consumer_errors = IntCounter::new(
             "latencify_control_event_consumer_errors_total",
             "Times that the event consumer lost its broker.",
@@ -121,6 +127,7 @@ impl Metrics {
             )?,
             consumer_errors,
             policies_unread,
+            log_forks,
             registry,
         };
         Ok(Self {
@@ -142,6 +149,11 @@ impl Metrics {
     /// A purge met an older policy that can't be read.
     pub fn policy_unread(&self) {
         self.inner.policies_unread.inc();
+    }
+
+    /// An edge had obeyed what is not in the log.
+    pub fn log_forked(&self) {
+        self.inner.log_forks.inc();
     }
 
     /// A batch was folded.

@@ -3,9 +3,7 @@
 
 use super::{Store, StoreError, entity::promises};
 use latencify_conf::{change::ProcessId, link::message::WhenIsolated};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
 use std::time::Duration;
 
 /// What a process said it does when isolated, and the longest lease that it was promised.
@@ -29,11 +27,14 @@ impl Store {
         Ok(rows.into_iter().map(read).collect())
     }
 
-    /// The longest lease that any process was ever promised; zero: none was.
-    pub async fn longest_lease(&self) -> Result<Duration, StoreError> {
-        let longest = promises::Entity::find().order_by_desc(promises::Column::LeaseMs);
-        let row = longest.one(&self.read).await?;
-        Ok(row.map_or(Duration::ZERO, |row| read(row).1.lease))
+    /// The longest lease that any of these processes was promised; zero: none was.
+    pub async fn longest_lease(
+        &self,
+        of: impl IntoIterator<Item = ProcessId>,
+    ) -> Result<Duration, StoreError> {
+        let promises = self.promises(of).await?.into_iter();
+        let leases = promises.map(|(_, promise)| promise.lease);
+        Ok(leases.max().unwrap_or_default())
     }
 
     /// Keeps what a process is about to be promised.
