@@ -5,7 +5,7 @@ use super::{
     client::Client,
     obey::{Obedience, Outcome, Wanted},
     standing::boot_time,
-    status::{Broken, LOG_SHORTENED, Status},
+    status::{Broken, LOG_FORKED, LOG_SHORTENED, Status},
     stream::Stream,
 };
 use latencify_conf::{
@@ -131,7 +131,9 @@ impl Session {
                 }
                 batch = stream.next_batch() => {
                     let (messages, end) = batch;
+                    let stood = self.edge.link().obeyed();
                     let outcomes = self.edge.receive(messages, boot_time());
+                    self.tell_restarts(&outcomes, stood);
                     self.carry_out(outcomes, &stream).and(end.map_or(Ok(()), Err))
                 }
                 Ok(()) = self.reports.changed() => {
@@ -180,14 +182,37 @@ impl Session {
                     debug!(%log, revision = target.revision.0, digest = %target.digest, "policy target");
                     self.want.send_replace(Some(wanted));
                 }
-                Outcome::Reset(start) => {
-                    info!(log = %start.log, epoch = start.epoch.0, "starting over here: stored objects are suspect");
-                }
+                // Told already, with where the edge stood.
+                Outcome::Reset(_) => {}
                 Outcome::Obeyed { entries, .. } => self.status.count_entries(entries),
                 Outcome::Disconnect(fault) => return Err(fault.into()),
             }
         }
         Ok(())
+    }
+
+    /// An edge that starts over in the log that it followed has obeyed what is not in it.
+    fn tell_restarts(&self, outcomes: &[Outcome], stood: Option<Position>) {
+        for outcome in outcomes {
+            let Outcome::Reset(start) = outcome else {
+                continue;
+            };
+            let (log, epoch) = (start.log, start.epoch.0);
+            match stood.filter(|stood| stood.log == log) {
+                Some(stood) => {
+                    self.status.count_error(LOG_FORKED);
+                    error!(
+                        %log,
+                        epoch,
+                        obeyed = stood.epoch.0,
+                        "control's log has not what this edge obeyed of it: it was restored from a copy and written to, and purges \
+                         may be lost; starting over here, stored objects are suspect. If so, write the log anew with \
+                         `latencify-control migrate-log`"
+                    );
+                }
+                None => info!(%log, epoch, "starting over here: stored objects are suspect"),
+            }
+        }
     }
 
     /// Control's log may have been put back to a copy: then this edge stays isolated until the log has outgrown what was told.

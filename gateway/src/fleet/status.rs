@@ -104,6 +104,9 @@ impl std::convert::From<tonic::Status> for Broken {
 /// Not the end of a stream, and worth counting: control's log ends before a head that it told once.
 pub const LOG_SHORTENED: &str = "log_shortened";
 
+/// Likewise: control's log has not the entry that this edge obeyed, though it goes as far.
+pub const LOG_FORKED: &str = "log_forked";
+
 /// Kept by the link, read by everyone.
 pub struct Status {
     standing: Arc<Standing>,
@@ -125,7 +128,7 @@ impl Status {
     /// Nothing has happened yet.
     pub fn new(process: ProcessId, standing: Arc<Standing>) -> Self {
         let names = Fault::NAMES.into_iter().chain(Broken::NAMES);
-        let names = names.chain([LOG_SHORTENED]);
+        let names = names.chain([LOG_SHORTENED, LOG_FORKED]);
         Self {
             standing,
             entries: AtomicU64::new(0),

@@ -69,7 +69,7 @@ async fn whoever_comes_to_a_log_that_was_moved_is_told_where_it_went() {
     // Who served it stops.
     let status = control.process().ended(SOON).await;
     let said = control.process().said();
-    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(status.code(), Some(3), "{said}");
     let tells = |said: &str| {
         assert!(
             said.contains("was moved to the topic found.changes")

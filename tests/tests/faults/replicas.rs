@@ -88,7 +88,7 @@ async fn a_replica_that_was_taken_out_while_it_lived_stops_and_says_so() {
         .await;
     let status = first.process().ended(SOON).await;
     let said = first.process().said();
-    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(status.code(), Some(3), "{said}");
     assert!(said.contains("taken out"), "{said}");
     assert_ne!(only(&second).await.store, announced.store);
 }

@@ -87,6 +87,19 @@ async fn an_edge_ahead_of_a_restored_copy_is_turned_away_loudly_and_its_acks_cou
         receipt(&replica, &id, "20s").await,
         (true, states(&[("paris", "acked")]))
     );
-    let (_, ready) = replica.admin("/readyz").await;
-    assert!(!ready.contains("migrate-log"), "{ready}");
+    // That the log has grown makes nothing whole that was lost: the operator is told however often the edge comes.
+    let position = paris.position;
+    drop(paris);
+    let mut paris = Edge::attach(&replica, "paris", process, position).await;
+    assert!(!paris.welcomed().await.reset);
+    let (status, ready) = replica.admin("/readyz").await;
+    assert!(
+        status.is_success() && ready.contains("is not in it") && ready.contains("migrate-log"),
+        "{ready}"
+    );
+    let (_, metrics) = replica.admin("/metrics").await;
+    assert!(
+        metrics.contains("latencify_control_log_forks_total 1\n"),
+        "{metrics}"
+    );
 }

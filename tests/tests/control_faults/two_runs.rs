@@ -1,0 +1,77 @@
+//! Two runs of control on one store: a copy of a data folder is started while the run on the original lives.
+
+use crate::{
+    moving::copy,
+    writers::{SOON, on_kafka},
+};
+use latencify_conf::api::{PurgeReceipt, PurgeTarget};
+use latencify_tests::{Edge, Kafka, Origin, policy::one_route, reply, skip, wait_until};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+const LEASE: &str = "5s";
+/// How a run ends that was replaced: the unit says that it is not started again then.
+const REPLACED: i32 = 3;
+/// Longer than the lease: what the newer run counted from its start would be over.
+const BEYOND_THE_LEASE: Duration = Duration::from_secs(8);
+
+/// While the broker stands still, the newer run can't announce itself, and the older one can't read that it did: it goes on
+/// answering heartbeats.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fence_counts_from_when_the_older_run_was_replaced() {
+    if !Kafka::durable() {
+        skip!("no durable broker here: deploy/setup kafka");
+    }
+    let mut kafka = Kafka::private().await;
+    let version = Arc::new(AtomicUsize::new(1));
+    let answered = Arc::clone(&version);
+    let origin = Origin::serve(move |_| {
+        let version = answered.load(Ordering::SeqCst);
+        async move { reply::text(format!("v{version}")).max_age(3600).done() }
+    })
+    .await;
+    let options = || on_kafka(&kafka, "runs").flag("--edge-lease", LEASE);
+    let (older, newer) = (options(), options());
+    let mut older = older.start().await;
+    older.apply(&one_route(&origin.url(), "cache: true")).await;
+    let [paris]: [Edge; 1] = older.edges(["paris"]).await;
+    wait_until("paris uses what it stores", SOON, async || {
+        match paris.get("shop.example", "/kept").await {
+            reply if reply.is_hit() => Ok(()),
+            reply => Err(format!("{reply:?}")),
+        }
+    })
+    .await;
+    older.signal("STOP");
+    copy(&older.folder().join("data"), &newer.data());
+    older.signal("CONT");
+    kafka.process().signal("STOP");
+    let goes_on = async {
+        tokio::time::sleep(BEYOND_THE_LEASE).await;
+        assert!(older.process().exited().is_none(), "it lives");
+        kafka.process().signal("CONT");
+    };
+    let (newer, ()) = tokio::join!(newer.start(), goes_on);
+    version.store(2, Ordering::SeqCst);
+    let purged = newer.purge(vec![PurgeTarget::All(true)]).await;
+    let first: PurgeReceipt = newer.get(&format!("/v1/purges/{}", purged.id)).await;
+    let receipt = newer.receipt(&purged.id).await;
+    let reply = paris.get("shop.example", "/kept").await;
+    assert_eq!(
+        reply.text(),
+        "v2",
+        "after {receipt:?}, first {first:?}: {reply:?}"
+    );
+    let ended = older.process().ended(SOON).await;
+    assert_eq!(
+        ended.code(),
+        Some(REPLACED),
+        "a service manager can tell: {}",
+        older.process().said()
+    );
+}
