@@ -58,6 +58,11 @@ pub enum WriteError {
     /// It is in the log, but not folded in time.
     #[error("the entry is in the log at epoch {0}, but was not folded in time")]
     FoldSlow(Epoch),
+    /// This run ends before it is known.
+    #[error(
+        "this replica stops, and did not wait for what becomes of the entry: it may be in the log"
+    )]
+    Stopping,
     /// Too many writers wait.
     #[error("too many writes are under way")]
     Busy,
@@ -67,9 +72,10 @@ impl WriteError {
     /// Whether the entry may be folded yet: nothing says that it is not in the log.
     pub fn may_take_effect(&self) -> bool {
         match self {
-            Self::Append(AppendError::Unknown(_)) | Self::FoldHeldUp { .. } | Self::FoldSlow(_) => {
-                true
-            }
+            Self::Append(AppendError::Unknown(_))
+            | Self::FoldHeldUp { .. }
+            | Self::FoldSlow(_)
+            | Self::Stopping => true,
             Self::Append(AppendError::Refused(_))
             | Self::Entry(_)
             | Self::Stopped(_)

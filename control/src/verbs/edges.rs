@@ -3,11 +3,12 @@
 use super::{Control, Refused};
 use crate::{
     fleet::{Fleet, contacts, contacts::Closed},
-    writer::WriteError,
+    writer::{Key, WriteError},
 };
 use latencify_conf::{
     api::{Edge, EdgeState, PolicyOnEdge},
     change::{Change, LeaveReason, ProcessId},
+    digest::Digest,
 };
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -99,10 +100,8 @@ impl Control {
                 None => closed.until_exit(),
             }
         });
-        told.await.unwrap_or_else(|_| {
-            let why = "this replica stops".to_owned();
-            Err(WriteError::Stopped(why).into())
-        })
+        told.await
+            .unwrap_or_else(|_| Err(WriteError::Stopping.into()))
     }
 
     /// Tells what became of the first attempt, and goes on until it is certain that none of them takes effect later.
@@ -114,13 +113,18 @@ impl Control {
     ) {
         let mut tell = Some(tell);
         let mut is_in_doubt = false;
+        // All attempts are one: of two that come to the log, the later takes out nobody who has joined again in between.
+        let key = Key {
+            name: format!("removal/{}", Uuid::now_v7()),
+            request: Digest::of_parts([process.0.as_bytes().as_slice()]),
+        };
         loop {
             let change = Change::EdgeLeft {
                 process,
                 why: LeaveReason::Removed,
                 replica: self.replica,
             };
-            let outcome = match self.write(by, None, change).await {
+            let outcome = match self.write(by, Some(key.clone()), change).await {
                 // Somebody else was quicker; it is out all the same.
                 Ok(_) | Err(Refused::NotFound(_)) => Ok(()),
                 Err(refused) => Err(refused),
