@@ -121,7 +121,8 @@ fn incomplete(receipt: &PurgeReceipt, waited: Duration) -> Failure {
     if let Some(held) = receipt.held_ms.filter(|_| missing.is_empty()) {
         return Failure::failed(format!("after {waited:?}, the receipt is not complete: {HELD}"))
             .with_help(format!(
-                "the purge is in the log at epoch {}, and every edge that control knows obeys it: wait for {} s more",
+                "the purge is in the log at epoch {}, and every edge that control knows obeys it, is fenced or has left: wait for \
+                 {} s more. An edge that control does not know, is cut off and runs with --when-isolated serve is not waited for",
                 receipt.epoch,
                 held / 1_000 + 1
             ));
