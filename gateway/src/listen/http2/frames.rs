@@ -19,7 +19,8 @@ pub(super) mod kind {
     pub const PRIORITY_UPDATE: u8 = 16;
 }
 
-/// The largest number of a stream (RFC 9113 §5.1.1).
+/// The largest number of a stream, and of octets that a window grows by; the bit above is reserved, and ignored by its
+/// receiver (RFC 9113 §4.1, §5.1.1, §6.9).
 const STREAM_MAX: u32 = (1 << 31) - 1;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -89,8 +90,7 @@ impl Frame {
             length: number(&header) >> 8,
             kind,
             flags,
-            // The first bit is reserved.
-            stream: number(header.get(5..).unwrap_or_default()) & 0x7fff_ffff,
+            stream: number(header.get(5..).unwrap_or_default()) & STREAM_MAX,
         }
     }
 
@@ -186,6 +186,9 @@ impl FrameReader {
                         tell(Event::Number(frame, at(4)));
                     }
                     kind::HEADERS => tell(Event::Number(frame, at(0) & 0xff00_0000)),
+                    kind::WINDOW_UPDATE => {
+                        tell(Event::Number(frame, at(0) & STREAM_MAX));
+                    }
                     _ => tell(Event::Number(frame, at(0))),
                 }
             }

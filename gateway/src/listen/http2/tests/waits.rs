@@ -144,3 +144,36 @@ fn a_response_that_is_not_taken_ends_its_request() {
         Some(Ended::SendRate)
     );
 }
+
+#[test]
+fn reserved_bits_open_no_window() {
+    /// Bits that a receiver ignores (RFC 9113 §4.1 and §6.9).
+    const RESERVED: u32 = 1 << 31;
+    const ONE: [u8; 4] = [0x80, 0, 0, 1];
+    let head = frame(kind::HEADERS, END_HEADERS, 1, b"y");
+    let get = |stream| frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, b"x");
+
+    let mut of_stream = Connection::begun();
+    of_stream.client(&frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    of_stream.client(&get(RESERVED | 1));
+    of_stream.edge(&head);
+    of_stream.client(&frame(kind::WINDOW_UPDATE, 0, RESERVED | 1, &ONE));
+    assert!(!of_stream.watch.waits_for_window(), "one octet may go");
+    of_stream.edge(&frame(kind::DATA, 0, 1, b"z"));
+    let ended = of_stream.overdue(|_| {}).map(|(_, why)| why);
+    assert_eq!(ended, Some(Ended::SendRate), "of a stream");
+
+    let mut of_connection = Connection::begun();
+    of_connection.client(&frame(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0, 0, 0]));
+    of_connection.client(&get(1));
+    of_connection.edge(&head);
+    for _ in 0..3 {
+        of_connection.edge(&frame(kind::DATA, 0, 1, &[7; 16_384]));
+    }
+    of_connection.edge(&frame(kind::DATA, 0, 1, &[7; 16_383]));
+    of_connection.client(&frame(kind::WINDOW_UPDATE, 0, RESERVED, &ONE));
+    assert!(!of_connection.watch.waits_for_window(), "one octet may go");
+    of_connection.edge(&frame(kind::DATA, 0, 1, b"z"));
+    let ended = of_connection.overdue(|_| {}).map(|(_, why)| why);
+    assert_eq!(ended, Some(Ended::SendRate), "of the connection");
+}
