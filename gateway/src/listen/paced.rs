@@ -80,8 +80,9 @@ impl<S: IO> Paced<S> {
         &mut self.inner
     }
 
-    /// There was room: the other end is not waited for any more.
-    fn goes_on(&mut self) {
+    /// There was room for so many octets: the other end is not waited for any more.
+    fn goes_on(&mut self, octets: usize) {
+        self.backlog.took(octets);
         if self.acknowledged.is_some() {
             let now = Instant::now();
             self.look(now);
@@ -179,7 +180,7 @@ impl<S: IO> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.inner).poll_write(cx, buf) {
             Poll::Ready(Ok(taken)) => {
-                self.goes_on();
+                self.goes_on(taken);
                 Poll::Ready(Ok(taken))
             }
             Poll::Pending => self.wait(cx),
@@ -194,7 +195,7 @@ impl<S: IO> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.inner).poll_write_vectored(cx, bufs) {
             Poll::Ready(Ok(taken)) => {
-                self.goes_on();
+                self.goes_on(taken);
                 Poll::Ready(Ok(taken))
             }
             Poll::Pending => self.wait(cx),

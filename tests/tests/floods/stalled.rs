@@ -1,13 +1,17 @@
 //! Responses that their clients do not take: what they hold is bounded by client address and in all, and given back.
 
-use crate::attacked::{Attacked, HOST, counted};
+use crate::attacked::{Attacked, HOST, LARGE, counted};
 use latencify_tests::{
     Client, Edge,
     frames::{ENHANCE_YOUR_CALM, RST_STREAM, Raw, WINDOW_UPDATE, frame, get},
     wait_until,
 };
 use std::time::Duration;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 /// The charge of a response whose length nobody knows.
 const CHARGE: usize = (32 + 640) << 10;
@@ -18,11 +22,13 @@ const UNSENT: &str = "latencify_gateway_unsent_bytes";
 /// A window that nothing fills, and one through which nothing goes (RFC 9113 §6.5.2).
 const WIDE: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
 const SHUT: [u8; 6] = [0, 4, 0, 0, 0, 0];
+/// The first bit of a stream's number, which a receiver ignores (RFC 9113 §4.1).
+const RESERVED: u32 = 1 << 31;
 
 /// How a client does not take what it asked for.
 #[derive(Debug, Clone, Copy)]
 enum Stall {
-    /// HTTP/2: no window.
+    /// HTTP/2: a window of one octet, whose reserved bits are set.
     Window,
     /// HTTP/2: all the window that there is, and nothing is read.
     Http2,
@@ -69,12 +75,22 @@ impl Stall {
                 .await
                 .unwrap();
             for number in 0..streams {
-                raw.send(&get(number * 2 + 1, HOST, "/fresh"))
-                    .await
-                    .unwrap();
+                let stream = number * 2 + 1;
+                raw.send(&self.ask(stream)).await.unwrap();
             }
             held.raw.push(raw);
             look().await;
+        }
+    }
+
+    /// A request over HTTP/2, and what its response gets of a window.
+    fn ask(self, stream: u32) -> Vec<u8> {
+        match self {
+            Self::Window => {
+                let update = frame(WINDOW_UPDATE, 0, RESERVED | stream, &[0x80, 0, 0, 1]);
+                [get(RESERVED | stream, HOST, "/fresh"), update].concat()
+            }
+            Self::Http2 | Self::Http1 => get(stream, HOST, "/fresh"),
         }
     }
 
@@ -183,6 +199,50 @@ async fn what_one_address_does_not_take_over_http1_is_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_many_addresses_do_not_take_is_bounded_in_all() {
     check(Stall::Window, 40, 16, "unsent_bytes").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_what_it_asked_for_outlives_those_who_do_not() {
+    // All that `unsent_bytes` lets wait.
+    const STALLED: u8 = 48;
+    const DOWNLOADS: u8 = 2;
+    let attacked = Attacked::with("send_grace: 1h, unsent_bytes: 32MiB").await;
+    let mut held = Held::default();
+    for source in 1..=STALLED {
+        let source = format!("127.10.0.{source}");
+        Stall::Http1
+            .hold(&attacked, &source, 1, &mut held, async || {})
+            .await;
+    }
+    counted(
+        &attacked.edge,
+        UNSENT,
+        (usize::from(STALLED) * CHARGE) as f64,
+    )
+    .await;
+
+    let mut downloads = Vec::new();
+    for _ in 0..DOWNLOADS {
+        let honest = Client::at("127.30.0.1");
+        let mut stream = honest.tcp(attacked.edge.http()).await.unwrap();
+        let request = b"GET /fresh HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        downloads.push(stream);
+    }
+    // A client that is slow for a moment: it reads only when somebody had to go for it.
+    attacked
+        .counted_ended("unsent_bytes", f64::from(DOWNLOADS))
+        .await;
+    for mut stream in downloads {
+        let mut response = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
+        let length = response.len();
+        assert!(length > LARGE, "{length} bytes, then {read:?}");
+        assert!(response.ends_with(b"\r\n0\r\n\r\n"), "of {length} bytes");
+    }
+    drop(held);
+    nothing_waits(&attacked.edge).await;
+    attacked.over().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,28 +8,45 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Debug)]
 pub(super) struct Accounts<C> {
     bytes: u64,
+    waits: BTreeMap<Place, Wait<C>>,
     /// An address is here only while one of its connections is.
-    addresses: HashMap<Block, Address<C>>,
-    /// The same, by what they hold.
-    by_bytes: BTreeSet<(u64, Block)>,
+    addresses: HashMap<Block, Address>,
     newest: Place,
 }
 
 /// When a connection began to be waited for: a later one has a larger number.
-pub(super) type Place = u64;
+type Place = u64;
+
+/// Since when a connection is waited for; by default, it has not been yet.
+///
+/// It stays while the client takes a little now and then, or else a byte a second would keep it young: only who has
+/// taken as much as it holds begins anew.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    place: Place,
+    /// What the client had taken by then.
+    taken: u64,
+}
 
 #[derive(Debug)]
-struct Address<C> {
+struct Wait<C> {
+    block: Block,
     bytes: u64,
-    waits: BTreeMap<Place, (u64, C)>,
+    connection: C,
+}
+
+#[derive(Debug, Default)]
+struct Address {
+    bytes: u64,
+    places: BTreeSet<Place>,
 }
 
 impl<C> Default for Accounts<C> {
     fn default() -> Self {
         Self {
             bytes: 0,
+            waits: BTreeMap::new(),
             addresses: HashMap::new(),
-            by_bytes: BTreeSet::new(),
             newest: 0,
         }
     }
@@ -41,59 +58,64 @@ impl<C> Accounts<C> {
         self.bytes
     }
 
-    /// Another connection is waited for, and holds nothing yet.
-    pub(super) fn enter(&mut self, block: Block, connection: C) -> Place {
-        self.newest += 1;
-        let address = self.addresses.entry(block).or_insert_with(|| Address {
-            bytes: 0,
-            waits: BTreeMap::new(),
-        });
-        address.waits.insert(self.newest, (0, connection));
-        self.by_bytes.insert((address.bytes, block));
-        self.newest
-    }
-
-    /// A connection holds so much now.
-    pub(super) fn set(&mut self, block: Block, place: Place, bytes: u64) {
-        let Some(address) = self.addresses.get_mut(&block) else {
-            return;
-        };
-        let Some((held, _)) = address.waits.get_mut(&place) else {
-            return;
-        };
-        let before = std::mem::replace(held, bytes);
-        self.by_bytes.remove(&(address.bytes, block));
-        address.bytes = address.bytes - before + bytes;
-        self.by_bytes.insert((address.bytes, block));
-        self.bytes = self.bytes - before + bytes;
-    }
-
-    /// A connection is not waited for any more.
-    pub(super) fn leave(&mut self, block: Block, place: Place) -> Option<C> {
-        self.set(block, place, 0);
-        let address = self.addresses.get_mut(&block)?;
-        let (_, connection) = address.waits.remove(&place)?;
-        if address.waits.is_empty() {
-            self.by_bytes.remove(&(address.bytes, block));
-            self.addresses.remove(&block);
+    /// A connection is waited for, holds so much, and has taken so many octets in its life.
+    pub(super) fn charge(
+        &mut self,
+        standing: &mut Standing,
+        taken: u64,
+        (block, bytes, connection): (Block, u64, C),
+    ) {
+        self.leave(standing);
+        if standing.place == 0 || taken.saturating_sub(standing.taken) >= bytes {
+            self.newest += 1;
+            standing.place = self.newest;
+            standing.taken = taken;
         }
-        Some(connection)
+        let address = self.addresses.entry(block).or_default();
+        address.bytes += bytes;
+        address.places.insert(standing.place);
+        self.bytes += bytes;
+        let wait = Wait {
+            block,
+            bytes,
+            connection,
+        };
+        self.waits.insert(standing.place, wait);
     }
 
-    /// Takes out who has been waited for the longest: at that address if it holds too much, else, if all do, at the one that
-    /// holds most. None: nobody holds too much.
+    /// A connection is not waited for now.
+    pub(super) fn leave(&mut self, standing: &Standing) {
+        self.take(standing.place);
+    }
+
+    /// Takes out who has been waited for the longest: at that address if it holds too much, else of all, if all do.
+    /// None: nobody holds too much.
     pub(super) fn take_over(&mut self, block: Block, limits: &EdgeLimits) -> Option<(C, Ended)> {
-        let of_address = self.addresses.get(&block).map_or(0, |held| held.bytes);
-        let (block, why) = if of_address > limits.unsent_bytes_per_address {
-            (block, Ended::UnsentOfAddress)
+        let address = self
+            .addresses
+            .get(&block)
+            .filter(|address| address.bytes > limits.unsent_bytes_per_address);
+        let (place, why) = if let Some(address) = address {
+            (*address.places.first()?, Ended::UnsentOfAddress)
         } else if self.bytes > limits.unsent_bytes {
-            (self.by_bytes.last()?.1, Ended::UnsentInAll)
+            (*self.waits.first_key_value()?.0, Ended::UnsentInAll)
         } else {
             return None;
         };
-        let (place, _) = self.addresses.get(&block)?.waits.first_key_value()?;
-        let connection = self.leave(block, *place)?;
-        Some((connection, why))
+        Some((self.take(place)?, why))
+    }
+
+    fn take(&mut self, place: Place) -> Option<C> {
+        let wait = self.waits.remove(&place)?;
+        self.bytes -= wait.bytes;
+        if let Some(address) = self.addresses.get_mut(&wait.block) {
+            address.bytes -= wait.bytes;
+            address.places.remove(&place);
+            if address.places.is_empty() {
+                self.addresses.remove(&wait.block);
+            }
+        }
+        Some(wait.connection)
     }
 }
 
@@ -113,13 +135,23 @@ mod tests {
         }
     }
 
+    fn wait(
+        accounts: &mut Accounts<&'static str>,
+        name: &'static str,
+        at: Block,
+        bytes: u64,
+    ) -> Standing {
+        let mut standing = Standing::default();
+        accounts.charge(&mut standing, 0, (at, bytes, name));
+        standing
+    }
+
     #[test]
     fn an_address_over_its_share_loses_the_oldest_until_it_is_within() {
         let (one, other) = (block("192.0.2.1"), block("192.0.2.2"));
         let mut accounts = Accounts::default();
-        for (name, block, bytes) in [("a", one, 6), ("b", one, 5), ("x", other, 9)] {
-            let place = accounts.enter(block, name);
-            accounts.set(block, place, bytes);
+        for (name, at, bytes) in [("x", other, 9), ("a", one, 6), ("b", one, 5)] {
+            wait(&mut accounts, name, at, bytes);
         }
         let limits = limits(10, 100);
         assert_eq!(accounts.take_over(other, &limits), None);
@@ -130,34 +162,57 @@ mod tests {
     }
 
     #[test]
-    fn all_over_theirs_lose_the_oldest_of_who_holds_most() {
-        let (few, much) = (block("192.0.2.1"), block("2001:db8::1"));
-        let neighbour = block("2001:db8::2");
-        assert_eq!(much, neighbour, "one subscriber");
+    fn one_subscriber_is_one_address() {
+        let (one, neighbour) = (block("2001:db8::1"), block("2001:db8::2"));
         let mut accounts = Accounts::default();
-        for (name, block, bytes) in [("f", few, 4), ("m", much, 3), ("n", neighbour, 5)] {
-            let place = accounts.enter(block, name);
-            accounts.set(block, place, bytes);
+        wait(&mut accounts, "a", one, 6);
+        wait(&mut accounts, "b", neighbour, 5);
+        let over = accounts.take_over(one, &limits(10, 100));
+        assert_eq!(over, Some(("a", Ended::UnsentOfAddress)));
+    }
+
+    #[test]
+    fn all_over_theirs_lose_the_oldest_whoever_holds_most() {
+        let (few, much) = (block("192.0.2.1"), block("192.0.2.2"));
+        let mut accounts = Accounts::default();
+        for (name, at, bytes) in [("f", few, 4), ("m", much, 4), ("n", much, 4)] {
+            wait(&mut accounts, name, at, bytes);
         }
         let limits = limits(10, 10);
-        let over = accounts.take_over(few, &limits);
-        assert_eq!(over, Some(("m", Ended::UnsentInAll)));
-        assert_eq!(accounts.take_over(few, &limits), None);
+        let over = accounts.take_over(much, &limits);
+        assert_eq!(over, Some(("f", Ended::UnsentInAll)));
+        assert_eq!(accounts.take_over(much, &limits), None);
+    }
+
+    #[test]
+    fn only_who_takes_as_much_as_it_holds_begins_anew() {
+        let check = |taken: u64, first: &str| {
+            let (one, other) = (block("192.0.2.1"), block("192.0.2.2"));
+            let mut accounts = Accounts::default();
+            let mut standing = wait(&mut accounts, "drips", one, 6);
+            wait(&mut accounts, "new", other, 6);
+            accounts.leave(&standing);
+            assert_eq!(accounts.bytes(), 6);
+            accounts.charge(&mut standing, taken, (one, 6, "drips"));
+            let over = accounts.take_over(one, &limits(10, 10));
+            assert_eq!(over.map(|(name, _)| name), Some(first), "{taken}");
+        };
+        check(5, "drips");
+        check(6, "new");
     }
 
     #[test]
     fn nothing_is_kept_of_who_has_left() {
         let one = block("192.0.2.1");
         let mut accounts = Accounts::default();
-        let (first, second) = (accounts.enter(one, 1), accounts.enter(one, 2));
-        accounts.set(one, first, 7);
-        accounts.set(one, second, 8);
-        accounts.set(one, first, 2);
+        let mut first = wait(&mut accounts, "a", one, 7);
+        let second = wait(&mut accounts, "b", one, 8);
+        accounts.charge(&mut first, 0, (one, 2, "a"));
         assert_eq!(accounts.bytes(), 10);
-        assert_eq!(accounts.leave(one, first), Some(1));
-        assert_eq!(accounts.leave(one, first), None);
-        assert_eq!(accounts.leave(one, second), Some(2));
+        accounts.leave(&first);
+        accounts.leave(&first);
+        accounts.leave(&second);
         assert_eq!(accounts.bytes(), 0);
-        assert!(accounts.addresses.is_empty() && accounts.by_bytes.is_empty());
+        assert!(accounts.addresses.is_empty() && accounts.waits.is_empty());
     }
 }

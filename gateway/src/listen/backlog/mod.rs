@@ -4,7 +4,8 @@
 //! - [`Response`]: one response, and the most that it can hold while its client is waited for;
 //! - [`Connection`]: one connection, its responses, and what in it waits for the client: the socket, or windows of HTTP/2;
 //! - [`Backlog`]: all connections of which something waits. One that waits is charged for all of its responses at once; over
-//!   a limit, whoever has been waited for the longest is ended, so that a client that is slow for a moment stays.
+//!   a limit, whoever has been waited for the longest is ended. Who has taken as much as it holds is waited for anew, so
+//!   that a client that is slow for a moment stays, and one that takes an octet now and then does not.
 //!
 //! What a response holds can't be asked of Pingora, so that the most is charged: what it reads ahead from an origin lies in
 //! a channel and in buffers of its own, a stored body belongs to the cache, which has its own bound.
@@ -13,7 +14,7 @@ mod accounts;
 
 use super::{Limits, gate::Block};
 use crate::observe::{ConnectionMetrics, Ended};
-use accounts::{Accounts, Place};
+use accounts::{Accounts, Standing};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::{
@@ -52,8 +53,10 @@ pub struct Connection {
     bytes: AtomicU64,
     /// Which [`Waits`] there are.
     waits: AtomicU8,
-    /// Where it stands among those that are waited for; 0: it does not. Changed under the lock of the accounts alone.
-    place: AtomicU64,
+    /// Octets that its socket has taken.
+    taken: AtomicU64,
+    /// Since when it is waited for. Locked under the lock of the accounts alone.
+    standing: Mutex<Standing>,
     /// Why it is to be ended; taken by whoever does it.
     sentence: Mutex<Option<Ended>>,
     waker: AtomicWaker,
@@ -92,7 +95,8 @@ impl Backlog {
             block: Block::of(client),
             bytes: AtomicU64::new(0),
             waits: AtomicU8::new(0),
-            place: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            standing: Mutex::default(),
             sentence: Mutex::default(),
             waker: AtomicWaker::new(),
         })
@@ -103,24 +107,20 @@ impl Backlog {
         let limits = self.limits.now();
         let mut accounts = self.accounts.lock();
         let before = accounts.bytes();
-        let place = connection.place.load(Ordering::Relaxed);
-        if connection.waits.load(Ordering::SeqCst) == 0 {
-            accounts.leave(connection.block, place);
-            connection.place.store(0, Ordering::Relaxed);
+        let bytes = connection.bytes.load(Ordering::SeqCst);
+        if connection.waits.load(Ordering::SeqCst) == 0 || bytes == 0 {
+            accounts.leave(&connection.standing.lock());
             // What it was to be ended for is over.
             *connection.sentence.lock() = None;
         } else if connection.sentence.lock().is_none() {
-            let place = match place {
-                0 => connection.enter(&mut accounts),
-                place => place,
-            };
-            let bytes = connection.bytes.load(Ordering::SeqCst);
-            accounts.set(connection.block, place, bytes);
+            let taken = connection.taken.load(Ordering::Relaxed);
+            let charge = (connection.block, bytes, Arc::downgrade(connection));
+            accounts.charge(&mut connection.standing.lock(), taken, charge);
         }
         let mut sentenced = Vec::new();
         while let Some((over, why)) = accounts.take_over(connection.block, &limits) {
             if let Some(over) = over.upgrade() {
-                over.place.store(0, Ordering::Relaxed);
+                *over.standing.lock() = Standing::default();
                 *over.sentence.lock() = Some(why);
                 sentenced.push(over);
             }
@@ -147,6 +147,11 @@ impl Connection {
         }
     }
 
+    /// The client's socket has taken so many octets.
+    pub fn took(&self, octets: usize) {
+        self.taken.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
     /// Says whether, and why, what waits is to be ended; if it is not yet, the task is woken when it is.
     pub fn take_sentence(&self, cx: &Context<'_>) -> Option<Ended> {
         self.waker.register(cx.waker());
@@ -156,12 +161,6 @@ impl Connection {
     /// What is served within is served on this connection.
     pub async fn serve<T>(self: &Arc<Self>, serving: impl Future<Output = T>) -> T {
         SERVED.scope(self.clone(), serving).await
-    }
-
-    fn enter(self: &Arc<Self>, accounts: &mut Accounts<Weak<Self>>) -> Place {
-        let place = accounts.enter(self.block, Arc::downgrade(self));
-        self.place.store(place, Ordering::Relaxed);
-        place
     }
 
     fn add(self: &Arc<Self>, bytes: u64) {
