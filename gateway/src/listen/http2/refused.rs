@@ -44,9 +44,10 @@ impl Books {
         self.taken += 1;
     }
 
-    /// Passes on what the library says when it is asked for a request. When it has none, all that came is accounted for.
+    /// Passes on what the library says when it is asked for a request. When it has none and nothing is left to read, all
+    /// that came is accounted for.
     pub(super) fn heed<T>(&mut self, asked: Poll<T>) -> Poll<T> {
-        if asked.is_pending() {
+        if asked.is_pending() && self.word.is_read_empty() {
             let missed = self.word.ledger().settle(std::mem::take(&mut self.taken));
             self.tell(missed);
         }

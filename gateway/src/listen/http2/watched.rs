@@ -53,6 +53,8 @@ pub(super) struct Word {
     told: Notify,
     requests: AtomicU32,
     is_going: AtomicBool,
+    /// The library has read all that came, and asked for more.
+    is_read_empty: AtomicBool,
 }
 
 impl Word {
@@ -69,6 +71,12 @@ impl Word {
     /// Ends all requests when the connection is asked for the next; they learn that the drain's time is over.
     pub(super) fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the library has read all that came, and so decided about every request of it. When it waits for the client
+    /// to take its own frames, it leaves others as they are.
+    pub(super) fn is_read_empty(&self) -> bool {
+        self.is_read_empty.load(Ordering::Relaxed)
     }
 
     /// The limit for which the connection ended, if it was one.
@@ -237,10 +245,14 @@ impl AsyncRead for Watched {
             let room = buf.remaining().min(self.as_theirs.len());
             let inserted: Vec<u8> = self.as_theirs.drain(..room).collect();
             buf.put_slice(&inserted);
+            self.word.is_read_empty.store(false, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let is_empty = read.is_pending();
+        self.word.is_read_empty.store(is_empty, Ordering::Relaxed);
+        ready!(read)?;
         let octets = buf.filled().get(before..).unwrap_or_default();
         if octets.is_empty() {
             return Poll::Ready(Ok(()));
