@@ -100,6 +100,10 @@ pub enum Event {
 
     /// Something goes wrong.
     Weather,
+    /// The power of an edge's machine goes.
+    PowerFails(usize),
+    /// A replica dies.
+    ReplicaDies(Run),
     /// From here on nothing goes wrong any more.
     Calm,
     /// Everything must be well by now.

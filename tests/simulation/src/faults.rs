@@ -192,14 +192,12 @@ impl Faults {
         }
     }
 
-    /// Those that never happened.
-    pub fn missing(&self) -> Vec<&'static str> {
-        let never = |fault: &&Fault| self.count(**fault) == 0;
-        Fault::ALL
+    /// Those that happened less often than that, and how often.
+    pub fn seldom(&self, than: u64) -> Vec<(&'static str, u64)> {
+        let counted = Fault::ALL
             .iter()
-            .filter(never)
-            .map(|fault| fault.name())
-            .collect()
+            .map(|fault| (fault.name(), self.count(*fault)));
+        counted.filter(|(_, count)| *count < than).collect()
     }
 }
 

@@ -22,17 +22,20 @@ pub enum Focus {
     Drains,
     /// Edges are cut off and come back, while others come between their steps.
     Returns,
+    /// Nothing is purged, everything changes, and answers and bodies take long: fetches overtake each other.
+    Overtakes,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Removals,
         Self::Restores,
         Self::LateWords,
         Self::OldStores,
         Self::Drains,
         Self::Returns,
+        Self::Overtakes,
     ];
 
     /// Its stable name.
@@ -44,6 +47,7 @@ impl Focus {
             Self::OldStores => "old_stores",
             Self::Drains => "drains",
             Self::Returns => "returns",
+            Self::Overtakes => "overtakes",
         }
     }
 
@@ -57,11 +61,12 @@ impl Focus {
                 Trouble::Partition,
                 Trouble::Break,
             ],
+            // Copies that know nobody: everybody had left when they were made, and came back as another process. Whom a copy
+            // knows, it counts on, and waits for: receipts would not be complete before everybody's lease has run out.
             Self::Restores => vec![
                 Trouble::Rewind,
-                Trouble::EdgeCrash,
                 Trouble::EdgeLeave,
-                Trouble::Partition,
+                Trouble::EdgeLeave,
                 Trouble::Partition,
             ],
             Self::LateWords => vec![
@@ -81,15 +86,19 @@ impl Focus {
             ],
             Self::Drains => vec![Trouble::EdgeLeave],
             Self::Returns => vec![Trouble::Partition, Trouble::Break],
+            Self::Overtakes => vec![],
         };
         let log = match self {
             Self::Restores => Kind::Embedded,
             Self::LateWords | Self::OldStores => Kind::Broker,
-            Self::Removals | Self::Drains | Self::Returns => plan.log,
+            Self::Removals | Self::Drains | Self::Returns | Self::Overtakes => plan.log,
         };
         let append_unknown = if self == Self::LateWords { 300 } else { 0 };
-        let interleave = if self == Self::Returns { 300 } else { 0 };
-        Plan {
+        let interleave = match self {
+            Self::Returns | Self::Overtakes => 300,
+            _ => 0,
+        };
+        let plan = Plan {
             edges: random.of(2..4) as usize,
             late: 0,
             writers: 3,
@@ -108,6 +117,25 @@ impl Focus {
             narrow_marks: false,
             some_serve: false,
             ..plan
+        };
+        match self {
+            Self::Restores => Plan {
+                edges: 1,
+                trouble_pause: (random.millis(300..600), random.millis(1000..3000)),
+                ..plan
+            },
+            Self::Overtakes => Plan {
+                write_pause: random.millis(5000..20_000),
+                stormy: random.millis(20_000..30_000),
+                rates: Rates {
+                    slow_question: 200,
+                    slow_answer: 300,
+                    slow_fill: 300,
+                    ..plan.rates
+                },
+                ..plan
+            },
+            _ => plan,
         }
     }
 }

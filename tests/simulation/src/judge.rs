@@ -4,6 +4,7 @@ use crate::{
     control::receipts::Receipt,
     edge::Machine,
     event::Run,
+    lies::Lie,
     oracle::{Given, Source, Violation},
     origin::{self, Named, OBJECTS, Object},
     world::World,
@@ -46,10 +47,11 @@ impl<R: Rules> World<R> {
         else {
             return;
         };
+        let (version, given) = self.told(version, given);
         let what = (object, version);
         let mut wrong = self
             .oracle
-            .judge_answer(&self.origin, run, &process.obeys, what, given);
+            .judge_answer(&self.origin, run, &process.obeys, what, &given);
         // What was found before a request waited for the origin may be older than what came meanwhile.
         let is_from_store = matches!(
             given.source,
@@ -147,7 +149,11 @@ impl<R: Rules> World<R> {
             path: Arc::from(origin::path_of(object)),
             tags: origin::names(tags).map(Box::from).collect(),
         };
-        let verdict = process.marks.check(&identity, &stamp);
+        let verdict = if self.lies(Lie::AllLive) {
+            Liveness::Live
+        } else {
+            process.marks.check(&identity, &stamp)
+        };
         if matches!(verdict, Liveness::Dead(Death::BelowFloor | Death::OtherLog)) {
             return;
         }
@@ -204,11 +210,20 @@ impl<R: Rules> World<R> {
             if settled.folded.outcome == Outcome::Accepted {
                 let entry: &Entry = &settled.entry;
                 if let Some(key) = &entry.key {
-                    accepted.entry(key.clone()).or_default().push(settled.epoch);
+                    let times = match self.plan.breaks.lie {
+                        Some(Lie::AppliedTwice) => 2,
+                        Some(Lie::NeverApplied) => 0,
+                        _ => 1,
+                    };
+                    let epochs = accepted.entry(key.clone()).or_default();
+                    epochs.extend(std::iter::repeat_n(settled.epoch, times));
                 }
             }
         }
         self.oracle.judge_writes(&accepted);
+        if self.lies(Lie::EndsElsewhere) {
+            again.state.applied = Epoch(0);
+        }
         if again.state != self.replica.store.state {
             self.violate("equal_folds", || {
                 "the log folded again comes to another state".into()

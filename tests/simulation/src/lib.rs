@@ -35,7 +35,7 @@
 //! - [`Plan`](plan::Plan): what a seed makes of a world. [`World`](world::World): all that is, and the loop.
 //! - [`control`]: a replica over a [`log`]. [`edge`]: an edge. [`origin`], [`writer`]: who changes and who purges.
 //! - [`network`], [`weather`]: what is between them, and what goes wrong. [`faults`]: its names.
-//! - [`Oracle`](oracle::Oracle): what must be true. [`judge`]: when that is asked.
+//! - [`Oracle`](oracle::Oracle): what must be true. [`judge`]: when that is asked. [`lies`]: whether it is.
 //!
 //! One seed, one history: no thread, no clock, no map whose order is chance.
 
@@ -47,6 +47,7 @@ pub mod event;
 pub mod faults;
 pub mod focus;
 pub mod judge;
+pub mod lies;
 pub mod log;
 pub mod many;
 pub mod network;

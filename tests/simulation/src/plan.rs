@@ -1,7 +1,7 @@
 //! What a seed makes of a world: how large it is, how fast, and what goes wrong in it. Each seed leaves most kinds of faults out, so
 //! that those which are left meet each other often.
 
-use crate::{focus::Focus, log::Kind, random::Random};
+use crate::{focus::Focus, lies::Lie, log::Kind, random::Random};
 use std::time::Duration;
 
 /// Broken on purpose, beside the engine's [rules](latencify_cache::rules::Rules).
@@ -25,6 +25,8 @@ pub struct Breaks {
     pub leaves_before_it_is_drained: bool,
     /// What happens, if not what chance picks: the same when nothing is broken.
     pub focus: Option<Focus>,
+    /// What is told falsely.
+    pub lie: Option<Lie>,
 }
 
 impl Breaks {
@@ -39,6 +41,7 @@ impl Breaks {
         claims_unsaved: false,
         leaves_before_it_is_drained: false,
         focus: None,
+        lie: None,
     };
 
     /// One of them broken, by its name; none: there is no such rule here.
@@ -204,7 +207,7 @@ impl Plan {
             delay: rate(60),
             append_unknown: rate(200),
             answer_lost: rate(300),
-            forge: rate(40),
+            forge: rate(80),
             slow_question: rate(200),
             slow_answer: rate(200),
             slow_fill: rate(400),

@@ -6,6 +6,8 @@ use crate::{
     edge::port::Port,
     event::{Event, Run},
     faults::Fault,
+    lies::Lie,
+    plan::Trouble,
     world::World,
 };
 use latencify_cache::rules::Rules;
@@ -18,6 +20,19 @@ use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Duration};
 
 /// A save that failed is tried again so much later.
 const AGAIN: Duration = Duration::from_millis(200);
+/// Where edges die, of a thousand saves so many are their last.
+const DIES_WHILE_SAVING: u64 = 10;
+
+/// How a machine dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// At any time, of anything.
+    Any,
+    /// While it writes what it saves.
+    WhileSaving,
+    /// With the power.
+    WithThePower,
+}
 
 /// The marks as an edge's link obeys them, and who saves them.
 pub struct Saving {
@@ -75,7 +90,8 @@ impl<R: Rules> World<R> {
                 resumed: None,
             };
         };
-        let loaded = self.load_marks(edge, &disk);
+        let forgets = self.lies(Lie::MarksForgotten);
+        let loaded = self.load_marks(edge, &disk).filter(|_| !forgets);
         let (saved, resumed) = SavedMarks::new(port.clone(), loaded);
         // What it obeyed in an earlier life bound that one.
         drop(port.take());
@@ -153,6 +169,10 @@ impl<R: Rules> World<R> {
     /// The marks reach the disk, unless it is full.
     pub fn saved(&mut self, edge: usize, run: Run) {
         let now = self.now;
+        let may_die = !self.calm && self.plan.troubles.contains(&Trouble::EdgeCrash);
+        if may_die && self.random.permille(DIES_WHILE_SAVING) && self.process(edge, run).is_some() {
+            return self.crash_edge(edge, Death::WhileSaving);
+        }
         let Some(process) = self.process(edge, run) else {
             return;
         };
@@ -195,9 +215,11 @@ impl<R: Rules> World<R> {
     }
 
     /// The machine dies, perhaps while it saves, perhaps with the power; and its disk may take harm.
-    pub fn disk_suffers(&mut self, edge: usize) {
+    pub fn disk_suffers(&mut self, edge: usize, death: Death) {
         let (is_torn, after) = (self.random.permille(400), self.random.below(2));
         let (power_goes, is_flipped) = (self.random.permille(500), self.random.permille(150));
+        let is_torn = is_torn || death == Death::WhileSaving;
+        let power_goes = power_goes || death == Death::WithThePower;
         let mut random = self.random.branch();
         let Some(machine) = self.edges.get_mut(edge) else {
             return;

@@ -5,6 +5,7 @@ use crate::{
     edge::{Machine, request::Sent},
     event::{Event, RequestId, Run, Whom},
     faults::{Fault, Faults},
+    lies::Lie,
     log::Log,
     network::{Network, StreamId},
     oracle::{Oracle, Violation},
@@ -219,7 +220,7 @@ impl<R: Rules> World<R> {
             self.now = self.now.max(at);
             turn(self.now);
             self.events += 1;
-            if self.events > EVENTS_MAX {
+            if self.events > EVENTS_MAX || self.lies(Lie::TooMuch) {
                 return self.violate("an_end", || "too much happens".into());
             }
             let whom = match &event {
@@ -301,6 +302,8 @@ impl<R: Rules> World<R> {
             Event::AskReceipt(writer, _) => self.ask_receipts(writer),
             Event::Publish => self.publish_something(),
             Event::Weather => self.weather(),
+            Event::PowerFails(edge) => self.power_fails(edge),
+            Event::ReplicaDies(run) => self.replica_dies(run),
             Event::Calm => self.calm_down(),
             Event::Judge => self.judge_or_quieten(),
         }

@@ -4,6 +4,7 @@
 use crate::{
     event::Event,
     faults::Fault,
+    lies::Lie,
     origin::{OBJECTS, PATHS, SITES, TAGS},
     world::World,
 };
@@ -235,7 +236,13 @@ impl<R: Rules> World<R> {
             // The log was put back, or moved, while the answer was on its way.
             Reply::Done { branch, .. } if branch != self.branch => self.settle(writer),
             Reply::Done { id, epoch, .. } => {
-                self.oracle.answered(&intent, id, epoch, self.branch);
+                let in_the_past = self.lies(Lie::AnsweredInThePast);
+                let told = if in_the_past { intent.after } else { epoch };
+                self.oracle.answered(&intent, id, told, self.branch);
+                if self.lies(Lie::AnsweredTwice) {
+                    let another = Epoch(epoch.0 + 1);
+                    self.oracle.answered(&intent, id, another, self.branch);
+                }
                 self.tell("write answered", &[writer as u64, epoch.0], || {
                     format!("writer {writer}: {} at epoch {epoch}", intent.key)
                 });

@@ -6,12 +6,16 @@ use crate::{
     event::{AppendResult, Event, Run},
     faults::Fault,
     log::{InDoubt, Kind},
+    plan::Trouble,
     world::World,
 };
 use bytes::Bytes;
 use latencify_cache::rules::Rules;
 use latencify_conf::change::Entry;
 use uuid::Uuid;
+
+/// Where replicas die, of a thousand appends to their own disk so many are their last.
+const DIES_APPENDING: u64 = 10;
 
 /// An append on its way.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Appended {
     pub bytes: Bytes,
     /// The broker's answer will be lost.
     pub answer_lost: bool,
+    /// And the entry comes to the log later.
+    pub is_in_doubt: bool,
 }
 
 impl<R: Rules> World<R> {
@@ -32,11 +38,17 @@ impl<R: Rules> World<R> {
         };
         let Ok(bytes) = entry.encode() else { return };
         let (id, run) = (entry.id, running.run);
+        let is_removal = matches!(waiter, Waiter::Removal(_));
         running.waiters.insert(id, waiter);
+        let mut is_in_doubt = false;
         let (reaches, answer_lost) = match self.log.kind {
             Kind::Embedded => (self.random.millis(0..8), false),
             Kind::Broker => {
-                let lost = self.random.permille(self.plan.rates.append_unknown);
+                let rate = self.plan.rates.append_unknown;
+                // Of removals, few as they are, more than of others.
+                let is_removal = is_removal && !self.calm && self.plan.breaks.focus.is_none();
+                let lost = self.random.permille(if is_removal { 600 } else { rate });
+                is_in_doubt = is_removal && lost;
                 (self.random.millis(1..20), lost)
             }
         };
@@ -44,8 +56,13 @@ impl<R: Rules> World<R> {
             id,
             bytes: Bytes::from(bytes),
             answer_lost,
+            is_in_doubt,
         };
         self.put(reaches, Event::Commit(run, appended));
+        let may_die = !self.calm && self.plan.troubles.contains(&Trouble::ReplicaCrash);
+        if may_die && self.log.kind == Kind::Embedded && self.random.permille(DIES_APPENDING) {
+            self.put(reaches / 2, Event::ReplicaDies(run));
+        }
     }
 
     /// The append takes effect, or does not.
@@ -54,6 +71,7 @@ impl<R: Rules> World<R> {
             id,
             bytes,
             answer_lost,
+            is_in_doubt,
         } = append;
         let is_alive = self.replica.run(run).is_some();
         let result = match self.log.kind {
@@ -68,7 +86,9 @@ impl<R: Rules> World<R> {
                 }
             }
             Kind::Broker if answer_lost => {
-                if self.random.permille(700) {
+                if is_in_doubt {
+                    self.lands_later(run, bytes);
+                } else if self.random.permille(700) {
                     self.keep_record(run, bytes);
                 } else {
                     self.may_land_later(run, bytes);
@@ -89,9 +109,12 @@ impl<R: Rules> World<R> {
 
     /// An append of which nobody knows sits in a socket, or in a broker that stands still.
     fn may_land_later(&mut self, run: Run, bytes: Bytes) {
-        if self.calm || self.random.permille(400) {
-            return;
+        if !self.calm && !self.random.permille(400) {
+            self.lands_later(run, bytes);
         }
+    }
+
+    fn lands_later(&mut self, run: Run, bytes: Bytes) {
         let seen = self.log.head();
         self.log.in_doubt.push(InDoubt { run, bytes, seen });
         let later = self.random.span(self.plan.lease / 20, self.plan.lease * 2);

@@ -1,15 +1,18 @@
 //! How the edges of the roster stand towards the replica, by the shipped count; and whether that is so.
 
-use crate::{edge::Process, faults::Fault, world::World};
+use crate::{edge::Process, faults::Fault, lies::Lie, world::World};
 use latencify_cache::rules::Rules;
 use latencify_conf::change::{Epoch, ProcessId};
 use latencify_control::fleet::{Standing, contact::Contact};
+use std::time::Duration;
 
 impl<R: Rules> World<R> {
     /// Counts how everybody stands. Who counts as fenced holds no lease, or obeys all that its fence is about: that is what a
     /// receipt that calls it fenced relies on.
     pub fn take_census(&mut self) {
         let now = self.now;
+        let ahead = self.lies(Lie::FencedEarly);
+        let here = now + self.plan.lease * 2 * u32::from(ahead);
         let Some(running) = &self.replica.running else {
             return;
         };
@@ -18,7 +21,7 @@ impl<R: Rules> World<R> {
         for process in self.replica.store.state.roster.keys() {
             let contact = running.leases.get(*process);
             let acked = running.said.get(process).copied().unwrap_or_default();
-            let is_fenced = contact.is_some_and(|contact| contact.is_fenced(now, acked));
+            let is_fenced = contact.is_some_and(|contact| contact.is_fenced(here, acked));
             let is_ahead = running.ahead.get(*process).is_some();
             let is_connected = running.connected.contains_key(process);
             let standing = Standing::of(is_ahead, is_fenced, is_connected);
@@ -29,7 +32,7 @@ impl<R: Rules> World<R> {
             if is_fenced
                 && let Some(contact) = contact
                 && let Some(edge) = self.alive(*process)
-                && !is_kept_out(edge, &contact, now)
+                && !is_kept_out(edge, &contact, here, now)
             {
                 wrong = Some(format!(
                     "process {} is called fenced by {contact:?}, has acked {acked}, and holds a lease at {now:?}",
@@ -60,10 +63,16 @@ impl<R: Rules> World<R> {
     }
 }
 
-fn is_kept_out<R: Rules>(edge: &Process<R>, contact: &Contact, now: std::time::Duration) -> bool {
+/// Whether that is so, asked of the replica when its clock shows `here`, and of the edge at `now`.
+fn is_kept_out<R: Rules>(
+    edge: &Process<R>,
+    contact: &Contact,
+    here: Duration,
+    now: Duration,
+) -> bool {
     let session = edge.session.borrow();
     let link = session.obedience.link();
     let obeyed = link.obeyed().map_or(Epoch(0), |obeyed| obeyed.epoch);
-    let caught_up = !contact.is_out(now) && obeyed >= contact.fenced_through();
+    let caught_up = !contact.is_out(here) && obeyed >= contact.fenced_through();
     caught_up || link.isolation(now).is_some()
 }

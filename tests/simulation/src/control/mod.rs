@@ -17,6 +17,7 @@ mod writes;
 
 use crate::{
     event::{Event, Run},
+    lies::Lie,
     log::Kind,
     network::StreamId,
     world::World,
@@ -223,7 +224,10 @@ impl<R: Rules> World<R> {
     /// A second follower folds the same log at its own pace.
     pub fn shadow(&mut self) {
         let most = self.random.of(1..32) as usize;
-        let records = self.log.after(self.shadow.state.applied, most);
+        let mut records = self.log.after(self.shadow.state.applied, most);
+        if self.lies(Lie::RecordsMissed) && records.len() > 1 {
+            records.remove(0);
+        }
         for settled in self.shadow.fold(&records) {
             self.oracle.folded(&settled, self.branch);
         }

@@ -13,20 +13,23 @@ use std::time::Duration;
 
 /// Between two attempts of a removal of which nobody knows whether it was written.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Of a thousand removals in doubt, so many are the last that the replica hears of.
+const DIES_IN_DOUBT: u64 = 900;
 
 impl<R: Rules> World<R> {
     /// The operator takes a process out of the roster, if he may.
-    pub fn remove(&mut self, process: ProcessId) {
+    /// Says whether he began to.
+    pub fn remove(&mut self, process: ProcessId) -> bool {
         let (now, lease, breaks) = (self.now, self.plan.lease, self.plan.breaks);
         let is_there = self.replica.store.state.roster.contains_key(&process);
         let Some(running) = &mut self.replica.running else {
-            return;
+            return false;
         };
         let is_free = !running.connected.contains_key(&process)
             && !running.removals.contains_key(&process)
             && running.serves_edges();
         if !is_there || !is_free || running.leases.close(process, lease, now).is_err() {
-            return;
+            return false;
         }
         if breaks.promises_the_removed {
             running.leases.open(process);
@@ -34,6 +37,7 @@ impl<R: Rules> World<R> {
         running.removals.insert(process, false);
         self.fault(Fault::EdgeRemoved);
         self.append_removal(process);
+        true
     }
 
     /// An entry of which nobody knows whether it was written may take effect at any time: until one is folded, the process
@@ -67,6 +71,11 @@ impl<R: Rules> World<R> {
         let is_in_doubt = running.removals.entry(process).or_default();
         *is_in_doubt |= result == AppendResult::Unknown;
         if *is_in_doubt {
+            // Whoever would vouch for it dies meanwhile, and nobody does when it comes to the log.
+            let may_die = !self.calm && self.plan.breaks.focus.is_none();
+            if may_die && self.random.permille(DIES_IN_DOUBT) {
+                return self.put(Duration::ZERO, Event::ReplicaDies(run));
+            }
             self.put(AGAIN, Event::RemoveAgain(run, process));
         } else {
             self.open_again(process);

@@ -4,6 +4,7 @@ use super::Waiter;
 use crate::{
     event::{Event, Run},
     faults::Fault,
+    lies::Lie,
     network::StreamId,
     world::World,
 };
@@ -137,6 +138,11 @@ impl<R: Rules> World<R> {
     }
 
     fn acked(&mut self, process: Option<ProcessId>, epoch: Epoch) {
+        let epoch = match self.plan.breaks.lie {
+            Some(Lie::AcksDropped) => return,
+            Some(Lie::AckAhead) => Epoch(epoch.0 + 1000),
+            _ => epoch,
+        };
         let (Some(process), Some(running)) = (process, &mut self.replica.running) else {
             return;
         };

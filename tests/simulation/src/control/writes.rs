@@ -3,6 +3,7 @@
 
 use super::{Waiter, store::Settled};
 use crate::{
+    lies::Lie,
     origin::SITES,
     world::World,
     writer::{Intent, Named, Reply, What},
@@ -117,7 +118,7 @@ impl<R: Rules> World<R> {
 
     fn reply(&mut self, writer: usize, attempt: u64, reply: Reply) {
         let lost = self.random.permille(self.plan.rates.answer_lost);
-        if lost {
+        if lost || self.lies(Lie::NeverAnswered) {
             return self.fault(crate::faults::Fault::Retry);
         }
         let delay: Duration = self.random.millis(0..20);

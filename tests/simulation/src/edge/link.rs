@@ -4,11 +4,13 @@ use super::port::Port;
 use crate::{
     event::{Event, Run},
     faults::Fault,
+    lies::Lie,
     world::World,
 };
 use latencify_cache::rules::Rules;
 use latencify_conf::{
     change::Position,
+    digest::Digest,
     link::{edge::Fault as Distrust, message::ToEdge},
 };
 use latencify_gateway::fleet::obey::Outcome;
@@ -66,6 +68,9 @@ impl<R: Rules> World<R> {
         // Where others may come between, the session sometimes gets no processor for a while.
         let is_starved = self.random.permille(self.plan.rates.interleave / 2);
         let soon = self.random.millis(0..if is_starved { 300 } else { 2 });
+        if self.calm && edge == 0 && self.lies(Lie::Deaf) {
+            return;
+        }
         let Some(process) = self.process(edge, run) else {
             return;
         };
@@ -160,7 +165,10 @@ impl<R: Rules> World<R> {
                         format!("edge {edge}: floors rise to {}", start.epoch)
                     });
                 }
-                Outcome::Obeyed { position, .. } => {
+                Outcome::Obeyed { mut position, .. } => {
+                    if self.lies(Lie::OtherHistory) {
+                        position.hash = Digest::of_parts([&b"another"[..]]);
+                    }
                     self.oracle.obeyed(&position);
                     self.note_obeyed(edge, run, &position);
                     self.save_soon(edge, run);
@@ -234,6 +242,7 @@ impl<R: Rules> World<R> {
 
     /// The newest policy that is wanted is built and in force.
     pub fn installed(&mut self, edge: usize, run: Run) {
+        let swaps = self.lies(Lie::PolicySwapped);
         let Some(machine) = self.edges.get_mut(edge) else {
             return;
         };
@@ -244,9 +253,12 @@ impl<R: Rules> World<R> {
         else {
             return;
         };
-        let Some(wanted) = process.wanted.clone() else {
+        let Some(mut wanted) = process.wanted.clone() else {
             return;
         };
+        if let Some(before) = machine.saved_policy.as_ref().filter(|_| swaps) {
+            wanted.target.digest = before.target.digest;
+        }
         process.policy = Some(wanted.clone());
         machine.saved_policy = Some(wanted.clone());
         self.oracle.installs(&wanted);

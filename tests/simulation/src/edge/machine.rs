@@ -8,6 +8,7 @@ use super::{
 use crate::{
     disk::Disk,
     event::{Event, Run},
+    lies::Lie,
     saving::Saving,
     world::World,
 };
@@ -90,6 +91,7 @@ impl<R: Rules> World<R> {
             .edges
             .get(edge)
             .is_none_or(|machine| machine.running.is_some())
+            || self.lies(Lie::NeverStarts)
         {
             return;
         }

@@ -3,6 +3,7 @@
 use super::{Meta, request::State};
 use crate::{
     event::{Event, RequestId, Run},
+    lies::Lie,
     oracle::{Given, Source},
     origin::{self, Object},
     world::World,
@@ -152,6 +153,11 @@ impl<R: Rules> World<R> {
         body: &[u8],
         given: Given,
     ) {
+        let (lacks, is_other) = (self.lies(Lie::TornBody), self.lies(Lie::OtherBody));
+        let body = body
+            .get(..body.len() - usize::from(lacks))
+            .unwrap_or_default();
+        let object = object + usize::from(is_other);
         let Some((said, version)) = origin::read(body) else {
             return self.violate("whole_body", || {
                 format!("request {id} got no whole body of one version")

@@ -3,7 +3,15 @@
 pub mod copies;
 mod streams;
 
-use crate::{disk::Disk, event::Event, faults::Fault, log::Kind, plan::Trouble, world::World};
+use crate::{
+    disk::Disk,
+    event::{Event, Run},
+    faults::Fault,
+    log::Kind,
+    plan::Trouble,
+    saving::Death,
+    world::World,
+};
 use copies::Copy;
 use latencify_cache::rules::Rules;
 use latencify_conf::change::ProcessId;
@@ -41,14 +49,18 @@ impl<R: Rules> World<R> {
                 self.fault(Fault::DiskFull);
             }
             Trouble::DiskLies if self.plan.saves.is_some() => {
-                let until = self.now + self.pause_length();
+                let lasts = self.pause_length();
                 if let Some(machine) = self.edges.get_mut(edge) {
-                    machine.disk.borrow_mut().lies_until = until;
+                    machine.disk.borrow_mut().lies_until = self.now + lasts;
                 }
                 self.fault(Fault::DiskLies);
+                if self.random.permille(300) {
+                    let fails = self.random.span(Duration::ZERO, lasts);
+                    self.put(fails, Event::PowerFails(edge));
+                }
             }
             Trouble::DiskFull | Trouble::DiskLies => {}
-            Trouble::EdgeCrash => self.crash_edge(edge),
+            Trouble::EdgeCrash => self.crash_edge(edge, Death::Any),
             Trouble::EdgeLeave => {
                 if let Some(run) = self.edge_run(edge) {
                     self.put(Duration::ZERO, Event::Gone(edge, run));
@@ -107,11 +119,19 @@ impl<R: Rules> World<R> {
         self.fault(Fault::ClockJump);
     }
 
-    fn crash_edge(&mut self, edge: usize) {
+    /// The power goes while a disk lies: nothing that it says to keep is kept.
+    pub fn power_fails(&mut self, edge: usize) {
+        if !self.calm {
+            self.crash_edge(edge, Death::WithThePower);
+        }
+    }
+
+    /// An edge dies, and comes back later with what its disk has.
+    pub fn crash_edge(&mut self, edge: usize, death: Death) {
         if self.edge_run(edge).is_none() {
             return;
         }
-        self.disk_suffers(edge);
+        self.disk_suffers(edge, death);
         self.edge_die(edge);
         if self.random.permille(200) {
             if let Some(machine) = self.edges.get_mut(edge) {
@@ -125,6 +145,13 @@ impl<R: Rules> World<R> {
         }
         let back = self.random.millis(50..10_000);
         self.put(back, Event::EdgeStart(edge));
+    }
+
+    /// That run of the replica dies, if it still is on.
+    pub fn replica_dies(&mut self, run: Run) {
+        if !self.calm && self.replica.run(run).is_some() {
+            self.stop_replica(false);
+        }
     }
 
     fn stop_replica(&mut self, cleanly: bool) {
@@ -143,8 +170,18 @@ impl<R: Rules> World<R> {
 
     fn remove_somebody(&mut self) {
         let roster: Vec<ProcessId> = self.replica.store.state.roster.keys().copied().collect();
-        if let Some(process) = self.random.pick(&roster).copied() {
-            self.remove(process);
+        let first = self.random.index(roster.len());
+        // Whom he may: most of a roster are connected, or hold a lease.
+        let tries = if self.plan.breaks.focus.is_none() {
+            roster.len()
+        } else {
+            1
+        };
+        let others = roster.iter().cycle().skip(first).take(tries);
+        for process in others.copied().collect::<Vec<_>>() {
+            if self.remove(process) {
+                return;
+            }
         }
     }
 }

@@ -76,7 +76,15 @@ impl<R: Rules> World<R> {
                 )
             })
             .collect();
+        let may_straggle = !self.calm && self.plan.breaks.focus.is_none();
         for (stream, up, down) in held {
+            // What a buffer on the way had may come long after: beside what the edge says on a newer stream.
+            if may_straggle && !up.is_empty() && self.random.permille(300) {
+                let (now, late) = (self.now, self.random.span(Duration::ZERO, self.plan.lease));
+                if let Some(known) = self.network.streams.get_mut(&stream) {
+                    known.up.arrival(now, late);
+                }
+            }
             for message in up {
                 self.send_up(stream, message);
             }
