@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -281,7 +281,7 @@ fn place(number: u32) -> (usize, usize) {
     (number / PAGE_ENTRIES, number % PAGE_ENTRIES)
 }
 
-fn place_of(pages: &[Box<[Entry]>], number: u32) -> (Option<&Box<[Entry]>>, usize) {
+fn place_of(pages: &[Box<[Entry]>], number: u32) -> (Option<&[Entry]>, usize) {
     let (page, entry) = place(number);
-    (pages.get(page), entry)
+    (pages.get(page).map(|page| &**page), entry)
 }

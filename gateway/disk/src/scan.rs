@@ -57,16 +57,12 @@ impl<'a> Frames<'a> {
         if self.offset >= self.end {
             return Ok(None);
         }
-        match self.read()? {
-            Some((met, bytes)) => {
-                self.offset += bytes;
-                Ok(Some(met))
-            }
-            None => {
-                self.find_next()?;
-                Ok(Some(Met::Damaged))
-            }
+        if let Some((met, bytes)) = self.read()? {
+            self.offset += bytes;
+            return Ok(Some(met));
         }
+        self.find_next()?;
+        Ok(Some(Met::Damaged))
     }
 
     /// What stands at the offset, and its length.

@@ -95,7 +95,7 @@ impl Settings {
             lookups_max: 1024,
             bodies_max: 8192,
             retry: Duration::from_secs(5),
-            snapshot_period: Duration::from_secs(60),
+            snapshot_period: Duration::from_mins(1),
             layout: Layout {
                 segment_bytes,
                 chunk_bytes: CHUNK_BYTES,

@@ -11,7 +11,10 @@ use crate::{
     ticket::{Promise, Ticket, promise},
 };
 use bytes::Bytes;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
 
 /// An object on disk. Its segments stay readable as long as this lives, evicted or not.
 pub struct Stored {
@@ -147,12 +150,11 @@ impl Body {
         let mut pins: HashMap<u32, Arc<Segment>> = HashMap::new();
         let mut chunks = Vec::with_capacity(extents.len());
         for extent in extents {
-            let segment = match pins.get(&extent.segment) {
-                Some(segment) => Arc::clone(segment),
-                None => {
+            let segment = match pins.entry(extent.segment) {
+                hash_map::Entry::Occupied(pinned) => Arc::clone(pinned.get()),
+                hash_map::Entry::Vacant(vacant) => {
                     let segment = shared.segments.get(extent.segment)?;
-                    pins.insert(extent.segment, Arc::clone(&segment));
-                    segment
+                    Arc::clone(vacant.insert(segment))
                 }
             };
             chunks.push((segment, *extent));

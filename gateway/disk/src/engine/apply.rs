@@ -18,10 +18,9 @@ impl Log {
     /// Puts a batch, and writes it. An error: the folder is lost.
     pub(super) fn apply(&mut self, batch: Batch) -> Result<(), Stop> {
         let mut operations = batch.operations.into_iter();
-        let removals = batch.removals.into_iter();
+        let mut removals = batch.removals.into_iter();
         let outcome = removals
-            .map(|removal| unless_lost(self.remove(removal)))
-            .collect::<Result<(), _>>()
+            .try_for_each(|removal| unless_lost(self.remove(removal)))
             .and_then(|()| operations.try_for_each(|operation| self.operate(operation)));
         // If the folder is lost: what is left of the batch.
         operations.for_each(|operation| super::refuse(&self.shared, operation));

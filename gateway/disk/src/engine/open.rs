@@ -97,12 +97,9 @@ fn open_segment(shared: &Shared, number: u32) -> Result<(), Fault> {
             bytes,
         ))
     };
-    let (file, head, bytes) = match read() {
-        Ok(read) => read,
-        Err(_) => {
-            shared.counters.add(Fault::ReadFailed);
-            return remove(shared, &name);
-        }
+    let Ok((file, head, bytes)) = read() else {
+        shared.counters.add(Fault::ReadFailed);
+        return remove(shared, &name);
     };
     match head {
         Ok(head) if head.number == number => {

@@ -200,7 +200,7 @@ impl State {
         if self.refused.is_none() {
             return;
         }
-        let last = if self.phase == Phase::Open { 1 } else { 0 };
+        let last = usize::from(self.phase == Phase::Open);
         let read = match self.followers.values().min() {
             Some(&at) => (at / chunk_bytes) as usize,
             None => self.chunks.len(),

@@ -27,7 +27,7 @@ use std::{
 };
 
 /// Longer than anything takes on any machine.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 const LAYOUT: Layout = Layout {
     segment_bytes: 16 << 10,
     chunk_bytes: 1 << 10,
@@ -59,7 +59,7 @@ fn settings() -> Settings {
         readers: 2,
         queue_bytes_max: 1 << 20,
         retry: Duration::from_millis(5),
-        snapshot_period: Duration::from_secs(3600),
+        snapshot_period: Duration::from_hours(1),
         layout: LAYOUT,
         ..Settings::new("/tier", 512 << 10)
     }

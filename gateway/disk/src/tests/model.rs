@@ -175,13 +175,12 @@ impl Model {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         let mut world = self.0.world.lock().unwrap();
         let path = Path::new("/tier").join(name);
-        match world.names.get(&path).copied() {
-            Some(id) => world.files[id] = bytes.to_vec(),
-            None => {
-                let id = world.files.len();
-                world.files.push(bytes.to_vec());
-                world.names.insert(path, id);
-            }
+        if let Some(id) = world.names.get(&path).copied() {
+            world.files[id] = bytes.to_vec();
+        } else {
+            let id = world.files.len();
+            world.files.push(bytes.to_vec());
+            world.names.insert(path, id);
         }
     }
 
@@ -198,7 +197,7 @@ impl Model {
 
     pub(super) fn segments(&self) -> Vec<String> {
         let mut names = self.names();
-        names.retain(|name| name.ends_with(".log"));
+        names.retain(|name| name.contains(".log"));
         names
     }
 }
