@@ -106,10 +106,11 @@ fn make_ready(
 /// The head as it goes over the wire, with the fields that Pingora would add.
 fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
     let connection = if keeps { "keep-alive" } else { "close" };
+    // In the spelling of the long way too, if it is the date that was stored.
+    let stored = dates::of(&head.headers).cloned();
+    let date = stored.unwrap_or_else(date::get_cached_date);
     // Refused by a map that is full alone: then nobody needs them.
-    if dates::of(&head.headers).is_none() {
-        let _ = head.insert_header(header::DATE, date::get_cached_date());
-    }
+    let _ = head.insert_header(header::DATE, date);
     let _ = head.insert_header(header::CONNECTION, connection);
     let mut octets = BytesMut::with_capacity(HEAD_BYTES);
     octets.put_slice(b"HTTP/1.1 ");
