@@ -127,7 +127,7 @@ impl Fleet {
             epoch: purge.epoch,
             mode: purge.mode,
             complete: is_complete(judgements) && held.is_none(),
-            held_ms: held.map(|held| held.as_millis() as u64),
+            held_ms: held.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX)),
             edges: edges.collect(),
         }
     }

@@ -153,6 +153,7 @@ impl Control {
             contacts,
             connections,
             lease,
+            edges_wait_for,
             ..
         } = &self.fleet;
         loop {
@@ -160,6 +161,10 @@ impl Control {
                 Ok(closed) => return Ok(closed),
                 Err(left) => left,
             };
+            if let Some(why) = edges_wait_for {
+                // No lease ends here: another run may serve the process.
+                return Err(WriteError::Stopped((*why).to_owned()).into());
+            }
             if left > LEASE_WAIT_MAX {
                 return Err(Refused::Conflict(format!(
                     "the process {} may serve what it has stored for another {} s: try again then",
