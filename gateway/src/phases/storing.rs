@@ -41,6 +41,8 @@ pub fn begin_fetch(
     request: &mut RequestHeader,
     ctx: &mut Context,
 ) {
+    ctx.caching.freshened = None;
+    ctx.caching.left_out.clear();
     if session.cache.enabled() {
         ctx.caching.authorized = request.headers.contains_key(header::AUTHORIZATION);
         ctx.caching.fetch = Some(storage.begin_fetch());

@@ -168,8 +168,16 @@ pub fn towards_client(
         response.insert_header(header::AGE, age)?;
     }
     if !outcome.is_from_cache() {
-        for (name, value) in &ctx.caching.left_out {
-            response.append_header(name.clone(), value.clone())?;
+        // A response that was not stored after all has them still.
+        let left_out = &ctx.caching.left_out;
+        let missing: Vec<_> = left_out
+            .keys()
+            .filter(|name| !response.headers.contains_key(*name))
+            .collect();
+        for name in missing {
+            for value in left_out.get_all(name) {
+                response.append_header(name.clone(), value.clone())?;
+            }
         }
     }
     let rule = ctx.proxying().and_then(|proxy| proxy.cache.clone());

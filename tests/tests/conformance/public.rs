@@ -17,9 +17,9 @@ const RUNS_MAX: usize = 4;
 /// The longest that the suite's origin takes to listen.
 const READY: Duration = Duration::from_mins(1);
 
-/// What became of a test.
+/// What was found of a test.
 #[derive(Debug, Clone, Deserialize)]
-struct Outcome {
+struct Found {
     id: String,
     kind: String,
     outcome: String,
@@ -43,7 +43,7 @@ async fn the_public_suite_finds_nothing_that_is_not_known() {
     let edge = Edge::alone(&policy(&port)).start().await;
     let base = format!("http://{}", edge.http());
 
-    let mut wrong: Vec<Outcome> = run(&package, &base, &[]);
+    let mut wrong: Vec<Found> = run(&package, &base, &[]);
     let mut seen: Vec<_> = wrong.iter().map(|found| found.id.clone()).collect();
     for _ in 0..RUNS_MAX {
         wrong.retain(|found| !is_as_known(found, &known));
@@ -74,7 +74,7 @@ async fn the_public_suite_finds_nothing_that_is_not_known() {
 }
 
 /// What passes needs no line; what is only asked has one, whatever the answer.
-fn is_as_known(found: &Outcome, known: &BTreeMap<String, String>) -> bool {
+fn is_as_known(found: &Found, known: &BTreeMap<String, String>) -> bool {
     known.get(&found.id).map_or("pass", String::as_str) == found.outcome
 }
 
@@ -104,7 +104,7 @@ fn start_origin(package: &Path, port: &Port, scratch: &Path) -> Process {
     Process::start("the suite's origin", command, &scratch.join("origin.log"))
 }
 
-fn run(package: &Path, base: &str, ids: &[String]) -> Vec<Outcome> {
+fn run(package: &Path, base: &str, ids: &[String]) -> Vec<Found> {
     let output = Command::new("node")
         .arg("--no-warnings")
         .arg(here().join("run.mjs"))

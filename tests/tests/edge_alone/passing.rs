@@ -271,9 +271,12 @@ async fn fields_for_one_connection_alone_end_here() {
             .done()
     })
     .await;
-    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
-        .start()
-        .await;
+    let edge = Edge::alone(&one_route(
+        &origin.url(),
+        "cache: {forward_headers: [x-end]}",
+    ))
+    .start()
+    .await;
     let request = || {
         Client::request("GET", "shop.example", "/")
             .header("connection", "x-hop, upgrade, x-forwarded-for")
