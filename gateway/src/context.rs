@@ -298,6 +298,18 @@ impl Context {
         }
     }
 
+    /// The request has been read; its fields lie in memory as long as it does.
+    pub fn head_is_read(&mut self, headers: &HeaderMap) {
+        if let Some(unsent) = &mut self.unsent {
+            let fields = headers.iter();
+            unsent.is_asked_by(
+                fields
+                    .map(|(name, value)| name.as_str().len() + value.len())
+                    .sum(),
+            );
+        }
+    }
+
     /// The response is fetched, not stored: what an origin sends ahead of the client lies in memory.
     pub fn body_is_fetched(&mut self, head: &HeaderMap) {
         let length = head.get(header::CONTENT_LENGTH);

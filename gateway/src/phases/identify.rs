@@ -21,6 +21,7 @@ const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 /// Reads the request; refuses what this edge never serves.
 pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
     ctx.is_refresh = request.is_refresh;
+    ctx.head_is_read(request.headers);
     ctx.policy = edge.running();
     ctx.obeyed = edge.access_log.is_on().then(|| edge.cache.marks().stamp());
     let no_rules = EdgeRules::default();

@@ -27,7 +27,7 @@ use std::{
     task::Context,
 };
 
-/// What a request holds besides a body.
+/// What a request holds besides its head and a body.
 const REQUEST_BYTES: u64 = 32 << 10;
 /// What can lie between origin and client: nine reads of 64 KiB (four in Pingora's channel, four taken out of it, one under
 /// way), and what the client's side holds of one.
@@ -184,6 +184,13 @@ impl Response {
             connection,
             bytes: REQUEST_BYTES,
         })
+    }
+
+    /// Its request has so many octets of fields. They are held twice: as they came, and as they were read.
+    pub fn is_asked_by(&mut self, head_bytes: usize) {
+        let bytes = 2 * head_bytes as u64;
+        self.bytes += bytes;
+        self.connection.add(bytes);
     }
 
     /// An origin brings its body, of so many bytes if that is known.
