@@ -76,6 +76,11 @@ impl Lanes {
         self.closed.store(true, Ordering::Release);
     }
 
+    /// Whether that is so.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// What has gathered in each buffer, in turn. `spare` is empty and lends its room.
     pub(super) fn drain(&self, spare: &mut Vec<u8>, mut take: impl FnMut(&[u8])) {
         for lane in &self.all {

@@ -100,3 +100,30 @@ fn many_threads_lose_nothing() {
     let dropped = usize::try_from(dropped.get()).unwrap();
     assert_eq!(whole.count() + dropped, THREADS * EACH);
 }
+
+#[test]
+fn a_reader_that_hangs_holds_nobody_up() {
+    const RECORDS: u64 = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    // Opened for both, so that the other end is there before the log is opened.
+    let reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    let dropped = counter();
+    let (log, writer) = AccessLog::open(&path, dropped.clone()).unwrap();
+    // Far more than a pipe holds.
+    let large = "/".repeat(1 << 10);
+    for _ in 0..RECORDS {
+        log.record(record(&large));
+        writer.reopen();
+    }
+    writer.finish_within(std::time::Duration::from_millis(500));
+    let lost = dropped.get();
+    assert!((1..=RECORDS).contains(&lost), "{lost}");
+    drop(reader);
+}

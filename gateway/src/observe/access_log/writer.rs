@@ -8,9 +8,10 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
-    thread::{JoinHandle, park_timeout},
+    thread::{Thread, park_timeout},
     time::Duration,
 };
 use tracing::{error, info};
@@ -19,19 +20,26 @@ use tracing::{error, info};
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// What the file did not take is kept up to this size, and written when it can be.
 const KEPT_BYTES_MAX: usize = 512 << 10;
-/// Orders on their way to the thread.
-const ORDERS_MAX: usize = 4;
+/// At the end, so long is waited for who reads the records (a pipe, a terminal), or for the disk.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(5);
 
-enum Order {
-    Reopen,
-    End,
+/// The thread that writes. Nobody waits for it but [`AccessLogWriter::finish`], and that only so long: whoever reads the
+/// records may hang.
+pub struct AccessLogWriter {
+    told: Arc<Told>,
+    lanes: Arc<Lanes>,
+    dropped: IntCounter,
+    thread: Thread,
+    /// Ends with the thread.
+    ended: Receiver<()>,
 }
 
-/// The thread that writes.
-pub struct AccessLogWriter {
-    orders: SyncSender<Order>,
-    lanes: Arc<Lanes>,
-    thread: JoinHandle<()>,
+/// What the thread and its owner tell each other. The end is told by the lanes, which are closed.
+#[derive(Default)]
+struct Told {
+    reopen: AtomicBool,
+    /// Records that were taken to be written, and are neither written nor given up.
+    in_hand: AtomicU64,
 }
 
 enum Sink {
@@ -42,6 +50,7 @@ enum Sink {
 /// What the thread keeps between two turns.
 struct Writing {
     sink: Sink,
+    told: Arc<Told>,
     lanes: Arc<Lanes>,
     dropped: IntCounter,
     spare: Vec<u8>,
@@ -55,11 +64,13 @@ struct Writing {
 
 impl AccessLogWriter {
     pub(super) fn start(path: &Path, lanes: Arc<Lanes>, dropped: IntCounter) -> io::Result<Self> {
-        let (orders, received) = sync_channel(ORDERS_MAX);
+        let told = Arc::new(Told::default());
+        let (alive, ended) = sync_channel(0);
         let mut writing = Writing {
             sink: Sink::open(path)?,
+            told: Arc::clone(&told),
             lanes: Arc::clone(&lanes),
-            dropped,
+            dropped: dropped.clone(),
             spare: Vec::new(),
             kept: Vec::new(),
             is_torn: false,
@@ -67,44 +78,62 @@ impl AccessLogWriter {
         };
         let thread = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || writing.go_on(&received))?;
-        lanes.written_by(thread.thread().clone());
+            .spawn(move || writing.go_on(alive))?
+            .thread()
+            .clone();
+        lanes.written_by(thread.clone());
         Ok(Self {
-            orders,
+            told,
             lanes,
+            dropped,
             thread,
+            ended,
         })
     }
 
     /// Opens the file anew: it has been moved away. What was recorded before goes where it has been moved.
     pub fn reopen(&self) {
-        // A few orders are on their way at most; waiting for room harms no request.
-        let _ = self.orders.send(Order::Reopen);
-        self.thread.thread().unpark();
+        self.told.reopen.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 
-    /// Writes what has gathered and ends.
+    /// Writes what has gathered and ends. What can't be written in time is lost, and counted.
     pub fn finish(self) {
+        self.finish_within(FINISH_TIME_MAX);
+    }
+
+    pub(super) fn finish_within(self, time_max: Duration) {
         self.lanes.close();
-        let _ = self.orders.send(Order::End);
-        self.thread.thread().unpark();
-        if self.thread.join().is_err() {
-            error!("the access log's writer panicked; its last records are lost");
+        self.thread.unpark();
+        if self.ended.recv_timeout(time_max) != Err(RecvTimeoutError::Timeout) {
+            return;
         }
+        let mut lost = self.told.in_hand.load(Ordering::Relaxed);
+        self.lanes
+            .drain(&mut Vec::new(), |lines| lost += lines_in(lines));
+        self.dropped.inc_by(lost);
+        error!(
+            lost,
+            "access log: nothing takes its records, and the last ones are lost; look at who reads them, or at the disk"
+        );
     }
 }
 
 impl Writing {
-    fn go_on(&mut self, orders: &Receiver<Order>) {
+    /// Writes until the lanes are closed; `_alive` is dropped with that.
+    fn go_on(&mut self, _alive: SyncSender<()>) {
         loop {
             // What was recorded before an order was given is written before it is obeyed.
-            let order = orders.try_recv().ok();
+            let is_last = self.lanes.is_closed();
+            let reopens = self.told.reopen.swap(false, Ordering::Acquire);
             self.write_gathered();
-            match order {
-                Some(Order::Reopen) => self.reopen(),
-                Some(Order::End) => return self.dropped.inc_by(lines_in(&self.kept)),
-                None => park_timeout(WRITE_EVERY),
+            if reopens {
+                self.reopen();
             }
+            if is_last {
+                return self.dropped.inc_by(lines_in(&self.kept));
+            }
+            park_timeout(WRITE_EVERY);
         }
     }
 
@@ -122,6 +151,8 @@ impl Writing {
 
     /// Writes whole lines, unless earlier ones wait; keeps what the file does not take, within bounds.
     fn write(&mut self, lines: &[u8]) {
+        let in_hand = lines_in(lines) + lines_in(&self.kept);
+        self.told.in_hand.store(in_hand, Ordering::Relaxed);
         let rest = if self.kept.is_empty() {
             self.put(lines)
         } else {
@@ -132,6 +163,8 @@ impl Writing {
         } else {
             self.dropped.inc_by(lines_in(rest));
         }
+        let in_hand = lines_in(&self.kept);
+        self.told.in_hand.store(in_hand, Ordering::Relaxed);
     }
 
     /// The lines that the file did not take. One that it took in part is lost.
@@ -216,5 +249,5 @@ impl Sink {
 }
 
 fn lines_in(bytes: &[u8]) -> u64 {
-    bytes.split(|byte| *byte == b'\n').count() as u64 - 1
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
