@@ -84,6 +84,9 @@ fn write(outcome: &Outcome<'_>) -> anyhow::Result<ExitCode> {
     let file = outcome.settings.out.clone();
     let file = file.or_else(|| outcome.settings.is_whole().then(whole));
     if let Some(file) = file {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
         fs::write(&file, &markdown).with_context(|| file.display().to_string())?;
         output::note(&format!("written to {}", file.display()));
     }
