@@ -198,19 +198,18 @@ impl Session {
                 continue;
             };
             let (log, epoch) = (start.log, start.epoch.0);
-            match stood.filter(|stood| stood.log == log) {
-                Some(stood) => {
-                    self.status.count_error(LOG_FORKED);
-                    error!(
-                        %log,
-                        epoch,
-                        obeyed = stood.epoch.0,
-                        "control's log has not what this edge obeyed of it: it was restored from a copy and written to, and purges \
-                         may be lost; starting over here, stored objects are suspect. If so, write the log anew with \
-                         `latencify-control migrate-log`"
-                    );
-                }
-                None => info!(%log, epoch, "starting over here: stored objects are suspect"),
+            if let Some(stood) = stood.filter(|stood| stood.log == log) {
+                self.status.count_error(LOG_FORKED);
+                error!(
+                    %log,
+                    epoch,
+                    obeyed = stood.epoch.0,
+                    "control's log has not what this edge obeyed of it: it was restored from a copy and written to, and purges \
+                     may be lost; starting over here, stored objects are suspect. If so, write the log anew with \
+                     `latencify-control migrate-log`"
+                );
+            } else {
+                info!(%log, epoch, "starting over here: stored objects are suspect");
             }
         }
     }

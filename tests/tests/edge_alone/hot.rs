@@ -106,7 +106,7 @@ impl Raw {
     }
 
     /// Waits until the edge has closed it.
-    async fn is_closed(mut self) {
+    async fn closed(mut self) {
         while self.more().await > 0 {}
         assert!(self.1.is_empty(), "{:?}", self.1);
     }
@@ -358,7 +358,7 @@ async fn what_is_said_at_once_is_answered_in_order_whichever_way_it_goes() {
         let answer = client.hear(method).await;
         assert_eq!(answer.is_hit(), *hit, "{request}: {}", answer.head);
     }
-    client.is_closed().await;
+    client.closed().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -372,7 +372,7 @@ async fn a_connection_ends_when_it_has_had_its_requests() {
         let answer = client.get("/hello").await;
         assert_eq!(answer.field("connection"), Some(connection), "{answer:?}");
     }
-    client.is_closed().await;
+    client.closed().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -398,7 +398,7 @@ async fn a_drain_serves_a_hot_hit_once_more_and_closes() {
     let last = client.get("/hello").await;
     assert!(last.is_hit(), "{last:?}");
     assert_eq!(last.field("connection"), Some("close"), "{last:?}");
-    client.is_closed().await;
+    client.closed().await;
     let status = edge.process().ended(SOON).await;
     assert!(status.success(), "{status}");
 }
