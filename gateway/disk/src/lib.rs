@@ -5,7 +5,7 @@
 //! - [`Head`]: what is known of an object: key, identity, fetch (its stamp goes wherever the object goes), header.
 //! - [`Judge`]: asks the marks, and the tier's floor. Nothing is handed out, stored, written again or renewed unasked.
 //! - [`Writer`] and [`Follower`]: bring a body, and read it meanwhile ([`fill`]). [`Stored`]: reads one that is on disk.
-//! - The segments: files that are only appended to ([`format`]); the oldest goes first ([`engine`]).
+//! - The segments: files that are only appended to ([`mod@format`]); the oldest goes first ([`engine`]).
 //! - The index: where every object is ([`index`]), in memory, and written down now and then.
 //! - [`Layer`]: the file system, which tests replace by one that loses, delays and refuses.
 //!
