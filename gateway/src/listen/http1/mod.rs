@@ -25,10 +25,11 @@ use crate::{
 };
 use answered::Outcome;
 use arrival::Arrival;
+use bytes::BytesMut;
 use close::Close;
 use guarded::Guarded;
 use latencify_conf::policy::EdgeLimits;
-use latencify_framing::Violation;
+use latencify_framing::{Head, Violation};
 use line::Line;
 use pingora::{
     apps::HttpServerApp,
@@ -39,104 +40,144 @@ use std::sync::Arc;
 
 pub use wire::{Lent, Wire};
 
+/// What all requests of a connection share.
+struct Serving<'a, A> {
+    app: &'a Arc<A>,
+    drain: &'a Drain,
+    gate: &'a Gate,
+    wire: Wire,
+    caller: Caller,
+    /// Requests so far.
+    served: u32,
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve<A>(stream: Stream, app: &Arc<A>, drain: &Drain, gate: &Gate)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let shutdown = drain.watch();
     let mut line = Line::new(stream);
-    let wire = Wire::default();
-    let mut served: u32 = 0;
-    let caller = Caller {
-        peer: untaken::peer_address(&*line.stream),
-        https: line.is_secure(),
+    let mut serving = Serving {
+        app,
+        drain,
+        gate,
+        wire: Wire::default(),
+        caller: Caller {
+            peer: untaken::peer_address(&*line.stream),
+            https: line.is_secure(),
+        },
+        served: 0,
     };
     loop {
         let limits = gate.limits.now();
-        let arrival = line.next_head(served == 0, &limits, drain).await;
-        let (head, octets) = match arrival {
-            Arrival::Head(head, octets) => (head, octets),
+        let arrival = line.next_head(serving.served == 0, &limits, drain).await;
+        // In a box of its own: what waits for a head shall be small.
+        match Box::pin(serving.arrived(line, arrival)).await {
+            Some(back) => line = back,
+            None => return,
+        }
+    }
+}
+
+impl<A> Serving<'_, A>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    /// Does what is to be done about what came. Returns the connection, unless it has ended.
+    async fn arrived(&mut self, line: Line, arrival: Arrival) -> Option<Line> {
+        let gate = self.gate;
+        match arrival {
+            Arrival::Head(head, octets) => {
+                match rewrite::to_origin_form(&head, octets, line.is_secure()) {
+                    Ok(octets) => self.request(line, head, octets).await,
+                    Err((violation, octets)) => {
+                        let refusal = Refusal::of_head(violation, &head, &octets, &line);
+                        refuse(line, refusal, gate).await
+                    }
+                }
+            }
             Arrival::Refused(violation, reader) => {
                 let refusal = Refusal::of(violation, &reader, &line);
-                return refuse(line, refusal, gate).await;
+                refuse(line, refusal, gate).await
             }
             Arrival::Late(reader) => {
                 gate.metrics.ended(Ended::HeaderTime);
                 let refusal = Refusal::late(&reader, &line);
-                return refuse(line, refusal, gate).await;
+                refuse(line, refusal, gate).await
             }
             Arrival::Nothing(ended) => {
                 if let Some(ended) = ended {
                     gate.metrics.ended(ended);
                 }
-                return line.close(Close::Quietly).await;
+                line.close(Close::Quietly).await;
+                None
             }
-        };
-        let octets = match rewrite::to_origin_form(&head, octets, line.is_secure()) {
-            Ok(octets) => octets,
-            Err((violation, octets)) => {
-                let refusal = Refusal::of_head(violation, &head, &octets, &line);
-                return refuse(line, refusal, gate).await;
-            }
-        };
-        served = served.saturating_add(1);
+        }
+    }
+
+    async fn request(&mut self, mut line: Line, head: Head, octets: BytesMut) -> Option<Line> {
+        let (gate, wire) = (self.gate, &self.wire);
+        let limits = gate.limits.now();
+        self.served = self.served.saturating_add(1);
         line.expect_body(&head, &limits);
 
         let mut decided = None;
         if let Some(edge) = gate.edge.get()
-            && let Some(own) = Own::read(&head, &octets, caller)
+            && let Some(own) = Own::read(&head, &octets, self.caller)
         {
-            let keeps = served < limits.requests && !drain.is_begun();
-            // In a box of its own: what waits for a head shall be small.
-            match Box::pin(answered::answer(edge, own, &mut line, keeps)).await {
+            let keeps = self.served < limits.requests && !self.drain.is_begun();
+            match answered::answer(edge, own, &mut line, keeps).await {
                 Outcome::Answered { goes_on } => {
-                    if served >= limits.requests {
+                    if self.served >= limits.requests {
                         gate.metrics.ended(Ended::Requests);
                     }
-                    if !goes_on {
-                        return line.close(Close::AfterAnswer).await;
+                    if goes_on {
+                        return Some(line);
                     }
-                    continue;
+                    line.close(Close::AfterAnswer).await;
+                    return None;
                 }
                 Outcome::Passes(ctx) => decided = Some(ctx),
             }
         }
 
         wire.begins();
-        let lent = Guarded::lend(line, &wire);
+        let lent = Guarded::lend(line, wire);
         let mut session = ServerSession::new_http1(Box::new(lent));
         session.set_pipelined_prefix(octets);
-        session.set_keepalive_reuses_remaining(Some(u32::from(served < limits.requests)));
+        session.set_keepalive_reuses_remaining(Some(u32::from(self.served < limits.requests)));
         session.set_connection_user_context(Some(Box::new(Lent {
             wire: wire.clone(),
             decided,
         })));
-        let goes_on = app.process_new_http(session, &shutdown).await.is_some();
+        let shutdown = self.drain.watch();
+        let goes_on = self
+            .app
+            .process_new_http(session, &shutdown)
+            .await
+            .is_some();
 
         // Lost only if somebody kept the stream beyond its request; then it is theirs to close.
-        let Some(back) = wire.take_back() else { return };
-        line = back;
+        let line = wire.take_back()?;
         if wire.was_too_slow() {
             gate.metrics.ended(Ended::BodyRate);
         }
-        if served >= limits.requests {
+        if self.served >= limits.requests {
             gate.metrics.ended(Ended::Requests);
         }
-        if !goes_on || wire.is_tunnel() || !line.is_between_requests() {
-            return line.close(Close::AfterAnswer).await;
+        if goes_on && !wire.is_tunnel() && line.is_between_requests() {
+            return Some(line);
         }
+        line.close(Close::AfterAnswer).await;
+        None
     }
 }
 
-/// Answers, tells, and closes. In a box of its own: what waits for a head shall be small.
-async fn refuse(line: Line, refusal: Refusal, gate: &Gate) {
-    Box::pin(async move {
-        let mut line = line;
-        refusal.answer(&mut line, gate.edge.get()).await;
-        line.close(Close::AfterAnswer).await;
-    })
-    .await;
+/// Answers, tells, and closes.
+async fn refuse(mut line: Line, refusal: Refusal, gate: &Gate) -> Option<Line> {
+    refusal.answer(&mut line, gate.edge.get()).await;
+    line.close(Close::AfterAnswer).await;
+    None
 }
 
 /// The limits of the machine, by what the policy allows.
