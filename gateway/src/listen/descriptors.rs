@@ -43,23 +43,36 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
     rustix::io::Errno::from_io_error(error).is_some_and(|code| EXHAUSTED.contains(&code))
 }
 
-/// A descriptor that is held for the moment when there is no other: given up, it lets one connection be accepted, which
-/// is then closed. Without it clients would hang in the backlog until they give up by themselves.
+/// Descriptors that are held for the moment when there is no other: given up, one lets one connection be accepted, which
+/// is then closed. Without them clients would hang in the backlog until they give up by themselves.
 #[derive(Debug)]
-pub struct Spare(Option<File>);
+pub struct Spare(Vec<File>);
+
+/// More than one: whoever else wants a descriptor may be quicker to take what is given up.
+const SPARES: usize = 4;
 
 impl Spare {
-    /// Takes one.
+    /// Takes them.
     pub fn new() -> Self {
-        Self(open())
+        let mut spare = Self(Vec::with_capacity(SPARES));
+        spare.refill();
+        spare
     }
 
-    /// Gives it up, if it is there, for as long as `take` runs.
+    /// Gives one up, if one is there, for as long as `take` runs.
     pub fn lend(&mut self, take: impl FnOnce()) {
-        if self.0.take().is_some() {
+        if self.0.pop().is_some() {
             take();
         }
-        self.0 = open();
+        self.refill();
+    }
+
+    fn refill(&mut self) {
+        while self.0.len() < SPARES
+            && let Some(file) = open()
+        {
+            self.0.push(file);
+        }
     }
 }
 
