@@ -17,4 +17,5 @@ mod rewound;
 mod small_disk;
 mod topic;
 mod two_runs;
+mod versions;
 mod writers;

@@ -2,31 +2,17 @@
 
 use crate::{
     migrate::{contents, migrate_log, refused},
+    versions::versioned,
     writers::{SOON, embedded, on_kafka, purge, until_ready},
 };
 use latencify_conf::api::PurgeTarget;
-use latencify_tests::{Control, Edge, Kafka, Origin, policy::one_route, reply, skip, wait_until};
+use latencify_tests::{Control, Edge, Kafka, policy::one_route, skip, wait_until};
 use std::{
     fs,
     path::Path,
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
-
-/// An origin that says its version.
-async fn versioned() -> (Origin, Arc<AtomicUsize>) {
-    let version = Arc::new(AtomicUsize::new(1));
-    let answered = Arc::clone(&version);
-    let origin = Origin::serve(move |_| {
-        let version = answered.load(Ordering::SeqCst);
-        async move { reply::text(format!("v{version}")).max_age(3600).done() }
-    })
-    .await;
-    (origin, version)
-}
 
 async fn holds(edges: &[Edge], path: &str, text: &str) {
     for edge in edges {

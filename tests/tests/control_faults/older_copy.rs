@@ -3,36 +3,18 @@
 
 use crate::{
     moving::copy,
+    versions::{uses_what_it_stores, versioned},
     writers::{SOON, embedded, on_kafka, purge, readyz, until_ready},
 };
 use latencify_conf::api::{EdgeState, LogOutcome, PurgeReceipt, PurgeTarget, Replicas};
 use latencify_tests::{
     Client, Control, ControlOptions, Edge, Kafka, Origin, Process, Wire, policy::one_route,
-    program, reply, skip, wait_until, wait_while_ok,
+    program, skip, wait_until, wait_while_ok,
 };
-use std::{
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{process::Command, sync::atomic::Ordering, time::Duration};
 
 /// Longer than the lease of most tests here, and than a stream needs to be made anew.
 const A_WHILE: Duration = Duration::from_secs(8);
-
-/// An origin that says its version.
-async fn versioned() -> (Origin, Arc<AtomicUsize>) {
-    let version = Arc::new(AtomicUsize::new(1));
-    let answered = Arc::clone(&version);
-    let origin = Origin::serve(move |_| {
-        let version = answered.load(Ordering::SeqCst);
-        async move { reply::text(format!("v{version}")).max_age(3600).done() }
-    })
-    .await;
-    (origin, version)
-}
 
 /// A control that has a policy, so that edges run one.
 async fn with_policy(options: ControlOptions) -> (Control, Origin) {
@@ -118,16 +100,7 @@ async fn an_older_store_serves_no_edge_while_its_log_is_away() {
     copy(&data, &older);
     control.restart().await;
     until_connected(&control, "paris").await;
-    wait_until("paris uses what it stores", SOON, async || {
-        paris.get("shop.example", "/kept").await;
-        let reply = paris.get("shop.example", "/kept").await;
-        if reply.is_hit() {
-            Ok(())
-        } else {
-            Err(format!("{reply:?}"))
-        }
-    })
-    .await;
+    uses_what_it_stores(&paris).await;
     paris.signal("STOP");
     version.store(2, Ordering::SeqCst);
     let purged = control.purge(kept()).await;
@@ -215,16 +188,7 @@ async fn receipts_wait_for_the_leases_that_an_older_copy_does_not_know() {
         .start()
         .await;
     control.everywhere(1).await;
-    wait_until("paris uses what it stores", SOON, async || {
-        paris.get("shop.example", "/kept").await;
-        let reply = paris.get("shop.example", "/kept").await;
-        if reply.is_hit() {
-            Ok(())
-        } else {
-            Err(format!("{reply:?}"))
-        }
-    })
-    .await;
+    uses_what_it_stores(&paris).await;
     version.store(2, Ordering::SeqCst);
     wire.cut();
     control.kill();

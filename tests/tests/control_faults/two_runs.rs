@@ -2,17 +2,12 @@
 
 use crate::{
     moving::copy,
+    versions::{uses_what_it_stores, versioned},
     writers::{SOON, on_kafka},
 };
 use latencify_conf::api::{PurgeReceipt, PurgeTarget};
-use latencify_tests::{Edge, Kafka, Origin, policy::one_route, reply, skip, wait_until};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use latencify_tests::{Edge, Kafka, policy::one_route, skip};
+use std::{sync::atomic::Ordering, time::Duration};
 
 const LEASE: &str = "5s";
 /// How a run ends that was replaced: the unit says that it is not started again then.
@@ -28,25 +23,13 @@ async fn a_fence_counts_from_when_the_older_run_was_replaced() {
         skip!("no durable broker here: deploy/setup kafka");
     }
     let mut kafka = Kafka::private().await;
-    let version = Arc::new(AtomicUsize::new(1));
-    let answered = Arc::clone(&version);
-    let origin = Origin::serve(move |_| {
-        let version = answered.load(Ordering::SeqCst);
-        async move { reply::text(format!("v{version}")).max_age(3600).done() }
-    })
-    .await;
+    let (origin, version) = versioned().await;
     let options = || on_kafka(&kafka, "runs").flag("--edge-lease", LEASE);
     let (older, newer) = (options(), options());
     let mut older = older.start().await;
     older.apply(&one_route(&origin.url(), "cache: true")).await;
     let [paris]: [Edge; 1] = older.edges(["paris"]).await;
-    wait_until("paris uses what it stores", SOON, async || {
-        match paris.get("shop.example", "/kept").await {
-            reply if reply.is_hit() => Ok(()),
-            reply => Err(format!("{reply:?}")),
-        }
-    })
-    .await;
+    uses_what_it_stores(&paris).await;
     older.signal("STOP");
     copy(&older.folder().join("data"), &newer.data());
     older.signal("CONT");
