@@ -2,9 +2,7 @@
 
 use super::{proxy, secs};
 use crate::support::{good, route, with_routes};
-use latencify_conf::policy::{
-    CacheRule, CacheStatusRule, CdnCacheControl, Heuristic, SetCookie,
-};
+use latencify_conf::policy::{CacheRule, CacheStatusRule, CdnCacheControl, Heuristic, SetCookie};
 
 fn cache(keys: &str) -> CacheRule {
     let route = route(&format!("cache: {keys}"));
