@@ -1,10 +1,10 @@
 //! Who attacks, and who behaves instead: processes that do nothing else, at a stated pace.
 
-use crate::kinds::HOST;
+use crate::kinds::{self, HOST};
 use futures::future::join_all;
 use latencify_tests::{
     Client,
-    frames::{DATA, END_STREAM, Raw, get},
+    frames::{DATA, END_STREAM, Raw, tls},
 };
 use rustls::ClientConfig;
 use std::{
@@ -54,6 +54,8 @@ pub enum Act {
         say: &'static [u8],
         manner: Manner,
     },
+    /// Shakes hands over TLS, and goes.
+    Shake,
     /// Says that over HTTP/1.1, and reads what comes until the edge ends the connection.
     Say(fn() -> Vec<u8>),
     /// Sends frames of HTTP/2 until the edge ends the connection.
@@ -61,7 +63,23 @@ pub enum Act {
         settings: &'static [u8],
         frames_max: u32,
         next: fn(u32) -> Vec<u8>,
+        /// What a client that behaves sends on a stream.
+        visit: fn(u32) -> Vec<u8>,
     },
+}
+
+impl Act {
+    /// How often the edge refuses attackers that keep their pace for so long: each connection once. One that is held is
+    /// held until a time is over, and counted once whatever is left of the time then.
+    pub fn refusals_in(&self, time: Duration) -> f64 {
+        f64::from(AT_ONCE)
+            * match self {
+                Self::Hold { .. } => HELD as f64,
+                Self::Shake | Self::Say(_) | Self::Flood { .. } => {
+                    time.div_duration_f64(CONNECTION_EACH)
+                }
+            }
+    }
 }
 
 /// Where attackers knock.
@@ -150,11 +168,13 @@ async fn attack(act: &Act, target: &Target, number: u32) {
             let sources = sources(*crowd, number, HELD);
             hold(target.of(*door), sources, say, *manner).await;
         }
+        Act::Shake => paced(async || shake(target).await).await,
         Act::Say(octets) => paced(async || say(target.http, &octets()).await).await,
         Act::Flood {
             settings,
             frames_max,
             next,
+            ..
         } => paced(async || flood(target, settings, *frames_max, *next).await).await,
     }
 }
@@ -166,7 +186,8 @@ async fn behave(act: &Act, target: &Target, number: u32) {
             hold(target.http, sources, b"", Manner::Asks).await;
         }
         Act::Say(_) => paced(async || say(target.http, LAST_GET).await).await,
-        Act::Flood { .. } => paced(async || page(target).await).await,
+        Act::Shake => paced(async || page(target, kinds::ask).await).await,
+        Act::Flood { visit, .. } => paced(async || page(target, *visit).await).await,
     }
 }
 
@@ -232,6 +253,10 @@ fn has_ended(stream: &TcpStream, manner: Manner) -> bool {
     said || manner != Manner::Deaf && is_end(stream.try_read(&mut [0; 1_024]))
 }
 
+async fn shake(target: &Target) {
+    let _ = tls(target.https, target.trust.clone(), HOST, ADDRESS).await;
+}
+
 async fn say(server: SocketAddr, octets: &[u8]) {
     let Ok(stream) = Client::at(ADDRESS).tcp(server).await else {
         return;
@@ -266,13 +291,11 @@ async fn flood(target: &Target, settings: &[u8], frames_max: u32, next: impl Fn(
 }
 
 /// What a browser does: a connection, a few requests over it, and their answers.
-async fn page(target: &Target) {
+async fn page(target: &Target, visit: fn(u32) -> Vec<u8>) {
     let Ok(mut raw) = connect(target, &[]).await else {
         return;
     };
-    let requests: Vec<u8> = (0..PAGE)
-        .flat_map(|number| get(number * 2 + 1, HOST, "/"))
-        .collect();
+    let requests: Vec<u8> = (0..PAGE).flat_map(|number| visit(number * 2 + 1)).collect();
     let answers = async {
         let _ = raw.send(&requests).await;
         let mut left = PAGE;

@@ -90,6 +90,12 @@ pub const KINDS: &[Kind] = &[
         act: hold(Door::Https, HALF_A_HELLO, Manner::Drips),
     },
     Kind {
+        name: "handshakes",
+        limit: Limit::Edge("handshakes_per_address: 2"),
+        counter: Counter::Refused("handshakes_per_address"),
+        act: Act::Shake,
+    },
+    Kind {
         name: "slow_heads",
         limit: Limit::Edge("header_time: 500ms"),
         counter: Counter::Ended("header_time"),
@@ -159,9 +165,25 @@ pub const KINDS: &[Kind] = &[
                 .into()
         }),
     },
-    flood("streams", "streams: 16", "streams", |number| {
-        post(odd(number), HOST, "/")
-    }),
+    // As many uploads as it may begin are no attack, but dearer than a page of hits: a client that behaves finishes as many.
+    Kind {
+        name: "streams",
+        limit: Limit::Edge("streams: 8"),
+        counter: Counter::Ended("streams"),
+        act: Act::Flood {
+            settings: &[],
+            frames_max: u32::MAX,
+            next: |number| post(odd(number), HOST, "/"),
+            visit: |stream| {
+                frame(
+                    HEADERS,
+                    END_HEADERS | END_STREAM,
+                    stream,
+                    &block(3, HOST, "/"),
+                )
+            },
+        },
+    },
     flood("rapid_resets", "resets: 500", "resets", |number| {
         let cancel = frame(RST_STREAM, 0, odd(number), &[0, 0, 0, 8]);
         [get(odd(number), HOST, "/"), cancel].concat()
@@ -226,6 +248,7 @@ pub const KINDS: &[Kind] = &[
                 let head = block(2, HOST, "/large");
                 frame(HEADERS, END_HEADERS | END_STREAM, odd(number), &head)
             },
+            visit: ask,
         },
     },
 ];
@@ -253,12 +276,18 @@ const fn flood(
             settings: &[],
             frames_max: u32::MAX,
             next,
+            visit: ask,
         },
     }
 }
 
 fn with_fields(fields: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n").into_bytes()
+}
+
+/// What most clients that behave send on a stream.
+pub fn ask(stream: u32) -> Vec<u8> {
+    get(stream, HOST, "/")
 }
 
 /// A client's stream (RFC 9113 §5.1.1).
