@@ -22,11 +22,13 @@ pub enum Kind {
     Replaced,
     /// It has lost entries that it had: an older copy was restored.
     Rewound,
+    /// It was not read to its end for too long, so edges are not answered.
+    Unread,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DiskFull,
         Self::ReadOnly,
         Self::Io,
@@ -34,6 +36,7 @@ impl Kind {
         Self::Missing,
         Self::Replaced,
         Self::Rewound,
+        Self::Unread,
     ];
 
     /// Its stable name.
@@ -46,6 +49,7 @@ impl Kind {
             Self::Missing => "missing",
             Self::Replaced => "replaced",
             Self::Rewound => "rewound",
+            Self::Unread => "unread",
         }
     }
 }

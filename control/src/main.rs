@@ -50,9 +50,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
 
-    let running = tokio::select! {
-        running = run::start(&settings) => running?,
-        () = interrupted(&mut terminate) => return Ok(()),
+    let started = run::start_unless(&settings, interrupted(&mut terminate));
+    let Some(running) = started.await? else {
+        return Ok(());
     };
     running.tell_tokens()?;
     tracing::info!(api = %running.api, fleet = %running.fleet, admin = %running.admin, "control serves");

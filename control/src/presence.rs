@@ -13,36 +13,41 @@
 //! they have, and their leases run out. (What edges fetch without trusting this replica's head, they still get.)
 //!
 //! **For its announcement**, unless the log dies with the process. An earlier run may have handed entries to a broker
-//! that stood still, which come to the log when they come. The fold counts a removal only while the run is announced that
-//! keeps the process without a lease, so behind this run's announcement no earlier run's removal counts; before it, this
-//! run has welcomed nobody. And a copy of the store that serves elsewhere reads that it is replaced.
+//! that stood still, which come to the log when they come. The fold counts a removal, and a join, only while the run is
+//! announced that wrote it; and an announcement only while the run is there that it replaces. So behind this run's
+//! announcement no earlier run's word counts; before it, this run has welcomed nobody. And a copy of the store that
+//! serves elsewhere reads that it is replaced.
 //!
 //! # Until when an earlier run may have answered heartbeats
-//! With the log in the data folder, which is locked: until this run began. With the log in Kafka an earlier run may still
-//! live, on the folder that this one is a copy of, and answers its edges until it *reads* that it is replaced: so leases
-//! count from [`READ_MAX`] after the announcement is in the log ([`Presence::alone_since`]). A run that can't announce
-//! itself replaces nobody: it finds no edge fenced.
+//! With the log in the data folder, which is locked until its databases are closed: until this run began.
 //!
-//! That is worth what [`READ_MAX`] is worth. An earlier run that lives, is cut off from the log for longer and not from its
-//! edges extends their leases without reading that it was replaced, and receipts of this run may call those edges fenced.
-//! No time would end that: heartbeats are answered while the log is away, so that an absence of the brokers isolates no
-//! edge. The same goes for a replica that is taken out with `--remove-replica`, and for one whose log was moved. So
-//! whoever starts a copy of a data folder, or removes a replica, sees that the earlier run is dead, or reaches the log.
+//! With the log in Kafka an earlier run may still live, and answers its edges until it reads that it is replaced, or has not
+//! read the log for as long as it has announced ([`word`](crate::fleet::word) argues it). So leases count from that long
+//! after this run's announcement ([`Presence::alone_since`]):
+//! - a run on the folder that this one is a copy of: it is [replaced](crate::fold::ReplicaLeft::Replaced) by the announcement;
+//! - one that was taken out with `--remove-replica`: that entry stands before the announcement;
+//! - one that followed the log from which this one was moved: it can't read beyond the mark at that one's end, or the topic
+//!   is not there. Nothing here tells who that may have been, so the first run on a moved log waits in any case.
+//!
+//! Who has left by a clean stop answers nobody any more, and is not waited for. When a run has waited, it says so in the
+//! log ([`Change::ReplicaAlone`]), and those that come later need not wait for the same runs again. A run that can't
+//! announce itself replaces nobody: it finds no edge fenced.
 
 use crate::{
-    fleet::contacts,
+    fleet::{contact, contacts},
     fold::{
-        Announced, Outcome, State,
+        Announced, Conflict, Outcome, State,
         driver::{Fold, Health},
-        replicas::in_the_way,
+        replicas::{in_the_way, on_store},
     },
     log::ChangeLog,
     store::Store,
     writer::{WriteError, Writer},
 };
 use anyhow::bail;
-use latencify_conf::change::{Change, Epoch, LeaveReason, ReplicaId, StoreRef};
+use latencify_conf::change::{Change, Epoch, LeaveReason, Replaces, ReplicaId, StoreRef};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Between two notes of how far the fold has come before this replica may serve.
@@ -54,9 +59,10 @@ const WRITE_PAUSE: Duration = Duration::from_secs(2);
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// What edges wait for whose replica can't fold the log to its end.
 const NOT_AT_THE_END: &str = "it has not folded the log to its end since it was started, and may lack purges that the fleet obeyed";
-/// How long a replica that follows its log takes at most to read an entry that is in it: a fetch that failed is tried again
-/// within a second, twice over, and then some.
-const READ_MAX: Duration = Duration::from_secs(5);
+/// So often somebody else may announce himself between this run's look at the log and its entry.
+const ANNOUNCEMENTS_MAX: usize = 8;
+/// Between two looks whether this run has waited for long enough.
+const ALONE_PAUSE: Duration = Duration::from_secs(1);
 /// Who writes these entries.
 const BY: &str = "control";
 
@@ -73,6 +79,8 @@ pub struct Presence {
     announced: Option<ReplicaId>,
     edges_wait_for: Option<&'static str>,
     alone_since: Duration,
+    /// Nothing in the log says that there is nobody else.
+    has_waited_for: bool,
     fold: Fold,
     writer: Writer,
 }
@@ -89,6 +97,8 @@ pub struct Announcement {
     pub log_is_here: bool,
     /// When nobody else worked on the data folder any more, on the leases' clock.
     pub started: Duration,
+    /// For so long after it has read the log to its end it answers edges.
+    pub unread_max: Duration,
 }
 
 /// Catches up with the log and announces this run in it, unless another replica stands in the way.
@@ -100,16 +110,21 @@ pub async fn announce(
     writer: &Writer,
 ) -> anyhow::Result<Presence> {
     let here = store.identity();
-    let presence = |announced: Option<ReplicaId>, edges_wait_for| Presence {
-        announced,
-        edges_wait_for,
-        alone_since: match announced {
-            _ if announcement.log_is_here => announcement.started,
-            Some(_) => contacts::now().saturating_add(READ_MAX),
-            None => Duration::MAX,
-        },
-        fold: fold.clone(),
-        writer: writer.clone(),
+    let presence = |run: Option<ReplicaId>, edges_wait_for: Option<&'static str>| {
+        let others = announcement.others(&fold.state(), log, run);
+        let alone_since = match others {
+            _ if edges_wait_for.is_some() => Duration::MAX,
+            None => announcement.started,
+            Some(others) => contact::ends(contacts::now(), others),
+        };
+        Presence {
+            announced: run,
+            edges_wait_for,
+            alone_since,
+            has_waited_for: others.is_some(),
+            fold: fold.clone(),
+            writer: writer.clone(),
+        }
     };
     if !catch_up(log, fold).await? {
         return Ok(presence(None, Some(NOT_AT_THE_END)));
@@ -123,35 +138,78 @@ pub async fn announce(
             take_out(other, fold, writer).await?;
         }
     }
-    refuse_beside_another(&fold.state(), here)?;
-    let replica = ReplicaId(Uuid::now_v7());
-    let change = Change::ReplicaJoined {
-        replica,
-        name: announcement.name,
-        store: here,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    if announcement.log_is_here {
-        match writer.write(BY, None, change).await {
-            Ok(_) => {}
-            Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => {
-                return Err(error.into());
+    let run = ReplicaId(Uuid::now_v7());
+    for _ in 0..ANNOUNCEMENTS_MAX {
+        let state = fold.state();
+        refuse_beside_another(&state, here)?;
+        let change = Change::ReplicaJoined {
+            replica: run,
+            name: announcement.name.clone(),
+            store: here,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            replaces: Some(Replaces::of(on_store(&state.replicas, here))),
+            unread_max_ms: announcement.bound().map(|bound| bound.as_millis() as u64),
+        };
+        let outcome = if announcement.log_is_here {
+            match writer.write(BY, None, change).await {
+                Ok(settled) => settled.folded.outcome,
+                Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "this replica serves without having announced itself in the log, which takes nothing now");
+                    return Ok(presence(None, None));
+                }
             }
-            Err(error) => {
-                tracing::warn!(%error, "this replica serves without having announced itself in the log, which takes nothing now");
-                return Ok(presence(None, None));
+        } else {
+            persist(change, writer).await?
+        };
+        if fold.state().replicas.contains_key(&run) {
+            return Ok(presence(Some(run), None));
+        }
+        match outcome {
+            Outcome::Conflict(Conflict::OtherRun { present }) => {
+                tracing::info!(
+                    ?present,
+                    "another run has announced itself meanwhile: this one looks again"
+                );
+            }
+            // Two started at a time, and the log has put the other one first.
+            _ => {
+                refuse_beside_another(&fold.state(), here)?;
+                bail!(is_out(run));
             }
         }
-    } else {
-        persist(change, writer).await?;
     }
-    let state = fold.state();
-    if !state.replicas.contains_key(&replica) {
-        // Two started at a time, and the log has put the other one first.
-        refuse_beside_another(&state, here)?;
-        bail!(is_out(replica));
+    bail!(
+        "other runs on copies of this store announce themselves in the log, again and again: let only one of them run"
+    )
+}
+
+impl Announcement {
+    fn bound(&self) -> Option<Duration> {
+        (!self.log_is_here).then_some(self.unread_max)
     }
-    Ok(presence(Some(replica), None))
+
+    /// For how long from now others may answer edges; none: there are none.
+    fn others(
+        &self,
+        state: &State,
+        log: &dyn ChangeLog,
+        run: Option<ReplicaId>,
+    ) -> Option<Duration> {
+        if !self.log_is_here {
+            return (state.absent).may_answer_for(self.unread_max, log.origin().from);
+        }
+        // Who had the log in this folder is dead. But it may have been in Kafka before.
+        let there = state
+            .replicas
+            .iter()
+            .filter(|(other, _)| Some(**other) != run);
+        let bounds = there.filter_map(|(_, other)| other.unread_max);
+        let longest = bounds.chain(state.absent.longest).max();
+        longest.filter(|longest| !longest.is_zero())
+    }
 }
 
 /// Writes one of these entries, and tries again while the log takes none. Written twice, the second changes nothing.
@@ -184,6 +242,38 @@ impl Presence {
     /// What edges have to wait for before they may attach here; none: they may.
     pub fn edges_wait_for(&self) -> Option<&'static str> {
         self.edges_wait_for
+    }
+
+    /// Says in the log that nobody else answers edges any more, when this run has waited for that, and for the leases that
+    /// others may have given. Ends with that, or with `stop`.
+    pub async fn tell_alone(self, longest_lease: Duration, stop: CancellationToken) {
+        let Some(replica) = self.announced.filter(|_| self.has_waited_for) else {
+            return;
+        };
+        let over = contact::ends(self.alone_since, longest_lease);
+        let tell = async {
+            loop {
+                tokio::time::sleep(ALONE_PAUSE).await;
+                if contacts::now() <= over || !self.fold.state().replicas.contains_key(&replica) {
+                    continue;
+                }
+                match self
+                    .writer
+                    .write(BY, None, Change::ReplicaAlone { replica })
+                    .await
+                {
+                    Ok(_) => return,
+                    Err(error) => {
+                        tracing::debug!(%error, "that nobody else answers edges is not in the log yet");
+                        tokio::time::sleep(WRITE_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tell => {}
+        }
     }
 
     /// Waits until the log says that this run is no replica any more, or that it goes on elsewhere, and says what that
@@ -243,8 +333,12 @@ fn is_out(replica: ReplicaId) -> Lost {
 
 /// Waits until everything is folded that was in the log when this was called; says whether it can be.
 async fn catch_up(log: &dyn ChangeLog, fold: &Fold) -> anyhow::Result<bool> {
-    let head = log.head().await?;
+    let mut head = log.head().await?;
     while !fold.reaches(head, PROGRESS_EVERY).await {
+        // What stands at the end may be no entry of this log, which shows when it is read.
+        if let Ok(end) = log.head().await {
+            head = head.min(end);
+        }
         match fold.health() {
             Health::Stopped(why) => {
                 tracing::error!(
@@ -283,6 +377,7 @@ fn refuse_beside_another(state: &State, here: StoreRef) -> anyhow::Result<()> {
         store,
         version,
         joined: Epoch(joined),
+        ..
     } = other;
     bail!(
         "another replica folds this log into a {kind} store of its own, which would give other receipts than this one: \

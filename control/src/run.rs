@@ -1,10 +1,14 @@
 //! From settings to a running replica, and its end.
 
+mod begun;
+
 use crate::{
     api,
     auth::{Purpose, Token},
     data, events,
-    fleet::{self, Ahead, Connections, Contacts, Fleet, Hold, SaidByEdges, Tail},
+    fleet::{
+        self, Ahead, Connections, Contacts, Fleet, Hold, LogRead, SaidByEdges, Tail, word::AsOf,
+    },
     fold::driver::Fold,
     kafka::Cluster,
     log,
@@ -23,13 +27,11 @@ use crate::{
     writer::Writer,
 };
 use anyhow::Context as _;
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
-use tokio::{net::TcpListener, task::JoinHandle};
+use begun::Begun;
+use std::{fs, net::SocketAddr, path::Path};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long what is under way may take after a stop.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// A replica that serves. It stops by [`Running::stop`].
 pub struct Running {
     /// Where the API listens.
@@ -40,18 +42,11 @@ pub struct Running {
     pub admin: SocketAddr,
     /// Tokens that were made now.
     pub made: Vec<(Purpose, String)>,
-    /// First told to stop: sessions, then servers; last the fold and what is written behind.
-    stop_serving: CancellationToken,
-    stop_working: CancellationToken,
-    servers: Vec<JoinHandle<()>>,
-    workers: Vec<JoinHandle<()>>,
-    sessions: TaskTracker,
     presence: Presence,
     /// What tests reach past the API for: moments that a client can't time.
     #[cfg(test)]
     pub(crate) control: Control,
-    /// Held so that no second replica works on the data folder.
-    _lock: fs::File,
+    begun: Begun,
 }
 
 struct Bound {
@@ -63,6 +58,46 @@ struct Bound {
 
 /// Builds a replica and starts it.
 pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
+    let never = std::future::pending();
+    let started = start_unless(settings, never).await?;
+    started.context("nobody has stopped it")
+}
+
+/// Builds a replica and starts it, unless it is `stopped` meanwhile. A start that comes to nothing ends what it has begun.
+pub async fn start_unless(
+    settings: &Settings,
+    stopped: impl Future<Output = ()>,
+) -> anyhow::Result<Option<Running>> {
+    let mut begun = Begun::default();
+    let built = tokio::select! {
+        built = build(settings, &mut begun) => built.map(Some),
+        () = stopped => Ok(None),
+    };
+    match built {
+        Ok(Some(built)) => Ok(Some(built.running(begun))),
+        Ok(None) => {
+            begun.end(None).await;
+            Ok(None)
+        }
+        Err(error) => {
+            begun.end(None).await;
+            Err(error)
+        }
+    }
+}
+
+/// A replica that serves, apart from what ends it.
+struct Built {
+    api: SocketAddr,
+    fleet: SocketAddr,
+    admin: SocketAddr,
+    made: Vec<(Purpose, String)>,
+    presence: Presence,
+    #[cfg(test)]
+    control: Control,
+}
+
+async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> {
     settings.check()?;
     if let Some(warning) = settings.open_admin() {
         tracing::warn!("{warning}");
@@ -73,18 +108,16 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         bound.fleet.local_addr()?,
         bound.admin.local_addr()?,
     );
-    let (stop_serving, stop_working) = (CancellationToken::new(), CancellationToken::new());
-    // A start that fails ends what it has begun.
-    let given_up = stop_working.clone().drop_guard();
+    let (stop_serving, stop_working) = (begun.stop_serving.clone(), begun.stop_working.clone());
     let entrance = Entrance::default();
-    let admin_server = tokio::spawn(serve(
+    begun.admin = Some(tokio::spawn(serve(
         bound.admin,
         None,
         admin::routes(entrance.clone()),
         stop_working.clone(),
-    ));
+    )));
     entrance.opening("the data folder and its store");
-    let lock = data::open(&settings.data, settings.kafka.is_none())?;
+    begun.lock = Some(data::open(&settings.data, settings.kafka.is_none())?);
     // Nobody else works on this folder from here on.
     let started = fleet::contacts::now();
     if let Some(warning) = data::exposed(&settings.data) {
@@ -93,6 +126,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     let store = Store::open(&settings.data)
         .await
         .context("opening the store")?;
+    begun.store = Some(store.clone());
     let (api_token, made_api) =
         Token::establish(&store, Purpose::Api, settings.api_token.as_deref()).await?;
     let (join_token, made_join) =
@@ -103,6 +137,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     });
     entrance.opening("the change log; without an answer of its brokers, this waits");
     let (log, state) = log::opening::open(&settings.data, cluster.clone(), &store).await?;
+    begun.log = Some(log.clone());
     for risk in log.risks() {
         tracing::warn!("{risk}");
     }
@@ -113,6 +148,12 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     let longest = store.longest_lease(state.roster.keys().copied()).await?;
     let longest = longest.max(settings.edge_lease);
     let hold = Hold::new(log.origin(), log_is_here, &state, longest, started);
+    let ahead = Ahead::remembered(store.fork(log.identity()).await?);
+    let log_read = LogRead::new(if log_is_here {
+        AsOf::always()
+    } else {
+        AsOf::within(settings.log_unread_max)
+    });
     let tail = Tail::default();
     let fold = Fold::new(state, tail.clone());
     let writer = Writer::new(
@@ -121,7 +162,6 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         store.condition().clone(),
         metrics.clone(),
     );
-    let sessions = TaskTracker::new();
     let name = presence::name();
     let mut fleet = Fleet {
         fold: fold.clone(),
@@ -129,7 +169,7 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         writer,
         tail,
         connections: Connections::default(),
-        ahead: Ahead::default(),
+        ahead,
         contacts,
         said,
         metrics: metrics.clone(),
@@ -137,11 +177,13 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
         replica: name.clone(),
         lease: settings.edge_lease,
         edges_wait_for: None,
+        run: None,
+        log_read: log_read.clone(),
         hold,
-        sessions: sessions.clone(),
+        sessions: begun.sessions.clone(),
     };
     let consumer = cluster.map(events::Consumer::new);
-    let mut workers = vec![
+    begun.workers = vec![
         tokio::spawn(fleet.clone().keep_saving(stop_working.clone())),
         tokio::spawn(tell_of_missing_files(
             store.clone(),
@@ -156,16 +198,19 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             metrics.clone(),
             stop_working.clone(),
         )),
+        tokio::spawn(log_read.keep_reading(log.clone(), fold.clone(), stop_working.clone())),
     ];
     let announcement = Announcement {
         name,
         remove: settings.remove_replica,
         log_is_here,
         started,
+        unread_max: settings.log_unread_max,
     };
     entrance.opening("the log is folded to its end, and this run is announced in it");
     let presence = announce(announcement, &*log, &store, &fold, &fleet.writer).await?;
     fleet.edges_wait_for = presence.edges_wait_for();
+    fleet.run = presence.replica();
     fleet.contacts.held_since(presence.alone_since());
     fleet.hold = (fleet.hold).map(|hold| hold.held_since(longest, presence.alone_since()));
     entrance.opened(Admin {
@@ -179,14 +224,15 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
     let control = Control {
         fleet,
         policies: Policies::default(),
-        replica: presence.replica(),
     };
-    workers.extend(
+    let tell_alone = presence.clone().tell_alone(longest, stop_working.clone());
+    begun.workers.push(tokio::spawn(tell_alone));
+    begun.workers.extend(
         consumer.map(|consumer| tokio::spawn(consumer.run(control.clone(), stop_serving.clone()))),
     );
     let api_routes = api::routes(control.clone(), api_token);
     let fleet_routes = fleet::server::routes(control.clone(), join_token);
-    let servers = vec![
+    begun.servers = vec![
         tokio::spawn(serve(
             bound.api,
             bound.tls.clone(),
@@ -199,10 +245,9 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             fleet_routes,
             stop_serving.clone(),
         )),
-        admin_server,
     ];
     let made = [(Purpose::Api, made_api), (Purpose::Join, made_join)];
-    let running = Running {
+    let built = Built {
         api: addresses.0,
         fleet: addresses.1,
         admin: addresses.2,
@@ -210,23 +255,40 @@ pub async fn start(settings: &Settings) -> anyhow::Result<Running> {
             .into_iter()
             .filter_map(|(purpose, text)| Some((purpose, text?)))
             .collect(),
-        stop_serving,
-        stop_working,
-        servers,
-        workers,
-        sessions,
         presence,
         #[cfg(test)]
         control,
-        _lock: lock,
     };
     if let Some(file) = &settings.ports_file {
-        running
+        built
             .tell_ports(file)
             .with_context(|| format!("writing {}", file.display()))?;
     }
-    given_up.disarm();
-    Ok(running)
+    Ok(built)
+}
+
+impl Built {
+    fn running(self, begun: Begun) -> Running {
+        Running {
+            api: self.api,
+            fleet: self.fleet,
+            admin: self.admin,
+            made: self.made,
+            presence: self.presence,
+            #[cfg(test)]
+            control: self.control,
+            begun,
+        }
+    }
+
+    /// Writes the bound addresses, all at once.
+    fn tell_ports(&self, file: &Path) -> std::io::Result<()> {
+        let addresses =
+            serde_json::json!({"api": self.api, "fleet": self.fleet, "admin": self.admin});
+        let fresh = file.with_extension("new");
+        fs::write(&fresh, addresses.to_string())?;
+        fs::rename(fresh, file)
+    }
 }
 
 impl Running {
@@ -244,41 +306,9 @@ impl Running {
         self.presence.lost().await
     }
 
-    /// Finishes what is under way and stops.
+    /// Finishes what is under way and stops: nothing of the data folder is open then.
     pub async fn stop(self) {
-        self.stop_serving.cancel();
-        self.sessions.close();
-        let drained = tokio::time::timeout(DRAIN_MAX, async {
-            self.sessions.wait().await;
-            let (admin, serving) = (self.servers.len().saturating_sub(1), self.servers);
-            for (number, server) in serving.into_iter().enumerate() {
-                if number == admin {
-                    // Nothing is served any more; the fold still works.
-                    self.presence.leave().await;
-                    self.stop_working.cancel();
-                }
-                // A server that panicked has been reported by its panic.
-                let _ = server.await;
-            }
-            for worker in self.workers {
-                let _ = worker.await;
-            }
-        });
-        if drained.await.is_err() {
-            tracing::warn!(
-                after_s = DRAIN_MAX.as_secs(),
-                "not everything under way was finished"
-            );
-        }
-    }
-
-    /// Writes the bound addresses, all at once.
-    fn tell_ports(&self, file: &Path) -> std::io::Result<()> {
-        let addresses =
-            serde_json::json!({"api": self.api, "fleet": self.fleet, "admin": self.admin});
-        let fresh = file.with_extension("new");
-        fs::write(&fresh, addresses.to_string())?;
-        fs::rename(fresh, file)
+        self.begun.end(Some(&self.presence)).await;
     }
 }
 

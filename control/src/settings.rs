@@ -83,6 +83,11 @@ pub struct Settings {
     /// times as often that they live. 1s to 1h.
     #[arg(long, env = "LATENCIFY_EDGE_LEASE", default_value = "10s", value_name = "DURATION", value_parser = lease)]
     pub edge_lease: Duration,
+    /// For experts: the log in Kafka may be out of reach for so long before edges are not answered any more, and are
+    /// isolated. A control that is started on a copy of this one's data, or in its place, waits for as long before it calls
+    /// an edge fenced that it has not heard of; not after a clean stop. The same on all that follow one log. 1s to 1h.
+    #[arg(long, env = "LATENCIFY_LOG_UNREAD_MAX", default_value = "2m", value_name = "DURATION", value_parser = unread)]
+    pub log_unread_max: Duration,
     /// File that tells the bound addresses as JSON, once all listen.
     #[arg(long, env = "LATENCIFY_PORTS_FILE", value_name = "FILE")]
     pub ports_file: Option<PathBuf>,
@@ -221,13 +226,19 @@ impl Settings {
 }
 
 fn lease(text: &str) -> Result<Duration, String> {
-    let lease = text::Duration::parse(text)
+    within_an_hour(text)?.ok_or_else(|| "a lease is 1s to 1h".to_owned())
+}
+
+fn unread(text: &str) -> Result<Duration, String> {
+    within_an_hour(text)?.ok_or_else(|| "the log may be unread for 1s to 1h".to_owned())
+}
+
+fn within_an_hour(text: &str) -> Result<Option<Duration>, String> {
+    let duration = text::Duration::parse(text)
         .map_err(|flaw| flaw.to_string())?
         .0;
-    if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&lease) {
-        return Ok(lease);
-    }
-    Err("a lease is 1s to 1h".to_owned())
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    Ok(bounds.contains(&duration).then_some(duration))
 }
 
 fn replica(text: &str) -> Result<uuid::Uuid, String> {
@@ -307,8 +318,14 @@ mod tests {
             ("61m", false),
             ("5", false),
         ] {
-            let typed = ["latencify-control", "--data", "d", "--edge-lease", lease];
-            assert_eq!(Settings::try_parse_from(typed).is_ok(), allowed, "{lease}");
+            for flag in ["--edge-lease", "--log-unread-max"] {
+                let typed = ["latencify-control", "--data", "d", flag, lease];
+                assert_eq!(
+                    Settings::try_parse_from(typed).is_ok(),
+                    allowed,
+                    "{flag} {lease}"
+                );
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::link::chain;
 const WRITTEN: &str = include_str!("entry.v1.jsonl");
 
 /// The chain before the first line and after each, at epochs 2, 4, 6 … Computed apart from this code.
-const CHAIN: [&str; 15] = [
+const CHAIN: [&str; 19] = [
     "sha256:345f7c69955de6f5a66a7299f7a4970be4072b071742ec797869a55fa673a7f4",
     "sha256:0cc3cf4f9f2ef663974fcead3f15db4db30badb991ae64d694bec8c25b4e8b2a",
     "sha256:378a3bb2d126f22dabf8f59c127806d8269b2946368daa6177d1594f1b3e262d",
@@ -24,6 +24,10 @@ const CHAIN: [&str; 15] = [
     "sha256:25c29091ee95ccd0236b3920be891a60520147ba1ec87b1790a5a7ad635edda3",
     "sha256:6b05558b1a15020f2a18c8ffc0b33490876c20e330b1adcb2bb0c5890fe30f10",
     "sha256:6a8ff3acbfee65f97b5d9e8f761a572ee502971cdf828250143f4d193e9b4f15",
+    "sha256:eb4bd329aaee6f8c2a3d6442db8181fba4bbf14cf0e281854e54b659574e7757",
+    "sha256:50e6c7e1df347d9715c2a10a70eff5a2656f23f286a2f3b1a27ca04df036dc59",
+    "sha256:ff06b02c48a654b3e20fc3aec70dd9aa8f581f87cf56b5402bf1131c3b577e3e",
+    "sha256:8b663245fb4137de59fc6ebbba174e1ebf1d9ef1c5f240dedc7257df9af41a71",
 ];
 
 const LOG: LogId = LogId(uuid(0xaa));
@@ -51,6 +55,21 @@ fn entry(number: u8, by: &str, change: Change) -> Entry {
     }
 }
 
+fn announced(number: u8, replaces: Replaces, unread_max_ms: Option<u64>) -> Entry {
+    let change = Change::ReplicaJoined {
+        replica: REPLICA,
+        name: "control-1".to_owned(),
+        store: StoreRef {
+            kind: StoreKind::Sqlite,
+            id: StoreId(uuid(0xd1)),
+        },
+        version: "0.1.0".to_owned(),
+        replaces: Some(replaces),
+        unread_max_ms,
+    };
+    entry(number, "control", change)
+}
+
 /// What the lines say, in their order.
 fn meant() -> Vec<Entry> {
     let bundle = digest("00112233445566778899aabbccddeeff");
@@ -67,6 +86,7 @@ fn meant() -> Vec<Entry> {
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
+        replica: None,
     };
     let every_target = vec![
         Target::Url {
@@ -157,6 +177,8 @@ fn meant() -> Vec<Entry> {
                     id: StoreId(uuid(0xd1)),
                 },
                 version: "0.1.0".to_owned(),
+                replaces: None,
+                unread_max_ms: None,
             },
         ),
         entry(
@@ -189,6 +211,19 @@ fn meant() -> Vec<Entry> {
                 replica: Some(REPLICA),
             },
         ),
+        entry(
+            15,
+            "edge:paris",
+            Change::EdgeJoined {
+                process: PARIS,
+                edge: "paris".to_owned(),
+                about: BTreeMap::new(),
+                replica: Some(REPLICA),
+            },
+        ),
+        announced(16, Replaces::Nobody, None),
+        announced(17, Replaces::Run(REPLICA), Some(120_000)),
+        entry(18, "control", Change::ReplicaAlone { replica: REPLICA }),
     ]
 }
 

@@ -10,7 +10,7 @@ mod replica;
 mod target;
 
 pub use position::{Epoch, LogId, Position, ProcessId, ReplicaId, Revision, SiteId, StoreId};
-pub use replica::{StoreKind, StoreRef};
+pub use replica::{Replaces, StoreKind, StoreRef};
 pub use target::{Mode, Target};
 
 use crate::digest::Digest;
@@ -99,6 +99,10 @@ pub enum Change {
         /// What else the edge says of itself, for people: version, addresses, place.
         #[serde(default)]
         about: BTreeMap<String, String>,
+        /// The run of control that the process has said hello to. An entry that comes to the log after that run counts no
+        /// more: the process may have left meanwhile. None: an older version wrote it, or a run that is not announced.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replica: Option<ReplicaId>,
     },
     /// An edge process leaves the roster.
     EdgeLeft {
@@ -122,6 +126,19 @@ pub enum Change {
         store: StoreRef,
         /// Its version.
         version: String,
+        /// Who it replaces: an entry that comes to the log when somebody else is there counts no more. None: an older
+        /// version wrote it, which replaces whoever is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<Replaces>,
+        /// For so long after it has read the log to its end it may answer edges, in milliseconds. None: nobody else can
+        /// follow the log; or an older version wrote it, which goes on for as long as it lives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread_max_ms: Option<u64>,
+    },
+    /// No run but those that are announced answers edges any more: this one has waited for as long as any other could.
+    ReplicaAlone {
+        /// Which run says so.
+        replica: ReplicaId,
     },
     /// A replica serves no more.
     ReplicaLeft {

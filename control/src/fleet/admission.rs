@@ -5,7 +5,7 @@
 
 use crate::fold::State;
 use latencify_conf::{
-    change::{Change, Epoch, Position},
+    change::{Change, Epoch, Position, ReplicaId},
     link::replica::{Admission, Peer, Target},
 };
 
@@ -23,13 +23,14 @@ pub enum Step {
     Admit(Admission),
 }
 
-/// The next step for a peer, by the newest state.
-pub fn next(peer: &Peer, state: &State) -> Step {
+/// The next step for a peer, by the newest state, at this run of control, if that is announced.
+pub fn next(peer: &Peer, state: &State, run: Option<ReplicaId>) -> Step {
     if !state.roster.contains_key(&peer.process) {
         return Step::Join(Change::EdgeJoined {
             process: peer.process,
             edge: peer.edge.clone(),
             about: peer.about.clone(),
+            replica: run,
         });
     }
     match peer.position {

@@ -1,7 +1,7 @@
 //! Edges that obey more of the log than this replica has, or were told of more. Their marks and policies are of entries that
 //! are not here, or they wait for such: the replica lags, or its log was put back to an older copy.
 
-use crate::fold::State;
+use crate::{fold::State, store::forks::Fork};
 use latencify_conf::{
     change::{Epoch, Position, ProcessId},
     link::replica::Peer,
@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Default)]
 pub struct Ahead {
     of: Arc<Mutex<BTreeMap<ProcessId, EdgeAhead>>>,
-    /// The first that obeyed what is not in the log. Nothing makes the log whole again, so it is told for as long as
-    /// this run follows it.
+    /// The first that obeyed what is not in the log. Nothing makes the log whole again, so it is told for as long as the
+    /// store follows it.
     forked: Arc<Mutex<Option<EdgeAhead>>>,
 }
 
@@ -41,6 +41,18 @@ pub enum Lead {
 }
 
 impl Ahead {
+    /// What an earlier run has found of the log.
+    pub fn remembered(fork: Option<Fork>) -> Self {
+        let forked = fork.map(|Fork { edge, epoch }| EdgeAhead {
+            edge,
+            lead: Lead::Forked(epoch),
+        });
+        Self {
+            of: Arc::default(),
+            forked: Arc::new(Mutex::new(forked)),
+        }
+    }
+
     /// A process has a lead. The operator is told once, and again when it is another one.
     pub fn found(&self, process: ProcessId, edge: EdgeAhead, state: &State) {
         if let Lead::Forked(_) = edge.lead {

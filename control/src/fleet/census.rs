@@ -1,6 +1,6 @@
 //! How the edges of the roster stand towards this replica, counted.
 
-use super::{Fleet, contacts};
+use super::Fleet;
 
 /// How one edge process stands. Every process of the roster stands in exactly one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +46,7 @@ impl Standing {
 impl Fleet {
     /// How many edge processes of the roster stand in each way.
     pub fn census(&self) -> [(Standing, usize); 4] {
-        let now = contacts::now();
-        let state = self.fold.state();
+        let (state, now) = self.judges_at();
         let standings: Vec<_> = (state.roster.keys())
             .map(|process| {
                 let contact = self.contacts.get(*process);

@@ -5,8 +5,8 @@
 //! later: when the lease is over here, it is over there. What could break that is counted in:
 //! - Clocks that run apart: the replica waits one part in [`DRIFT_PART`] longer.
 //! - An earlier run of this replica may have answered a heartbeat a moment before it died: a process that this run has
-//!   not heard of counts from this run's start, or from when the earlier one must have read in the log that it is
-//!   replaced (see [`presence`](crate::presence)).
+//!   not heard of counts from this run's start, or from when the earlier one must have stopped answering, because it had
+//!   not read the log or read that it is replaced (see [`word`](super::word)).
 //! - The lease may have been longer then: what counts is the longest that the process was ever promised.
 //! - An edge that serves from its store whatever happens is never fenced, nor one that never said what it does.
 //!
@@ -125,7 +125,7 @@ impl Contact {
 }
 
 /// When a lease that was given at a moment must have run out.
-pub(super) fn ends(from: Duration, lease: Duration) -> Duration {
+pub(crate) fn ends(from: Duration, lease: Duration) -> Duration {
     from.saturating_add(lease)
         .saturating_add(lease / DRIFT_PART)
 }

@@ -4,6 +4,7 @@
 use super::{
     contact::Contact,
     leases::{Greeting, Leases},
+    word::{Withheld, Word},
 };
 use crate::{
     fold::State,
@@ -21,6 +22,15 @@ use std::{sync::Arc, time::Duration};
 pub fn now() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
+
+/// Why a heartbeat is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The process is being taken out of the roster, or is out.
+    TakenOut,
+    /// This run promises nothing now.
+    Withheld(Withheld),
 }
 
 /// A process that is being taken out of the roster: nothing is promised to it until this is dropped.
@@ -64,10 +74,8 @@ impl Contacts {
         lease: Duration,
     ) -> Result<bool, StoreError> {
         let known = self.get(process);
-        let stored = match known {
-            Some(_) => None,
-            None => store.promises([process]).await?.into_iter().next(),
-        };
+        // Asked for even if the process is known: who has left meanwhile is not in the store any more.
+        let stored = store.promises([process]).await?.into_iter().next();
         let stored = stored.map(|(_, promise)| promise);
         let greeting = Greeting::new(known, stored, when_isolated, lease, now());
         if let Some(promise) = greeting.keep {
@@ -76,15 +84,23 @@ impl Contacts {
         Ok(self.of.lock().greeted(process, &greeting))
     }
 
-    /// A heartbeat of a process is about to be answered: with this head. None: it may not be answered, because the process
-    /// is being taken out of the roster, or is out. `state` reads the newest state.
+    /// A heartbeat of a process is about to be answered: with this head; or it may not be. `state` reads the newest state,
+    /// and `word` was taken before.
     ///
     /// Who judges a receipt looks at the state first and at the contact then. Here it is the other way round, under one
     /// lock: either the judge sees this answer, or the answer tells a head that is as new as the judge's.
-    pub fn answer(&self, process: ProcessId, state: impl FnOnce() -> Arc<State>) -> Option<Epoch> {
+    pub fn answer(
+        &self,
+        process: ProcessId,
+        word: &Word,
+        state: impl FnOnce() -> Arc<State>,
+    ) -> Result<Epoch, Unanswered> {
         let mut of = self.of.lock();
         let state = state();
-        of.answer(process, now(), &state)
+        let now = now();
+        word.may_promise(&state, now)
+            .map_err(Unanswered::Withheld)?;
+        of.answer(process, now, &state).ok_or(Unanswered::TakenOut)
     }
 
     /// Begins to take a process out of the roster, unless it may still hold a lease for so long. Of one of which nothing is
@@ -131,7 +147,7 @@ impl Drop for Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::Member;
+    use crate::{fleet::word::AsOf, fold::Member};
     use latencify_conf::change::LogId;
     use std::collections::BTreeMap;
     use uuid::Uuid;
@@ -156,23 +172,33 @@ mod tests {
             let mode = Some(WhenIsolated::Revalidate);
             contacts.greet(&store, process, mode, lease).await.unwrap()
         };
-        let answer = |state: &Arc<State>| contacts.answer(process, || state.clone());
+        let mut word = Word {
+            run: None,
+            as_of: AsOf::always(),
+        };
+        let answer = |state: &Arc<State>| contacts.answer(process, &word, || state.clone());
 
         assert!(greet(Duration::from_hours(1)).await);
-        assert_eq!(answer(&with), Some(Epoch(0)));
+        assert_eq!(answer(&with), Ok(Epoch(0)));
         assert!(
             contacts.close(process, Duration::ZERO).is_err(),
             "its lease runs"
         );
-        assert_eq!(answer(&without), None, "it is out of the roster");
+        let taken_out = Err(Unanswered::TakenOut);
+        assert_eq!(answer(&without), taken_out, "it is out of the roster");
 
         // Of a process that is not known, nothing was promised in this run, and long ago in an earlier one.
         contacts.forget_all_but(|| without.clone());
         let closed = contacts.close(process, Duration::ZERO).ok().unwrap();
-        assert_eq!(answer(&with), None);
+        assert_eq!(answer(&with), taken_out);
         assert!(!greet(Duration::ZERO).await);
         drop(closed);
         assert!(greet(Duration::ZERO).await);
-        assert_eq!(answer(&with), Some(Epoch(0)));
+        assert_eq!(answer(&with), Ok(Epoch(0)));
+        let before = contacts.get(process);
+        word.as_of = AsOf::within(Duration::from_mins(1));
+        let withheld = contacts.answer(process, &word, || with.clone());
+        assert_eq!(withheld, Err(Unanswered::Withheld(Withheld::Unread)));
+        assert_eq!(contacts.get(process), before, "nothing was promised");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! With the log in Kafka the roster is in the log, and nobody is served before that is folded to its end: nothing has to be
 //! waited for. Unless the log was begun by `migrate-log`, which wrote what some data folder had; then a new data folder
-//! waits, too.
+//! waits, too. Until a run on the new log has said in it that it has waited for whoever followed the old one.
 //!
 //! An edge that runs with `--when-isolated serve`, joined after the copy was made and is cut off uses what it has stored
 //! however long anybody waits: no hold helps against it, and no receipt of this run names it.
@@ -41,7 +41,9 @@ impl Hold {
         lease: Duration,
         started: Duration,
     ) -> Option<Self> {
-        let was_moved = log.from.is_some();
+        let was_moved = log
+            .from
+            .is_some_and(|from| state.absent.none_since.0 <= from.entries);
         let is_old = state.applied > Epoch(0);
         (was_moved || log_is_here && is_old).then(|| Self {
             after: state.applied,
@@ -87,12 +89,15 @@ mod tests {
         let mut folded = State::before(log);
         folded.applied = Epoch(7);
         let empty = State::before(log);
+        let mut waited = folded.clone();
+        waited.absent.none_since = Epoch(entries + 1);
         for (name, origin, log_is_here, state, holds) in [
             ("the log is here", own, true, &folded, true),
             ("it was begun just now", own, true, &empty, false),
             ("the log is in Kafka", own, false, &folded, false),
             ("it was moved there", moved, false, &folded, true),
             ("a new store there", moved, false, &empty, true),
+            ("somebody has waited there", moved, false, &waited, false),
         ] {
             let hold = Hold::new(origin, log_is_here, state, LEASE, at(100));
             assert_eq!(hold.is_some(), holds, "{name}");

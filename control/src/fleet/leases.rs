@@ -128,8 +128,9 @@ impl Leases {
 }
 
 impl Greeting {
-    /// What a process that says hello is promised: `known` in this run, or else `stored` by an earlier one. One that is new
-    /// to the store may come from a replica with another store, and still hold the lease that it was given there.
+    /// What a process that says hello is promised: `known` in this run, or else by an earlier one; `stored` is what the store
+    /// has of it. One that is new to the store may come from a replica with another store, and still hold the lease that it
+    /// was given there.
     pub fn new(
         known: Option<Contact>,
         stored: Option<Promise>,
@@ -144,13 +145,10 @@ impl Greeting {
             when_isolated,
             lease: contact.lease(),
         };
-        let is_kept = known.is_some_and(|known| {
-            (known.when_isolated(), known.lease()) == (promise.when_isolated, promise.lease)
-        });
         Self {
             contact,
             lease,
-            keep: (!is_kept).then_some(promise),
+            keep: (stored != Some(promise)).then_some(promise),
         }
     }
 }

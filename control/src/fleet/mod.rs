@@ -8,6 +8,8 @@
 //! - [`Said`](said::SaidByEdges): acks and policy reports, in memory at once and in the store a moment later.
 //! - [`Contacts`]: until when each process may hold a lease, and so from when on it is fenced; [`leases`] is the pure part
 //!   of it, and [`contact`] says why it may be believed.
+//! - [`word`]: what this run goes by when it promises an edge anything or calls it fenced, where another run may follow the
+//!   same log; [`LogRead`] keeps it.
 //! - [`Hold`]: what receipts wait for after a start on data that may be an older copy.
 //! - [`receipts`]: the roster at a purge's epoch against what was said; [`judgement`] is the pure part of it, as
 //!   [`admission`] is of sessions.
@@ -21,9 +23,9 @@
 //!   told a head at least as new as the purge before it may serve again.
 //! - Whoever is taken out of the roster by the operator is promised nothing from before the entry is written until it is
 //!   certain that none of its attempts takes effect later, however long the fold is held up.
-//! - A fence is judged by the replica that the edge would attach to: the only one, as long as each replica has a store of
-//!   its own. Replicas that share one must share contacts before the second may answer heartbeats: another's answer
-//!   extends a lease that this one takes for over.
+//! - A fence is judged as of when this run was the only one that the log named: see [`word`]. Replicas that share a store
+//!   must share contacts before the second may answer heartbeats: another's answer extends a lease that this one takes for
+//!   over.
 //! - A broken stream changes nothing about the roster: only a clean `Leave` or the operator takes a process out.
 //! - Nothing here grows with a slow edge: a session holds one position and a bounded queue of messages.
 //!
@@ -42,30 +44,48 @@ pub mod contacts;
 mod hold;
 pub mod judgement;
 pub mod leases;
+mod log_read;
 pub mod receipts;
 pub mod said;
 pub mod server;
 mod session;
 mod tail;
+pub mod word;
 
 pub use ahead::{Ahead, EdgeAhead, Lead};
 pub use census::Standing;
 pub use connections::Connections;
 pub use contacts::Contacts;
 pub use hold::Hold;
+pub use log_read::LogRead;
 pub use said::SaidByEdges;
 pub use tail::Tail;
 
-use crate::{fold::driver::Fold, observe::metrics::Metrics, store::Store, writer::Writer};
-use latencify_conf::link::replica::Terms;
-use std::time::Duration;
+use crate::{
+    fault::Fault,
+    fold::{State, driver::Fold},
+    observe::metrics::Metrics,
+    store::{Store, forks::Fork},
+    writer::Writer,
+};
+use latencify_conf::{
+    change::{Epoch, ReplicaId},
+    link::replica::Terms,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use word::{Withheld, Word};
 
 /// An edge says that it lives so many times a lease.
 const HEARTBEATS_A_LEASE: u32 = 5;
 
 /// How long what edges said may be in memory only.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks for promises of processes that are gone, in the store.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// Everything that sessions share.
 #[derive(Clone)]
@@ -98,6 +118,10 @@ pub struct Fleet {
     pub lease: Duration,
     /// What edges have to wait for before they may attach to this replica; none: they may.
     pub edges_wait_for: Option<&'static str>,
+    /// This run in the log; none: it could not announce itself.
+    pub run: Option<ReplicaId>,
+    /// As of when this run has read the log.
+    pub log_read: LogRead,
     /// What receipts have to wait for, if this replica's data may be an older copy.
     pub hold: Option<Hold>,
 }
@@ -106,6 +130,7 @@ impl Fleet {
     /// Saves what edges said, now and then, until `stop`, and once more then. What is known of processes that have left
     /// is only in the store after that.
     pub async fn keep_saving(self, stop: CancellationToken) {
+        let mut forget_at = Instant::now();
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -117,6 +142,12 @@ impl Fleet {
                     tracing::warn!(%error, "what edges said could not be saved; it is kept in memory");
                 }
             }
+            if Instant::now() >= forget_at && self.store.condition().fault().is_none() {
+                forget_at = Instant::now() + FORGET_EVERY;
+                if let Err(error) = self.store.forget_promises_of_the_gone().await {
+                    tracing::warn!(%error, "what edges were promised that are gone is kept for now");
+                }
+            }
         }
     }
 
@@ -126,6 +157,44 @@ impl Fleet {
         self.said.forget_all_but(state);
         self.contacts.forget_all_but(state);
         self.ahead.forget_all_but(state);
+    }
+
+    /// What this run goes by: taken before the state is read.
+    fn word(&self) -> Word {
+        self.log_read.word(self.run)
+    }
+
+    /// The newest state, and the moment as of which leases are judged by it.
+    pub fn judges_at(&self) -> (Arc<State>, Duration) {
+        let word = self.word();
+        let state = self.fold.state();
+        let judges_at = word.judges_at(&state, contacts::now());
+        (state, judges_at)
+    }
+
+    /// Why no edge is promised anything now; none: they are.
+    pub fn withholds(&self) -> Option<Fault> {
+        let word = self.word();
+        let state = self.fold.state();
+        let may_promise = word.may_promise(&state, contacts::now());
+        may_promise.err().map(|why| self.withheld(why))
+    }
+
+    fn withheld(&self, why: Withheld) -> Fault {
+        log_read::fault(&self.word(), why, contacts::now())
+    }
+
+    /// An edge had obeyed what is not in the log.
+    async fn keep_fork(&self, edge: &str, epoch: Epoch) {
+        self.metrics.log_forked();
+        let fork = Fork {
+            edge: edge.to_owned(),
+            epoch,
+        };
+        let log = self.fold.state().position.log;
+        if let Err(error) = self.store.keep_fork(log, &fork).await {
+            tracing::warn!(%error, "that the log has lost entries is told until this run ends, and not after that");
+        }
     }
 
     fn terms(&self) -> Terms {

@@ -3,6 +3,7 @@
 use super::{
     Fleet, contacts,
     judgement::{Judgement, Standing, Stay, is_complete, judge},
+    word::Word,
 };
 use crate::{
     fold::State,
@@ -43,19 +44,28 @@ impl Fleet {
 
         let mut said = self.said.subscribe();
         let mut state = self.fold.subscribe();
+        let mut read = self.log_read.subscribe();
         let deadline = tokio::time::Instant::now() + wait.min(WAIT_MAX);
         loop {
             // Marked as seen before looking: what changes while we look wakes us again.
             said.mark_unchanged();
+            read.mark_unchanged();
+            let word = self.word();
             let here = state.borrow_and_update().clone();
-            let judgements = self.judge_all(&purge, &members, &here, &stored);
+            let judgements = self.judge_all(&purge, &members, &word, &here, &stored);
             let receipt = self.write_receipt(&purge, &members, &judgements);
             if receipt.complete || tokio::time::Instant::now() >= deadline {
                 return Ok(Some(receipt));
             }
             let due = judgements.iter().filter_map(|judgement| judgement.due);
             let now = contacts::now();
-            let due = due.map(|due| due.saturating_sub(now));
+            let waits_for_log = |due: &Duration| word.as_of.max().is_some() && *due < now;
+            let (over, due): (Vec<_>, Vec<_>) = due.partition(waits_for_log);
+            if !over.is_empty() {
+                // It has to be seen in the log that nobody else has answered them by then.
+                self.log_read.wanted();
+            }
+            let due = due.into_iter().map(|due| due.saturating_sub(now));
             let due = due.chain(self.held(&purge)).min();
             let due = due.map_or(Duration::MAX, |due| due + AFTER_DUE);
             tokio::select! {
@@ -64,21 +74,24 @@ impl Fleet {
                 () = self.stop.cancelled() => return Ok(Some(receipt)),
                 _ = said.changed() => {}
                 _ = state.changed() => {}
+                _ = read.changed() => {}
                 () = tokio::time::sleep(due) => {}
             }
         }
     }
 
     /// Judges everybody whom the purge counts on, as of one moment: after the state was read, and before the contacts are.
-    /// By a clock read after a contact, its lease could be over that was extended in between.
+    /// By a clock read after a contact, its lease could be over that was extended in between. `word` was taken before the
+    /// state was read.
     fn judge_all(
         &self,
         purge: &Purge,
         members: &[Stay],
+        word: &Word,
         state: &State,
         stored: &HashMap<ProcessId, Epoch>,
     ) -> Vec<Judgement> {
-        let now = contacts::now();
+        let now = word.judges_at(state, contacts::now());
         let judge_one = |member: &Stay| {
             let process = member.process;
             let in_roster = state.roster.contains_key(&process);

@@ -8,6 +8,7 @@ use super::{
     Fleet, admission,
     ahead::{EdgeAhead, Lead},
     connections::Connection,
+    contacts::Unanswered,
 };
 use crate::{fold::State, store::StoreError};
 use door::Door;
@@ -42,7 +43,9 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
         target: None,
         ended: None,
     };
-    let broke = match session.fleet.edges_wait_for {
+    let waits_for = session.fleet.edges_wait_for.map(str::to_owned);
+    let withheld = || session.fleet.withholds().map(|fault| fault.to_string());
+    let broke = match waits_for.or_else(withheld) {
         None => session.serve(inbound).await,
         Some(why) => {
             session.give_up(&why);
@@ -98,8 +101,14 @@ impl Session {
                 Woken::Heard(Ok(Some(message))) => {
                     heard = Instant::now();
                     let actions = match self.head_for(&message) {
-                        Some(head) => self.machine.receive(message, head),
-                        None => self.machine.end(End::Removed, TAKEN_OUT.to_owned(), false),
+                        Ok(head) => self.machine.receive(message, head),
+                        Err(Unanswered::TakenOut) => {
+                            self.machine.end(End::Removed, TAKEN_OUT.to_owned(), false)
+                        }
+                        Err(Unanswered::Withheld(why)) => {
+                            self.give_up(&self.fleet.withheld(why));
+                            continue;
+                        }
                     };
                     self.carry_out(actions).await;
                 }
@@ -202,13 +211,14 @@ impl Session {
 
     /// The head that an answer tells. Whoever holds a lease because of that answer is noted; who is being taken out of the
     /// roster gets none.
-    fn head_for(&self, message: &FromEdge) -> Option<Epoch> {
+    fn head_for(&self, message: &FromEdge) -> Result<Epoch, Unanswered> {
+        let word = self.fleet.word();
         let state = || self.state.borrow().clone();
         match (&message.message, &self.member) {
             (Some(From::Heartbeat(_)), Some(member)) => {
-                self.fleet.contacts.answer(member.process, state)
+                self.fleet.contacts.answer(member.process, &word, state)
             }
-            _ => Some(state().position.epoch),
+            _ => Ok(state().position.epoch),
         }
     }
 
@@ -250,15 +260,15 @@ impl Session {
         let actions = self.machine.admit(admission);
         Box::pin(self.carry_out(actions)).await;
         self.tell_if_ahead(&peer, forked);
+        if let Some(Lead::Forked(epoch)) = forked {
+            self.fleet.keep_fork(&peer.edge, epoch).await;
+        }
     }
 
     /// The operator has to know of an edge that knows of more than there is.
     fn tell_if_ahead(&self, peer: &Peer, forked: Option<Lead>) {
         let (state, edge) = (self.state.borrow(), peer.edge.clone());
         let was_turned_away = self.ended == Some(End::ReplicaBehind);
-        if forked.is_some() {
-            self.fleet.metrics.log_forked();
-        }
         match forked.or_else(|| Lead::of(peer, was_turned_away, &state.position)) {
             Some(lead) => {
                 let edge = EdgeAhead { edge, lead };

@@ -26,7 +26,7 @@ pub mod driver;
 pub mod replicas;
 mod state;
 
-pub use replicas::{Announced, ReplicaLeft};
+pub use replicas::{Absent, Announced, ReplicaLeft};
 pub use state::{Head, Member, State};
 
 use latencify_conf::{
@@ -36,7 +36,10 @@ use latencify_conf::{
     },
     digest::Digest,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// What the index of repeats knows of a name.
@@ -77,6 +80,11 @@ pub enum Conflict {
     NotInRoster,
     /// The run of control that vouched for it is over: what was true when it was written may be so no longer.
     WriterGone,
+    /// Another run on the store is announced than the one that was to be replaced.
+    OtherRun {
+        /// Which; none: nobody is.
+        present: Option<ReplicaId>,
+    },
     /// Another replica folds into a store of its own.
     OtherStore(ReplicaId),
     /// The replica has not announced itself, or has left.
@@ -135,6 +143,8 @@ pub enum Effect {
         /// Why.
         why: ReplicaLeft,
     },
+    /// Nobody answers edges but those that are announced.
+    ReplicaAlone,
     /// A later entry of this name is a repeat of this one.
     Remember {
         /// As [`repeat_name`] gives it.
@@ -225,10 +235,16 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
         Change::EdgeJoined { process, .. } if state.roster.contains_key(process) => {
             Err(Conflict::AlreadyJoined)
         }
+        // As with removals: the next run may have seen the process leave.
+        Change::EdgeJoined {
+            replica: Some(writer),
+            ..
+        } if !state.replicas.contains_key(writer) => Err(Conflict::WriterGone),
         Change::EdgeJoined {
             process,
             edge,
             about,
+            ..
         } => Ok(vec![Effect::Joined {
             process: *process,
             edge: edge.clone(),
@@ -252,18 +268,24 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
             name,
             store,
             version,
+            replaces,
+            unread_max_ms,
         } => {
             let announced = Announced {
                 name: name.clone(),
                 store: *store,
                 version: version.clone(),
                 joined: epoch,
+                unread_max: unread_max_ms.map(Duration::from_millis),
             };
-            replicas::joined(&state.replicas, *replica, announced)
+            replicas::joined(&state.replicas, *replica, *replaces, announced)
         }
-        Change::ReplicaLeft { replica, .. } if !state.replicas.contains_key(replica) => {
+        Change::ReplicaLeft { replica, .. } | Change::ReplicaAlone { replica }
+            if !state.replicas.contains_key(replica) =>
+        {
             Err(Conflict::NoSuchReplica)
         }
+        Change::ReplicaAlone { .. } => Ok(vec![Effect::ReplicaAlone]),
         // One that holds ends the fold before it is judged.
         Change::LogMoved { .. } => Err(Conflict::NotLast),
         Change::ReplicaLeft { replica, why } => Ok(vec![Effect::ReplicaLeft {

@@ -3,11 +3,12 @@
 //! A SQLite store belongs to one replica, and what edges say to that replica is in no other store. Two such replicas beside
 //! each other would give receipts that know half of the fleet each. So the log takes a second one only after the first
 //! has left. A run on the same store is the same replica, started again: it replaces the run before it, which stops
-//! when it reads that, should it still live (a copy of its folder was started somewhere).
+//! when it reads that, should it still live (a copy of its folder was started somewhere). It names the run that it found
+//! announced: an announcement that a broker held up, of a run that is dead by now, replaces nobody that came later.
 
 use super::{Conflict, Effect};
-use latencify_conf::change::{Epoch, ReplicaId, StoreKind, StoreRef};
-use std::collections::BTreeMap;
+use latencify_conf::change::{Epoch, Moved, Replaces, ReplicaId, StoreKind, StoreRef};
+use std::{collections::BTreeMap, time::Duration};
 
 /// A replica that has announced itself and not left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Announced {
     pub version: String,
     /// The entry by which it announced itself.
     pub joined: Epoch,
+    /// For so long after it has read the log to its end it may answer edges; none: it did not say.
+    pub unread_max: Option<Duration>,
 }
 
 /// Replicas by their runs.
@@ -38,10 +41,17 @@ pub fn in_the_way(replicas: &Replicas, store: StoreRef) -> Option<(ReplicaId, &A
         .map(|(replica, other)| (*replica, other))
 }
 
+/// The run on a store that is announced; none: nobody is.
+pub fn on_store(replicas: &Replicas, store: StoreRef) -> Option<ReplicaId> {
+    let mut on_it = replicas.iter().filter(|(_, other)| other.store == store);
+    on_it.next().map(|(replica, _)| *replica)
+}
+
 /// A replica announces itself.
 pub(super) fn joined(
     replicas: &Replicas,
     replica: ReplicaId,
+    replaces: Option<Replaces>,
     announced: Announced,
 ) -> Result<Vec<Effect>, Conflict> {
     if replicas.contains_key(&replica) {
@@ -50,6 +60,10 @@ pub(super) fn joined(
     let store = announced.store;
     if let Some((other, _)) = in_the_way(replicas, store) {
         return Err(Conflict::OtherStore(other));
+    }
+    let present = on_store(replicas, store);
+    if replaces.is_some_and(|replaces| replaces != Replaces::of(present)) {
+        return Err(Conflict::OtherRun { present });
     }
     let replaced = replicas.iter().filter(|(_, other)| other.store == store);
     let mut effects: Vec<_> = replaced
@@ -84,10 +98,49 @@ impl ReplicaLeft {
     }
 }
 
+/// Runs that are announced no more, and may answer edges until they read that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Absent {
+    /// The longest that one of them goes by what it has read last; none: there is no such run.
+    pub longest: Option<Duration>,
+    /// The newest entry that said that there is none; 0: the log begins without.
+    pub none_since: Epoch,
+}
+
+impl Absent {
+    pub(super) fn none_since(epoch: Epoch) -> Self {
+        Self {
+            longest: None,
+            none_since: epoch,
+        }
+    }
+
+    /// A run is announced no more. One that has left by itself had ended its sessions before it said so.
+    pub(super) fn has(&mut self, announced: &Announced, why: ReplicaLeft) {
+        match why {
+            ReplicaLeft::Stopped => {}
+            ReplicaLeft::Removed | ReplicaLeft::Replaced => {
+                let bound = announced.unread_max.unwrap_or_default();
+                self.longest = self.longest.max(Some(bound));
+            }
+        }
+    }
+
+    /// For how long after its announcement a run has to reckon with others that answer edges; none: there are no others. What
+    /// stands in a log that was moved says nothing of who followed the former one behind the copy that it was made from.
+    pub fn may_answer_for(&self, own_max: Duration, moved: Option<Moved>) -> Option<Duration> {
+        let moved_to = moved.map_or(0, |moved| moved.entries + 1);
+        if self.longest.is_none() && self.none_since.0 >= moved_to {
+            return None;
+        }
+        self.longest.max(Some(own_max))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latencify_conf::change::StoreId;
+    use latencify_conf::change::{LogId, StoreId};
     use uuid::Uuid;
 
     fn run(number: u128) -> ReplicaId {
@@ -103,7 +156,16 @@ mod tests {
             },
             version: "1".to_owned(),
             joined: Epoch(1),
+            unread_max: None,
         }
+    }
+
+    fn joined(
+        replicas: &Replicas,
+        replica: ReplicaId,
+        announced: Announced,
+    ) -> Result<Vec<Effect>, Conflict> {
+        super::joined(replicas, replica, None, announced)
     }
 
     #[test]
@@ -131,5 +193,73 @@ mod tests {
         );
         replicas.clear();
         assert!(joined(&replicas, run(2), on(2)).is_ok());
+    }
+
+    #[test]
+    fn an_announcement_replaces_whom_it_names_and_nobody_else() {
+        let empty = Replicas::new();
+        let first = Replicas::from([(run(1), on(1))]);
+        let conflict = |present| Err(Conflict::OtherRun { present });
+        for (name, replicas, replaces, refused) in [
+            (
+                "nobody, and nobody is there",
+                &empty,
+                Replaces::Nobody,
+                Ok(()),
+            ),
+            (
+                "nobody, and somebody is there",
+                &first,
+                Replaces::Nobody,
+                conflict(Some(run(1))),
+            ),
+            ("who is there", &first, Replaces::Run(run(1)), Ok(())),
+            (
+                "who was there before",
+                &first,
+                Replaces::Run(run(9)),
+                conflict(Some(run(1))),
+            ),
+            (
+                "who has left",
+                &empty,
+                Replaces::Run(run(1)),
+                conflict(None),
+            ),
+        ] {
+            let folded = super::joined(replicas, run(3), Some(replaces), on(1));
+            assert_eq!(folded.map(|_| ()), refused, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_may_answer_still_is_waited_for_as_long_as_the_longest_of_them() {
+        let at = Duration::from_secs;
+        let run_of = |seconds: Option<u64>| Announced {
+            unread_max: seconds.map(at),
+            ..on(1)
+        };
+        let mut absent = Absent::default();
+        let own = at(5);
+        assert_eq!(absent.may_answer_for(own, None), None);
+        absent.has(&run_of(Some(60)), ReplicaLeft::Stopped);
+        assert_eq!(absent.may_answer_for(own, None), None, "it left by itself");
+        absent.has(&run_of(None), ReplicaLeft::Replaced);
+        assert_eq!(
+            absent.may_answer_for(own, None),
+            Some(own),
+            "it did not say"
+        );
+        absent.has(&run_of(Some(60)), ReplicaLeft::Removed);
+        absent.has(&run_of(Some(9)), ReplicaLeft::Replaced);
+        assert_eq!(absent.may_answer_for(own, None), Some(at(60)));
+        assert_eq!(absent.may_answer_for(at(90), None), Some(at(90)));
+        let absent = Absent::none_since(Epoch(8));
+        assert_eq!(absent.may_answer_for(own, None), None);
+        let log = LogId(Uuid::nil());
+        for (entries, expected) in [(7, None), (8, Some(own))] {
+            let moved = Some(Moved { log, entries });
+            assert_eq!(absent.may_answer_for(own, moved), expected, "{entries}");
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! What the next entry is judged by.
 
-use super::{Effect, Folded, Outcome, replicas::Replicas};
+use super::{
+    Effect, Folded, Outcome,
+    replicas::{Absent, Replicas},
+};
 use latencify_conf::{
     change::{Epoch, LogId, Position, ProcessId, Revision, SiteId},
     digest::Digest,
@@ -23,6 +26,8 @@ pub struct State {
     pub roster: BTreeMap<ProcessId, Member>,
     /// The replicas that have announced themselves and not left.
     pub replicas: Replicas,
+    /// Those that were replaced or taken out, and may live. No entry is judged by it.
+    pub absent: Absent,
 }
 
 /// The head policy.
@@ -57,6 +62,7 @@ impl State {
             last_site: SiteId(0),
             roster: BTreeMap::new(),
             replicas: Replicas::new(),
+            absent: Absent::default(),
         }
     }
 
@@ -99,9 +105,12 @@ impl State {
             Effect::ReplicaJoined { replica, announced } => {
                 self.replicas.insert(*replica, announced.clone());
             }
-            Effect::ReplicaLeft { replica, .. } => {
-                self.replicas.remove(replica);
+            Effect::ReplicaLeft { replica, why } => {
+                if let Some(announced) = self.replicas.remove(replica) {
+                    self.absent.has(&announced, *why);
+                }
             }
+            Effect::ReplicaAlone => self.absent = Absent::none_since(epoch),
             Effect::Purge | Effect::Remember { .. } => {}
         }
     }

@@ -3,7 +3,7 @@ use crate::{
     log::Record,
     store::{Store, entity::entries},
 };
-use latencify_conf::change::{Mode, StoreId, StoreKind, StoreRef, Target};
+use latencify_conf::change::{Mode, Replaces, StoreId, StoreKind, StoreRef, Target};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -73,7 +73,22 @@ fn joined(number: u128) -> Change {
         process: process(number),
         edge: "paris".into(),
         about: BTreeMap::new(),
+        replica: None,
     }
+}
+
+/// Welcomed by a run of control.
+fn welcomed(number: u128, replica: u128) -> Change {
+    Change::EdgeJoined {
+        process: process(number),
+        edge: "paris".into(),
+        about: BTreeMap::new(),
+        replica: Some(run(replica)),
+    }
+}
+
+fn run(number: u128) -> ReplicaId {
+    ReplicaId(Uuid::from_u128(number))
 }
 
 fn left(number: u128) -> Change {
@@ -93,15 +108,38 @@ fn taken_out(number: u128, replica: u128) -> Change {
     }
 }
 
+/// As an older version writes it.
 fn replica_joined(replica: u128, store: u128) -> Change {
+    announced(replica, store, None, None)
+}
+
+/// In the place of a run, or of nobody.
+fn replica_replaces(replica: u128, other: Option<u128>) -> Change {
+    announced(replica, 1, Some(Replaces::of(other.map(run))), Some(60_000))
+}
+
+fn replica_alone(replica: u128) -> Change {
+    Change::ReplicaAlone {
+        replica: run(replica),
+    }
+}
+
+fn announced(
+    replica: u128,
+    store: u128,
+    replaces: Option<Replaces>,
+    unread_max_ms: Option<u64>,
+) -> Change {
     Change::ReplicaJoined {
-        replica: ReplicaId(Uuid::from_u128(replica)),
+        replica: run(replica),
         name: "control".into(),
         store: StoreRef {
             kind: StoreKind::Sqlite,
             id: StoreId(Uuid::from_u128(store)),
         },
         version: "1".into(),
+        replaces,
+        unread_max_ms,
     }
 }
 
@@ -345,6 +383,77 @@ fn what_becomes_of_entries() {
             conflict(Conflict::WriterGone),
         ),
         (
+            "a join that the run welcomes which serves",
+            vec![entry(2, replica_joined(1, 1)), entry(3, welcomed(7, 1))],
+            Outcome::Accepted,
+        ),
+        (
+            "a join by a run that was killed, which a broker held up until the process had joined the next run and left",
+            vec![
+                entry(2, replica_joined(1, 1)),
+                entry(3, replica_joined(2, 1)),
+                entry(4, welcomed(7, 2)),
+                entry(5, left(7)),
+                entry(6, welcomed(7, 1)),
+            ],
+            conflict(Conflict::WriterGone),
+        ),
+        (
+            "an announcement in the place of the run that is there",
+            vec![
+                entry(2, replica_replaces(1, None)),
+                entry(3, replica_replaces(2, Some(1))),
+            ],
+            Outcome::Accepted,
+        ),
+        (
+            "an announcement by a run that was killed, which a broker held up until another run served",
+            vec![
+                entry(2, replica_replaces(1, None)),
+                entry(3, replica_replaces(3, Some(1))),
+                entry(4, replica_replaces(2, Some(1))),
+            ],
+            conflict(Conflict::OtherRun {
+                present: Some(run(3)),
+            }),
+        ),
+        (
+            "an announcement again, when the run is over",
+            vec![
+                entry(2, replica_replaces(1, None)),
+                entry(3, replica_replaces(2, Some(1))),
+                entry(4, replica_replaces(1, None)),
+            ],
+            conflict(Conflict::OtherRun {
+                present: Some(run(2)),
+            }),
+        ),
+        (
+            "an older version's announcement, whoever is there",
+            vec![
+                entry(2, replica_replaces(1, None)),
+                entry(3, replica_joined(2, 1)),
+            ],
+            Outcome::Accepted,
+        ),
+        (
+            "alone",
+            vec![
+                entry(2, replica_replaces(1, None)),
+                entry(3, replica_alone(1)),
+            ],
+            Outcome::Accepted,
+        ),
+        (
+            "alone, by a run that was replaced",
+            vec![
+                entry(2, replica_replaces(1, None)),
+                entry(3, replica_replaces(2, Some(1))),
+                entry(4, replica_alone(1)),
+            ],
+            conflict(Conflict::NoSuchReplica),
+        ),
+        (
             "a join after a leave",
             vec![entry(2, joined(7)), entry(3, left(7)), entry(4, joined(7))],
             Outcome::Accepted,
@@ -441,7 +550,11 @@ fn changes() -> impl Strategy<Value = Vec<Entry>> {
         (0..3_u128).prop_map(joined),
         (0..3_u128).prop_map(left),
         (0..3_u128, 0..2_u128).prop_map(|(replica, store)| replica_joined(replica, store)),
+        (0..3_u128, prop::option::of(0..3_u128))
+            .prop_map(|(replica, other)| replica_replaces(replica, other)),
         (0..3_u128).prop_map(replica_left),
+        (0..3_u128).prop_map(replica_alone),
+        (0..3_u128, 0..3_u128).prop_map(|(process, replica)| welcomed(process, replica)),
         Just(created()),
     ];
     let key = prop::option::of((

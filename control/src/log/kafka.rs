@@ -7,7 +7,7 @@ mod sending;
 mod topic;
 mod watch;
 
-use super::{AppendError, ChangeLog, LogError, Opening, Origin, Reader, origin_of};
+use super::{AppendError, ChangeLog, LogError, Opening, Origin, Reader, Record, origin_of};
 use crate::{
     fault::Condition,
     kafka::{ASK_MAX, Cluster, topic as new_topic},
@@ -33,6 +33,7 @@ use std::{
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use topic::Kept;
+use watch::LOOK_MAX;
 
 /// The topic, after the prefix.
 pub const TOPIC: &str = "changes";
@@ -62,12 +63,25 @@ struct Shared {
     /// The end of the log, if it is records that were written for another one: the last entry before them, and the last
     /// of them.
     passed_over: Mutex<Option<(Epoch, Epoch)>>,
+    /// The record that a reader here was given last.
+    given: Mutex<Option<Record>>,
     kept: Mutex<(Kept, Vec<String>)>,
 }
 
 impl Shared {
     fn newest(&self) -> Epoch {
         Epoch(self.newest.load(Ordering::SeqCst))
+    }
+
+    async fn head(&self, wait: Duration) -> Result<Epoch, LogError> {
+        let Some(look) = self.ask.look(wait).await? else {
+            return Err(LogError::Lost(self.missing()));
+        };
+        let head = Epoch(look.next as u64);
+        let passed_over = *self.passed_over.lock();
+        Ok(passed_over
+            .filter(|(_, last)| *last == head)
+            .map_or(head, |(before, _)| before))
     }
 
     fn saw(&self, epoch: Epoch) {
@@ -148,6 +162,7 @@ impl KafkaLog {
             doubted: Notify::new(),
             newest: AtomicU64::new(next as u64),
             passed_over: Mutex::default(),
+            given: Mutex::default(),
             kept: Mutex::new((kept, risks)),
         });
         Ok(Self {
@@ -264,14 +279,14 @@ impl ChangeLog for KafkaLog {
     }
 
     async fn head(&self) -> Result<Epoch, LogError> {
-        let Some(look) = self.shared.ask.look(ASK_MAX).await? else {
-            return Err(LogError::Lost(self.shared.missing()));
-        };
-        let head = Epoch(look.next as u64);
-        let passed_over = *self.shared.passed_over.lock();
-        Ok(passed_over
-            .filter(|(_, last)| *last == head)
-            .map_or(head, |(before, _)| before))
+        self.shared.head(ASK_MAX).await
+    }
+
+    async fn end(&self) -> Result<Epoch, LogError> {
+        let head = self.shared.head(LOOK_MAX).await?;
+        // Looked at after that: were the topic another by then, its end would be another's.
+        self.shared.has_what_was_given().await?;
+        Ok(head)
     }
 }
 

@@ -165,6 +165,15 @@ pub trait ChangeLog: Send + Sync + 'static {
 
     /// The newest entry that is kept.
     async fn head(&self) -> Result<Epoch, LogError>;
+
+    /// The newest entry that is kept, of a log that was this one, with everything in it that its readers here have been
+    /// given, when this was asked.
+    async fn end(&self) -> Result<Epoch, LogError> {
+        self.head().await
+    }
+
+    /// Lets go of everything that it has in the data folder, and waits for that. It is no log any more then.
+    async fn shut(&self) {}
 }
 
 /// One pass over a log.

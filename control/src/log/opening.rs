@@ -24,12 +24,27 @@ pub async fn open(
 ) -> anyhow::Result<(Arc<dyn ChangeLog>, State)> {
     let bound = store.bound().await?;
     let log = reach(folder, cluster, Opening::Follow(bound)).await?;
+    match is_the_stores(&*log, bound, store).await {
+        Ok(state) => Ok((log, state)),
+        Err(error) => {
+            log.shut().await;
+            Err(error)
+        }
+    }
+}
+
+/// The state that the store has folded from the log, which must be the one that it follows and have all of that.
+async fn is_the_stores(
+    log: &dyn ChangeLog,
+    bound: Option<LogId>,
+    store: &Store,
+) -> anyhow::Result<State> {
     if let Some(bound) = bound {
-        is_followed(&*log, bound, store).await?;
+        is_followed(log, bound, store).await?;
     }
     let state = store.bind(log.identity()).await?;
-    has_all(&*log, store, &state).await?;
-    Ok((log, state))
+    has_all(log, store, &state).await?;
+    Ok(state)
 }
 
 /// Opens the log, and waits for brokers that are not there yet.

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use writing::Append;
 
@@ -57,8 +58,9 @@ pub struct SqliteLog {
     write: Writable,
     appends: mpsc::Sender<Append>,
     head: watch::Receiver<Epoch>,
-    /// Ends when the writer has let go of the file.
-    writer: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    /// The writer.
+    writing: TaskTracker,
 }
 
 impl SqliteLog {
@@ -72,6 +74,18 @@ impl SqliteLog {
         let write = Writable::open(file, "change log")
             .await
             .map_err(unreachable)?;
+        let opened = Self::open_further(write.clone(), file, opening).await;
+        if opened.is_err() {
+            write.shut().await;
+        }
+        opened
+    }
+
+    async fn open_further(
+        write: Writable,
+        file: &Path,
+        opening: Opening,
+    ) -> Result<Self, LogError> {
         let connection = write.connection().await.map_err(unreachable)?;
         let table =
             Schema::new(connection.get_database_backend()).create_table_from_entity(entity::Entity);
@@ -100,11 +114,14 @@ impl SqliteLog {
         let (publish, head) = watch::channel(newest);
         let read = sqlite::reader(file).await.map_err(unreachable)?;
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
-        let writer = tokio::spawn(writing::keep_writing(
+        let (stop, writing) = (CancellationToken::new(), TaskTracker::new());
+        let log = origin.log;
+        writing.spawn(writing::keep_writing(
             write.clone(),
-            origin.log,
+            log,
             waiting,
             publish,
+            stop.clone(),
         ));
         Ok(Self {
             origin,
@@ -112,7 +129,8 @@ impl SqliteLog {
             write,
             appends,
             head,
-            writer,
+            stop,
+            writing,
         })
     }
 
@@ -135,16 +153,24 @@ impl SqliteLog {
 
     /// Finishes what is under way and brings everything into the one file, so that it can be renamed.
     pub async fn close(self) -> Result<(), LogError> {
-        drop(self.appends);
-        // A writer that panicked has been reported by its panic.
-        let _ = self.writer.await;
-        self.read.close_by_ref().await.map_err(unreachable)?;
+        self.stop_writing().await;
         let connection = self.write.connection().await.map_err(unreachable)?;
         connection
             .execute_unprepared("pragma journal_mode = delete")
             .await
             .map_err(unreachable)?;
-        connection.close().await.map_err(unreachable)
+        drop(connection);
+        self.write.shut().await;
+        Ok(())
+    }
+
+    /// What was handed over is written first.
+    async fn stop_writing(&self) {
+        self.stop.cancel();
+        self.writing.close();
+        self.writing.wait().await;
+        // Closing a pool does not fail.
+        let _ = self.read.close_by_ref().await;
     }
 }
 
@@ -183,6 +209,11 @@ impl ChangeLog for SqliteLog {
 
     async fn head(&self) -> Result<Epoch, LogError> {
         Ok(*self.head.borrow())
+    }
+
+    async fn shut(&self) {
+        self.stop_writing().await;
+        self.write.shut().await;
     }
 }
 

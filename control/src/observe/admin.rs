@@ -75,7 +75,7 @@ struct Readiness {
     ready: bool,
     /// `following`, or `opening: …`, or what is wrong.
     log: String,
-    /// What keeps writes from being taken, by the stable names of their kinds.
+    /// What keeps writes from being taken, and edges from being answered, by the stable names of their kinds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<&'static str>,
     applied: u64,
@@ -114,12 +114,19 @@ async fn metrics(State(entrance): State<Entrance>) -> Response {
 }
 
 impl Admin {
-    /// How the parts fare that a write needs.
-    fn faults(&self) -> [(&'static str, Option<Fault>); 2] {
+    /// How the parts fare that a write needs, and what edges do.
+    fn faults(&self) -> [(&'static str, Option<Fault>); 3] {
         [
             ("log", self.log.condition().fault()),
             ("store", self.store.condition().fault()),
+            ("edges", self.withholds()),
         ]
+    }
+
+    fn withholds(&self) -> Option<Fault> {
+        // Who serves no edge at all says why.
+        let serves = self.fleet.edges_wait_for.is_none();
+        self.fleet.withholds().filter(|_| serves)
     }
 }
 
@@ -156,7 +163,7 @@ async fn ready_as(admin: &Admin) -> Response {
         ),
     };
     let faults = admin.faults();
-    let fault = faults.iter().find_map(|(_, fault)| fault.as_ref());
+    let fault = faults[..2].iter().find_map(|(_, fault)| fault.as_ref());
     let log = match (admin.fold.health(), head_error, head) {
         (Health::Stopped(why) | Health::Moved(why), _, _) => format!("stopped: {why}"),
         _ if let Some(fault) = fault => format!("refusing writes: {fault}"),
@@ -182,7 +189,9 @@ async fn ready_as(admin: &Admin) -> Response {
     warnings.extend(
         (admin.fleet.edges_wait_for).map(|why| format!("this replica serves no edge: {why}")),
     );
-    let ready = log == "following";
+    let withholds = faults[2].1.as_ref();
+    warnings.extend(withholds.map(ToString::to_string));
+    let ready = log == "following" && withholds.is_none();
     let status = if ready {
         StatusCode::OK
     } else {

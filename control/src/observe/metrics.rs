@@ -74,7 +74,7 @@ impl Metrics {
         let faults = IntGaugeVec::new(
             Opts::new(
                 "latencify_control_fault",
-                "1 while the log or the store can't be written, by the kind of the fault.",
+                "1 while the log or the store can't be written, or edges are not answered, by the kind of the fault.",
             ),
             &["part", "kind"],
         )?;

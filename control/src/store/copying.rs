@@ -15,7 +15,8 @@ impl Store {
         connection
             .execute_unprepared("pragma journal_mode = delete")
             .await?;
-        connection.close_by_ref().await?;
+        drop(connection);
+        self.write.shut().await;
         Ok(())
     }
 

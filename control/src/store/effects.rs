@@ -88,6 +88,7 @@ pub async fn save(
                 kind: Set(announced.store.kind.as_str().to_owned()),
                 store: Set(announced.store.id.0),
                 version: Set(announced.version.clone()),
+                unread_max_ms: Set(announced.unread_max.map(|max| max.as_millis() as i64)),
                 left: Set(None),
                 why: Set(None),
             };
@@ -104,6 +105,8 @@ pub async fn save(
                 .exec(transaction)
                 .await?;
         }
+        // It is kept with how far the fold has come.
+        (Effect::ReplicaAlone, _) => {}
         (Effect::Remember { name }, _) => {
             // The name may stand for an entry that has left the window.
             repeats::Entity::delete_by_id(name.clone())

@@ -277,6 +277,19 @@ async fn save_applied(transaction: &impl ConnectionTrait, state: &State) -> Resu
             applied::Column::LastSite,
             Expr::value(state.last_site.0 as i64),
         )
+        .col_expr(
+            applied::Column::AbsentMs,
+            Expr::value(
+                state
+                    .absent
+                    .longest
+                    .map(|longest| longest.as_millis() as i64),
+            ),
+        )
+        .col_expr(
+            applied::Column::NoneAbsentSince,
+            Expr::value(state.absent.none_since.0 as i64),
+        )
         .filter(applied::Column::Id.eq(state::ONLY))
         .exec(transaction)
         .await?;

@@ -4,7 +4,9 @@
 use sea_orm::{
     ActiveValue::Set,
     ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryOrder, TransactionTrait,
-    sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement},
+    sea_query::{
+        ColumnDef, Index, IndexCreateStatement, Table, TableAlterStatement, TableCreateStatement,
+    },
 };
 
 mod entity {
@@ -29,6 +31,7 @@ struct Step {
     name: &'static str,
     tables: fn() -> Vec<TableCreateStatement>,
     indexes: fn() -> Vec<IndexCreateStatement>,
+    columns: fn() -> Vec<TableAlterStatement>,
 }
 
 const STEPS: &[Step] = &[
@@ -36,11 +39,19 @@ const STEPS: &[Step] = &[
         name: "first",
         tables: first_tables,
         indexes: first_indexes,
+        columns: Vec::new,
     },
     Step {
         name: "fences and replicas",
         tables: fences_and_replicas,
         indexes: Vec::new,
+        columns: Vec::new,
+    },
+    Step {
+        name: "absent replicas and forks",
+        tables: forks,
+        indexes: Vec::new,
+        columns: absent_replicas,
     },
 ];
 
@@ -71,6 +82,9 @@ pub async fn migrate(database: &DatabaseConnection) -> Result<(), DbErr> {
         }
         for index in (step.indexes)() {
             transaction.execute(&index).await?;
+        }
+        for column in (step.columns)() {
+            transaction.execute(&column).await?;
         }
         let row = entity::ActiveModel {
             step: Set(number as i32 + 1),
@@ -115,6 +129,24 @@ fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
         });
     }
     table
+}
+
+fn forks() -> Vec<TableCreateStatement> {
+    vec![table(
+        "forks",
+        vec![id("log"), text("edge"), number("epoch")],
+    )]
+}
+
+fn absent_replicas() -> Vec<TableAlterStatement> {
+    let add = |table: &'static str, column: ColumnDef| {
+        Table::alter().table(table).add_column(column).take()
+    };
+    vec![
+        add("replicas", maybe_number("unread_max_ms")),
+        add("applied", maybe_number("absent_ms")),
+        add("applied", number("none_absent_since").default(0).take()),
+    ]
 }
 
 fn fences_and_replicas() -> Vec<TableCreateStatement> {

@@ -9,6 +9,7 @@ mod effects;
 pub mod entity;
 pub mod entries;
 pub mod folding;
+pub mod forks;
 mod identity;
 pub mod migrations;
 pub mod policies;
@@ -87,11 +88,26 @@ impl Store {
     /// Opens the store in a file, as [`open`](Self::open) does.
     pub async fn open_file(file: &Path) -> Result<Self, StoreError> {
         let write = Writable::open(file, "store").await?;
+        let opened = Self::open_further(write.clone(), file).await;
+        if opened.is_err() {
+            write.shut().await;
+        }
+        opened
+    }
+
+    async fn open_further(write: Writable, file: &Path) -> Result<Self, StoreError> {
         let connection = write.connection().await?;
         migrations::migrate(&connection).await?;
         let id = identity::establish(&connection).await?;
         let read = sqlite::reader(file).await?;
         Ok(Self { write, read, id })
+    }
+
+    /// Closes every connection, and waits for that. Nothing can be read or written any more, by whatever clone.
+    pub async fn shut(&self) {
+        // Closing a pool does not fail.
+        let _ = self.read.close_by_ref().await;
+        self.write.shut().await;
     }
 
     /// Whether it can be written.

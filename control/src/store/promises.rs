@@ -1,9 +1,16 @@
 //! What edge processes were promised: kept before each `Welcome`, so that a replica that was killed a moment later still
-//! knows how long it has to wait before it calls anybody fenced.
+//! knows how long it has to wait before it calls anybody fenced. Whoever has left has stopped using what it has stored, and
+//! whoever was taken out held no lease: what they were promised is deleted.
 
-use super::{Store, StoreError, entity::promises};
+use super::{
+    Store, StoreError,
+    entity::{promises, roster},
+};
 use latencify_conf::{change::ProcessId, link::message::WhenIsolated};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect as _, QueryTrait as _,
+    sea_query::OnConflict,
+};
 use std::time::Duration;
 
 /// What a process said it does when isolated, and the longest lease that it was promised.
@@ -53,6 +60,22 @@ impl Store {
             .await;
         self.noted(kept.map(|_| ()).map_err(StoreError::from)).await
     }
+
+    /// Forgets what processes were promised that are not in the roster, in one statement: a process is in it before it is
+    /// promised anything. Says how many.
+    pub async fn forget_promises_of_the_gone(&self) -> Result<u64, StoreError> {
+        let members = roster::Entity::find()
+            .filter(roster::Column::Left.is_null())
+            .select_only()
+            .column(roster::Column::Process)
+            .into_query();
+        let forgotten = promises::Entity::delete_many()
+            .filter(promises::Column::Process.not_in_subquery(members))
+            .exec(&self.writer().await?)
+            .await;
+        let forgotten = forgotten.map_err(StoreError::from);
+        Ok(self.noted(forgotten).await?.rows_affected)
+    }
 }
 
 fn word(when_isolated: Option<WhenIsolated>) -> &'static str {
@@ -78,4 +101,91 @@ fn read(row: promises::Model) -> (ProcessId, Promise) {
         lease: Duration::from_millis(row.lease_ms.unsigned_abs()),
     };
     (ProcessId(row.process), promise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Record, first_entry};
+    use latencify_conf::change::{Change, Entry, Epoch, LeaveReason, LogId};
+    use std::collections::BTreeMap;
+    use uuid::Uuid;
+
+    const LOG: LogId = LogId(Uuid::from_u128(1));
+
+    fn record(epoch: u64, change: Change) -> Record {
+        let entry = Entry {
+            id: Uuid::from_u128(epoch.into()),
+            key: None,
+            request: None,
+            by: "test".into(),
+            at: time::OffsetDateTime::UNIX_EPOCH,
+            change,
+        };
+        Record {
+            epoch: Epoch(epoch),
+            bytes: entry.encode().unwrap().into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_those_were_promised_who_are_gone_counts_no_more_and_is_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut state = store.bind(LOG).await.unwrap();
+        let processes = [7, 8, 9].map(|number| ProcessId(Uuid::from_u128(number)));
+        let mut records = vec![Record {
+            epoch: Epoch(1),
+            bytes: first_entry(LOG, None).unwrap(),
+        }];
+        let joined = |process| Change::EdgeJoined {
+            process,
+            edge: "paris".into(),
+            about: BTreeMap::new(),
+            replica: None,
+        };
+        records.extend(
+            (2..)
+                .zip(processes)
+                .map(|(epoch, process)| record(epoch, joined(process))),
+        );
+        store.fold(&mut state, &records).await.unwrap();
+        let hours = |hours| Promise {
+            when_isolated: Some(WhenIsolated::Refuse),
+            lease: Duration::from_hours(hours),
+        };
+        for (process, lease) in processes.into_iter().zip([1, 2, 3]) {
+            store.promise(process, hours(lease)).await.unwrap();
+        }
+        let left = |process, why| Change::EdgeLeft {
+            process,
+            why,
+            replica: None,
+        };
+        let gone = [
+            record(5, left(processes[1], LeaveReason::Removed)),
+            record(6, left(processes[2], LeaveReason::Stopped)),
+            record(7, joined(processes[1])),
+        ];
+        let longest = async |state: &crate::fold::State| {
+            store
+                .longest_lease(state.roster.keys().copied())
+                .await
+                .unwrap()
+        };
+        assert_eq!(longest(&state).await, Duration::from_hours(3));
+        store.fold(&mut state, &gone[..2]).await.unwrap();
+        assert_eq!(
+            longest(&state).await,
+            Duration::from_hours(1),
+            "of those who are there"
+        );
+        // Who is back before anybody looks is owed what it was promised.
+        store.fold(&mut state, &gone[2..]).await.unwrap();
+        assert_eq!(store.forget_promises_of_the_gone().await.unwrap(), 1);
+        let left = store.promises(processes).await.unwrap();
+        let left: BTreeMap<_, _> = left.into_iter().collect();
+        let expected = [(processes[0], hours(1)), (processes[1], hours(2))];
+        assert_eq!(left, BTreeMap::from(expected));
+    }
 }

@@ -5,6 +5,12 @@
 //! BEGIN becomes a SAVEPOINT, and a COMMIT a RELEASE that may commit nothing. So a connection on which a write failed
 //! is never used again: [`Writable`] opens another one, never a file that is not there, and whoever needs to know looks
 //! at what was kept.
+//!
+//! # The end
+//! The last connection to a file that is closed brings what is beside it into it, and takes the files beside it away, by their
+//! names. Connections that are merely dropped are closed in the background, at some time: another program may have put
+//! other files there by then. So whoever has a database [shuts](Writable::shut) it, and lets go of the folder after that.
+//! For the same reason every connection is opened at once: one that is given up half open is closed by nobody knows when.
 
 use crate::fault::{Condition, Fault, Kind};
 use sea_orm::{
@@ -21,6 +27,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 /// Connections that read side by side.
 const READERS_MAX: u32 = 4;
@@ -40,8 +47,20 @@ pub struct Writable {
 #[derive(Debug)]
 struct Inner {
     file: PathBuf,
-    connection: Mutex<Option<DatabaseConnection>>,
+    connection: Mutex<Slot>,
     condition: Condition,
+    /// Connections that are being closed, because a write failed on them.
+    closing: TaskTracker,
+}
+
+/// The connection that writes.
+#[derive(Debug)]
+enum Slot {
+    Open(DatabaseConnection),
+    /// A write failed on the last one, and nobody has needed another yet.
+    Failed,
+    /// There is none any more, and never will be.
+    Shut,
 }
 
 impl Writable {
@@ -51,8 +70,9 @@ impl Writable {
         Ok(Self {
             inner: Arc::new(Inner {
                 file: file.to_owned(),
-                connection: Mutex::new(Some(connection)),
+                connection: Mutex::new(Slot::Open(connection)),
                 condition: Condition::new(what),
+                closing: TaskTracker::new(),
             }),
         })
     }
@@ -65,19 +85,38 @@ impl Writable {
     /// The connection; a new one if a write failed on the last.
     pub async fn connection(&self) -> Result<DatabaseConnection, DbErr> {
         let mut slot = self.inner.connection.lock().await;
-        if let Some(connection) = &*slot {
-            return Ok(connection.clone());
+        match &*slot {
+            Slot::Open(connection) => return Ok(connection.clone()),
+            Slot::Shut => return Err(DbErr::Custom("the database is shut".to_owned())),
+            Slot::Failed => {}
         }
         let connection = connect(&self.inner.file, 1, Access::Write).await?;
-        *slot = Some(connection.clone());
+        *slot = Slot::Open(connection.clone());
         Ok(connection)
+    }
+
+    /// Closes the connection, and waits until it and those that are being closed are. None is opened after that.
+    pub async fn shut(&self) {
+        let mut slot = self.inner.connection.lock().await;
+        if let Slot::Open(connection) = std::mem::replace(&mut *slot, Slot::Shut) {
+            // Closing a pool does not fail; what its connections say then is of no use to anybody.
+            let _ = connection.close().await;
+        }
+        self.inner.closing.close();
+        self.inner.closing.wait().await;
     }
 
     /// A write failed on the connection, so it is not used again.
     pub async fn failed(&self, error: &DbErr) {
-        if let Some(connection) = self.inner.connection.lock().await.take() {
+        let mut slot = self.inner.connection.lock().await;
+        match std::mem::replace(&mut *slot, Slot::Failed) {
             // Closing waits for what hangs on the disk, and nobody else should. What was not committed is rolled back.
-            tokio::spawn(connection.close());
+            Slot::Open(connection) => drop(self.inner.closing.spawn(connection.close())),
+            Slot::Failed => {}
+            Slot::Shut => {
+                *slot = Slot::Shut;
+                return;
+            }
         }
         self.inner.condition.raise(fault(&self.inner.file, error));
     }
@@ -159,7 +198,7 @@ async fn connect(
     let mut options = ConnectOptions::new("sqlite:file");
     options
         .max_connections(connections)
-        .min_connections(1)
+        .min_connections(connections)
         .acquire_timeout(WAIT_MAX)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |sqlite| {
@@ -325,6 +364,28 @@ mod tests {
             1,
             "what was committed is seen by others"
         );
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_shut_is_closed_and_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let writable = Writable::open(&file, "test").await.unwrap();
+        let failed = writable.connection().await.unwrap();
+        failed
+            .execute_unprepared("create table t (x blob)")
+            .await
+            .unwrap();
+        drop(failed);
+        writable.failed(&DbErr::Custom("it broke".to_owned())).await;
+        count(&writable).await;
+        let wal = folder.path().join("a.db-wal");
+        assert!(wal.exists());
+        writable.clone().shut().await;
+        assert!(!wal.exists(), "a connection is open still");
+        assert!(writable.connection().await.is_err());
+        writable.failed(&DbErr::Custom("again".to_owned())).await;
+        assert!(writable.connection().await.is_err());
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use super::{
     Store, StoreError,
     entity::{applied, policies, replicas, roster},
 };
-use crate::fold::{Announced, Member, State};
+use crate::fold::{Absent, Announced, Member, State};
 use latencify_conf::{
     change::{Epoch, LogId, Position, ProcessId, ReplicaId, SiteId, StoreId, StoreKind, StoreRef},
     digest::Digest,
@@ -13,6 +13,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter,
     QueryOrder, TransactionTrait,
 };
+use std::time::Duration;
 
 /// The key of the only row of `applied`.
 pub const ONLY: i32 = 1;
@@ -53,6 +54,8 @@ async fn bind(database: &DatabaseConnection, log: LogId) -> Result<State, StoreE
             position: Set(0),
             hash: Set(before.position.hash.0.to_vec()),
             last_site: Set(0),
+            absent_ms: Set(None),
+            none_absent_since: Set(0),
         };
         applied::Entity::insert(row)
             .exec_without_returning(&transaction)
@@ -95,6 +98,10 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
             .into_iter()
             .map(replica)
             .collect::<Result<_, _>>()?,
+        absent: Absent {
+            longest: applied.absent_ms.map(millis),
+            none_since: Epoch(applied.none_absent_since as u64),
+        },
     })
 }
 
@@ -138,6 +145,11 @@ fn replica(row: replicas::Model) -> Result<(ReplicaId, Announced), StoreError> {
         },
         version: row.version,
         joined: Epoch(row.joined as u64),
+        unread_max: row.unread_max_ms.map(millis),
     };
     Ok((ReplicaId(row.replica), announced))
+}
+
+fn millis(number: i64) -> Duration {
+    Duration::from_millis(number.unsigned_abs())
 }

@@ -31,7 +31,7 @@ pub struct Removed {
 impl Control {
     /// Every edge process of the roster, by name.
     pub fn edges(&self) -> Vec<Edge> {
-        let state = self.fleet.fold.state();
+        let (state, judges_at) = self.fleet.judges_at();
         let now = contacts::now();
         let mut edges: Vec<_> = state
             .roster
@@ -53,7 +53,7 @@ impl Control {
                     when_isolated: contact
                         .and_then(|contact| contact.when_isolated())
                         .map(Into::into),
-                    fenced: contact.is_some_and(|contact| contact.is_fenced(now, said.acked)),
+                    fenced: contact.is_some_and(|contact| contact.is_fenced(judges_at, said.acked)),
                     unheard_ms: answered.map(|at| now.saturating_sub(at).as_millis() as u64),
                     ahead: self.fleet.ahead.get(*process),
                     acked: said.acked,
@@ -122,7 +122,7 @@ impl Control {
             let change = Change::EdgeLeft {
                 process,
                 why: LeaveReason::Removed,
-                replica: self.replica,
+                replica: self.fleet.run,
             };
             let outcome = match self.write(by, Some(key.clone()), change).await {
                 // Somebody else was quicker; it is out all the same.

@@ -21,7 +21,7 @@ use crate::{
 };
 use latencify_conf::{
     api::PolicyError,
-    change::{Change, Epoch, ReplicaId, Revision},
+    change::{Change, Epoch, Revision},
 };
 use uuid::Uuid;
 
@@ -32,8 +32,6 @@ pub struct Control {
     pub fleet: Fleet,
     /// Policies as obeyed, for resolving purges.
     pub policies: Policies,
-    /// This run in the log; none: it could not announce itself.
-    pub replica: Option<ReplicaId>,
 }
 
 /// Why a verb did not do it.
@@ -157,8 +155,13 @@ fn answer(settled: &Settled) -> Result<Answer, Refused> {
         Outcome::Conflict(Conflict::OtherStore(other)) => Err(Refused::Conflict(format!(
             "the replica {other} folds into a store of its own"
         ))),
-        Outcome::Conflict(Conflict::AlreadyJoined | Conflict::NotFirst | Conflict::NotLast) => Err(
-            Refused::Conflict("this is so already; nothing changed".into()),
-        ),
+        Outcome::Conflict(
+            Conflict::AlreadyJoined
+            | Conflict::OtherRun { .. }
+            | Conflict::NotFirst
+            | Conflict::NotLast,
+        ) => Err(Refused::Conflict(
+            "this is so already; nothing changed".into(),
+        )),
     }
 }

@@ -16,7 +16,7 @@ impl Control {
                 store: announced.store,
                 version: announced.version.clone(),
                 joined: announced.joined,
-                answers: self.replica == Some(*replica),
+                answers: self.fleet.run == Some(*replica),
             })
             .collect();
         replicas.sort_by_key(|replica| replica.joined);

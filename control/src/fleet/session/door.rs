@@ -1,6 +1,7 @@
 //! How a peer gets in: into the roster, through the log and folded, and promised a lease, before it is welcomed.
 
 use crate::{
+    fault::Fault,
     fleet::{
         Fleet,
         admission::{self, Step},
@@ -25,6 +26,8 @@ pub(super) enum NotAdmitted {
     Store(#[from] StoreError),
     #[error("the process is being taken out of the fleet, or was as often as it joined")]
     TakenOut,
+    #[error("{0}")]
+    Withheld(Fault),
 }
 
 /// The way in.
@@ -44,10 +47,12 @@ impl Door<'_> {
             ..
         } = self.fleet;
         let greeted = contacts.greet(store, peer.process, peer.when_isolated, *lease);
-        if greeted.await? {
-            Ok(admission)
-        } else {
-            Err(NotAdmitted::TakenOut)
+        if !greeted.await? {
+            return Err(NotAdmitted::TakenOut);
+        }
+        match self.fleet.withholds() {
+            None => Ok(admission),
+            Some(fault) => Err(NotAdmitted::Withheld(fault)),
         }
     }
 
@@ -55,7 +60,7 @@ impl Door<'_> {
     async fn join_and_look(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
         for _ in 0..=admission::JOINS_MAX {
             let state = self.state.borrow_and_update().clone();
-            match admission::next(peer, &state) {
+            match admission::next(peer, &state, self.fleet.run) {
                 Step::Join(change) => self.join(peer, change).await?,
                 Step::LookUp(epoch) => {
                     let log = state.position.log;

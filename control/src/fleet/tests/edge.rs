@@ -160,7 +160,9 @@ impl Edge {
             let entry = Entry::decode(&delivery.entry).unwrap();
             if !matches!(
                 entry.change,
-                Change::ReplicaJoined { .. } | Change::ReplicaLeft { .. }
+                Change::ReplicaJoined { .. }
+                    | Change::ReplicaAlone { .. }
+                    | Change::ReplicaLeft { .. }
             ) {
                 return entry;
             }

@@ -2,6 +2,7 @@
 
 use super::{edge::Edge, purge};
 use crate::{
+    fleet::contacts::Unanswered,
     store::{self, sqlite},
     testing::{Replica, until},
 };
@@ -162,8 +163,13 @@ async fn a_process_stays_out_until_the_entry_that_takes_it_out_is_folded() {
     let process_id = ProcessId(process);
     let fold = &control.fleet.fold;
     assert!(fold.state().roster.contains_key(&process_id));
-    let answer = || control.fleet.contacts.answer(process_id, || fold.state());
-    assert_eq!(answer(), None, "it will be out, and is promised a lease");
+    let word = control.fleet.word();
+    let answer = (control.fleet.contacts).answer(process_id, &word, || fold.state());
+    assert_eq!(
+        answer,
+        Err(Unanswered::TakenOut),
+        "it will be out, and is promised a lease"
+    );
     let mut early = Edge::attach(&replica, "paris", process, position).await;
     assert!(early.ends().await.is_some(), "welcomed meanwhile");
 

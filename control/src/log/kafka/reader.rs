@@ -1,6 +1,9 @@
 //! Reading the topic: the partition is assigned from an offset, never by a group.
 
-use super::{PARTITION, Shared, epoch_of, unreachable, watch::LOOK_EVERY};
+use super::{
+    PARTITION, Shared, epoch_of, unreachable,
+    watch::{LOOK_EVERY, LOOK_MAX},
+};
 use crate::{
     fault::Kind,
     kafka::Cluster,
@@ -133,10 +136,43 @@ impl KafkaReader {
         self.next = Epoch(epoch.0 + 1);
         self.last = epoch;
         self.shared.saw(epoch);
-        Ok(Some(Record {
+        let record = Record {
             epoch,
             bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-        }))
+        };
+        self.shared.given(record.clone());
+        Ok(Some(record))
+    }
+}
+
+impl Shared {
+    fn given(&self, record: Record) {
+        *self.given.lock() = Some(record);
+    }
+
+    /// Reads the record again that a reader was given last. If it stands there still, so does everything before it: what is put
+    /// back to an older copy, or made anew, and grows as long again, has another one there.
+    pub(super) async fn has_what_was_given(&self) -> Result<(), LogError> {
+        let given = self.given.lock().clone();
+        let Some(Record { epoch, bytes }) = given else {
+            let nothing = "nothing of it was read yet".to_owned();
+            return Err(LogError::Unreachable(nothing));
+        };
+        let before = Epoch(epoch.0.saturating_sub(1));
+        let records = Records::after(&self.cluster, &self.topic, before)?;
+        let there = records.next(LOOK_MAX).await?;
+        let Some(there) = there.first() else {
+            let absent = "the record that was read last did not come again".to_owned();
+            return Err(LogError::Unreachable(absent));
+        };
+        let is_ours = written_for(there).is_none_or(|log| log == self.origin.log);
+        let is_it = epoch_of(there.offset()) == epoch && there.payload() == Some(&bytes[..]);
+        if is_ours && is_it {
+            return Ok(());
+        }
+        self.doubted.notify_one();
+        let holds = format!("has another record at epoch {epoch} than was read there");
+        Err(LogError::Lost(self.replaced(&holds)))
     }
 }
 

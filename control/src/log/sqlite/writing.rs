@@ -20,6 +20,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Appends that share one transaction, and so one wait for the disk.
 const APPENDS_A_COMMIT_MAX: usize = 256;
@@ -46,18 +47,23 @@ enum Failed {
     Commit(DbErr),
 }
 
-/// Writes until the log is dropped.
+/// Writes until the log is dropped, or until `stop`; what was handed over by then is written.
 pub async fn keep_writing(
     write: Writable,
     log: LogId,
     mut waiting: mpsc::Receiver<Append>,
     publish: watch::Sender<Epoch>,
+    stop: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(APPENDS_A_COMMIT_MAX);
     let mut try_at = None::<Instant>;
     loop {
         let received = tokio::select! {
             received = waiting.recv_many(&mut batch, APPENDS_A_COMMIT_MAX) => received,
+            () = stop.cancelled(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
             () = tokio::time::sleep_until(try_at.unwrap_or_else(Instant::now)), if try_at.is_some() => {
                 let works = try_again(&write, log, &publish).await;
                 try_at = (!works).then(|| Instant::now() + TRY_AGAIN);

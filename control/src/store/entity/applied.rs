@@ -19,6 +19,10 @@ pub struct Model {
     pub hash: Vec<u8>,
     /// The greatest id that was given to a site.
     pub last_site: i64,
+    /// How long runs that are announced no more may answer edges; none: there are none.
+    pub absent_ms: Option<i64>,
+    /// The newest entry that said that there are none.
+    pub none_absent_since: i64,
 }
 
 /// No relations: look-ups go by key.

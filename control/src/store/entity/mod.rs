@@ -3,6 +3,7 @@
 pub mod applied;
 pub mod blobs;
 pub mod entries;
+pub mod forks;
 pub mod identity;
 pub mod policies;
 pub mod processes;

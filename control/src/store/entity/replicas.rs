@@ -19,6 +19,8 @@ pub struct Model {
     pub store: Uuid,
     /// Its version.
     pub version: String,
+    /// For so long after it has read the log to its end it may answer edges.
+    pub unread_max_ms: Option<i64>,
     /// The entry by which it left.
     pub left: Option<i64>,
     /// Why it left.

@@ -1,0 +1,135 @@
+//! What a start has begun, and what its end has to end: whether the replica serves, or the start failed.
+
+use super::Presence;
+use crate::{log::ChangeLog, store::Store};
+use std::{fs, sync::Arc, time::Duration};
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long what is under way may take after a stop.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long the databases may take to be closed, at least.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
+/// What was begun.
+#[derive(Default)]
+pub(super) struct Begun {
+    /// First told to stop: sessions, then servers; last the fold and what is written behind.
+    pub(super) stop_serving: CancellationToken,
+    pub(super) stop_working: CancellationToken,
+    pub(super) servers: Vec<JoinHandle<()>>,
+    pub(super) admin: Option<JoinHandle<()>>,
+    pub(super) workers: Vec<JoinHandle<()>>,
+    pub(super) sessions: TaskTracker,
+    pub(super) log: Option<Arc<dyn ChangeLog>>,
+    pub(super) store: Option<Store>,
+    /// Held so that no second replica works on the data folder.
+    pub(super) lock: Option<fs::File>,
+}
+
+impl Begun {
+    /// Finishes what is under way, says in the log that the run is over, closes the databases, and only then lets go of the
+    /// data folder: whoever holds it next may put other files there.
+    pub(super) async fn end(mut self, presence: Option<&Presence>) {
+        let drained = Instant::now() + DRAIN_MAX;
+        if tokio::time::timeout_at(drained, self.drain(presence))
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                after_s = DRAIN_MAX.as_secs(),
+                "not everything under way was finished"
+            );
+        }
+        let closed = drained.max(Instant::now() + CLOSE_MAX);
+        let is_closed = tokio::time::timeout_at(closed, self.close()).await.is_ok();
+        if !is_closed {
+            tracing::warn!(
+                "the databases could not be closed: the data folder is held until this process has ended"
+            );
+            std::mem::forget(self.lock.take());
+        }
+    }
+
+    async fn drain(&mut self, presence: Option<&Presence>) {
+        self.stop_serving.cancel();
+        self.sessions.close();
+        self.sessions.wait().await;
+        // Who panicked has been reported by its panic.
+        for server in self.servers.drain(..) {
+            let _ = server.await;
+        }
+        // Nothing is served any more; the fold still works.
+        if let Some(presence) = presence {
+            presence.leave().await;
+        }
+        self.stop_working.cancel();
+        for worker in self.admin.take().into_iter().chain(self.workers.drain(..)) {
+            let _ = worker.await;
+        }
+    }
+
+    async fn close(&self) {
+        // Whatever was not finished finds its databases shut.
+        self.stop_working.cancel();
+        if let Some(log) = &self.log {
+            log.shut().await;
+        }
+        if let Some(store) = &self.store {
+            store.shut().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        log, run,
+        testing::{Replica, settings},
+    };
+    use std::path::{Path, PathBuf};
+
+    /// What this process has open in a folder, and what an open database leaves beside it.
+    fn open_in(folder: &Path) -> Vec<PathBuf> {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let beside = ["changes.db-wal", "store.db-wal"].map(|name| folder.join(name));
+        let open = links.filter(|link| link.starts_with(folder));
+        open.chain(beside.into_iter().filter(|file| file.exists()))
+            .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_that_has_ended_has_nothing_open_in_its_folder() {
+        let replica = Replica::start().await;
+        replica.apply(&["shop"]).await;
+        assert!(open_in(replica.data()).len() > 3, "it is looked for");
+        let replica = replica
+            .restart_after(async |data| assert_eq!(open_in(&data), Vec::<PathBuf>::new()))
+            .await;
+        // What keeps waiting for an answer is given up half way.
+        for _ in 0..8 {
+            let asks = replica.get("/v1/log?after=0");
+            let _ = tokio::time::timeout(std::time::Duration::from_micros(300), asks).await;
+        }
+        replica
+            .restart_after(async |data| assert_eq!(open_in(&data), Vec::<PathBuf>::new()))
+            .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_start_that_fails_leaves_nothing_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let settings = settings(&data, &[]);
+        run::start(&settings).await.unwrap().stop().await;
+        std::fs::remove_file(data.join(log::sqlite::FILE)).unwrap();
+        for _ in 0..3 {
+            let Err(error) = run::start(&settings).await else {
+                panic!("it starts without its log");
+            };
+            assert!(format!("{error:#}").contains("--log-is-lost"), "{error:#}");
+            assert_eq!(open_in(&data), Vec::<PathBuf>::new());
+        }
+    }
+}
