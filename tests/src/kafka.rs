@@ -1,6 +1,6 @@
 //! A real Kafka broker as a process, and kcat to speak with it as an operator would.
 
-use crate::{Port, Process, cache_folder, edge::READY, repository, wait_until};
+use crate::{Port, Process, Wire, cache_folder, edge::READY, repository, wait_until};
 use std::{
     io::Write,
     path::PathBuf,
@@ -18,7 +18,14 @@ pub struct Kafka {
     process: Process,
     port: Port,
     controller_port: Port,
+    relayed: Option<Relayed>,
     folder: TempDir,
+}
+
+/// A second way to it, over a wire.
+struct Relayed {
+    port: Port,
+    wire: Wire,
 }
 
 impl Kafka {
@@ -41,15 +48,27 @@ impl Kafka {
 
     /// A broker for one test, which may kill it.
     pub async fn private() -> Self {
+        Self::with(None).await
+    }
+
+    /// Likewise, and behind a [wire](Self::wire) for those who come that way.
+    pub async fn private_behind_a_wire() -> Self {
+        let port = Port::reserve();
+        let wire = Wire::before(port.here()).await;
+        Self::with(Some(Relayed { port, wire })).await
+    }
+
+    async fn with(relayed: Option<Relayed>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("latencify-kafka-")
             .tempdir()
             .unwrap();
         let (port, controller_port) = (Port::reserve(), Port::reserve());
         let mut kafka = Self {
-            process: spawn(&folder, &port, &controller_port),
+            process: spawn(&folder, &port, &controller_port, relayed.as_ref()),
             port,
             controller_port,
+            relayed,
             folder,
         };
         kafka.ready().await;
@@ -59,6 +78,15 @@ impl Kafka {
     /// `HOST:PORT`, as clients want it.
     pub fn brokers(&self) -> String {
         self.port.here().to_string()
+    }
+
+    /// The wire before it.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn wire(&self) -> &Wire {
+        let relayed = self.relayed.as_ref();
+        &relayed.expect("made behind a wire").wire
     }
 
     /// The process.
@@ -135,7 +163,8 @@ impl Kafka {
     /// Starts it again on the same data and ports, and waits until it answers.
     pub async fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(&self.folder, &self.port, &self.controller_port);
+        let relayed = self.relayed.as_ref();
+        self.process = spawn(&self.folder, &self.port, &self.controller_port, relayed);
         self.ready().await;
     }
 
@@ -210,12 +239,21 @@ impl Kafka {
     }
 }
 
-fn spawn(folder: &TempDir, port: &Port, controller_port: &Port) -> Process {
+fn spawn(
+    folder: &TempDir,
+    port: &Port,
+    controller_port: &Port,
+    relayed: Option<&Relayed>,
+) -> Process {
     let mut command = Command::new(repository().join("deploy/kafka/run"));
     command
         .arg("--dir")
         .arg(folder.path().join("data"))
         .args(["--port", &port.number().to_string()])
         .args(["--controller-port", &controller_port.number().to_string()]);
+    if let Some(Relayed { port, wire }) = relayed {
+        let ports = format!("{}:{}", port.number(), wire.address().port());
+        command.args(["--relayed", &ports]);
+    }
     Process::start("kafka", command, &folder.path().join("kafka.log"))
 }

@@ -137,6 +137,11 @@ impl Wire {
         }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.here()
+    }
+
     /// `http://ADDRESS`.
     pub fn url(&self) -> String {
         format!("http://{}", self.port.here())

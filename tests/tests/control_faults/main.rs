@@ -17,5 +17,6 @@ mod rewound;
 mod small_disk;
 mod topic;
 mod two_runs;
+mod unread;
 mod versions;
 mod writers;

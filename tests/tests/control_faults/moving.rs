@@ -3,7 +3,7 @@
 use crate::{
     migrate::{contents, migrate_log, refused},
     versions::versioned,
-    writers::{SOON, embedded, on_kafka, purge, until_ready},
+    writers::{SOON, UNREAD, embedded, on_kafka, purge, until_ready},
 };
 use latencify_conf::api::PurgeTarget;
 use latencify_tests::{Control, Edge, Kafka, policy::one_route, skip, wait_until};
@@ -65,7 +65,7 @@ async fn edges_follow_a_log_from_sqlite_to_kafka() {
     }
     let kafka = Kafka::shared().await;
     let (origin, version) = versioned().await;
-    let mut control = embedded().start().await;
+    let mut control = embedded().flag("--log-unread-max", UNREAD).start().await;
     control
         .apply(&one_route(&origin.url(), "cache: true"))
         .await;
@@ -112,7 +112,10 @@ async fn a_topic_made_anew_while_control_is_stopped() {
     }
     let kafka = Kafka::private().await;
     let (origin, version) = versioned().await;
-    let mut control = on_kafka(&kafka, "stopped").start().await;
+    let mut control = on_kafka(&kafka, "stopped")
+        .flag("--log-unread-max", UNREAD)
+        .start()
+        .await;
     control
         .apply(&one_route(&origin.url(), "cache: true"))
         .await;

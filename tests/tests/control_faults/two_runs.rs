@@ -3,7 +3,7 @@
 use crate::{
     moving::copy,
     versions::{uses_what_it_stores, versioned},
-    writers::{SOON, on_kafka},
+    writers::{SOON, UNREAD, on_kafka},
 };
 use latencify_conf::api::{PurgeReceipt, PurgeTarget};
 use latencify_tests::{Edge, Kafka, policy::one_route, skip};
@@ -24,7 +24,11 @@ async fn a_fence_counts_from_when_the_older_run_was_replaced() {
     }
     let mut kafka = Kafka::private().await;
     let (origin, version) = versioned().await;
-    let options = || on_kafka(&kafka, "runs").flag("--edge-lease", LEASE);
+    let options = || {
+        on_kafka(&kafka, "runs")
+            .flag("--edge-lease", LEASE)
+            .flag("--log-unread-max", UNREAD)
+    };
     let (older, newer) = (options(), options());
     let mut older = older.start().await;
     older.apply(&one_route(&origin.url(), "cache: true")).await;

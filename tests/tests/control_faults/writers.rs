@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 /// How long a fault may take to be noticed, or to be over for everybody, on a machine where others build.
 pub const SOON: Duration = Duration::from_mins(1);
+/// For so long the log may be unread in tests that wait for it: longer than brokers need on a machine that is busy.
+pub const UNREAD: &str = "15s";
 /// Between two attempts of one write.
 const PAUSE: Duration = Duration::from_millis(30);
 
