@@ -17,7 +17,7 @@ pub struct Budget {
 #[derive(Debug)]
 pub struct Charge {
     budget: Arc<Budget>,
-    bytes: u64,
+    bytes: AtomicU64,
 }
 
 impl Budget {
@@ -49,7 +49,7 @@ impl Budget {
     pub fn try_charge(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
         self.take(bytes).then(|| Charge {
             budget: Arc::clone(self),
-            bytes,
+            bytes: AtomicU64::new(bytes),
         })
     }
 
@@ -71,26 +71,48 @@ impl Budget {
 impl Charge {
     /// Bytes charged.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Adds another charge of the same budget to this one.
-    pub fn absorb(&mut self, mut other: Self) {
-        self.bytes += std::mem::take(&mut other.bytes);
+    pub fn absorb(&self, other: Self) {
+        let bytes = other.bytes.swap(0, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes so many bytes out of it, or as many as there are, as a charge of their own.
+    pub fn split(&self, bytes: u64) -> Self {
+        Self {
+            budget: Arc::clone(&self.budget),
+            bytes: AtomicU64::new(self.take(bytes)),
+        }
+    }
+
+    /// Gives so many bytes back, or as many as there are.
+    pub fn give_back(&self, bytes: u64) {
+        let bytes = self.take(bytes);
+        self.budget.used.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Gives back what is charged above `bytes`.
-    pub fn shrink_to(&mut self, bytes: u64) {
-        if let Some(excess) = self.bytes.checked_sub(bytes) {
-            self.bytes = bytes;
-            self.budget.used.fetch_sub(excess, Ordering::AcqRel);
-        }
+    pub fn shrink_to(&self, bytes: u64) {
+        self.give_back(self.bytes().saturating_sub(bytes));
+    }
+
+    /// Takes so many bytes, or as many as there are. Returns how many.
+    fn take(&self, bytes: u64) -> u64 {
+        let rest = |have: u64| Some(have.saturating_sub(bytes));
+        let before = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+        before.unwrap_or_else(|same| same).min(bytes)
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        let bytes = *self.bytes.get_mut();
+        self.budget.used.fetch_sub(bytes, Ordering::AcqRel);
     }
 }
 
@@ -101,7 +123,7 @@ mod tests {
     #[test]
     fn charges_never_exceed_the_budget_and_come_back() {
         let budget = Budget::new(100);
-        let mut first = budget.try_charge(60).unwrap();
+        let first = budget.try_charge(60).unwrap();
         assert!(budget.try_charge(41).is_none());
         let second = budget.try_charge(40).unwrap();
         assert!(budget.try_charge(u64::MAX).is_none(), "no overflow");
@@ -110,7 +132,11 @@ mod tests {
         first.shrink_to(10);
         first.shrink_to(50);
         assert_eq!((first.bytes(), budget.used(), budget.peak()), (10, 10, 100));
-        drop(first);
+        let part = first.split(7);
+        assert_eq!((part.bytes(), first.bytes(), budget.used()), (7, 3, 10));
+        first.give_back(5);
+        assert_eq!((first.bytes(), budget.used()), (0, 7));
+        drop((first, part));
         assert_eq!(budget.used(), 0);
     }
 }

@@ -4,9 +4,9 @@ use crate::{
     budget::{Budget, Charge},
     count::{CacheCount, Counters},
     hit_for_miss::HitForMiss,
-    identity::TAGS_MAX,
-    index::Index,
-    key::{Key, KeyRef},
+    identity::{Identified as _, TAGS_MAX},
+    index::{Eviction, Index},
+    key::KeyRef,
     marks::{Fetching, Marks},
     object::{Fill, Object},
     record::{Metadata, Record},
@@ -26,8 +26,8 @@ use std::{
 
 /// No object may take more than this share of the cache: 1 / this.
 pub const OBJECT_SHARE: u64 = 4;
-/// What an object costs beside its key, identity, metadata and body.
-pub const OBJECT_OVERHEAD_BYTES: u64 = 512;
+/// What an object costs beside its key, identity, metadata and body: `examples/memory.rs` of the gateway measures it.
+pub const OBJECT_OVERHEAD_BYTES: u64 = 256;
 /// For so long, requests for a key whose body was too large, or found no room, do not wait for each other.
 pub const UNSTORABLE_PERIOD: Duration = Duration::from_secs(10);
 
@@ -53,8 +53,13 @@ pub struct Expectation {
 impl<M: Metadata, R: Rules> Cache<M, R> {
     /// An empty cache of that many bytes, those under way included, that obeys these marks.
     pub fn new(bytes_max: u64, marks: Arc<Marks<R>>) -> Arc<Self> {
+        Self::open(bytes_max, Eviction::default(), marks)
+    }
+
+    /// The same, evicting in that way.
+    pub fn open(bytes_max: u64, eviction: Eviction, marks: Arc<Marks<R>>) -> Arc<Self> {
         Arc::new(Self {
-            index: Index::new(),
+            index: Index::new(bytes_max, eviction),
             marks,
             counters: Counters::default(),
             budget: Budget::new(bytes_max),
@@ -86,7 +91,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
         record: Record<M>,
         expectation: Expectation,
     ) -> Result<Writer<M, R>, Refusal> {
-        let begun = self.try_fill(key.to_key(), record, expectation);
+        let begun = self.try_fill(record.keyed(key), expectation);
         if let Err(refusal) = &begun {
             self.refuse(key, *refusal);
         }
@@ -95,39 +100,27 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
 
     fn try_fill(
         self: &Arc<Self>,
-        key: Key,
         record: Record<M>,
         expectation: Expectation,
     ) -> Result<Writer<M, R>, Refusal> {
-        let bytes_max = expectation
-            .bytes_max
-            .min(self.budget.bytes_max() / OBJECT_SHARE);
+        let bytes_max = expectation.bytes_max.min(self.object_bytes_max());
         if expectation.bytes.is_some_and(|bytes| bytes > bytes_max) {
             return Err(Refusal::TooLarge);
         }
-        if record.identity.tags.len() > TAGS_MAX {
+        if record.tags().count() > TAGS_MAX {
             return Err(Refusal::TooManyTags);
         }
-        let record_charge = self
-            .charge(record_bytes(&key, &record))
-            .ok_or(Refusal::NoRoom)?;
-        let body_charge = self
-            .charge(expectation.bytes.map_or(0, Writer::<M, R>::bytes_for))
+        let body_bytes = expectation.bytes.map_or(0, Writer::<M, R>::bytes_for);
+        let charge = self
+            .charge(record_bytes(&record).saturating_add(body_bytes))
             .ok_or(Refusal::NoRoom)?;
         let fill = Arc::new(Fill {
             id: self.next_fill.fetch_add(1, Ordering::Relaxed),
             record: Arc::new(record),
             stream: Stream::new(expectation.bytes, Arc::clone(&self.counters.passing_bytes)),
         });
-        self.index.begin(&key, Arc::clone(&fill))?;
-        Ok(Writer::new(
-            Arc::clone(self),
-            key,
-            fill,
-            bytes_max,
-            record_charge,
-            body_charge,
-        ))
+        self.index.begin(Arc::clone(&fill))?;
+        Ok(Writer::new(Arc::clone(self), fill, bytes_max, charge))
     }
 
     /// Puts new metadata to the body that was validated, if it is still there and nothing newer is.
@@ -148,21 +141,17 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
         if dead(&stored) || dead(&record) {
             return Err(Refusal::Purged);
         }
-        if record.identity.tags.len() > TAGS_MAX {
+        if record.tags().count() > TAGS_MAX {
             // It goes: what is stored does not have the tags that the origin says it has.
-            self.index.remove(key, &stored);
+            self.index.remove(&stored);
             return Err(Refusal::TooManyTags);
         }
-        let charge = self
-            .charge(record_bytes(&key.to_key(), &record))
-            .ok_or(Refusal::NoRoom)?;
+        let record = record.keyed(key);
+        let charge = self.charge(record_bytes(&record)).ok_or(Refusal::NoRoom)?;
         R::reach(Point::JudgeAndRenew);
-        let (body, generation) = (record.body_generation, record.fetch.generation);
-        let record = Arc::new(record);
-        self.index.revalidate(key, body, generation, |old| Object {
-            record,
-            body: Arc::clone(&old.body),
-            charge,
+        self.index.revalidate(Arc::new(record), |body, old| {
+            body.record_charge().absorb(charge);
+            body.record_charge().give_back(record_bytes(old));
         })
     }
 
@@ -185,12 +174,14 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             bytes: self.budget.used(),
             bytes_max: self.budget.bytes_max(),
             bytes_peak: self.budget.peak(),
+            lingering_bytes: self.index.lingering().bytes(),
             hit_for_miss: self.hit_for_miss.len() as u64,
             ..self.counters.read()
         }
     }
 
-    /// Charges bytes, evicting what nobody reads until they fit. None: that is not enough.
+    /// Charges bytes, evicting until they fit, and [withdrawing](crate::LINGER_RATE) what slow readers hold. None: that is not
+    /// enough.
     pub(crate) fn charge(&self, bytes: u64) -> Option<Charge> {
         if bytes > self.budget.bytes_max() {
             return None;
@@ -199,23 +190,32 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             if let Some(charge) = self.budget.try_charge(bytes) {
                 return Some(charge);
             }
-            if !self.index.evict() {
+            if self.index.evict() {
+                Counters::add(&self.counters.evicted);
+            } else if self.index.lingering().withdraw_one(R::now()) {
+                Counters::add(&self.counters.withdrawn);
+            } else {
                 return None;
             }
-            Counters::add(&self.counters.evicted);
         }
     }
 
     /// Stores a complete object, if nothing newer was there and no purge came between.
-    pub(crate) fn store(&self, key: &Key, object: Object<M>) -> Result<(), Refusal> {
+    pub(crate) fn store(&self, object: Object<M>) -> Result<(), Refusal> {
         if object.record.liveness(&self.marks).is_dead() {
             return Err(Refusal::Purged);
         }
         R::reach(Point::JudgeAndStore);
-        self.index.store(key, Arc::new(object))?;
-        self.hit_for_miss.forget(self.primary_hash(key.as_ref()));
+        let primary_hash = self.primary_hash(object.record.key());
+        self.index.store(object)?;
+        self.hit_for_miss.forget(primary_hash);
         Counters::add(&self.counters.stored);
         Ok(())
+    }
+
+    /// A larger body is not stored.
+    pub(crate) fn object_bytes_max(&self) -> u64 {
+        self.budget.bytes_max() / OBJECT_SHARE
     }
 
     pub(crate) fn refuse(&self, key: KeyRef<'_>, refusal: Refusal) {
@@ -234,8 +234,9 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
     }
 }
 
-fn record_bytes<M: Metadata>(key: &Key, record: &Record<M>) -> u64 {
-    OBJECT_OVERHEAD_BYTES + key.bytes() + record.identity.bytes() + record.meta.bytes()
+/// What a record is charged.
+pub(crate) fn record_bytes<M: Metadata>(record: &Record<M>) -> u64 {
+    OBJECT_OVERHEAD_BYTES + record.name_bytes() + record.meta.bytes()
 }
 
 impl<M, R> std::fmt::Debug for Cache<M, R> {

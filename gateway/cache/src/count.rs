@@ -19,10 +19,14 @@ pub struct CacheCount {
     pub bytes_max: u64,
     /// The most bytes that were ever charged.
     pub bytes_peak: u64,
+    /// Bytes of those that left the cache while somebody reads them.
+    pub lingering_bytes: u64,
     /// Bytes that bodies hold which pass through without being stored.
     pub passing_bytes: u64,
     /// Objects evicted to make room, so far.
     pub evicted: u64,
+    /// Bodies that slow readers of evicted objects lost, so far.
+    pub withdrawn: u64,
     /// Objects taken out because a look-up found them dead, so far.
     pub dead: u64,
     /// Dead objects that sweeps took out, so far.
@@ -31,6 +35,8 @@ pub struct CacheCount {
     pub sweep_rounds: u64,
     /// Objects stored, so far.
     pub stored: u64,
+    /// Objects stored that another tier had, so far.
+    pub promoted: u64,
     /// Objects whose metadata a validation renewed, so far.
     pub revalidated: u64,
     /// What was not stored and why, so far; names are stable.
@@ -42,6 +48,8 @@ pub struct CacheCount {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
+    pub(crate) withdrawn: AtomicU64,
+    pub(crate) promoted: AtomicU64,
     pub(crate) dead: AtomicU64,
     pub(crate) swept: AtomicU64,
     pub(crate) rounds: AtomicU64,
@@ -66,6 +74,8 @@ impl Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheCount {
             evicted: read(&self.evicted),
+            withdrawn: read(&self.withdrawn),
+            promoted: read(&self.promoted),
             dead: read(&self.dead),
             swept: read(&self.swept),
             sweep_rounds: read(&self.rounds),

@@ -37,3 +37,27 @@ impl Identity {
         (self.path.len() + tags) as u64
     }
 }
+
+/// What purges can name of something, however it is kept.
+pub trait Identified {
+    /// The site.
+    fn site(&self) -> SiteId;
+    /// The normal path.
+    fn path(&self) -> &str;
+    /// Surrogate keys.
+    fn tags(&self) -> impl Iterator<Item = &str>;
+}
+
+impl Identified for Identity {
+    fn site(&self) -> SiteId {
+        self.site
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(AsRef::as_ref)
+    }
+}

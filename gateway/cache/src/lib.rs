@@ -24,8 +24,10 @@
 //!    ([`Cache::revalidate`]).
 //! 6. A purge publishes a mark and bumps the counter. Its cost does not grow with the number of objects.
 //! 7. Whoever serves something stale asks the marks, and the trust, once more: [`Cache::ask_before_stale`].
-//! 8. A sweep settles what lives, and the marks of before it are forgotten ([`marks`]). Too many of them become wider ones.
-//! 9. Marks are written down and read again ([`MarksSnapshot`]): what was stored before a stop is judged as before it.
+//! 8. What is evicted while it is read lingers; slow readers lose it when its memory is needed ([`LINGER_SHARE`]).
+//! 9. A sweep settles what lives, and the marks of before it are forgotten ([`marks`]). Too many of them become wider ones.
+//! 10. What a slower tier has comes back into memory with the stamp of then: [`Cache::begin_promotion`].
+//! 11. Marks are written down and read again ([`MarksSnapshot`]): what was stored before a stop is judged as before it.
 //!
 //! Which of these rules are kept is a type ([`rules`]): what ships keeps all; a simulation breaks one at a time.
 //!
@@ -43,10 +45,13 @@ pub mod hit_for_miss;
 mod identity;
 pub mod index;
 mod key;
+mod linger;
 mod liveness;
 mod look;
 pub mod marks;
+mod name;
 mod object;
+mod promote;
 mod record;
 mod refusal;
 pub mod rules;
@@ -57,18 +62,22 @@ mod sweep;
 mod trust;
 mod writer;
 
-pub use body::{Body, BodyReader, OutOfRange};
+pub use body::{Body, BodyReader, OutOfRange, WHOLE_BYTES_MAX};
 pub use cache::{Cache, Expectation, OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, UNSTORABLE_PERIOD};
 pub use clock::{Clock, ManualClock, SteadyClock};
 pub use count::CacheCount;
-pub use identity::{Identity, TAGS_MAX};
+pub use identity::{Identified, Identity, TAGS_MAX};
+pub use index::Eviction;
 pub use key::{Key, KeyRef, Variance};
+pub use linger::{LINGER_GRACE, LINGER_RATE, LINGER_SHARE};
 pub use liveness::{Checked, Death, Liveness};
 pub use look::{Found, Judged};
 pub use marks::{
-    Fetching, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot, SnapshotError,
+    Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot,
+    SnapshotError,
 };
 pub use object::{Fill, Object, Reader};
+pub use promote::Promotion;
 pub use record::{Metadata, Record};
 pub use refusal::Refusal;
 pub use stamp::{Fetch, Newest, Stamp};

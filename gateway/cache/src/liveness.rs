@@ -129,6 +129,19 @@ impl Checked {
         self.settled_local.fetch_max(to.local, Ordering::Release);
     }
 
+    /// What it knows, for another record of the same identity and stamp.
+    pub(crate) fn copy(&self) -> Self {
+        // First how far, then what was said up to there: the other way round, it could be believed asked without it.
+        let settled = self.settled();
+        let counter = self.counter.load(Ordering::Acquire);
+        Self {
+            counter: AtomicU64::new(counter),
+            soft_since: AtomicU64::new(self.soft_since.load(Ordering::Relaxed)),
+            settled_epoch: AtomicU64::new(settled.epoch.0),
+            settled_local: AtomicU64::new(settled.local),
+        }
+    }
+
     fn keep(&self, verdict: Liveness) {
         if let Liveness::SoftPurged { since } = verdict {
             let since = since

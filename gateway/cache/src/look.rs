@@ -64,14 +64,14 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
         let liveness = object.record.liveness(&self.marks);
         if liveness.is_dead() {
             R::reach(Point::LookAndRemove);
-            if self.index.remove(key, &object.record) {
+            if self.index.remove(&object.record) {
                 Counters::add(&self.counters.dead);
             }
             return None;
         }
-        let reader = Reader::Stored(BodyReader::new(Arc::clone(&object.body)));
+        let reader = Reader::Stored(BodyReader::new(object.body));
         Some(Found {
-            record: Arc::clone(&object.record),
+            record: object.record,
             liveness,
             reader,
         })

@@ -2,22 +2,19 @@
 
 use crate::{
     body::{Body, BodyReader, OutOfRange},
-    budget::Charge,
     record::Record,
     stream::{Broken, Follower, Stream},
 };
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// A complete object.
+/// A complete object. What is charged for its record is charged with its body.
 #[derive(Debug)]
 pub struct Object<M> {
     /// What is known of it.
     pub record: Arc<Record<M>>,
     /// Its body.
     pub body: Arc<Body>,
-    /// For the record.
-    pub(crate) charge: Charge,
 }
 
 /// An object whose body is arriving.
@@ -40,15 +37,12 @@ pub enum Reader {
     Following(Follower),
 }
 
-impl<M> Object<M> {
-    /// Bytes charged for it.
-    pub fn charged(&self) -> u64 {
-        self.charge.bytes() + self.body.charged()
-    }
-
-    /// Whether someone reads its body: dropping the object now would free nothing.
-    pub(crate) fn is_being_read(&self) -> bool {
-        Arc::strong_count(&self.body) > 1
+impl<M> Clone for Object<M> {
+    fn clone(&self) -> Self {
+        Self {
+            record: Arc::clone(&self.record),
+            body: Arc::clone(&self.body),
+        }
     }
 }
 
@@ -56,7 +50,7 @@ impl Reader {
     /// The next piece, waiting for it if it is still to arrive; none at the end. Cancel-safe.
     pub async fn read(&mut self) -> Result<Option<Bytes>, Broken> {
         match self {
-            Self::Stored(reader) => Ok(reader.read()),
+            Self::Stored(reader) => reader.read(),
             Self::Following(follower) => follower.read().await,
         }
     }

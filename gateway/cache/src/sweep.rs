@@ -111,10 +111,10 @@ impl<M: Metadata, R: Rules> Sweep<M, R> {
         } = &*self.cache;
         let (stored, next) = index.walk(cursor, places);
         let met = stored.len();
-        for (key, record) in stored {
+        for record in stored {
             if !record.settle(marks, round) {
                 R::reach(Point::LookAndRemove);
-                if index.remove(key.as_ref(), &record) {
+                if index.remove(&record) {
                     Counters::add(&counters.swept);
                 }
             }

@@ -3,8 +3,7 @@
 use crate::{
     body::CHUNK_OVERHEAD_BYTES,
     budget::Charge,
-    cache::Cache,
-    key::Key,
+    cache::{Cache, record_bytes},
     marks::Registered,
     object::{Fill, Object},
     record::{Metadata, Record},
@@ -18,7 +17,6 @@ use std::sync::Arc;
 /// Writes one body. Dropped before [`finish`](Self::finish), it breaks the body off: whoever follows gets an error.
 pub struct Writer<M: Metadata, R: Rules = Kept> {
     cache: Arc<Cache<M, R>>,
-    key: Key,
     fill: Arc<Fill<M>>,
     bytes_max: u64,
     written: u64,
@@ -30,8 +28,8 @@ enum Mode {
     Storing {
         /// Marks that what is stored may need are kept until it is.
         under_way: Registered,
-        record_charge: Charge,
-        body_charge: Charge,
+        /// For the record, and for the body as far as it is known.
+        charge: Charge,
         /// Bytes left in the present chunk.
         space: usize,
         /// The size of the next chunk, if the length is unknown.
@@ -50,22 +48,18 @@ pub struct Abandoned(#[source] pub Refusal);
 impl<M: Metadata, R: Rules> Writer<M, R> {
     pub(crate) fn new(
         cache: Arc<Cache<M, R>>,
-        key: Key,
         fill: Arc<Fill<M>>,
         bytes_max: u64,
-        record_charge: Charge,
-        body_charge: Charge,
+        charge: Charge,
     ) -> Self {
         let mode = Mode::Storing {
             under_way: cache.marks.register(&fill.record.fetch),
-            record_charge,
-            body_charge,
+            charge,
             space: 0,
             next_chunk: CHUNK_BYTES_MIN,
         };
         Self {
             cache,
-            key,
             fill,
             bytes_max,
             written: 0,
@@ -137,41 +131,33 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
             }
             Mode::Storing { .. } if wrong_length => {
                 self.fill.stream.break_off(Broken::WrongLength);
-                self.cache.refuse(self.key.as_ref(), Refusal::WrongLength);
+                self.cache
+                    .refuse(self.fill.record.key(), Refusal::WrongLength);
                 Err(Refusal::WrongLength)
             }
             Mode::Storing {
-                under_way,
-                record_charge,
-                body_charge,
-                ..
+                under_way, charge, ..
             } => {
-                let stored = self.store(record_charge, body_charge);
+                let stored = self.store(charge);
                 drop(under_way);
                 stored
             }
         };
         R::reach(Point::StoreAndEnd);
-        self.cache.index.end(&self.key, self.fill.id);
+        self.cache.index.end(self.fill.record.key(), self.fill.id);
         outcome
     }
 
-    fn store(&self, record_charge: Charge, body_charge: Charge) -> Result<(), Refusal> {
-        let body = self.fill.stream.complete(body_charge);
+    fn store(&self, charge: Charge) -> Result<(), Refusal> {
+        let record_bytes = record_bytes(&self.fill.record);
+        let body = self.fill.stream.complete(charge, record_bytes);
         let record = match self.fill.record.meta.completed(body.len()) {
             Some(meta) => Arc::new(self.fill.record.with_meta(meta)),
             None => Arc::clone(&self.fill.record),
         };
-        let stored = self.cache.store(
-            &self.key,
-            Object {
-                record,
-                body,
-                charge: record_charge,
-            },
-        );
+        let stored = self.cache.store(Object { record, body });
         if let Err(refusal) = stored {
-            self.cache.refuse(self.key.as_ref(), refusal);
+            self.cache.refuse(self.fill.record.key(), refusal);
         }
         stored
     }
@@ -194,13 +180,13 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
 
     /// Space in the present chunk, or in a new one that is charged first.
     fn make_space(&mut self, wanted: usize) -> Result<usize, Refusal> {
-        let (body_charge, space, next_chunk) = match &mut self.mode {
+        let (held, space, next_chunk) = match &mut self.mode {
             Mode::Storing {
-                body_charge,
+                charge,
                 space,
                 next_chunk,
                 ..
-            } => (body_charge, space, next_chunk),
+            } => (charge, space, next_chunk),
             Mode::Passing(refusal) => return Err(*refusal),
             Mode::Ended => return Err(Refusal::Gone),
         };
@@ -212,7 +198,7 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
             } else {
                 let bytes = wanted.clamp(*next_chunk, CHUNK_BYTES_MAX);
                 let charge = self.cache.charge(bytes as u64 + CHUNK_OVERHEAD_BYTES);
-                body_charge.absorb(charge.ok_or(Refusal::NoRoom)?);
+                held.absorb(charge.ok_or(Refusal::NoRoom)?);
                 *next_chunk = (*next_chunk * 2).min(CHUNK_BYTES_MAX);
                 bytes
             };
@@ -227,8 +213,8 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
         if matches!(self.mode, Mode::Storing { .. }) {
             self.fill.stream.pass();
             self.mode = Mode::Passing(refusal);
-            self.cache.refuse(self.key.as_ref(), refusal);
-            self.cache.index.end(&self.key, self.fill.id);
+            self.cache.refuse(self.fill.record.key(), refusal);
+            self.cache.index.end(self.fill.record.key(), self.fill.id);
         }
     }
 }
@@ -237,7 +223,7 @@ impl<M: Metadata, R: Rules> Drop for Writer<M, R> {
     fn drop(&mut self) {
         if !matches!(self.mode, Mode::Ended) {
             self.fill.stream.break_off(Broken::Aborted);
-            self.cache.index.end(&self.key, self.fill.id);
+            self.cache.index.end(self.fill.record.key(), self.fill.id);
         }
     }
 }
@@ -245,7 +231,7 @@ impl<M: Metadata, R: Rules> Drop for Writer<M, R> {
 impl<M: Metadata, R: Rules> std::fmt::Debug for Writer<M, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer")
-            .field("key", &self.key)
+            .field("key", &self.fill.record.key())
             .field("fill", &self.fill.id)
             .field("written", &self.written)
             .field("mode", &self.mode)

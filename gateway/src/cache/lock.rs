@@ -2,7 +2,10 @@
 //!
 //! The permit keeps what its release needs: by then another fetch may lead the key.
 
-use super::meta::{Background, Named, Refusable, StoredMeta, key_ref};
+use super::{
+    meta::{Background, Named, Refusable, key_ref},
+    stored::StoredMeta,
+};
 use http::Extensions;
 use latencify_cache::{
     Cache, Key, Newest,

@@ -1,20 +1,12 @@
 //! What the phases and the cache tell each other: extensions of `CacheKey` (phase → cache) and of `CacheMeta` (both ways).
 
-use http::{HeaderMap, StatusCode, header};
-use latencify_cache::{Fetch, Found, Identity, KeyRef, Liveness, Metadata, Record};
-use latencify_conf::change::SiteId;
-use pingora::{
-    cache::{CacheKey, CacheMeta},
-    http::ResponseHeader,
-};
-use std::{
-    any::Any,
-    sync::{Arc, atomic::AtomicBool},
-    time::SystemTime,
-};
-
-/// What a header field costs beside its name and value.
-const FIELD_OVERHEAD_BYTES: usize = 64;
+use super::{notes::Notes, stored::StoredMeta};
+use crate::disk;
+use latencify_cache::{Fetch, Found, Identity, KeyRef, Liveness, Record};
+use latencify_conf::{change::SiteId, policy::DiskAdmission};
+use latencify_disk::Version;
+use pingora::cache::{CacheKey, CacheMeta};
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// What purges call the object that a key is for. [`name`] puts it into the key.
 #[derive(Debug, Clone)]
@@ -43,8 +35,10 @@ pub struct Fetched {
     pub tags: Arc<[Box<str>]>,
     /// A larger body passes through and is not stored.
     pub object_bytes_max: u64,
-    /// Whatever the phases want to find again at a hit (lifetimes, flags); the cache never looks inside.
-    pub notes: Option<Arc<dyn Any + Send + Sync>>,
+    /// Whether it goes to the disk tier, if there is one.
+    pub disk: DiskAdmission,
+    /// What the phases want to find again at a hit.
+    pub notes: Option<Notes>,
 }
 
 /// A stored object as a look-up found it, in the extensions of its `CacheMeta`.
@@ -53,20 +47,8 @@ pub struct Hit {
     pub(super) record: Arc<Record<StoredMeta>>,
     pub(super) liveness: Liveness,
     pub(super) filling: bool,
-}
-
-/// The pieces of a `CacheMeta`, decoded, as they are stored.
-pub struct StoredMeta {
-    pub(super) header: ResponseHeader,
-    pub(super) fresh_until: SystemTime,
-    /// Pingora compares a variant's `created` with the primary's `provenance`; keeping the provenance as both lets
-    /// variants outlive a refill of the primary.
-    pub(super) provenance: SystemTime,
-    pub(super) epoch: SystemTime,
-    pub(super) stale_while_revalidate_sec: u32,
-    pub(super) stale_if_error_sec: u32,
-    pub(super) variance: Option<[u8; 16]>,
-    pub(super) notes: Option<Arc<dyn Any + Send + Sync>>,
+    /// The version that was found on disk; none: it was found in memory.
+    pub(super) on_disk: Option<Version>,
 }
 
 /// Tells the cache what purges call the object of this key. Every key needs it (`cache_key_callback`).
@@ -113,8 +95,8 @@ impl Hit {
     }
 
     /// What purges can name of it.
-    pub fn identity(&self) -> &Identity {
-        &self.record.identity
+    pub fn identity(&self) -> Identity {
+        self.record.identity()
     }
 
     /// Whether its body is still arriving.
@@ -122,122 +104,22 @@ impl Hit {
         self.filling
     }
 
-    /// The notes of whoever had it stored.
-    pub fn notes<T: Any>(&self) -> Option<&T> {
-        self.record.meta.notes()
+    /// Which version on disk it is, if it was found there.
+    pub(crate) fn on_disk(&self) -> Option<Version> {
+        self.on_disk
+    }
+
+    /// Whether it was found on disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.on_disk.is_some()
     }
 }
 
 /// The engine's form of a key: all of its bytes and the variance; `user_tag` tells nothing apart.
-pub(super) fn key_ref(key: &CacheKey) -> KeyRef<'_> {
+pub(crate) fn key_ref(key: &CacheKey) -> KeyRef<'_> {
     KeyRef {
         primary: key.primary_key(),
         variance: key.get_variance_key().copied(),
-    }
-}
-
-impl StoredMeta {
-    /// The stored head.
-    pub fn response(&self) -> ResponseHeader {
-        self.header.clone()
-    }
-
-    /// The fields of the stored head.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.header.headers
-    }
-
-    /// Which variant it is; none: of a response that does not vary.
-    pub fn variance(&self) -> Option<[u8; 16]> {
-        self.variance
-    }
-
-    /// The notes of whoever had it stored.
-    pub fn notes<T: Any>(&self) -> Option<&T> {
-        self.notes.as_ref()?.downcast_ref()
-    }
-
-    /// Takes a meta apart.
-    pub(super) fn of(meta: &CacheMeta, notes: Option<Arc<dyn Any + Send + Sync>>) -> Self {
-        Self {
-            header: meta.response_header_copy(),
-            fresh_until: meta.fresh_until(),
-            provenance: meta.provenance(),
-            epoch: meta.epoch(),
-            stale_while_revalidate_sec: meta.stale_while_revalidate_sec(),
-            stale_if_error_sec: meta.stale_if_error_sec(),
-            variance: meta.variance(),
-            notes,
-        }
-    }
-
-    /// The body's length as the header announces it, for statuses that have a body.
-    pub(super) fn announced_bytes(&self) -> Option<u64> {
-        if !has_body(self.header.status) {
-            return None;
-        }
-        self.header
-            .headers
-            .get(header::CONTENT_LENGTH)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    }
-
-    /// Takes the length over from the header that this one renews: a 304 speaks of a body that it does not change, and
-    /// some origins announce the length of the 304 itself.
-    pub(super) fn keep_length(&mut self, base: &Self) {
-        let kept = base.header.headers.get(header::CONTENT_LENGTH).cloned();
-        self.header.remove_header(&header::CONTENT_LENGTH);
-        if let Some(kept) = kept {
-            // The value was a header's before, so it is one now.
-            let _ = self.header.insert_header(header::CONTENT_LENGTH, kept);
-        }
-    }
-
-    fn to_meta(&self) -> CacheMeta {
-        let mut meta = CacheMeta::new(
-            self.fresh_until,
-            self.provenance,
-            self.stale_while_revalidate_sec,
-            self.stale_if_error_sec,
-            self.header.clone(),
-        );
-        meta.set_epoch_override(self.epoch);
-        if let Some(variance) = self.variance {
-            meta.set_variance(variance);
-        }
-        meta
-    }
-}
-
-impl Metadata for StoredMeta {
-    fn bytes(&self) -> u64 {
-        let fields = self.header.headers.iter();
-        let fields: usize = fields
-            .map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD_BYTES)
-            .sum();
-        (fields + size_of::<Self>()) as u64
-    }
-
-    /// A body whose length was not announced gets a `Content-Length`, so that ranges of it can be served.
-    fn completed(&self, body_bytes: u64) -> Option<Self> {
-        if !has_body(self.header.status) || self.header.headers.contains_key(header::CONTENT_LENGTH)
-        {
-            return None;
-        }
-        let mut header = self.header.clone();
-        header.remove_header(&header::TRANSFER_ENCODING);
-        header
-            .insert_header(header::CONTENT_LENGTH, body_bytes.to_string())
-            .ok()?;
-        Some(Self {
-            header,
-            notes: self.notes.clone(),
-            ..*self
-        })
     }
 }
 
@@ -248,13 +130,19 @@ pub(super) fn meta_of(found: &Found<StoredMeta>) -> CacheMeta {
         record: Arc::clone(&found.record),
         liveness: found.liveness,
         filling: found.is_filling(),
+        on_disk: None,
     });
     meta
 }
 
-/// RFC 9110 §6.4.1: 1xx, 204 and 304 have no content.
-fn has_body(status: StatusCode) -> bool {
-    !status.is_informational()
-        && status != StatusCode::NO_CONTENT
-        && status != StatusCode::NOT_MODIFIED
+/// The same of what was found on disk.
+pub(super) fn meta_of_disk(found: &disk::Found) -> CacheMeta {
+    let mut meta = found.record.meta.to_meta();
+    meta.extensions_mut().insert(Hit {
+        record: Arc::clone(&found.record),
+        liveness: found.liveness,
+        filling: false,
+        on_disk: Some(found.stored.version()),
+    });
+    meta
 }

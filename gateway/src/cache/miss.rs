@@ -1,6 +1,7 @@
 //! Writing a body into the cache as it arrives from the origin.
 
-use super::meta::StoredMeta;
+use super::stored::StoredMeta;
+use crate::disk::DiskFill;
 use async_trait::async_trait;
 use bytes::Bytes;
 use latencify_cache::Writer;
@@ -14,15 +15,17 @@ pub(super) struct Miss {
     writer: Writer<StoredMeta>,
     tag: U64WriteId,
     written: usize,
+    on_disk: Option<DiskFill>,
 }
 
 impl Miss {
-    pub(super) fn new(writer: Writer<StoredMeta>) -> Self {
+    pub(super) fn new(writer: Writer<StoredMeta>, on_disk: Option<DiskFill>) -> Self {
         let tag = writer.id().into();
         Self {
             writer,
             tag,
             written: 0,
+            on_disk,
         }
     }
 }
@@ -32,6 +35,9 @@ impl HandleMiss for Miss {
     /// An error means that the body is not stored and nobody reads it; that ends the fetch.
     async fn write_body(&mut self, data: Bytes, _eof: bool) -> Result<()> {
         self.written += data.len();
+        if let Some(on_disk) = &mut self.on_disk {
+            on_disk.write(&data);
+        }
         self.writer.write(&data).map_err(|why| {
             Error::because(
                 ErrorType::WriteError,
@@ -45,7 +51,11 @@ impl HandleMiss for Miss {
     /// break off the client that reads it.
     async fn finish(self: Box<Self>) -> Result<MissFinishType> {
         let written = self.written;
-        if let Err(refusal) = self.writer.finish() {
+        let finished = self.writer.finish();
+        if let Some(on_disk) = self.on_disk {
+            on_disk.finish(finished);
+        }
+        if let Err(refusal) = finished {
             tracing::debug!(
                 refusal = refusal.name(),
                 bytes = written,

@@ -13,18 +13,22 @@
 //! - `response_cache_filter`: cacheable → [`fetched`] on the meta; uncacheable → `cache.remember_uncacheable(key, …)`.
 //! - `should_serve_stale`: [`verdict::ask_before_stale`](crate::verdict::ask_before_stale) asks again; false when refused, and false in a subrequest.
 
+mod fields;
 mod hit;
 mod lock;
 mod meta;
 mod miss;
 mod notes;
 mod storage;
+mod stored;
 mod sweep;
 
 pub use lock::FillLock;
-pub use meta::{Fetched, Hit, Named, StoredMeta, fetched, hit, mark_background, name, refusable};
+pub(crate) use meta::key_ref;
+pub use meta::{Fetched, Hit, Named, fetched, hit, mark_background, name, refusable};
 pub use notes::Notes;
 pub use storage::{MemoryStorage, Options};
+pub use stored::{Decoded, StoredMeta};
 pub use sweep::keep_swept;
 
 #[cfg(test)]

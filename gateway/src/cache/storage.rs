@@ -3,9 +3,11 @@
 use super::{
     hit::Hit as HitReader,
     lock::FillLock,
-    meta::{Fetched, Named, StoredMeta, hit, key_ref, meta_of},
+    meta::{Fetched, Named, hit, key_ref, meta_of, meta_of_disk},
     miss::Miss,
+    stored::StoredMeta,
 };
+use crate::disk::{Disk, DiskHit};
 use async_trait::async_trait;
 use latencify_cache::{
     Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Liveness, Marks, Record,
@@ -18,7 +20,11 @@ use pingora::{
         Storage, storage::streaming_write::U64WriteId, trace::SpanHandle,
     },
 };
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// Whatever tags a response may have, an object may have.
 const _: () = assert!(latencify_cache::TAGS_MAX == latencify_decide::tags::TAGS_MAX);
@@ -36,6 +42,7 @@ pub struct Options {
 pub struct MemoryStorage {
     cache: Arc<Cache<StoredMeta>>,
     lock: FillLock,
+    disk: OnceLock<Arc<Disk>>,
 }
 
 impl MemoryStorage {
@@ -43,12 +50,26 @@ impl MemoryStorage {
     pub fn open(options: Options, marks: Arc<Marks>) -> &'static Self {
         let cache = Cache::new(options.bytes_max, marks);
         let lock = FillLock::new(Arc::clone(&cache), options.fill_lock_age);
-        Box::leak(Box::new(Self { cache, lock }))
+        Box::leak(Box::new(Self {
+            cache,
+            lock,
+            disk: OnceLock::new(),
+        }))
     }
 
     /// The fill lock that goes with it.
     pub fn lock(&'static self) -> &'static FillLock {
         &self.lock
+    }
+
+    /// A tier below this one, asked for what is not here and given what is fetched. Set once.
+    pub fn set_disk(&self, disk: Arc<Disk>) {
+        let _ = self.disk.set(disk);
+    }
+
+    /// The tier below this one; none: there is none.
+    pub fn disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.get()
     }
 
     /// The marks that it obeys.
@@ -125,7 +146,17 @@ impl Storage for MemoryStorage {
         key: &CacheKey,
         _trace: &SpanHandle,
     ) -> Result<Option<(CacheMeta, HitHandler)>> {
-        Ok(self.cache.find(key_ref(key)).map(handlers))
+        if let Some(found) = self.cache.find(key_ref(key)) {
+            return Ok(Some(handlers(found)));
+        }
+        let Some(disk) = self.disk() else {
+            return Ok(None);
+        };
+        let found = disk.find(key, &self.cache).await;
+        Ok(found.map(|found| {
+            let meta = meta_of_disk(&found);
+            (meta, Box::new(DiskHit::new(found.stored)) as HitHandler)
+        }))
     }
 
     async fn lookup_streaming_write(
@@ -156,6 +187,8 @@ impl Storage for MemoryStorage {
             bytes: stored.announced_bytes(),
             bytes_max: fetched.object_bytes_max,
         };
+        let fill = |disk: &Arc<Disk>| disk.begin(key, &identity, &fetched, &stored);
+        let on_disk = self.disk().and_then(fill);
         let record = Record::of_fetch(identity, fetched.fetch, stored);
         let writer = self
             .cache
@@ -167,7 +200,7 @@ impl Storage for MemoryStorage {
                     refusal,
                 )
             })?;
-        Ok(Box::new(Miss::new(writer)))
+        Ok(Box::new(Miss::new(writer, on_disk)))
     }
 
     /// Purges are marks: see [`Marks`]. Pingora's own purge names a key, which no client of ours knows.
@@ -193,15 +226,18 @@ impl Storage for MemoryStorage {
         let (mut identity, fetched) = Self::identify(key, meta)?;
         let base = hit(meta).ok_or_else(|| unprepared("a look-up"))?;
         // A 304 that does not repeat the tags takes none away: purging too much is better than too little.
-        identity.tags = union(&base.record.identity.tags, &identity.tags);
+        identity.tags = union(&base.record.identity().tags, &identity.tags);
         let mut stored = StoredMeta::of(meta, fetched.notes);
         stored.keep_length(&base.record.meta);
+        if let Some(disk) = self.disk() {
+            disk.renew(key, base, &identity, &fetched, &stored).await;
+        }
         let record = Record::of_validation(&base.record, identity, fetched.fetch, stored);
         let renewed = self.cache.revalidate(key_ref(key), record);
         if let Err(refusal) = renewed {
             tracing::debug!(refusal = refusal.name(), "validation not stored");
         }
-        Ok(renewed.is_ok())
+        Ok(renewed.is_ok() || base.is_on_disk())
     }
 
     fn support_streaming_partial_write(&self) -> bool {

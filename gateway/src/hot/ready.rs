@@ -141,7 +141,7 @@ impl ReadyHead {
         }
         let mut writer = Writer::new(head);
         let own = format!("; hit; ttl={}", put.ttl);
-        let stored_date = record.meta.headers().get(header::DATE);
+        let stored_date = record.meta.field(&header::DATE);
         // The edge's own member is the last; what an origin told before stays as it is.
         let last = head.headers.get_all(CACHE_STATUS).iter().count();
         let (mut told, mut is_sound) = (0, true);
@@ -175,7 +175,7 @@ impl ReadyHead {
                 writer.field(name, Piece::RequestId);
             } else if is(&header::CONNECTION) {
                 writer.field(name, Piece::Connection);
-            } else if is(&header::DATE) && Some(value) != stored_date {
+            } else if is(&header::DATE) && Some(value) != stored_date.as_ref() {
                 writer.field(name, Piece::Date);
             } else {
                 writer.constant(name, value);

@@ -2,7 +2,7 @@
 //! made here, by `latencify-decide`, at the time of the request.
 
 use crate::{
-    cache::{self, MemoryStorage, Notes, StoredMeta},
+    cache::{self, MemoryStorage, StoredMeta},
     context::{Context, Found},
     edge::Edge,
     errors::Fault,
@@ -10,7 +10,7 @@ use crate::{
     respond::{Refusal, Stop},
     verdict::{self, Use, Verdict},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use latencify_cache::{self as engine, Fetch, KeyRef, Record};
 use latencify_conf::{policy::CacheRule, record::CacheOutcome};
 use latencify_decide::{
@@ -40,11 +40,8 @@ pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut 
         ctx.caching.reason = Some("route_does_not_cache");
         return;
     };
-    let has_body = if session.is_body_empty() {
-        Ok(())
-    } else {
-        Err("request_body")
-    };
+    let is_bodiless = (ctx.caching.is_bodiless).unwrap_or_else(|| session.is_body_empty());
+    let has_body = is_bodiless.then_some(()).ok_or("request_body");
     if let Err(why) = askable(&session.request()).and(has_body) {
         ctx.caching.reason = Some(why);
         return;
@@ -144,7 +141,7 @@ pub fn find(
         primary: key,
         variance: None,
     })?;
-    let wanted = variant(rule, found.record.meta.headers(), request);
+    let wanted = variant(rule, &found.record.meta.only(&header::VARY), request);
     if wanted.is_none() || found.record.meta.variance() == wanted {
         return Some(found);
     }
@@ -157,7 +154,7 @@ pub fn find(
 
 /// The lifetime of something stored.
 pub fn lifetime(meta: &StoredMeta) -> Option<Lifetime> {
-    meta.notes::<Notes>().map(|notes| notes.lifetime)
+    meta.lifetime()
 }
 
 /// Judges a stored response that was found.

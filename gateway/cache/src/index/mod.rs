@@ -1,16 +1,18 @@
 //! Key → what is stored and under way, in shards, each behind its own lock. Marks are never asked under a shard's lock.
 
 mod gone;
-mod places;
 mod queues;
 mod shard;
+mod slab;
 
 pub use gone::BUCKETS as GONE_BUCKETS;
-pub use queues::{GHOSTS_MAX, READS_MAX, SMALL_SHARE};
+pub use queues::{Eviction, GHOSTS_MAX, READS_MAX, SMALL_SHARE};
 pub use shard::FILLS_PER_KEY_MAX;
 
 use crate::{
-    key::{AsKey, Key, KeyRef},
+    body::Body,
+    key::KeyRef,
+    linger::Lingering,
     object::{Fill, Object},
     record::Record,
     refusal::Refusal,
@@ -30,7 +32,7 @@ use std::{
 /// How many locks the index is spread over.
 pub const SHARDS: usize = 32;
 
-use shard::{Offer, Stored};
+use shard::Offer;
 
 /// Where a walk over everything that is stored stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,18 +44,24 @@ pub(crate) struct Cursor {
 pub(crate) struct Index<M, R> {
     shards: [RwLock<Shard<M>>; SHARDS],
     hasher: ahash::RandomState,
+    eviction: Eviction,
     gone: Gone,
+    lingering: Lingering,
     /// The shard that is evicted from next.
     next_eviction: AtomicUsize,
     rules: PhantomData<fn() -> R>,
 }
 
 impl<M, R: Rules> Index<M, R> {
-    pub(crate) fn new() -> Self {
+    /// Of a cache of that many bytes.
+    pub(crate) fn new(bytes_max: u64, eviction: Eviction) -> Self {
+        let hasher = R::hasher();
         Self {
-            shards: std::array::from_fn(|_| RwLock::new(Shard::new())),
-            hasher: R::hasher(),
+            shards: std::array::from_fn(|_| RwLock::new(Shard::new(hasher.clone(), eviction))),
+            hasher,
+            eviction,
             gone: Gone::new(),
+            lingering: Lingering::new(bytes_max),
             next_eviction: AtomicUsize::new(0),
             rules: PhantomData,
         }
@@ -61,82 +69,115 @@ impl<M, R: Rules> Index<M, R> {
 
     /// A hash of the key that differs between processes.
     pub(crate) fn hash(&self, key: KeyRef<'_>) -> u64 {
-        self.hasher.hash_one(&key as &dyn AsKey)
+        self.hasher.hash_one(key)
+    }
+
+    /// What left the index while it was read.
+    pub(crate) fn lingering(&self) -> &Lingering {
+        &self.lingering
     }
 
     pub(crate) fn offer(&self, key: KeyRef<'_>) -> Option<Offer<M>> {
         let hash = self.hash(key);
-        self.shard(hash)
-            .read()
-            .offer::<R>(key, self.gone.newest(hash))
+        let newest_gone = self.gone.newest(hash);
+        let offer = self.shard(hash).read().offer::<R>(hash, key, newest_gone);
+        if self.eviction == Eviction::Lru && offer.is_some() {
+            self.shard(hash).write().touch(hash, key);
+        }
+        offer
     }
 
     /// The record of what is stored. Asking is no read of it.
     pub(crate) fn stored(&self, key: KeyRef<'_>) -> Option<Arc<Record<M>>> {
-        self.shard(self.hash(key)).read().stored(key)
+        let hash = self.hash(key);
+        let shard = self.shard(hash).read();
+        shard
+            .stored(hash, key)
+            .map(|object| Arc::clone(&object.record))
     }
 
     pub(crate) fn fill(&self, key: KeyRef<'_>, id: u64) -> Option<Arc<Fill<M>>> {
-        self.shard(self.hash(key)).read().fill(key, id)
+        let hash = self.hash(key);
+        self.shard(hash).read().fill(hash, key, id)
     }
 
-    pub(crate) fn begin(&self, key: &Key, fill: Arc<Fill<M>>) -> Result<(), Refusal> {
-        self.shard(self.hash(key.as_ref())).write().begin(key, fill)
+    pub(crate) fn begin(&self, fill: Arc<Fill<M>>) -> Result<(), Refusal> {
+        let hash = self.hash(fill.record.key());
+        self.shard(hash).write().begin(hash, fill)
     }
 
-    pub(crate) fn end(&self, key: &Key, id: u64) {
-        self.shard(self.hash(key.as_ref())).write().end(key, id);
+    pub(crate) fn end(&self, key: KeyRef<'_>, id: u64) {
+        let hash = self.hash(key);
+        self.shard(hash).write().end(hash, key, id);
     }
 
-    pub(crate) fn store(&self, key: &Key, object: Arc<Object<M>>) -> Result<(), Refusal> {
-        let hash = self.hash(key.as_ref());
+    pub(crate) fn store(&self, object: Object<M>) -> Result<(), Refusal> {
+        let hash = self.hash(object.record.key());
         // What is replaced is dropped after the lock: a body may be large.
         let replaced = self
             .shard(hash)
             .write()
-            .store::<R>(key, hash, object, &self.gone)?;
-        drop(replaced);
+            .store::<R>(hash, object, &self.gone)?;
+        if let Some(replaced) = replaced {
+            self.left(&replaced.body);
+        }
         Ok(())
+    }
+
+    /// The newest generation that has left the key: to be given to [`promote`](Self::promote).
+    pub(crate) fn newest_gone(&self, key: KeyRef<'_>) -> u64 {
+        self.gone.newest(self.hash(key))
+    }
+
+    /// Stores what another tier had, if nothing is stored under its key and nothing has left it since.
+    pub(crate) fn promote(&self, object: Object<M>, newest_gone: u64) -> Result<(), Refusal> {
+        let hash = self.hash(object.record.key());
+        let is_still = || !R::GENERATIONS || self.gone.newest(hash) == newest_gone;
+        self.shard(hash).write().promote(hash, object, is_still)
     }
 
     pub(crate) fn revalidate(
         &self,
-        key: KeyRef<'_>,
-        body_generation: u64,
-        generation: u64,
-        make: impl FnOnce(&Object<M>) -> Object<M>,
+        record: Arc<Record<M>>,
+        recharge: impl FnOnce(&Body, &Record<M>),
     ) -> Result<(), Refusal> {
-        let mut shard = self.shard(self.hash(key)).write();
-        let replaced = shard.revalidate::<R>(key, body_generation, generation, make)?;
+        let hash = self.hash(record.key());
+        let mut shard = self.shard(hash).write();
+        let replaced = shard.revalidate::<R>(hash, record, recharge)?;
         drop(shard);
         drop(replaced);
         Ok(())
     }
 
     /// Takes out the object of that record. False: another one is there by now.
-    pub(crate) fn remove(&self, key: KeyRef<'_>, record: &Arc<Record<M>>) -> bool {
-        let hash = self.hash(key);
-        let removed = self
-            .shard(hash)
-            .write()
-            .remove(key, hash, record, &self.gone);
-        removed.is_some()
+    pub(crate) fn remove(&self, record: &Arc<Record<M>>) -> bool {
+        let hash = self.hash(record.key());
+        let removed = self.shard(hash).write().remove(hash, record, &self.gone);
+        removed.is_some_and(|removed| {
+            self.left(&removed.body);
+            true
+        })
     }
 
-    /// Evicts one object that nobody reads, from the shards in turn. False: there is none.
+    /// Evicts one object, from the shards in turn. False: there is none that may go. What is being read may, as far as
+    /// bodies may linger.
     pub(crate) fn evict(&self) -> bool {
         let first = self.next_eviction.fetch_add(1, Ordering::Relaxed);
+        let lets_go = |body: &Arc<Body>| self.lingering.lets_go(body, R::now());
         (0..SHARDS).any(|step| {
             let shard = self.shards.get((first + step) % SHARDS);
-            let evicted =
-                shard.and_then(|shard| shard.write().evict(|key| self.hash(key), &self.gone));
+            let evicted = shard.and_then(|shard| shard.write().evict(&self.gone, lets_go));
             evicted.is_some()
         })
     }
 
     /// What is stored at so many places from a cursor on, and the cursor to go on from; none: it is the end. What is stored
     /// during the whole walk is met; what comes or goes meanwhile may be.
-    pub(crate) fn walk(&self, from: Cursor, places: usize) -> (Vec<Stored<M>>, Option<Cursor>) {
+    pub(crate) fn walk(
+        &self,
+        from: Cursor,
+        places: usize,
+    ) -> (Vec<Arc<Record<M>>>, Option<Cursor>) {
         let Some(shard) = self.shards.get(from.shard) else {
             return (Vec::new(), None);
         };
@@ -159,8 +200,13 @@ impl<M, R: Rules> Index<M, R> {
         self.shards.iter().map(|shard| shard.read().fills()).sum()
     }
 
+    /// A body was purged or replaced.
+    fn left(&self, body: &Arc<Body>) {
+        self.lingering.left(body, R::now());
+    }
+
     fn shard(&self, hash: u64) -> &RwLock<Shard<M>> {
-        // The high bits: the maps inside use the low ones.
+        // Bits in between: the tables inside use the lowest and the highest.
         &self.shards[(hash >> 48) as usize % SHARDS]
     }
 }

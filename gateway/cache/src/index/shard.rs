@@ -2,80 +2,68 @@
 
 use super::{
     gone::Gone,
-    places::Places,
-    queues::{Queue, Queues, READS_MAX},
+    queues::{Eviction, Fate, Queue, Queues, READS_MAX},
+    slab::{Number, Slab},
 };
 use crate::{
-    key::{AsKey, Key, KeyRef},
+    body::Body,
+    key::KeyRef,
     object::{Fill, Object},
     record::Record,
     refusal::Refusal,
     rules::{Rules, is_later},
 };
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-};
+use hashbrown::HashTable;
+use std::sync::{Arc, atomic::Ordering};
 
 /// The most fetches for one key that are kept at once; more pass through unstored.
 pub const FILLS_PER_KEY_MAX: usize = 4;
-/// Stale places in the queues that are kept beside the valid ones, at most.
-const STALE_PLACES_MAX: usize = 64;
 
 pub(super) struct Shard<M> {
-    slots: HashMap<Key, Slot<M>, ahash::RandomState>,
+    hasher: ahash::RandomState,
+    /// What is stored, by key.
+    table: HashTable<Number>,
+    slab: Slab<M>,
     queues: Queues,
-    /// Every stored object has one.
-    places: Places,
-    objects: usize,
-    fills: usize,
+    /// What is under way, by key: none of these is empty.
+    fills: HashTable<Vec<Arc<Fill<M>>>>,
 }
-
-struct Slot<M> {
-    stored: Option<Entry<M>>,
-    fills: Vec<Arc<Fill<M>>>,
-}
-
-struct Entry<M> {
-    object: Arc<Object<M>>,
-    queue: Queue,
-    ticket: u64,
-    reads: AtomicU8,
-    bytes: u64,
-    place: usize,
-}
-
-/// What is stored under a key.
-pub(crate) type Stored<M> = (Key, Arc<Record<M>>);
 
 /// What a key has to offer, before anyone asks whether it is live.
 pub(crate) struct Offer<M> {
     /// Open bodies under way whose fetches began after that of what is stored, the newest first.
     pub(crate) fills: Vec<Arc<Fill<M>>>,
-    pub(crate) stored: Option<Arc<Object<M>>>,
+    pub(crate) stored: Option<Object<M>>,
 }
 
 impl<M> Shard<M> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(hasher: ahash::RandomState, eviction: Eviction) -> Self {
         Self {
-            slots: HashMap::default(),
-            queues: Queues::default(),
-            places: Places::default(),
-            objects: 0,
-            fills: 0,
+            hasher,
+            table: HashTable::new(),
+            slab: Slab::new(),
+            queues: Queues::new(eviction),
+            fills: HashTable::new(),
         }
     }
 
     /// What a key has. Nothing is allocated unless a body is under way.
-    pub(super) fn offer<R: Rules>(&self, key: KeyRef<'_>, gone: u64) -> Option<Offer<M>> {
-        let slot = self.slots.get(&key as &dyn AsKey)?;
-        let stored = slot.stored.as_ref();
-        let newest = stored.map_or(gone, |entry| gone.max(entry.object.record.fetch.generation));
-        let mut fills: Vec<_> = slot
-            .fills
+    pub(super) fn offer<R: Rules>(
+        &self,
+        hash: u64,
+        key: KeyRef<'_>,
+        gone: u64,
+    ) -> Option<Offer<M>> {
+        let slot = self
+            .find(hash, key)
+            .and_then(|number| self.slab.get(number));
+        let stored = slot.and_then(|slot| slot.object.as_ref());
+        let under_way = self.under_way(hash, key);
+        if stored.is_none() && under_way.is_empty() {
+            return None;
+        }
+        let newest = stored.map_or(gone, |object| gone.max(object.record.fetch.generation));
+        let mut fills: Vec<_> = under_way
             .iter()
             .filter(|fill| {
                 is_later::<R>(fill.record.fetch.generation, newest) && fill.stream.is_open()
@@ -83,227 +71,251 @@ impl<M> Shard<M> {
             .cloned()
             .collect();
         fills.sort_unstable_by_key(|fill| std::cmp::Reverse(fill.record.fetch.generation));
-        if let Some(entry) = stored.filter(|entry| entry.reads.load(Ordering::Relaxed) < READS_MAX)
-        {
-            entry.reads.fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = slot.filter(|slot| slot.reads.load(Ordering::Relaxed) < READS_MAX) {
+            slot.reads.fetch_add(1, Ordering::Relaxed);
         }
         Some(Offer {
             fills,
-            stored: stored.map(|entry| Arc::clone(&entry.object)),
+            stored: stored.cloned(),
         })
     }
 
-    pub(super) fn stored(&self, key: KeyRef<'_>) -> Option<Arc<Record<M>>> {
-        let slot = self.slots.get(&key as &dyn AsKey)?;
-        let entry = slot.stored.as_ref()?;
-        Some(Arc::clone(&entry.object.record))
+    /// What is stored under a key was read: for the policy that keeps an order of reads.
+    pub(super) fn touch(&mut self, hash: u64, key: KeyRef<'_>) {
+        if let Some(number) = self.find(hash, key) {
+            self.queues.unlink(&mut self.slab, number);
+            self.queues.push(&mut self.slab, number, Queue::Main);
+        }
+    }
+
+    pub(super) fn stored(&self, hash: u64, key: KeyRef<'_>) -> Option<&Object<M>> {
+        self.slab.object(self.find(hash, key)?)
     }
 
     /// The fill of that number, whatever the marks say.
-    pub(super) fn fill(&self, key: KeyRef<'_>, id: u64) -> Option<Arc<Fill<M>>> {
-        self.slots
-            .get(&key as &dyn AsKey)?
-            .fills
-            .iter()
-            .find(|fill| fill.id == id)
-            .cloned()
+    pub(super) fn fill(&self, hash: u64, key: KeyRef<'_>, id: u64) -> Option<Arc<Fill<M>>> {
+        let mut fills = self.under_way(hash, key).iter();
+        fills.find(|fill| fill.id == id).cloned()
     }
 
-    pub(super) fn begin(&mut self, key: &Key, fill: Arc<Fill<M>>) -> Result<(), Refusal> {
-        let slot = self.slots.entry(key.clone()).or_insert_with(|| Slot {
-            stored: None,
-            fills: Vec::new(),
-        });
-        if slot.fills.len() >= FILLS_PER_KEY_MAX {
-            return Err(Refusal::TooManyFills);
+    pub(super) fn begin(&mut self, hash: u64, fill: Arc<Fill<M>>) -> Result<(), Refusal> {
+        let same = |fills: &Vec<Arc<Fill<M>>>| is_for(fills, fill.record.key());
+        if let Some(fills) = self.fills.find_mut(hash, same) {
+            if fills.len() >= FILLS_PER_KEY_MAX {
+                return Err(Refusal::TooManyFills);
+            }
+            fills.push(fill);
+            return Ok(());
         }
-        slot.fills.push(fill);
-        self.fills += 1;
+        let hasher = &self.hasher;
+        let hash_of = |fills: &Vec<Arc<Fill<M>>>| {
+            fills
+                .first()
+                .map_or(0, |fill| hasher.hash_one(fill.record.key()))
+        };
+        self.fills.insert_unique(hash, vec![fill], hash_of);
         Ok(())
     }
 
     /// A fill is no longer under way.
-    pub(super) fn end(&mut self, key: &Key, id: u64) {
-        let Some(slot) = self.slots.get_mut(key) else {
+    pub(super) fn end(&mut self, hash: u64, key: KeyRef<'_>, id: u64) {
+        let Ok(mut entry) = self.fills.find_entry(hash, |fills| is_for(fills, key)) else {
             return;
         };
-        let before = slot.fills.len();
-        slot.fills.retain(|fill| fill.id != id);
-        self.fills -= before - slot.fills.len();
-        if slot.fills.is_empty() && slot.stored.is_none() {
-            self.slots.remove(key);
+        // The key may be that of the fill that goes: the last of them goes with its entry.
+        let fills = entry.get_mut();
+        if fills.iter().any(|fill| fill.id != id) {
+            fills.retain(|fill| fill.id != id);
+        } else {
+            entry.remove();
         }
     }
 
     /// Stores an object unless something newer is or was there. Returns what it replaces, to be dropped outside.
     pub(super) fn store<R: Rules>(
         &mut self,
-        key: &Key,
         hash: u64,
-        object: Arc<Object<M>>,
+        object: Object<M>,
         gone: &Gone,
-    ) -> Result<Option<Arc<Object<M>>>, Refusal> {
+    ) -> Result<Option<Object<M>>, Refusal> {
         let generation = object.record.fetch.generation;
         if !is_later::<R>(generation, gone.newest(hash)) {
             return Err(Refusal::Older);
         }
-        let bytes = object.charged();
-        let slot = self.slots.entry(key.clone()).or_insert_with(|| Slot {
-            stored: None,
-            fills: Vec::new(),
-        });
-        if let Some(entry) = &mut slot.stored {
-            if !is_later::<R>(generation, entry.object.record.fetch.generation) {
-                return Err(Refusal::Older);
-            }
-            self.queues.leave(entry.queue, entry.bytes);
-            entry.ticket = self.queues.push(entry.queue, key.clone(), bytes);
-            entry.bytes = bytes;
-            let replaced = std::mem::replace(&mut entry.object, object);
-            self.forget_stale_places();
-            return Ok(Some(replaced));
-        }
-        let (queue, ticket) = self.queues.enter(key, hash, bytes);
-        slot.stored = Some(Entry {
-            object,
-            queue,
-            ticket,
-            reads: AtomicU8::new(0),
-            bytes,
-            place: self.places.take(key),
-        });
-        self.objects += 1;
-        Ok(None)
-    }
-
-    /// New metadata for a stored body, if it still is that body and nothing newer is there.
-    pub(super) fn revalidate<R: Rules>(
-        &mut self,
-        key: KeyRef<'_>,
-        body_generation: u64,
-        generation: u64,
-        make: impl FnOnce(&Object<M>) -> Object<M>,
-    ) -> Result<Arc<Object<M>>, Refusal> {
-        let entry = self
-            .slots
-            .get_mut(&key as &dyn AsKey)
-            .and_then(|slot| slot.stored.as_mut())
-            .filter(|entry| entry.object.record.body_generation == body_generation)
-            .ok_or(Refusal::Gone)?;
-        if !is_later::<R>(generation, entry.object.record.fetch.generation) {
+        let Some(number) = self.find(hash, object.record.key()) else {
+            return self.insert(hash, object).map(|()| None);
+        };
+        let is_newer =
+            |stored: &Object<M>| is_later::<R>(generation, stored.record.fetch.generation);
+        if !self.slab.object(number).is_some_and(is_newer) {
             return Err(Refusal::Older);
         }
-        let object = Arc::new(make(&entry.object));
-        self.queues.leave(entry.queue, entry.bytes);
-        entry.bytes = object.charged();
-        entry.ticket = self.queues.push(entry.queue, key.to_key(), entry.bytes);
-        let replaced = std::mem::replace(&mut entry.object, object);
-        self.forget_stale_places();
-        Ok(replaced)
+        Ok(self.replace(number, |slot| slot.replace(object)).flatten())
+    }
+
+    /// Stores an object that comes from another tier, unless something is there, or something has left since `gone` was the
+    /// newest that had.
+    pub(super) fn promote(
+        &mut self,
+        hash: u64,
+        object: Object<M>,
+        is_still: impl FnOnce() -> bool,
+    ) -> Result<(), Refusal> {
+        if !is_still() || self.find(hash, object.record.key()).is_some() {
+            return Err(Refusal::Older);
+        }
+        self.insert(hash, object)
+    }
+
+    fn insert(&mut self, hash: u64, object: Object<M>) -> Result<(), Refusal> {
+        if self.slab.is_full() {
+            return Err(Refusal::NoRoom);
+        }
+        let number = self.slab.insert(object);
+        let Self {
+            hasher,
+            table,
+            slab,
+            queues,
+            ..
+        } = self;
+        table.insert_unique(hash, number, |&number| {
+            let object = slab.object(number);
+            object.map_or(0, |object| hasher.hash_one(object.record.key()))
+        });
+        let queue = queues.entrance(hash);
+        queues.push(slab, number, queue);
+        Ok(())
+    }
+
+    /// Changes an object in its place; it goes to the end of its queue.
+    fn replace<T>(
+        &mut self,
+        number: Number,
+        change: impl FnOnce(&mut Option<Object<M>>) -> T,
+    ) -> Option<T> {
+        let queue = self.slab.get(number)?.queue;
+        self.queues.unlink(&mut self.slab, number);
+        let changed = change(&mut self.slab.get_mut(number)?.object);
+        self.queues.push(&mut self.slab, number, queue);
+        Some(changed)
+    }
+
+    /// New metadata for a stored body, if it still is that body and nothing newer is there. Returns that of before.
+    pub(super) fn revalidate<R: Rules>(
+        &mut self,
+        hash: u64,
+        record: Arc<Record<M>>,
+        recharge: impl FnOnce(&Body, &Record<M>),
+    ) -> Result<Arc<Record<M>>, Refusal> {
+        let number = self.find(hash, record.key()).ok_or(Refusal::Gone)?;
+        let stored = self.slab.object(number).ok_or(Refusal::Gone)?;
+        if stored.record.body_generation() != record.body_generation() {
+            return Err(Refusal::Gone);
+        }
+        if !is_later::<R>(record.fetch.generation, stored.record.fetch.generation) {
+            return Err(Refusal::Older);
+        }
+        let renew = |slot: &mut Option<Object<M>>| {
+            let object = slot.as_mut()?;
+            recharge(&object.body, &object.record);
+            Some(std::mem::replace(&mut object.record, record))
+        };
+        self.replace(number, renew).flatten().ok_or(Refusal::Gone)
     }
 
     /// Takes out the object of that record, if it is still the stored one.
     pub(super) fn remove(
         &mut self,
-        key: KeyRef<'_>,
         hash: u64,
         record: &Arc<Record<M>>,
         gone: &Gone,
-    ) -> Option<Arc<Object<M>>> {
-        let slot = self.slots.get_mut(&key as &dyn AsKey)?;
-        let entry = slot
-            .stored
-            .take_if(|entry| Arc::ptr_eq(&entry.object.record, record))?;
-        if slot.fills.is_empty() {
-            self.slots.remove(&key as &dyn AsKey);
+    ) -> Option<Object<M>> {
+        let number = self.find(hash, record.key())?;
+        let stored = self.slab.object(number)?;
+        if !Arc::ptr_eq(&stored.record, record) {
+            return None;
         }
-        self.queues.leave(entry.queue, entry.bytes);
-        self.places.leave(entry.place);
-        self.objects -= 1;
-        gone.leave(hash, entry.object.record.fetch.generation);
-        self.forget_stale_places();
-        Some(entry.object)
+        self.take_out(hash, number, gone)
     }
 
-    /// Evicts one object that nobody reads. None: there is none.
+    /// Evicts one object. None: there is none that may go. `lets_go` says whether this body may: it may be being read.
     pub(super) fn evict(
         &mut self,
-        hash_of: impl Fn(KeyRef<'_>) -> u64,
         gone: &Gone,
-    ) -> Option<Arc<Object<M>>> {
-        // Every step takes a read from an object's count, or meets one that is being read: after so many steps all
-        // that are left are being read.
-        let steps_max = (usize::from(READS_MAX) + 2) * self.queues.len();
+        mut lets_go: impl FnMut(&Arc<Body>) -> bool,
+    ) -> Option<Object<M>> {
+        // Every step takes a read from an object's count, or meets one that may not go: after so many steps all that
+        // are left may not.
+        let steps_max = (usize::from(READS_MAX) + 2) * self.slab.objects();
         for _ in 0..steps_max {
-            let (queue, place) = self.queues.pop()?;
-            let Some(slot) = self.slots.get_mut(&place.key) else {
-                continue;
+            let number = self.queues.next()?;
+            let slot = self.slab.get_mut(number)?;
+            let reads = *slot.reads.get_mut();
+            let fate = self.queues.fate(slot.queue, reads);
+            let object = slot.object.as_ref()?;
+            let (queue, reads) = match fate {
+                Fate::Leaves { as_ghost } if lets_go(&object.body) => {
+                    let hash = self.hasher.hash_one(object.record.key());
+                    if as_ghost {
+                        self.queues.haunt(hash);
+                    }
+                    return self.take_out(hash, number, gone);
+                }
+                Fate::Leaves { .. } => (Queue::Main, 0),
+                Fate::Stays { queue, reads } => (queue, reads),
             };
-            let Some(entry) = slot
-                .stored
-                .as_mut()
-                .filter(|entry| entry.ticket == place.ticket)
-            else {
-                continue;
-            };
-            self.queues.leave(queue, entry.bytes);
-            let reads = entry.reads.get_mut();
-            let stays = entry.object.is_being_read()
-                || match queue {
-                    Queue::Small => *reads > 1,
-                    Queue::Main => *reads > 0,
-                };
-            if stays {
-                *reads = if queue == Queue::Small {
-                    0
-                } else {
-                    reads.saturating_sub(1)
-                };
-                entry.queue = Queue::Main;
-                entry.ticket = self.queues.push(Queue::Main, place.key, entry.bytes);
-                continue;
-            }
-            let entry = slot.stored.take()?;
-            if slot.fills.is_empty() {
-                self.slots.remove(&place.key);
-            }
-            let hash = hash_of(place.key.as_ref());
-            if queue == Queue::Small {
-                self.queues.haunt(hash);
-            }
-            self.places.leave(entry.place);
-            self.objects -= 1;
-            gone.leave(hash, entry.object.record.fetch.generation);
-            return Some(entry.object);
+            *slot.reads.get_mut() = reads;
+            self.queues.unlink(&mut self.slab, number);
+            self.queues.push(&mut self.slab, number, queue);
         }
         None
     }
 
-    /// What is stored at so many places from `from` on, and where to go on from; none: these were the last.
-    pub(super) fn walk(&self, from: usize, places: usize) -> (Vec<Stored<M>>, Option<usize>) {
-        let stored = self.places.from(from, places).filter_map(|key| {
-            let record = self.stored(key.as_ref())?;
-            Some((key.clone(), record))
-        });
-        let next = from.saturating_add(places);
-        (stored.collect(), (next < self.places.end()).then_some(next))
+    /// What is stored under so many numbers from `from` on, and where to go on from; none: these were the last.
+    pub(super) fn walk(&self, from: usize, numbers: usize) -> (Vec<Arc<Record<M>>>, Option<usize>) {
+        let stored = self.slab.from(from, numbers);
+        let records = stored.map(|object| Arc::clone(&object.record)).collect();
+        let next = from.saturating_add(numbers);
+        (records, (next < self.slab.end()).then_some(next))
     }
 
     pub(super) fn objects(&self) -> usize {
-        self.objects
+        self.slab.objects()
     }
 
     pub(super) fn fills(&self) -> usize {
-        self.fills
+        self.fills.iter().map(Vec::len).sum()
     }
 
-    fn forget_stale_places(&mut self) {
-        if self.queues.len() > 2 * self.objects + STALE_PLACES_MAX {
-            let slots = &self.slots;
-            self.queues.retain(|place| {
-                let entry = slots.get(&place.key).and_then(|slot| slot.stored.as_ref());
-                entry.is_some_and(|entry| entry.ticket == place.ticket)
-            });
+    fn take_out(&mut self, hash: u64, number: Number, gone: &Gone) -> Option<Object<M>> {
+        self.queues.unlink(&mut self.slab, number);
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == number) {
+            entry.remove();
         }
+        let object = self.slab.remove(number)?;
+        gone.leave(hash, object.record.fetch.generation);
+        Some(object)
     }
+
+    fn find(&self, hash: u64, key: KeyRef<'_>) -> Option<Number> {
+        let is_it = |&number: &Number| {
+            let object = self.slab.object(number);
+            object.is_some_and(|object| object.record.key() == key)
+        };
+        self.table.find(hash, is_it).copied()
+    }
+
+    fn under_way(&self, hash: u64, key: KeyRef<'_>) -> &[Arc<Fill<M>>] {
+        if self.fills.is_empty() {
+            return &[];
+        }
+        let fills = self.fills.find(hash, |fills| is_for(fills, key));
+        fills.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether these fills are of that key.
+fn is_for<M>(fills: &[Arc<Fill<M>>], key: KeyRef<'_>) -> bool {
+    fills.first().is_some_and(|fill| fill.record.key() == key)
 }

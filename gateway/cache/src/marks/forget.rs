@@ -11,7 +11,7 @@
 
 use super::{Marks, Rules};
 use crate::{
-    identity::Identity,
+    identity::Identified,
     liveness::Checked,
     rules::Point,
     stamp::{Floor, Stamp},
@@ -34,6 +34,18 @@ pub(crate) struct Round {
     resets: u64,
     /// The counter when it began.
     counter: u64,
+}
+
+impl Round {
+    /// Nothing that was under way when it began is stamped lower.
+    pub(super) fn oldest(&self) -> Floor {
+        self.oldest
+    }
+
+    /// How often everything had been given up by then.
+    pub(super) fn resets(&self) -> u64 {
+        self.resets
+    }
 }
 
 impl<R: Rules> Marks<R> {
@@ -59,7 +71,7 @@ impl<R: Rules> Marks<R> {
     pub(crate) fn settle(
         &self,
         round: &Round,
-        identity: &Identity,
+        identity: &impl Identified,
         stamp: &Stamp,
         checked: &Checked,
     ) -> bool {
@@ -93,13 +105,14 @@ impl<R: Rules> Marks<R> {
     pub(crate) fn forget_some(&self) -> bool {
         let mut state = self.state.write();
         let state = &mut *state;
-        state.index.forget_all(state.floor);
+        let passed = state.passed();
+        state.index.forget_all(passed);
         let mut left = MARKS_PER_LOCK;
         while left > 0 {
             let Some(site) = state.to_forget.pop() else {
                 return false;
             };
-            let (looked_at, forgotten) = state.index.forget_site(site, state.floor);
+            let (looked_at, forgotten) = state.index.forget_site(site, passed);
             left = left.saturating_sub(looked_at);
             state.forgotten += forgotten as u64;
         }

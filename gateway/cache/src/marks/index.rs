@@ -7,7 +7,7 @@ use super::{
     site::SiteMarks,
 };
 use crate::{
-    identity::Identity,
+    identity::Identified,
     liveness::{Death, Liveness},
     stamp::{Floor, Newest, Stamp},
 };
@@ -107,7 +107,7 @@ impl Index {
     }
 
     /// What the marks say of an object.
-    pub(super) fn check(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
+    pub(super) fn check(&self, identity: &impl Identified, stamp: &Stamp) -> Liveness {
         let mut since: Option<SystemTime> = None;
         for (mark, death) in self.matching(identity) {
             if mark.kills(stamp) {
@@ -144,8 +144,11 @@ impl Index {
         self.widened
     }
 
-    fn matching<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = (&'a Mark, Death)> {
-        let marks = self.sites.get(&identity.site);
+    fn matching<'a>(
+        &'a self,
+        identity: &'a impl Identified,
+    ) -> impl Iterator<Item = (&'a Mark, Death)> {
+        let marks = self.sites.get(&identity.site());
         let of_site = marks.into_iter().flat_map(|marks| marks.matching(identity));
         std::iter::once((&self.all, Death::PurgedAll)).chain(of_site)
     }

@@ -13,6 +13,7 @@
 mod bounds;
 mod forget;
 mod index;
+mod kept;
 mod mark;
 mod site;
 mod snapshot;
@@ -23,13 +24,14 @@ mod widen;
 pub use bounds::{MarkBounds, PREFIX_SEGMENTS_MAX};
 pub(crate) use forget::Round;
 pub use forget::UNDER_WAY_MAX;
+pub use kept::{Held, KeptRound, LocalMark};
 pub use snapshot::{LocalMarks, MarksSnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use under_way::Fetching;
 pub(crate) use under_way::Registered;
 
 use crate::{
     clock::{Clock, SteadyClock},
-    identity::Identity,
+    identity::Identified,
     key::Key,
     liveness::{Checked, Liveness},
     rules::{Kept, Point, Rules},
@@ -169,6 +171,9 @@ impl<R: Rules> Marks<R> {
             };
             state.obeyed = Some(*start);
             state.floor = state.now.place();
+            if let Some(kept) = &mut state.kept {
+                kept.floor = state.floor;
+            }
             state.reset = state.floor;
             state.resets += 1;
             state.index.clear();
@@ -210,7 +215,7 @@ impl<R: Rules> Marks<R> {
     }
 
     /// What the marks say of an object, looked up.
-    pub fn check(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
+    pub fn check(&self, identity: &impl Identified, stamp: &Stamp) -> Liveness {
         if !R::LIVE {
             return Liveness::Live;
         }
@@ -220,7 +225,7 @@ impl<R: Rules> Marks<R> {
     /// What the marks say of an object, remembered as long as nothing changes.
     pub fn check_remembering(
         &self,
-        identity: &Identity,
+        identity: &impl Identified,
         stamp: &Stamp,
         checked: &Checked,
     ) -> Liveness {

@@ -5,7 +5,7 @@ use super::{
     mark::{Mark, Order},
 };
 use crate::{
-    identity::Identity,
+    identity::Identified,
     liveness::Death,
     stamp::{Floor, Newest},
 };
@@ -73,11 +73,11 @@ impl SiteMarks {
     /// All marks that match an object of this site, and what it would die of.
     pub(super) fn matching<'a>(
         &'a self,
-        identity: &'a Identity,
+        identity: &'a impl Identified,
     ) -> impl Iterator<Item = (&'a Mark, Death)> {
-        let of_tags = identity.tags.iter().filter_map(|tag| self.tags.get(tag));
+        let of_tags = identity.tags().filter_map(|tag| self.tags.get(tag));
         std::iter::once((&self.site, Death::PurgedSite))
-            .chain(self.on_path(&identity.path))
+            .chain(self.on_path(identity.path()))
             .chain(of_tags.map(|mark| (mark, Death::PurgedTag)))
     }
 

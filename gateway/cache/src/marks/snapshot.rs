@@ -147,12 +147,14 @@ impl<R: Rules> Marks<R> {
             .entries()
             .map(|(target, mark)| Line { target, mark })
             .collect();
+        // What is in memory does not outlive the process.
+        let floor = state.kept.map_or(state.floor, |kept| kept.floor);
         let head = Head {
             marks: VERSION,
             obeyed: state.obeyed,
             local: state.now.local,
-            floor_epoch: state.floor.epoch,
-            floor_local: state.floor.local,
+            floor_epoch: floor.epoch,
+            floor_local: floor.local,
             lines: marks.len(),
         };
         drop(state);
@@ -164,6 +166,7 @@ impl<R: Rules> Marks<R> {
     /// what was stored before the snapshot is judged as it was judged then. More marks than the bounds allow are widened.
     pub fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks) {
         let MarksSnapshot { head, marks } = snapshot;
+        let number = self.number_of_now();
         self.change(|state| {
             state.index.clear();
             state.resets += 1;
@@ -183,8 +186,11 @@ impl<R: Rules> Marks<R> {
             if locals == LocalMarks::Lost {
                 // No lost mark has a number as high, and nothing that was stored has.
                 state.now.local = state.now.local.saturating_add(LOCAL_LEAP);
-                state.floor.local = state.now.local;
+                if state.kept.is_none() {
+                    state.floor.local = state.now.local;
+                }
             }
+            state.keep_restored(number);
             state.reset = state.floor;
         });
     }

@@ -1,8 +1,8 @@
 //! What stands under one lock: marks, floor and what is obeyed; and the rule that reads them.
 
-use super::{bounds::MarkBounds, index::Index};
+use super::{bounds::MarkBounds, index::Index, kept::Kept};
 use crate::{
-    identity::Identity,
+    identity::Identified,
     liveness::{Checked, Death, Liveness},
     stamp::{Floor, Stamp},
 };
@@ -21,6 +21,8 @@ pub(super) struct State {
     /// How often everything of before was given up.
     pub(super) resets: u64,
     pub(super) index: Index,
+    /// Of a tier that outlives the process; none: there is none.
+    pub(super) kept: Option<Kept>,
     /// Forgotten by sweeps, so far.
     pub(super) forgotten: u64,
     /// Sites whose marks are to be forgotten up to the floor.
@@ -37,6 +39,7 @@ impl State {
             reset: Floor::default(),
             resets: 0,
             index: Index::new(bounds),
+            kept: None,
             forgotten: 0,
             to_forget: Vec::new(),
         }
@@ -45,7 +48,7 @@ impl State {
     /// The one rule, for what may be settled.
     pub(super) fn judge_checked(
         &self,
-        identity: &Identity,
+        identity: &impl Identified,
         stamp: &Stamp,
         checked: &Checked,
     ) -> Liveness {
@@ -54,7 +57,7 @@ impl State {
     }
 
     /// The one rule.
-    pub(super) fn judge(&self, identity: &Identity, stamp: &Stamp) -> Liveness {
+    pub(super) fn judge(&self, identity: &impl Identified, stamp: &Stamp) -> Liveness {
         if stamp.log != self.now.log {
             return Liveness::Dead(Death::OtherLog);
         }

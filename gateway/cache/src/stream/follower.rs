@@ -80,7 +80,7 @@ impl Follower {
         let mut state = stream.state.lock();
         let piece = match &state.phase {
             Phase::Broken(why) => return Err(*why),
-            Phase::Complete(body) => body.slice(self.at, self.end),
+            Phase::Complete(body) => body.slice(self.at, self.end)?,
             Phase::Growing => state.slice(self.at, self.end),
             Phase::Passing { .. } if !state.followers.contains_key(&self.id) => {
                 return Err(Broken::TooSlow);

@@ -4,7 +4,8 @@
 //! - **passing**: the body will not be stored (no room, too large). What every present follower has read is let go, and
 //!   nobody else may join. A follower that falls [`WINDOW_BYTES_MAX`] behind is cut off, so that one that stopped
 //!   reading can't hold the window open; the writer's own client reads as fast as it is written to.
-//! - **complete**: followers read on in the [`Body`].
+//! - **complete**: followers read on in the [`Body`]. If it leaves the index and they are slow, they [lose](crate::LINGER_RATE)
+//!   the rest.
 //! - **broken**: followers get an error, never a clean end.
 //!
 //! Bytes that arrive are copied into chunks of their exact size: a slice of a network buffer would keep the whole
@@ -14,12 +15,14 @@ mod follower;
 
 pub use follower::Follower;
 
-use crate::body::{Body, CHUNK_OVERHEAD_BYTES};
+use crate::body::{Body, CHUNK_OVERHEAD_BYTES, Chunk, WHOLE_BYTES_MAX};
 use crate::budget::Charge;
+use crate::linger::LINGER_RATE;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -48,6 +51,11 @@ pub enum Broken {
     /// This follower fell too far behind a body that is not stored.
     #[error("the reader fell {WINDOW_BYTES_MAX} bytes behind a body that is not stored")]
     TooSlow,
+    /// What it read had left the cache, its readers were too slow, and the memory was needed.
+    #[error(
+        "the object had left the cache, was read slower than {LINGER_RATE} bytes a second, and its memory was needed"
+    )]
+    Withdrawn,
 }
 
 /// A body under way.
@@ -66,7 +74,7 @@ struct State {
     phase: Phase,
     /// Where the first byte kept stands in the body.
     start: u64,
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Part>,
     /// Where each chunk ends in the body.
     ends: VecDeque<u64>,
     /// What arrived after the last chunk.
@@ -78,6 +86,15 @@ struct State {
     next_follower: u64,
     /// What this body adds to `passing_bytes`.
     counted: u64,
+}
+
+/// A chunk as it is kept.
+#[derive(Debug)]
+enum Part {
+    /// To be stored.
+    Own(Arc<Chunk>),
+    /// Handed on as it came.
+    Passing(Bytes),
 }
 
 #[derive(Debug)]
@@ -148,6 +165,14 @@ impl Stream {
         self.changed.notify_waiters();
     }
 
+    /// Adds all bytes of a body, in chunks of their own.
+    pub(crate) fn extend_chunked(&self, data: &[u8]) {
+        for chunk in data.chunks(CHUNK_BYTES_MAX) {
+            self.open_chunk(chunk.len());
+            self.extend(chunk);
+        }
+    }
+
     /// From here on the body is not kept.
     pub(crate) fn pass(&self) {
         let mut state = self.state.lock();
@@ -164,7 +189,7 @@ impl Stream {
         if !data.is_empty() {
             state.length += data.len() as u64;
             let end = state.length;
-            state.chunks.push_back(data);
+            state.chunks.push_back(Part::Passing(data));
             state.ends.push_back(end);
         }
         let length = state.length;
@@ -178,14 +203,23 @@ impl Stream {
         read
     }
 
-    /// The body is whole: followers go on in what this returns.
-    pub(crate) fn complete(&self, mut charge: Charge) -> Arc<Body> {
+    /// The body is whole: followers go on in what this returns. `charge` is for it, and so many bytes of it for its record.
+    pub(crate) fn complete(&self, charge: Charge, record_bytes: u64) -> Arc<Body> {
         let mut state = self.state.lock();
-        state.close_tail();
         state.ends.clear();
-        let chunks: Vec<Bytes> = std::mem::take(&mut state.chunks).into();
-        charge.shrink_to(state.length + CHUNK_OVERHEAD_BYTES * chunks.len() as u64);
-        let body = Arc::new(Body::new(chunks, charge));
+        let length = state.length;
+        let body = if state.chunks.is_empty() && length <= WHOLE_BYTES_MAX {
+            charge.shrink_to(record_bytes + length + CHUNK_OVERHEAD_BYTES);
+            let bytes = std::mem::take(&mut state.tail);
+            Body::whole(bytes.into_boxed_slice(), charge)
+        } else {
+            state.close_tail();
+            let chunks = std::mem::take(&mut state.chunks).into_iter();
+            let chunks: Vec<_> = chunks.map(Part::into_chunk).collect();
+            charge.shrink_to(record_bytes + length + CHUNK_OVERHEAD_BYTES * chunks.len() as u64);
+            Body::chunked(chunks, charge)
+        };
+        let body = Arc::new(body);
         state.phase = Phase::Complete(Arc::clone(&body));
         drop(state);
         self.changed.notify_waiters();
@@ -241,8 +275,8 @@ impl Stream {
 impl State {
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            let chunk = Bytes::from(std::mem::take(&mut self.tail).into_boxed_slice());
-            self.chunks.push_back(chunk);
+            let chunk = Chunk::new(std::mem::take(&mut self.tail).into_boxed_slice());
+            self.chunks.push_back(Part::Own(chunk));
             self.ends.push_back(self.length);
         }
     }
@@ -281,6 +315,29 @@ impl State {
         let start = at.checked_sub(tail_start)? as usize;
         let stop = end.checked_sub(tail_start)? as usize;
         self.tail.get(start..stop).map(Bytes::copy_from_slice)
+    }
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        match self {
+            Self::Own(chunk) => chunk.len(),
+            Self::Passing(bytes) => bytes.len(),
+        }
+    }
+
+    fn slice(&self, range: Range<usize>) -> Bytes {
+        match self {
+            Self::Own(chunk) => chunk.piece(range),
+            Self::Passing(bytes) => bytes.slice(range),
+        }
+    }
+
+    fn into_chunk(self) -> Arc<Chunk> {
+        match self {
+            Self::Own(chunk) => chunk,
+            Self::Passing(bytes) => Chunk::new(bytes.as_ref().into()),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ fn generations_of_validations_hold<R: Rules>() -> bool {
     let base = cache.find(key("/a")).unwrap().record;
     let (early, late) = (cache.begin_fetch(), cache.begin_fetch());
     let renew = |fetch| {
-        let record = Record::of_validation(&base, base.identity.clone(), fetch, ());
+        let record = Record::of_validation(&base, base.identity(), fetch, ());
         cache.revalidate(key("/a"), record)
     };
     renew(*late).unwrap();

@@ -27,7 +27,7 @@ struct World {
 
 fn served(cache: &Cache<()>, name: &str) -> Option<u64> {
     let bytes = match cache.find(key(name))?.reader {
-        Reader::Stored(mut reader) => reader.read()?,
+        Reader::Stored(mut reader) => reader.read().ok()??,
         Reader::Following(_) => return None,
     };
     Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?))

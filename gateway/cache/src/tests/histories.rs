@@ -72,7 +72,7 @@ fn nothing_of_the_history_that_was_given_up_is_found_however_far_the_other_one_g
             obey_up_to(cache.marks(), epoch);
             let case = format!("epoch {epoch}, restarted: {restarted}");
             assert_eq!(
-                cache.marks().check(&object.identity, &object.fetch.stamp),
+                cache.marks().check(&object.identity(), &object.fetch.stamp),
                 Liveness::Dead(Death::BelowFloor),
                 "{case}"
             );
@@ -81,7 +81,7 @@ fn nothing_of_the_history_that_was_given_up_is_found_however_far_the_other_one_g
                 Err(StaleRefusal::Dead(Death::BelowFloor)),
                 "{case}"
             );
-            let renewal = Record::of_validation(&object, object.identity.clone(), *validation, ());
+            let renewal = Record::of_validation(&object, object.identity(), *validation, ());
             assert_eq!(
                 cache.revalidate(key("/object"), renewal),
                 Err(Refusal::Purged),

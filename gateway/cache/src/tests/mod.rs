@@ -8,7 +8,9 @@ mod fills;
 mod histories;
 mod interleave;
 mod model;
+mod promotions;
 mod rule;
+mod slow_readers;
 mod snapshots;
 mod sweeps;
 mod trust;
@@ -109,5 +111,9 @@ fn body(cache: &Cache<()>, name: &str) -> Option<Vec<u8>> {
     else {
         panic!("{name} is still arriving");
     };
-    Some(std::iter::from_fn(|| reader.read()).flatten().collect())
+    Some(
+        std::iter::from_fn(|| reader.read().unwrap())
+            .flatten()
+            .collect(),
+    )
 }

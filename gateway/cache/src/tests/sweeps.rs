@@ -210,7 +210,7 @@ fn a_late_validation_is_judged_as_if_nothing_had_been_forgotten() {
         let fetching = cache.begin_fetch();
         cache.marks().local_purge(&url(purged), Mode::Hard);
         let stored = || {
-            let record = Record::of_validation(&base, base.identity.clone(), *fetching, ());
+            let record = Record::of_validation(&base, base.identity(), *fetching, ());
             cache.revalidate(key("/a"), record)
         };
         // The sweep takes the body out with the mark still there; what was validated is gone.
@@ -328,8 +328,7 @@ fn a_sweep_between_any_two_steps_changes_no_verdict() {
             assert_eq!(found(&cache, "/filled"), Some(Liveness::Live), "{case}");
 
             let fetching = cache.begin_fetch();
-            let record =
-                Record::of_validation(&validated, validated.identity.clone(), *fetching, ());
+            let record = Record::of_validation(&validated, validated.identity(), *fetching, ());
             assert_eq!(cache.revalidate(key("/kept"), record), Ok(()), "{case}");
             drop(fetching);
             sweep(&cache);

@@ -60,7 +60,7 @@ fn a_validation_that_began_after_the_request_came_makes_what_it_validated_usable
     let found = cache.find(key("/a")).unwrap();
     assert!(!is_usable(&cache, arrival), "it was stored before");
     let fetching = cache.begin_fetch();
-    let record = Record::of_validation(&found.record, found.record.identity.clone(), *fetching, ());
+    let record = Record::of_validation(&found.record, found.record.identity(), *fetching, ());
     cache.revalidate(key("/a"), record).unwrap();
     assert!(is_usable(&cache, arrival));
     assert!(!is_usable(&cache, cache.arrive()));

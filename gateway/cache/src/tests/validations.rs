@@ -93,7 +93,7 @@ fn a_validation_that_begins_after_a_purge_does_not_bring_back_what_was_found_bef
             .unwrap();
         let base = cache.find(key("/a")).unwrap().record;
         change(cache.marks());
-        let record = Record::of_validation(&base, base.identity.clone(), *cache.begin_fetch(), ());
+        let record = Record::of_validation(&base, base.identity(), *cache.begin_fetch(), ());
         assert_eq!(
             cache.revalidate(key("/a"), record).unwrap_err(),
             Refusal::Purged,

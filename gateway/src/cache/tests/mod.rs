@@ -1,6 +1,7 @@
 //! The adapters as Pingora drives them.
 
 mod locks;
+mod packing;
 mod storing;
 mod sweeping;
 mod trust;
@@ -9,14 +10,12 @@ use super::*;
 use bytes::Bytes;
 use latencify_cache::{Fetch, Marks};
 use latencify_conf::change::{Mode, SiteId, Target};
+use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use pingora::{
     cache::{CacheKey, CacheMeta, HitHandler, MissHandler, Storage, trace::Span},
     http::ResponseHeader,
 };
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 const SITE: SiteId = SiteId(1);
 
@@ -49,6 +48,19 @@ fn header(fields: &[(&'static str, &str)]) -> ResponseHeader {
     header
 }
 
+fn lifetime() -> Lifetime {
+    Lifetime {
+        born: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789),
+        fresh: Duration::from_mins(1),
+        stale_while_revalidate: Duration::ZERO,
+        stale_if_error: Duration::ZERO,
+        always_revalidate: false,
+        must_revalidate: true,
+        immutable: false,
+        source: LifetimeSource::MaxAge,
+    }
+}
+
 /// The meta of a response that was fetched so, fresh for a minute.
 fn meta(fetch: Fetch, header: ResponseHeader, tags: &[&str]) -> CacheMeta {
     let now = SystemTime::now();
@@ -57,10 +69,13 @@ fn meta(fetch: Fetch, header: ResponseHeader, tags: &[&str]) -> CacheMeta {
     fetched(
         &mut meta,
         Fetched {
+            disk: latencify_conf::policy::DiskAdmission::default(),
             fetch,
             tags,
             object_bytes_max: 1 << 20,
-            notes: Some(Arc::new(7_u8)),
+            notes: Some(Notes {
+                lifetime: lifetime(),
+            }),
         },
     );
     meta

@@ -39,7 +39,7 @@ async fn a_stored_meta_comes_back_as_it_was() {
         (object.liveness(), object.is_filling()),
         (Liveness::Live, false)
     );
-    assert_eq!(object.notes::<u8>(), Some(&7));
+    assert_eq!(object.record().meta.lifetime(), Some(lifetime()));
     assert_eq!(&*object.identity().path, "/a");
 }
 

@@ -186,7 +186,7 @@ impl<R: Rules> World<R> {
         else {
             return;
         };
-        let mut identity = base.found.record.identity.clone();
+        let mut identity = base.found.record.identity();
         identity.tags = identity
             .tags
             .iter()

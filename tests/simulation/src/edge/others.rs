@@ -214,7 +214,7 @@ impl<R: Rules> OtherThreads<R> {
                 && !base.record.liveness(self.cache.marks()).is_dead()
         });
         let brings = if let Some(base) = validated {
-            let identity = base.record.identity.clone();
+            let identity = base.record.identity();
             let record = Record::of_validation(&base.record, identity, *fetching, meta);
             Brings::NotModified {
                 key,

@@ -216,14 +216,14 @@ impl World {
 
     /// Something hard happened to it since its body began to be fetched.
     fn assert_purged(&self, record: &Record<()>) {
-        let began = self.began[&record.body_generation];
+        let began = self.began[&record.body_generation()];
         let is_after = |event: &&Event| {
-            let matches = |target| covers(target, &record.identity);
+            let matches = |target| covers(target, &record.identity());
             // The edge may not have obeyed it yet when the fetch began.
             let is_later = event.at > began || event.epoch > record.fetch.stamp.epoch;
             !event.soft && is_later && event.target.as_ref().is_none_or(matches)
         };
-        let name = &record.identity.path;
+        let name = &record.identity().path;
         assert!(
             self.events.iter().any(|event| is_after(&event)),
             "nothing purged {name}"
@@ -237,7 +237,7 @@ impl World {
         let (key, base) = self.bases.swap_remove(base.index(self.bases.len()));
         let fetch = self.cache.begin_fetch();
         self.began.insert(fetch.generation, self.now);
-        let record = Record::of_validation(&base, base.identity.clone(), *fetch, ());
+        let record = Record::of_validation(&base, base.identity(), *fetch, ());
         self.validations.push(Asked {
             key,
             record,
@@ -294,10 +294,11 @@ impl World {
         let record = Arc::clone(&found.record);
         let generation = record.fetch.generation;
         if let Reader::Stored(reader) = &mut found.reader {
-            let bytes = reader.read().unwrap();
+            let bytes = reader.read().unwrap().unwrap();
             let body = u64::from_be_bytes(bytes.as_ref().try_into().unwrap());
             assert_eq!(
-                body, record.body_generation,
+                body,
+                record.body_generation(),
                 "metadata and body belong together"
             );
             assert!(
@@ -315,11 +316,11 @@ impl World {
             event
                 .target
                 .as_ref()
-                .is_none_or(|target| covers(target, &record.identity))
+                .is_none_or(|target| covers(target, &record.identity()))
         });
         let (soft, hard): (Vec<&Event>, Vec<&Event>) = matching.partition(|event| event.soft);
         // A validation makes fresh again, but never alive: a hard purge takes whatever body was fetched before it.
-        let body_began = self.began[&record.body_generation];
+        let body_began = self.began[&record.body_generation()];
         if let Some(purge) = hard.iter().find(|purge| purge.at > body_began) {
             panic!(
                 "the body of {} began in step {body_began}, purged in step {}",
