@@ -33,34 +33,23 @@
 //! log ([`Change::ReplicaAlone`]), and those that come later need not wait for the same runs again. A run that can't
 //! announce itself replaces nobody: it finds no edge fenced.
 
+mod announcing;
+
+pub use announcing::{Announcement, announce};
+
 use crate::{
     fleet::{contact, contacts},
-    fold::{
-        Announced, Conflict, Outcome, State,
-        driver::{Fold, Health},
-        replicas::{in_the_way, on_store},
-    },
-    log::ChangeLog,
-    store::Store,
-    writer::{WriteError, Writer},
+    fold::driver::{Fold, Health},
+    writer::Writer,
 };
-use anyhow::bail;
-use latencify_conf::change::{Change, Epoch, LeaveReason, Replaces, ReplicaId, StoreRef};
+use latencify_conf::change::{Change, LeaveReason, ReplicaId};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-/// Between two notes of how far the fold has come before this replica may serve.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
-/// How long a log that takes nothing is tried again at start, and the time between two attempts.
-const WRITE_MAX: Duration = Duration::from_mins(2);
+/// Between two attempts to write an entry.
 const WRITE_PAUSE: Duration = Duration::from_secs(2);
 /// How long a replica that stops waits for the entry that says so.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
-/// What edges wait for whose replica can't fold the log to its end.
-const NOT_AT_THE_END: &str = "it has not folded the log to its end since it was started, and may lack purges that the fleet obeyed";
-/// So often somebody else may announce himself between this run's look at the log and its entry.
-const ANNOUNCEMENTS_MAX: usize = 8;
 /// Between two looks whether this run has waited for long enough.
 const ALONE_PAUSE: Duration = Duration::from_secs(1);
 /// Who writes these entries.
@@ -79,153 +68,10 @@ pub struct Presence {
     announced: Option<ReplicaId>,
     edges_wait_for: Option<&'static str>,
     alone_since: Duration,
-    /// Nothing in the log says that there is nobody else.
-    has_waited_for: bool,
+    /// Nothing in the log said that there was nobody else when this run came.
+    may_have_others: bool,
     fold: Fold,
     writer: Writer,
-}
-
-/// What an announcement says.
-#[derive(Debug, Clone)]
-pub struct Announcement {
-    /// This replica's name, for people.
-    pub name: String,
-    /// A replica to be taken out before.
-    pub remove: Option<Uuid>,
-    /// The log lies in the data folder, which is locked: nobody else can follow it, whoever is announced in it, and what an
-    /// earlier run was about to write went with that run.
-    pub log_is_here: bool,
-    /// When nobody else worked on the data folder any more, on the leases' clock.
-    pub started: Duration,
-    /// For so long after it has read the log to its end it answers edges.
-    pub unread_max: Duration,
-}
-
-/// Catches up with the log and announces this run in it, unless another replica stands in the way.
-pub async fn announce(
-    announcement: Announcement,
-    log: &dyn ChangeLog,
-    store: &Store,
-    fold: &Fold,
-    writer: &Writer,
-) -> anyhow::Result<Presence> {
-    let here = store.identity();
-    let presence = |run: Option<ReplicaId>, edges_wait_for: Option<&'static str>| {
-        let others = announcement.others(&fold.state(), log, run);
-        let alone_since = match others {
-            _ if edges_wait_for.is_some() => Duration::MAX,
-            None => announcement.started,
-            Some(others) => contact::ends(contacts::now(), others),
-        };
-        Presence {
-            announced: run,
-            edges_wait_for,
-            alone_since,
-            has_waited_for: others.is_some(),
-            fold: fold.clone(),
-            writer: writer.clone(),
-        }
-    };
-    if !catch_up(log, fold).await? {
-        return Ok(presence(None, Some(NOT_AT_THE_END)));
-    }
-    if let Some(gone) = announcement.remove {
-        take_out(ReplicaId(gone), fold, writer).await?;
-    }
-    if announcement.log_is_here {
-        while let Some((other, _)) = in_the_way(&fold.state().replicas, here) {
-            tracing::info!(%other, "a replica with another store has followed this log, and can't any more: the log lies here");
-            take_out(other, fold, writer).await?;
-        }
-    }
-    let run = ReplicaId(Uuid::now_v7());
-    for _ in 0..ANNOUNCEMENTS_MAX {
-        let state = fold.state();
-        refuse_beside_another(&state, here)?;
-        let change = Change::ReplicaJoined {
-            replica: run,
-            name: announcement.name.clone(),
-            store: here,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            replaces: Some(Replaces::of(on_store(&state.replicas, here))),
-            unread_max_ms: announcement.bound().map(|bound| bound.as_millis() as u64),
-        };
-        let outcome = if announcement.log_is_here {
-            match writer.write(BY, None, change).await {
-                Ok(settled) => settled.folded.outcome,
-                Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "this replica serves without having announced itself in the log, which takes nothing now");
-                    return Ok(presence(None, None));
-                }
-            }
-        } else {
-            persist(change, writer).await?
-        };
-        if fold.state().replicas.contains_key(&run) {
-            return Ok(presence(Some(run), None));
-        }
-        match outcome {
-            Outcome::Conflict(Conflict::OtherRun { present }) => {
-                tracing::info!(
-                    ?present,
-                    "another run has announced itself meanwhile: this one looks again"
-                );
-            }
-            // Two started at a time, and the log has put the other one first.
-            _ => {
-                refuse_beside_another(&fold.state(), here)?;
-                bail!(is_out(run));
-            }
-        }
-    }
-    bail!(
-        "other runs on copies of this store announce themselves in the log, again and again: let only one of them run"
-    )
-}
-
-impl Announcement {
-    fn bound(&self) -> Option<Duration> {
-        (!self.log_is_here).then_some(self.unread_max)
-    }
-
-    /// For how long from now others may answer edges; none: there are none.
-    fn others(
-        &self,
-        state: &State,
-        log: &dyn ChangeLog,
-        run: Option<ReplicaId>,
-    ) -> Option<Duration> {
-        if !self.log_is_here {
-            return (state.absent).may_answer_for(self.unread_max, log.origin().from);
-        }
-        // Who had the log in this folder is dead. But it may have been in Kafka before.
-        let there = state
-            .replicas
-            .iter()
-            .filter(|(other, _)| Some(**other) != run);
-        let bounds = there.filter_map(|(_, other)| other.unread_max);
-        let longest = bounds.chain(state.absent.longest).max();
-        longest.filter(|longest| !longest.is_zero())
-    }
-}
-
-/// Writes one of these entries, and tries again while the log takes none. Written twice, the second changes nothing.
-async fn persist(change: Change, writer: &Writer) -> Result<Outcome, WriteError> {
-    let give_up = tokio::time::Instant::now() + WRITE_MAX;
-    loop {
-        match writer.write(BY, None, change.clone()).await {
-            Ok(settled) => return Ok(settled.folded.outcome),
-            Err(error @ (WriteError::Entry(_) | WriteError::Stopped(_))) => return Err(error),
-            Err(error) if tokio::time::Instant::now() < give_up => {
-                tracing::warn!(%error, "this replica can't announce itself in the log yet");
-                tokio::time::sleep(WRITE_PAUSE).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 impl Presence {
@@ -247,7 +93,7 @@ impl Presence {
     /// Says in the log that nobody else answers edges any more, when this run has waited for that, and for the leases that
     /// others may have given. Ends with that, or with `stop`.
     pub async fn tell_alone(self, longest_lease: Duration, stop: CancellationToken) {
-        let Some(replica) = self.announced.filter(|_| self.has_waited_for) else {
+        let Some(replica) = self.announced.filter(|_| self.may_have_others) else {
             return;
         };
         let over = contact::ends(self.alone_since, longest_lease);
@@ -329,63 +175,6 @@ fn is_out(replica: ReplicaId) -> Lost {
         "the log says that this replica ({replica}) was taken out, or that another run on a copy of its store has replaced \
          it: it stops, so that receipts have one author. Start it again if it is the one that shall serve"
     ))
-}
-
-/// Waits until everything is folded that was in the log when this was called; says whether it can be.
-async fn catch_up(log: &dyn ChangeLog, fold: &Fold) -> anyhow::Result<bool> {
-    let mut head = log.head().await?;
-    while !fold.reaches(head, PROGRESS_EVERY).await {
-        // What stands at the end may be no entry of this log, which shows when it is read.
-        if let Ok(end) = log.head().await {
-            head = head.min(end);
-        }
-        match fold.health() {
-            Health::Stopped(why) => {
-                tracing::error!(
-                    why,
-                    "the log can't be folded to its end: nothing is written"
-                );
-                return Ok(false);
-            }
-            Health::Moved(why) => bail!(Lost(why)),
-            Health::Following | Health::Retrying(_) => {}
-        }
-        tracing::info!(applied = %fold.state().applied, %head, "the log is folded before anything is served");
-    }
-    Ok(true)
-}
-
-async fn take_out(replica: ReplicaId, fold: &Fold, writer: &Writer) -> Result<(), WriteError> {
-    if !fold.state().replicas.contains_key(&replica) {
-        tracing::warn!(%replica, "the replica to be taken out is not in the log, or has left");
-        return Ok(());
-    }
-    let change = Change::ReplicaLeft {
-        replica,
-        why: LeaveReason::Removed,
-    };
-    persist(change, writer).await?;
-    Ok(())
-}
-
-fn refuse_beside_another(state: &State, here: StoreRef) -> anyhow::Result<()> {
-    let Some((replica, other)) = in_the_way(&state.replicas, here) else {
-        return Ok(());
-    };
-    let Announced {
-        name,
-        store,
-        version,
-        joined: Epoch(joined),
-        ..
-    } = other;
-    bail!(
-        "another replica folds this log into a {kind} store of its own, which would give other receipts than this one: \
-         {name}, replica {replica}, version {version}, store {id}, announced at epoch {joined}. Stop that one first: a clean \
-         stop takes it out of the log. If it is gone for good: start this one with --remove-replica {replica}",
-        kind = store.kind.as_str(),
-        id = store.id,
-    )
 }
 
 /// What this replica is called: the machine and the process.

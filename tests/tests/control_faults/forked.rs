@@ -1,11 +1,12 @@
 //! An older copy of a log that was put back, and has grown beyond what the fleet obeyed before any edge comes.
 
 use crate::{
+    migrate::migrate_log,
     moving::copy,
     writers::{SOON, embedded, readyz},
 };
 use latencify_conf::api::PurgeTarget;
-use latencify_tests::{Client, Edge, Origin, Wire, policy::one_route, reply, wait_until};
+use latencify_tests::{Client, Control, Edge, Origin, Wire, policy::one_route, reply, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_lost_what_the_fleet_obeyed_is_told_of() {
@@ -40,16 +41,7 @@ async fn a_log_that_lost_what_the_fleet_obeyed_is_told_of() {
         control.purge(all()).await;
     }
     wire.mend();
-    wait_until("control tells its operator", SOON, async || {
-        let reply = readyz(&control).await;
-        let text = reply.text();
-        if reply.status == 200 && text.contains("is not in it") && text.contains("migrate-log") {
-            Ok(())
-        } else {
-            Err(format!("{} {text}", reply.status))
-        }
-    })
-    .await;
+    is_told(&control, true).await;
     let metrics = Client::new()
         .get(control.admin(), "admin", "/metrics")
         .await;
@@ -61,6 +53,29 @@ async fn a_log_that_lost_what_the_fleet_obeyed_is_told_of() {
         match line {
             Some(line) if line.ends_with(" 1") => Ok(()),
             line => Err(format!("{line:?}")),
+        }
+    })
+    .await;
+    // The edge has started over and shows nothing any more. What is lost is lost, until the operator makes another log.
+    control.kill();
+    control.restart().await;
+    is_told(&control, true).await;
+    control.stop().await;
+    migrate_log(&control, &[]).await;
+    control.restart().await;
+    is_told(&control, false).await;
+}
+
+/// Whether control tells its operator that the log has lost what an edge obeyed.
+async fn is_told(control: &Control, expected: bool) {
+    wait_until("control tells its operator, or not", SOON, async || {
+        let reply = readyz(control).await;
+        let text = reply.text();
+        let is_told = text.contains("is not in it") && text.contains("migrate-log");
+        if reply.status == 200 && is_told == expected {
+            Ok(())
+        } else {
+            Err(format!("{} {text}", reply.status))
         }
     })
     .await;

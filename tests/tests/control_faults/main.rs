@@ -10,6 +10,7 @@ mod disk;
 mod forked;
 mod frozen;
 mod left_behind;
+mod marked;
 mod migrate;
 mod moving;
 mod older_copy;

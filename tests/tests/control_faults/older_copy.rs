@@ -130,6 +130,13 @@ async fn an_older_store_serves_no_edge_while_its_log_is_away() {
         }
     })
     .await;
+    // And whoever asks for its health is answered meanwhile.
+    let reply = readyz(&control).await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    assert!(
+        reply.text().contains("opening: the change log"),
+        "{reply:?}"
+    );
     kafka.restart().await;
     until_connected(&control, "paris").await;
     assert_eq!(paris.get("shop.example", "/kept").await.text(), "v2");
