@@ -40,13 +40,22 @@ impl Admin {
             return Err("no policy runs yet".into());
         }
         let Some(isolated) = self.edge.isolated() else {
-            return Ok("ready".into());
+            return Ok(self.ready());
         };
         let (why, does) = (isolated.why.as_str(), isolated.does.as_str());
         if isolated.refuses() {
             return Err(format!("isolated ({why}): stored responses are refused"));
         }
         Ok(format!("ready, but isolated ({why}): when_isolated={does}"))
+    }
+
+    /// A disk tier that can't be used costs hits, and nothing else.
+    fn ready(&self) -> String {
+        let disk = self.edge.cache.disk();
+        match disk.and_then(|disk| disk.trouble()) {
+            Some(fault) => format!("ready, but without the disk tier ({})", fault.name()),
+            None => "ready".to_owned(),
+        }
     }
 
     fn answer(&self, path: &str) -> (StatusCode, &'static str, Vec<u8>) {

@@ -256,6 +256,9 @@ impl Edge {
         let mut text = self.metrics.render()?;
         let mut pulled = Pulled::default();
         pulled.cache(&self.cache.count(), self.cache.marks().count());
+        if let Some(disk) = self.cache.disk() {
+            pulled.disk(&disk.count());
+        }
         pulled.places(self.places.failures());
         if let Some(running) = self.running() {
             pulled.origins(&running.origins.snapshot());

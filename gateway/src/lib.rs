@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod cache;
 pub mod context;
+pub mod disk;
 pub mod drain;
 pub mod edge;
 pub mod errors;

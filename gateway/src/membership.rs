@@ -37,7 +37,7 @@ impl Membership {
     pub async fn begin(settings: &Settings, edge: &Arc<Edge>, marks: &Arc<Marks>) -> Result<Self> {
         match &settings.role {
             Role::Alone { policy } => {
-                edge.set_purge_port(Arc::new(OwnMarks(marks.clone())));
+                edge.set_purge_port(Arc::new(OwnMarks(edge.cache)));
                 let (mut files, installing) = (FilePolicy::new(policy.clone()), edge.clone());
                 let (files, installed) = tokio::task::spawn_blocking(move || {
                     let installed = files.reconcile(&installing);

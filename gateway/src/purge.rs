@@ -1,9 +1,8 @@
 //! Where a purge that a client sent to this edge goes: into the log of the fleet, or, alone, to this edge's own marks.
 
+use crate::{cache::MemoryStorage, disk::purge_here};
 use async_trait::async_trait;
-use latencify_cache::Marks;
 use latencify_conf::change::{Epoch, Mode, SiteId, Target};
-use std::sync::Arc;
 
 /// Takes a `PURGE` of one path to whoever makes it true.
 #[async_trait]
@@ -41,7 +40,7 @@ pub enum PurgeRefused {
 }
 
 /// An edge alone: a purge is a mark of its own, and holds when it is made.
-pub struct OwnMarks(pub Arc<Marks>);
+pub struct OwnMarks(pub &'static MemoryStorage);
 
 #[async_trait]
 impl PurgePort for OwnMarks {
@@ -53,13 +52,8 @@ impl PurgePort for OwnMarks {
         mode: Mode,
         _key: &str,
     ) -> Result<Purged, PurgeRefused> {
-        self.0.local_purge(
-            &Target::Url {
-                site,
-                path: path.to_owned(),
-            },
-            mode,
-        );
+        let path = path.to_owned();
+        purge_here(self.0, &[Target::Url { site, path }], mode).await;
         Ok(Purged {
             id: None,
             epoch: None,

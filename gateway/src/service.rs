@@ -3,6 +3,7 @@
 use crate::{
     admin::Admin,
     cache::{MemoryStorage, Options, keep_swept},
+    disk,
     drain::{Drain, Drained},
     edge::{Edge, Parts},
     listen::{self, Asked, Bound, Endpoint, Gate, Handles, Kept, Limits, Sockets, tls::Acceptor},
@@ -108,6 +109,9 @@ impl Service {
             marks.clone(),
         );
         tokio::spawn(keep_swept(cache));
+        if settings.disk.is_some() {
+            marks.keep();
+        }
         let edge = Edge::new(Parts {
             name: settings.name.clone(),
             cache,
@@ -120,6 +124,10 @@ impl Service {
             drain: Drain::new(),
         });
         let mut membership = Membership::begin(&settings, &edge, &marks).await?;
+        // The marks stand as they were left.
+        if let Some(options) = &settings.disk {
+            disk::start(options, cache).context("disk tier")?;
+        }
         let (nudge, nudges) = mpsc::channel(1);
         tokio::spawn(watch(edge.clone(), membership.take_files(), nudges));
         Ok(Self {
@@ -288,7 +296,7 @@ impl Service {
 
     /// Leaves the fleet and writes the last records. To be called when nothing is served any more.
     pub async fn end(self) {
-        self.membership.end().await;
+        tokio::join!(self.membership.end(), disk::end(self.edge.cache));
         if let Some(writer) = self.access_log {
             writer.finish();
         }

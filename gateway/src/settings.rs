@@ -1,6 +1,6 @@
 //! What the operator typed, and what the program obeys.
 
-use crate::{fleet, upgrade};
+use crate::{disk, fleet, upgrade};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
 use latencify_conf::document::text::{self, Text as _};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
@@ -105,6 +105,12 @@ pub struct Arguments {
     /// Bytes of memory for stored responses, like 512MiB.
     #[arg(long, env = "LATENCIFY_CACHE_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     cache_memory: u64,
+    /// Existing folder, for it alone, of the disk tier: stored responses that a restart survives. Without it, there is none.
+    #[arg(long, env = "LATENCIFY_DISK", value_name = "DIR")]
+    disk: Option<PathBuf>,
+    /// The most bytes of all files in that folder.
+    #[arg(long, env = "LATENCIFY_DISK_BYTES", value_name = "SIZE", default_value = "10GiB", value_parser = size)]
+    disk_bytes: u64,
     /// Worker threads; one a core otherwise.
     #[arg(long, env = "LATENCIFY_THREADS", value_name = "N")]
     threads: Option<usize>,
@@ -159,6 +165,8 @@ pub struct Settings {
     pub access_log: Option<PathBuf>,
     /// Bytes of memory for stored responses.
     pub cache_memory_bytes: u64,
+    /// The disk tier; none: there is none.
+    pub disk: Option<disk::Options>,
     /// Worker threads.
     pub threads: usize,
     /// The longest drain.
@@ -205,6 +213,7 @@ impl Settings {
         let matches = command.try_get_matches_from_mut(words)?;
         let typed = Arguments::from_arg_matches(&matches)?;
         without_effect(&matches)
+            .and_then(|()| with_disk(&matches))
             .and_then(|()| Self::resolve(typed))
             .map_err(|reason| command.error(clap::error::ErrorKind::ValueValidation, reason))
     }
@@ -221,6 +230,11 @@ impl Settings {
     }
 
     fn resolve(typed: Arguments) -> Result<Self, String> {
+        let disk = typed.disk.map(|folder| disk::Options {
+            folder,
+            bytes_max: typed.disk_bytes,
+        });
+        disk.as_ref().map_or(Ok(()), disk::Options::check)?;
         let name = typed.edge.clone().unwrap_or_else(|| "latencify".to_owned());
         let role = match (typed.policy, typed.control) {
             (Some(policy), None) => Role::Alone { policy },
@@ -232,7 +246,8 @@ impl Settings {
                 control_ca: typed.control_ca,
                 about: Vec::new(),
                 when_isolated: typed.when_isolated,
-                acks: typed.acks,
+                // What a disk keeps over a restart is judged by marks that a disk keeps, too.
+                acks: disk.as_ref().map_or(typed.acks, |_| fleet::Acks::Saved),
                 takes_over: std::env::var_os(upgrade::VARIABLE).is_some(),
             }),
             (None, None) => {
@@ -255,6 +270,7 @@ impl Settings {
             cert_dir: typed.cert_dir,
             access_log: typed.access_log,
             cache_memory_bytes: typed.cache_memory,
+            disk,
             threads: typed.threads.unwrap_or(cores).max(1),
             drain_timeout: typed.drain_timeout,
             ports_file: typed.ports_file,
@@ -278,6 +294,28 @@ fn without_effect(matches: &ArgMatches) -> Result<(), String> {
         )),
         None => Ok(()),
     }
+}
+
+/// What is said of a disk tier has to go with one.
+fn with_disk(matches: &ArgMatches) -> Result<(), String> {
+    let source = |flag| matches.value_source(flag);
+    if !matches.contains_id("disk") {
+        return match source("disk_bytes") {
+            Some(ValueSource::CommandLine) => {
+                Err("--disk-bytes has no effect without --disk DIR: leave it out, or name the folder of a disk tier".into())
+            }
+            _ => Ok(()),
+        };
+    }
+    let acks = matches.get_one("acks");
+    let is_said = source("acks") != Some(ValueSource::DefaultValue);
+    if is_said && acks == Some(&fleet::Acks::Obeyed) {
+        return Err(
+            "--acks obeyed can't be with --disk: a purge that was acknowledged must hold after a restart; leave --acks out"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 fn join_token(file: Option<&std::path::Path>) -> Result<String, String> {

@@ -52,6 +52,7 @@ pub struct EdgeOptions {
     environment: Vec<(String, String)>,
     manager: Option<ServiceManager>,
     place: Option<Place>,
+    by: Vec<String>,
 }
 
 /// A namespace in which an edge runs, and where it listens and is asked from.
@@ -299,6 +300,7 @@ impl EdgeOptions {
             environment: Vec::new(),
             manager: None,
             place: None,
+            by: Vec::new(),
             folder,
         };
         let certificates = options.certificates();
@@ -348,6 +350,17 @@ impl EdgeOptions {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Starts it by another program, which gets it and its arguments after these.
+    pub fn by(mut self, program: &[&str]) -> Self {
+        self.by = program.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// In a namespace, listening on its cable to clients.
@@ -437,7 +450,14 @@ impl EdgeOptions {
                 command.arg(program);
                 command
             }
-            (None, None) => Command::new(program),
+            (None, None) => match self.by.split_first() {
+                Some((by, words)) => {
+                    let mut command = Command::new(by);
+                    command.args(words).arg(program);
+                    command
+                }
+                None => Command::new(program),
+            },
         };
         command.current_dir(self.folder.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -60,6 +60,9 @@ pub struct CacheRules {
     pub cache_status: Option<CacheStatus>,
     /// Whether `Cache-Groups` and `Cache-Group-Invalidation` count (RFC 9875). Default yes.
     pub groups: Option<bool>,
+    /// Which objects go to the disk tier of an edge that has one (`--disk`). Default `always`: whatever was stored survives a
+    /// restart, and writes go one after another to the end of a log. What is there already is served whatever this says.
+    pub disk: Option<Disk>,
     /// Request headers that reach the origin although they are no part of the key. A client can set them, and what the origin
     /// makes of one client's value is stored for all: name only those that leave the answer as it is, or that the origin names
     /// in `Vary`. What negotiates (`Accept…`), validates, traces, or says who asks goes on without being named. `Cookie` must
@@ -107,6 +110,18 @@ pub struct CacheStatus {
     pub key: Option<bool>,
     /// Why, in a word: `stale`, `set_cookie`. Default yes.
     pub detail: Option<bool>,
+}
+
+/// Which objects go to the disk tier.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Disk {
+    /// Every one.
+    Always,
+    /// Those that are fetched again: what is asked for once costs no write, and a disk that wears lives longer.
+    SecondHit,
+    /// None.
+    Never,
 }
 
 /// The parts of the cache key besides site, scheme, host, port and path.

@@ -18,7 +18,7 @@ pub mod text;
 pub use access::{Access, AccessByKind, AccessRule, OrderedAccess, Verdict};
 pub use auth::{Auth, Jwt, TokenSource};
 pub use cache::{
-    Cache, CacheKey, CacheRules, CacheStatus, CdnCacheControl, Heuristic, Query, SetCookie,
+    Cache, CacheKey, CacheRules, CacheStatus, CdnCacheControl, Disk, Heuristic, Query, SetCookie,
 };
 pub use door::{EdgeTls, ProxyProtocol, TlsVersion};
 pub use edge_limits::EdgeLimits;

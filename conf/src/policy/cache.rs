@@ -28,6 +28,8 @@ pub struct CacheRule {
     pub cache_status: CacheStatusRule,
     /// Whether `Cache-Groups` and `Cache-Group-Invalidation` count (RFC 9875). Default yes.
     pub groups: bool,
+    /// Which objects go to the disk tier of an edge that has one.
+    pub disk: DiskAdmission,
     /// Request fields that reach the origin although they are no part of the key, besides those that every cache passes on.
     pub forward_headers: Vec<http::HeaderName>,
 }
@@ -47,6 +49,7 @@ impl Default for CacheRule {
             cdn_cache_control: CdnCacheControl::default(),
             cache_status: CacheStatusRule::default(),
             groups: true,
+            disk: DiskAdmission::default(),
             forward_headers: Vec::new(),
         }
     }
@@ -88,6 +91,18 @@ impl Default for CacheStatusRule {
             detail: true,
         }
     }
+}
+
+/// Which objects go to the disk tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DiskAdmission {
+    /// Every one.
+    #[default]
+    Always,
+    /// Those that are fetched again.
+    SecondHit,
+    /// None.
+    Never,
 }
 
 /// Lifetimes: what the origin says (RFC 9111), unless the policy says otherwise.

@@ -15,8 +15,8 @@ mod site;
 pub use access::{Access, AccessRule, Country};
 pub use auth::{Algorithm, Jwt, JwtKey, TOKEN_BYTES_MAX, TokenSource};
 pub use cache::{
-    CacheRule, CacheStatusRule, CdnCacheControl, Heuristic, KeyParts, Names, PurgeAccess,
-    SetCookie, TtlRules,
+    CacheRule, CacheStatusRule, CdnCacheControl, DiskAdmission, Heuristic, KeyParts, Names,
+    PurgeAccess, SetCookie, TtlRules,
 };
 pub use door::{Door, TlsVersion};
 pub use edge_limits::{EdgeLimits, RateMin};

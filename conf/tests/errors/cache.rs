@@ -20,6 +20,7 @@ fn values_of_a_rule() {
         "drop",
         "strip",
     );
+    in_cache("disk: ▸sometimes", "disk", "sometimes", "second_hit");
     in_cache(
         "heuristic: { fraction: ▸0 }",
         "heuristic.fraction",

@@ -2,7 +2,9 @@
 
 use super::{proxy, secs};
 use crate::support::{good, route, with_routes};
-use latencify_conf::policy::{CacheRule, CacheStatusRule, CdnCacheControl, Heuristic, SetCookie};
+use latencify_conf::policy::{
+    CacheRule, CacheStatusRule, CdnCacheControl, DiskAdmission, Heuristic, SetCookie,
+};
 
 fn cache(keys: &str) -> CacheRule {
     let route = route(&format!("cache: {keys}"));
@@ -27,6 +29,7 @@ fn a_rule_has_defaults() {
             detail: true
         }
     );
+    assert_eq!(rule.disk, DiskAdmission::Always);
     assert!(rule.groups && !rule.surrogate_control && !rule.key.device);
     assert!(rule.forward_headers.is_empty() && rule.ttl.heuristic.is_none());
     assert!(!rule.ttl.gives_lifetimes());
@@ -36,7 +39,7 @@ fn a_rule_has_defaults() {
 fn every_key_says_something() {
     let rule = cache(
         "{ set_cookie: store, surrogate_control: true, cdn_cache_control: strip, \
-         cache_status: { key: true, detail: false }, groups: false, \
+         cache_status: { key: true, detail: false }, groups: false, disk: second_hit, \
          forward_headers: [X-Tenant, cookie], key: { device: true } }",
     );
     assert_eq!(rule.set_cookie, SetCookie::Store);
@@ -48,6 +51,8 @@ fn every_key_says_something() {
             detail: false
         }
     );
+    assert_eq!(rule.disk, DiskAdmission::SecondHit);
+    assert_eq!(cache("{ disk: never }").disk, DiskAdmission::Never);
     assert!(!rule.groups && rule.surrogate_control && rule.key.device);
     assert_eq!(rule.forward_headers, ["x-tenant", "cookie"]);
 }

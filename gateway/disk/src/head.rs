@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use latencify_cache::{Fetch, Identity, Key, Stamp};
+use std::{io, path::Path};
 
 /// What is known of an object beside its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub struct Version(pub(crate) u64);
 pub trait Judge: Send + Sync + 'static {
     /// Whether it may not be served: another log, below the tier's floor, or a matching hard mark.
     fn is_dead(&self, identity: &Identity, stamp: &Stamp) -> bool;
+
+    /// The folder is this process's now, and nothing of what is in it has been asked about. An error: it can't be used now,
+    /// and is tried again later.
+    fn opened(&self, _folder: &Path) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Whether an object that is asked for often is still worth a second writing. No: its lifetime is over.
     fn is_worth_keeping(&self, _head: &Head) -> bool {

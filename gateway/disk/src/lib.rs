@@ -52,7 +52,7 @@ mod tier;
 pub use count::TierCount;
 pub use engine::{DOOMED_SHARE, REWRITE_SHARE};
 pub use fill::{Abandoned, FILLS_MAX, FILLS_PER_KEY_MAX, Follower, WINDOW_BYTES_MAX, Writer};
-pub use format::FORMAT_VERSION;
+pub use format::{FORMAT_VERSION, segment::OWNERS_PREFIX};
 pub use head::{Head, Judge, Version};
 pub use index::ENTRY_MEMORY_BYTES_MAX;
 pub use layer::{FileSystem, Layer, LayerFile};

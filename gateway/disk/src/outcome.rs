@@ -88,6 +88,16 @@ named! {
     }
 }
 
+impl Refusal {
+    /// Whether the answer itself is good, and may be served from elsewhere: what it replaces must not come after it.
+    pub(crate) fn is_of_the_tier(self) -> bool {
+        !matches!(
+            self,
+            Self::WrongLength | Self::Older | Self::Purged | Self::Aborted
+        )
+    }
+}
+
 named! {
     /// Why a body that was begun can't be read on.
     Broken {

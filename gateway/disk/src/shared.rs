@@ -3,6 +3,7 @@
 use crate::{
     fill::Fills,
     format::head::Removal,
+    hash::KeyHash,
     head::Judge,
     index::{Entry, Index},
     layer::Layer,
@@ -52,6 +53,8 @@ pub(crate) struct Numbers {
     pub(crate) disk_bytes: AtomicU64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) openings: AtomicU64,
+    /// Why the folder is not open: the fault's place in [`Fault::ALL`], from 1; 0: it is, or was not opened yet.
+    pub(crate) trouble: AtomicUsize,
 }
 
 /// One body that is being read.
@@ -102,6 +105,28 @@ impl Shared {
     /// The generation that an order stands for in this run; 0: an earlier run's.
     pub(crate) fn generation(&self, order: u64) -> u64 {
         order.saturating_sub(self.numbers.base.load(Ordering::Acquire))
+    }
+
+    /// The folder can't be used, for that reason.
+    pub(crate) fn is_lost(&self, fault: Fault) {
+        self.counters.add(fault);
+        let place = Fault::ALL.iter().position(|other| *other == fault);
+        let place = place.map_or(0, |place| place + 1);
+        self.numbers.trouble.store(place, Ordering::Relaxed);
+    }
+
+    /// Why the folder is not open.
+    pub(crate) fn trouble(&self) -> Option<Fault> {
+        let place = self.numbers.trouble.load(Ordering::Relaxed);
+        Fault::ALL.get(place.checked_sub(1)?).copied()
+    }
+
+    /// What began to be fetched before that is not offered any more: something later was served that is not stored.
+    pub(crate) fn forget_older(&self, hash: KeyHash, order: u64) {
+        let older = self.index.remove_up_to(hash, order.saturating_sub(1));
+        if let Some(older) = older {
+            self.write_removal(&older);
+        }
     }
 
     /// Forgets an object, for good: what is on disk of it is not believed after a restart either.

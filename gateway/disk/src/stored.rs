@@ -96,7 +96,15 @@ impl Stored {
     /// Reads and verifies all of it, chunk after chunk, other look-ups in between. Damaged: the object is forgotten, and
     /// the answer a miss.
     pub fn prove(&self) -> Ticket<Result<(), Miss>> {
-        if self.is_proven() {
+        self.prove_part(0, u64::MAX)
+    }
+
+    /// The same for a part of it: from one byte to another (exclusive).
+    pub fn prove_part(&self, start: u64, end: u64) -> Ticket<Result<(), Miss>> {
+        let Body::Chunks { ends, .. } = &*self.body else {
+            return Ticket::kept(Ok(()));
+        };
+        if self.is_proven() || start >= end {
             return Ticket::kept(Ok(()));
         }
         let (promise, ticket) = promise();
@@ -104,7 +112,9 @@ impl Stored {
             shared: Arc::clone(&self.shared),
             entry: self.entry,
             body: Arc::clone(&self.body),
-            next: 0,
+            next: ends.partition_point(|&chunk_end| chunk_end <= start),
+            stop: ends.partition_point(|&chunk_end| chunk_end < end) + 1,
+            is_whole: start == 0 && end >= self.body_bytes(),
             promise,
         };
         proof.go_on();
@@ -176,6 +186,8 @@ struct Proof {
     entry: Entry,
     body: Arc<Body>,
     next: usize,
+    stop: usize,
+    is_whole: bool,
     promise: Promise<Result<(), Miss>>,
 }
 
@@ -194,10 +206,12 @@ impl Proof {
         }
         let chunk = match &*self.body {
             Body::Inline(_) => None,
-            Body::Chunks { chunks, .. } => chunks.get(self.next),
+            Body::Chunks { chunks, .. } => chunks.get(self.next).filter(|_| self.next < self.stop),
         };
         let Some((segment, extent)) = chunk else {
-            self.shared.index.prove(&self.entry);
+            if self.is_whole {
+                self.shared.index.prove(&self.entry);
+            }
             return self.promise.keep(Ok(()));
         };
         match self.shared.chunk(&self.entry, segment, extent) {

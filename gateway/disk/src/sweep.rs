@@ -8,6 +8,7 @@ use crate::{
     scan::{Frames, Met},
     shared::Shared,
 };
+use latencify_conf::change::Epoch;
 use std::sync::Arc;
 
 /// So many frames are gone over at once, at most, whatever they are.
@@ -29,6 +30,8 @@ pub struct Walked {
     pub met: usize,
     /// Of those, the dead: they are forgotten.
     pub dead: usize,
+    /// Of the living, the lowest epoch and the lowest local number of their stamps.
+    pub oldest: Option<(Epoch, u64)>,
     /// Where to go on; none: all that was stored when the round began has been judged.
     pub next: Option<Place>,
 }
@@ -84,6 +87,10 @@ pub(crate) fn walk(shared: &Arc<Shared>, from: Place, records: usize) -> Result<
                         entry.order == order && shared.judge.is_dead(identity, &fetch.stamp);
                     if is_dead && shared.forget(&entry) {
                         walked.dead += 1;
+                    } else if !is_dead {
+                        let (epoch, local) = walked.oldest.unwrap_or((Epoch(u64::MAX), u64::MAX));
+                        let stamp = &fetch.stamp;
+                        walked.oldest = Some((epoch.min(stamp.epoch), local.min(stamp.local)));
                     }
                 }
                 Some(Met::Damaged) => shared.counters.add(Fault::DamagedRecord),

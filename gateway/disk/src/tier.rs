@@ -229,6 +229,19 @@ impl Tier {
         ticket
     }
 
+    /// The version that is stored for a key, if a fetch of that generation brought it (0: an earlier run's). A hint: it is asked
+    /// for again when it is renewed or removed.
+    pub fn version_of(&self, key: KeyRef<'_>, generation: u64) -> Option<Version> {
+        let entry = self.shared.index.get(KeyHash::of(key))?;
+        let is_it = self.shared.generation(entry.order) == generation;
+        is_it.then_some(Version(entry.order))
+    }
+
+    /// Why the folder is not open; none: it is, or is being opened for the first time.
+    pub fn trouble(&self) -> Option<Fault> {
+        self.shared.trouble()
+    }
+
     /// Whether the folder is open.
     pub fn is_ready(&self) -> bool {
         self.shared.queue.is_ready()

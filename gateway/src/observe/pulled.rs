@@ -1,5 +1,6 @@
 //! Numbers that other parts keep themselves, read when a scrape comes.
 
+mod disk;
 mod link;
 
 use crate::origin::OriginState;

@@ -1,6 +1,6 @@
 //! RFC 9111 §4.4, RFC 9875 §3: an unsafe request that succeeds makes stored responses unfit, on this edge.
 
-use crate::{cache::MemoryStorage, context::Context};
+use crate::{cache::MemoryStorage, context::Context, disk::purge_here};
 use latencify_conf::{
     change::{Mode, Target},
     policy::{Action, CacheRule},
@@ -14,13 +14,21 @@ use std::sync::Arc;
 
 /// Purges the path, what `Location` and `Content-Location` name of the same origin, each over all queries and variants, and
 /// the groups that the response names. Only at sites that cache at all, so that uploads elsewhere make no marks.
-pub fn after_unsafe(storage: &MemoryStorage, response: &ResponseHeader, ctx: &mut Context) {
+pub async fn after_unsafe(storage: &MemoryStorage, response: &ResponseHeader, ctx: &mut Context) {
+    let targets = targets(response, ctx);
+    if !targets.is_empty() {
+        purge_here(storage, &targets, Mode::Hard).await;
+        ctx.decide("cache:invalidated");
+    }
+}
+
+fn targets(response: &ResponseHeader, ctx: &Context) -> Vec<Target> {
     let (Some(asked), Some(taken)) = (&ctx.asked, &ctx.taken) else {
-        return;
+        return Vec::new();
     };
     let rules = rules(ctx);
     if rules.is_empty() {
-        return;
+        return Vec::new();
     }
     let change = Change {
         method: &asked.method,
@@ -44,12 +52,7 @@ pub fn after_unsafe(storage: &MemoryStorage, response: &ResponseHeader, ctx: &mu
             tag: groups::tag(&change.origin, group),
         }));
     }
-    for target in &targets {
-        storage.marks().local_purge(target, Mode::Hard);
-    }
-    if !targets.is_empty() {
-        ctx.decide("cache:invalidated");
-    }
+    targets
 }
 
 /// How the routes of the site cache.

@@ -1,15 +1,17 @@
 //! The client's own validators and ranges, against a response that the cache sends.
 
 use crate::{context::Context, request::Request};
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use latencify_decide::{
     conditional::{self, Conditional},
     range::{self, Ranged},
 };
 use pingora::{
+    cache::CacheMeta,
     http::ResponseHeader,
     proxy::{RangeType, Session, range_header_filter},
 };
+use std::ops::Range;
 
 /// Whether the client already has what is sent.
 pub fn is_not_modified(request: &Request<'_>, response: &ResponseHeader, ctx: &Context) -> bool {
@@ -23,6 +25,22 @@ pub fn is_not_modified(request: &Request<'_>, response: &ResponseHeader, ctx: &C
         &response.headers,
         ctx.clock.began_at,
     ) == Conditional::NotModified
+}
+
+/// What of a stored body of that length the request is about, at most.
+pub fn wanted(request: &Request<'_>, meta: &CacheMeta, length: u64, ctx: &Context) -> Range<u64> {
+    let (status, stored) = (meta.response_header().status.as_u16(), meta.headers());
+    let now = ctx.clock.began_at;
+    match range::evaluate(request.method, request.headers, status, stored, length, now) {
+        _ if *request.method == Method::HEAD => 0..0,
+        Ranged::Whole => 0..length,
+        Ranged::NotSatisfiable => 0..0,
+        Ranged::Parts(parts) => {
+            let start = parts.iter().map(|part| part.start).min();
+            let end = parts.iter().map(|part| part.end).max();
+            start.unwrap_or(0)..end.unwrap_or(length)
+        }
+    }
 }
 
 /// The part of the body that is sent; sets status and fields for it. A body of unknown length is sent whole.

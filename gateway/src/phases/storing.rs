@@ -163,7 +163,8 @@ pub fn store(
             fetch,
             tags,
             object_bytes_max: rule.object_bytes_max,
-            notes: Some(Arc::new(Notes { lifetime })),
+            disk: rule.disk,
+            notes: Some(Notes { lifetime }),
         },
     );
     RespCacheable::Cacheable(meta)

@@ -231,7 +231,8 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
                     .caching
                     .isolated
                     .map(|_| ISOLATED)
-                    .or((ctx.caching.outcome == CacheOutcome::Stale).then_some("stale")),
+                    .or((ctx.caching.outcome == CacheOutcome::Stale).then_some("stale"))
+                    .or(ctx.caching.is_on_disk.then_some("disk")),
             },
             None => CacheStatus::Local { detail: "unknown" },
         },

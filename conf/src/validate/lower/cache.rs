@@ -4,8 +4,8 @@ use super::{At, Flaw, Lowering, edit::UNTOUCHABLE};
 use crate::{
     document::{self, Cache, CacheRules, Query, text::Statuses},
     policy::{
-        CacheRule, CacheStatusRule, CdnCacheControl, Heuristic, KeyParts, Names, SetCookie,
-        StatusSet, TtlRules,
+        CacheRule, CacheStatusRule, CdnCacheControl, DiskAdmission, Heuristic, KeyParts, Names,
+        SetCookie, StatusSet, TtlRules,
     },
 };
 
@@ -73,6 +73,11 @@ impl Lowering<'_, '_, '_> {
                     detail: written.detail.unwrap_or(default.cache_status.detail),
                 }),
             groups: rules.groups.unwrap_or(default.groups),
+            disk: rules.disk.map_or(default.disk, |word| match word {
+                document::Disk::Always => DiskAdmission::Always,
+                document::Disk::SecondHit => DiskAdmission::SecondHit,
+                document::Disk::Never => DiskAdmission::Never,
+            }),
             forward_headers: names(&rules.forward_headers),
         })
     }

@@ -31,15 +31,16 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         match open::open(shared) {
             Ok(log) => {
                 shared.numbers.openings.fetch_add(1, Ordering::Relaxed);
+                shared.numbers.trouble.store(0, Ordering::Relaxed);
                 shared.queue.set_ready(true);
                 let lost = serve(shared, log);
                 shut(shared);
                 match lost {
                     None => return,
-                    Some(fault) => shared.counters.add(fault),
+                    Some(fault) => shared.is_lost(fault),
                 }
             }
-            Err(fault) => shared.counters.add(fault),
+            Err(fault) => shared.is_lost(fault),
         }
         shared.index.clear();
         shared.segments.clear();

@@ -32,12 +32,13 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Log, Fault> {
     let lock = layer
         .lock(&folder.join(FileName::Lock.name()))
         .map_err(|error| fault_of(&error))?;
+    shared.judge.opened(folder).map_err(|error| fault_of(&error))?;
     let names = layer.list(folder).map_err(|error| fault_of(&error))?;
     let mut numbers = Vec::new();
     let mut has_snapshot = false;
     for name in names {
         match FileName::read(&name) {
-            FileName::Lock => {}
+            FileName::Lock | FileName::Owners => {}
             FileName::Snapshot => has_snapshot = true,
             FileName::Segment(number) => numbers.push(number),
             FileName::Doomed(_) | FileName::NewSnapshot => remove(shared, &name)?,

@@ -149,6 +149,9 @@ impl Fill {
         };
         if is_first {
             shared.counters.add(refusal);
+            if refusal.is_of_the_tier() {
+                shared.forget_older(self.hash, self.order);
+            }
         }
         wakers.into_iter().for_each(Waker::wake);
         shared.fills.end(self);

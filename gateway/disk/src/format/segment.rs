@@ -4,6 +4,8 @@ use super::{Cursor, FORMAT_VERSION, Unreadable};
 
 /// Length of a segment's head.
 pub(crate) const SEGMENT_HEAD_BYTES: u32 = 28;
+/// Files whose names begin so are the owner's of the tier, and left to it.
+pub const OWNERS_PREFIX: &str = "owner-";
 const MAGIC: [u8; 8] = *b"LcySegmt";
 
 /// Which segment it is.
@@ -23,6 +25,8 @@ pub(crate) enum FileName {
     Snapshot,
     /// A snapshot that was being written.
     NewSnapshot,
+    /// It belongs to whoever owns the tier.
+    Owners,
     Foreign,
 }
 
@@ -71,6 +75,7 @@ impl FileName {
             "lock" => Self::Lock,
             "index" => Self::Snapshot,
             "index.new" => Self::NewSnapshot,
+            _ if name.starts_with(OWNERS_PREFIX) => Self::Owners,
             _ => number(".log")
                 .map(Self::Segment)
                 .or_else(|| number(".dead").map(Self::Doomed))
@@ -86,7 +91,7 @@ impl FileName {
             Self::Doomed(number) => format!("segment-{number:08x}.dead"),
             Self::Snapshot => "index".to_owned(),
             Self::NewSnapshot => "index.new".to_owned(),
-            Self::Foreign => String::new(),
+            Self::Owners | Self::Foreign => String::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod fills;
 mod golden;
+mod histories;
 mod index;
 mod model;
 mod starts;

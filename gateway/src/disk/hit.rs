@@ -1,0 +1,156 @@
+//! Reading a body from disk for a client.
+
+use crate::context::Context;
+use async_trait::async_trait;
+use bytes::Bytes;
+use latencify_disk::{Broken, Stored, Ticket};
+use pingora::{
+    Error, ErrorType, Result,
+    cache::{
+        CacheKey, ForcedFreshness, HitHandler, Storage, storage::HandleHit, trace::SpanHandle,
+    },
+};
+use std::{any::Any, ops::Range, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// An answer that has begun waits so long for the next piece of its body; then it is cut off.
+pub(super) const READ_WITHIN: Duration = Duration::from_secs(30);
+/// Before an answer begins, what it will be is verified; it waits so long for that, and is a miss if it takes longer.
+pub const PROVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Reads one body for one client, one piece ahead.
+pub struct DiskHit {
+    stored: Arc<Stored>,
+    at: u64,
+    end: u64,
+    next: Option<Ticket<Result<Bytes, Broken>>>,
+}
+
+impl DiskHit {
+    /// At the beginning of a body.
+    pub fn new(stored: Arc<Stored>) -> Self {
+        let end = stored.body_bytes();
+        Self {
+            stored,
+            at: 0,
+            end,
+            next: None,
+        }
+    }
+
+    fn read_on(&mut self) -> Option<Ticket<Result<Bytes, Broken>>> {
+        (self.at < self.end).then(|| self.stored.read(self.at, self.end))
+    }
+
+    /// Whether this part of the body can be read to its end. What takes too long is gone on with for the next who ask.
+    async fn is_sound(&self, part: Range<u64>) -> bool {
+        if self.stored.is_proven() {
+            return true;
+        }
+        let mut proof = self.stored.prove_part(part.start, part.end);
+        match timeout(PROVE_WITHIN, &mut proof).await {
+            Ok(proven) => proven.is_ok(),
+            Err(_) => {
+                let stored = self.stored.clone();
+                tokio::spawn(async move {
+                    // Its place among the bodies that are read is held as long.
+                    let _ = proof.await;
+                    drop(stored);
+                });
+                false
+            }
+        }
+    }
+}
+
+/// The length of a body that was found on disk; none: it was found elsewhere.
+pub fn length_of(hit: &HitHandler) -> Option<u64> {
+    let hit = hit.as_any().downcast_ref::<DiskHit>()?;
+    Some(hit.stored.body_bytes())
+}
+
+/// Whether this part of a body that was found on disk can be read to its end: asked before it answers, since an answer that has
+/// begun can't become a miss.
+pub async fn is_sound(hit: &HitHandler, part: Range<u64>) -> bool {
+    match hit.as_any().downcast_ref::<DiskHit>() {
+        Some(hit) => hit.is_sound(part).await,
+        None => true,
+    }
+}
+
+/// What was found on disk may be used as it was judged if it is sound; else it is as if nothing had been found.
+pub fn heed(judged: ForcedFreshness, is_sound: bool, ctx: &mut Context) -> ForcedFreshness {
+    if !is_sound {
+        ctx.decide("cache:disk_unsound");
+        ctx.caching.found = None;
+        return ForcedFreshness::ForceMiss;
+    }
+    if !matches!(judged, ForcedFreshness::ForceMiss) {
+        ctx.decide("cache:disk");
+        ctx.caching.is_on_disk = true;
+    }
+    judged
+}
+
+#[async_trait]
+impl HandleHit for DiskHit {
+    async fn read_body(&mut self) -> Result<Option<Bytes>> {
+        let Some(ticket) = self.next.take().or_else(|| self.read_on()) else {
+            return Ok(None);
+        };
+        let read = timeout(READ_WITHIN, ticket).await;
+        let piece = read.map_err(|_| slow())?.map_err(broken)?;
+        if piece.is_empty() {
+            return Err(broken(Broken::Damaged));
+        }
+        self.at += piece.len() as u64;
+        self.next = self.read_on();
+        Ok(Some(piece))
+    }
+
+    async fn finish(
+        self: Box<Self>,
+        _storage: &'static (dyn Storage + Sync),
+        _key: &CacheKey,
+        _trace: &SpanHandle,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn can_seek(&self) -> bool {
+        true
+    }
+
+    fn seek(&mut self, start: usize, end: Option<usize>) -> Result<()> {
+        let length = self.stored.body_bytes();
+        let (start, end) = (start as u64, end.map_or(length, |end| end as u64));
+        if start >= length || start > end || end > length {
+            return Error::e_explain(
+                ErrorType::InternalError,
+                "seeking behind the end of a body on disk",
+            );
+        }
+        (self.at, self.end, self.next) = (start, end, None);
+        Ok(())
+    }
+
+    fn should_count_access(&self) -> bool {
+        false
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        self
+    }
+}
+
+fn broken(why: Broken) -> Box<Error> {
+    Error::because(ErrorType::ReadError, "reading a body from disk", why)
+}
+
+fn slow() -> Box<Error> {
+    Error::explain(ErrorType::ReadTimedout, "the disk is too slow for a body")
+}

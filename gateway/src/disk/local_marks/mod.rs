@@ -1,0 +1,230 @@
+//! What this edge purges alone (a PURGE without a fleet, unsafe methods, cache groups), on disk beside what it would otherwise
+//! find there again after a restart. What the fleet purges is kept with the edge's position ([`saved`](crate::fleet::saved)).
+//!
+//! # Characters
+//! - [`Keeper`]: a thread that waits for the disk so that nobody else has to. One write takes whatever has come since the last.
+//! - [`MarksFile`]: the file; [`record`]: its lines.
+//!
+//! Whoever purges obeys at once, and then waits until the mark is on disk before it is acknowledged, for [`SAVE_WITHIN`] at most:
+//! a folder that can't be written keeps no client waiting for longer. Then it is counted, tried again until it succeeds,
+//! and only a process that is killed before forgets it.
+
+mod file;
+mod record;
+
+pub use file::MarksFile;
+
+use latencify_cache::{LocalMark, Marks};
+use parking_lot::{Condvar, Mutex};
+use record::Line;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::{sync::watch, time::timeout};
+use tracing::{error, info, warn};
+
+/// Whoever purges waits so long for the disk.
+pub const SAVE_WITHIN: Duration = Duration::from_secs(2);
+/// The most marks that wait. Of more, none are kept: then what was stored before is dead after a restart.
+const WAITING_MAX: usize = 64 * 1024;
+/// After a failure it is tried again so often.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// What is to be on disk.
+pub struct Keeper {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    file: MarksFile,
+    state: Mutex<State>,
+    news: Condvar,
+    /// What was noted up to here is on disk.
+    saved: watch::Sender<u64>,
+    failures: AtomicU64,
+    late: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Line>,
+    noted: u64,
+    is_failing: bool,
+    is_stopping: bool,
+}
+
+impl Keeper {
+    /// Keeps the marks of a run in that file.
+    pub fn start(file: MarksFile) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            file,
+            state: Mutex::default(),
+            news: Condvar::new(),
+            saved: watch::Sender::new(0),
+            failures: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+        });
+        let keeping = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("local-marks".into())
+            .spawn(move || keeping.run())?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// A mark was made. Returns what to [wait](Self::saved) for.
+    pub fn note(&self, mark: &LocalMark) -> u64 {
+        self.shared.note(Line::mark(self.shared.file.run(), mark))
+    }
+
+    /// What is stamped lower is dead from now on.
+    pub fn note_floor(&self, floor: u64) {
+        self.shared.note(Line::floor(self.shared.file.run(), floor));
+    }
+
+    /// Waits until what was noted is on disk. False: that takes too long.
+    pub async fn saved(&self, noted: u64) -> bool {
+        let mut saved = self.shared.saved.subscribe();
+        let waited = timeout(SAVE_WITHIN, saved.wait_for(|saved| *saved >= noted)).await;
+        let is_saved = matches!(waited, Ok(Ok(_)));
+        if !is_saved {
+            self.shared.late.fetch_add(1, Relaxed);
+        }
+        is_saved
+    }
+
+    /// Attempts that failed since the start.
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Relaxed)
+    }
+
+    /// Purges that were acknowledged before they were on disk.
+    pub fn late(&self) -> u64 {
+        self.shared.late.load(Relaxed)
+    }
+
+    /// Writes what waits, and ends; waits for the disk.
+    pub fn finish(&self) {
+        self.shared.stop();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl Shared {
+    fn note(&self, line: Line) -> u64 {
+        let noted = {
+            let mut state = self.state.lock();
+            if state.waiting.len() >= WAITING_MAX {
+                let (lines, run) = (std::mem::take(&mut state.waiting), self.file.run());
+                state.waiting = record::compact(&lines, run, 0);
+            }
+            state.waiting.push(line);
+            state.noted += 1;
+            state.noted
+        };
+        self.news.notify_one();
+        noted
+    }
+
+    fn stop(&self) {
+        self.state.lock().is_stopping = true;
+        self.news.notify_one();
+    }
+
+    fn run(&self) {
+        loop {
+            let (lines, noted, is_last) = self.take();
+            let written = if lines.is_empty() {
+                Ok(())
+            } else {
+                self.file.append(&lines)
+            };
+            let is_ok = written.is_ok();
+            self.told(written);
+            if is_ok {
+                self.saved.send_replace(noted);
+            } else {
+                let mut state = self.state.lock();
+                state.waiting.splice(0..0, lines);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn take(&self) -> (Vec<Line>, u64, bool) {
+        let mut state = self.state.lock();
+        if state.is_failing && !state.is_stopping {
+            self.news.wait_for(&mut state, RETRY_EVERY);
+        }
+        while state.waiting.is_empty() && !state.is_stopping {
+            self.news.wait(&mut state);
+        }
+        let lines = std::mem::take(&mut state.waiting);
+        (lines, state.noted, state.is_stopping)
+    }
+
+    fn told(&self, written: io::Result<()>) {
+        let was_failing = {
+            let mut state = self.state.lock();
+            std::mem::replace(&mut state.is_failing, written.is_err())
+        };
+        match written {
+            Ok(()) if was_failing => info!("what this edge purges alone is on disk again"),
+            Ok(()) => {}
+            Err(why) => {
+                self.failures.fetch_add(1, Relaxed);
+                if !was_failing {
+                    error!(
+                        error = %why,
+                        "what this edge purges alone can't be written to the disk tier's folder: it is obeyed, but if this \
+                         process is killed before it succeeds, the next one may serve from disk what was purged; it is tried again"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Takes over what earlier runs purged. An error: the folder can't be used now.
+pub fn inherit(file: &MarksFile, marks: &Marks) -> io::Result<()> {
+    let lines = match file.read()? {
+        Some(Ok(lines)) => {
+            let known = record::known(&lines, file.run());
+            marks.inherit(Some((&known.marks, known.last, known.floor)));
+            lines
+        }
+        Some(Err(why)) => {
+            warn!(%why, "what this edge had purged alone can't be read: nothing that is on disk is used");
+            marks.inherit(None);
+            vec![Line::floor(file.run(), file.run())]
+        }
+        None => {
+            marks.inherit(None);
+            vec![Line::floor(file.run(), file.run())]
+        }
+    };
+    // If it can't be written now, what was read holds; the keeper tells of a folder that can't be written.
+    if let Err(error) = file.replace(&lines) {
+        warn!(%error, "the file of what this edge purges alone can't be renewed");
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! What the file holds: lines of text. Each begins with a digest over the rest of it, which is JSON. Pure.
+
+use latencify_cache::LocalMark;
+use latencify_conf::{
+    change::{Mode, Target},
+    digest::Digest,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// So many characters of its digest stand before a line.
+const SUM_CHARACTERS: usize = 16;
+
+/// One line. A run that wrote nothing else wrote that it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Where the numbers of the run begin that wrote it.
+    pub run: u64,
+    /// What is stamped lower is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<u64>,
+    /// What was purged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+}
+
+/// What was purged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    number: u64,
+    mode: Mode,
+    at_ms: u64,
+    target: Target,
+}
+
+/// What the lines add up to, for a run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What other runs purged, above the floor.
+    pub marks: Vec<LocalMark>,
+    /// The highest number that one of them made or began with.
+    pub last: u64,
+    /// What is stamped lower is dead.
+    pub floor: u64,
+}
+
+impl Line {
+    /// A run has begun.
+    pub fn begun(run: u64) -> Self {
+        Self {
+            run,
+            floor: None,
+            mark: None,
+        }
+    }
+
+    /// What is stamped lower is dead.
+    pub fn floor(run: u64, floor: u64) -> Self {
+        Self {
+            floor: Some(floor),
+            ..Self::begun(run)
+        }
+    }
+
+    /// Something was purged.
+    pub fn mark(run: u64, mark: &LocalMark) -> Self {
+        let since = mark.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mark = Mark {
+            number: mark.number,
+            mode: mark.mode,
+            at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            target: mark.target.clone(),
+        };
+        Self {
+            mark: Some(mark),
+            ..Self::begun(run)
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.mark.as_ref().map_or(0, |mark| mark.number)
+    }
+}
+
+/// As they are written. A line of before them that was torn is ended first.
+pub fn write(lines: &[Line]) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = vec![b'\n'];
+    for line in lines {
+        let text = serde_json::to_vec(line)?;
+        bytes.extend_from_slice(sum(&text).as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_slice(&text);
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+/// What was written. A last line that does not end was never acknowledged. Any other that can't be read: the error.
+pub fn read(bytes: &[u8]) -> Result<Vec<Line>, String> {
+    let whole = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter_map(|line| line.strip_suffix(b"\n"));
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(whole) {
+        if !line.is_empty() {
+            lines.push(read_line(line).map_err(|why| format!("line {number}: {why}"))?);
+        }
+    }
+    Ok(lines)
+}
+
+fn read_line(line: &[u8]) -> Result<Line, String> {
+    let (said, text) = line
+        .split_at_checked(SUM_CHARACTERS + 1)
+        .ok_or("it is cut off")?;
+    if said.strip_suffix(b" ") != Some(sum(text).as_bytes()) {
+        return Err("its digest is wrong".into());
+    }
+    serde_json::from_slice(text).map_err(|error| error.to_string())
+}
+
+fn sum(text: &[u8]) -> String {
+    let mut sum = Digest::of_parts([text]).to_string();
+    sum.truncate(SUM_CHARACTERS);
+    sum
+}
+
+/// What of them a run has to know that does not know it itself.
+pub fn known(lines: &[Line], run: u64) -> Known {
+    let others = || lines.iter().filter(|line| line.run != run);
+    let floor = lines
+        .iter()
+        .filter_map(|line| line.floor)
+        .max()
+        .unwrap_or(0);
+    let last = others().map(|line| line.run.max(line.number())).max();
+    let marks = others().filter_map(|line| line.mark.as_ref());
+    Known {
+        marks: marks
+            .filter(|mark| mark.number > floor)
+            .map(|mark| LocalMark {
+                target: mark.target.clone(),
+                mode: mark.mode,
+                number: mark.number,
+                at: SystemTime::UNIX_EPOCH + Duration::from_millis(mark.at_ms),
+            })
+            .collect(),
+        last: last.unwrap_or(0),
+        floor,
+    }
+}
+
+/// Fewer lines that say the same, or more strictly; of more than `marks_max` marks, only that what is older than they is dead.
+pub fn compact(lines: &[Line], run: u64, marks_max: usize) -> Vec<Line> {
+    let mut floor = lines
+        .iter()
+        .filter_map(|line| line.floor)
+        .max()
+        .unwrap_or(0);
+    let mut runs = BTreeMap::new();
+    let mut marks: BTreeMap<(&Target, bool), (u64, Mark)> = BTreeMap::new();
+    for line in lines {
+        runs.insert(line.run, ());
+        let Some(mark) = line.mark.as_ref().filter(|mark| mark.number > floor) else {
+            continue;
+        };
+        let of = (&mark.target, mark.mode == Mode::Hard);
+        let (newest, kept) = marks.entry(of).or_insert((line.run, mark.clone()));
+        // Stale too early rather than too late.
+        kept.at_ms = kept.at_ms.min(mark.at_ms);
+        if kept.number < mark.number {
+            (kept.number, *newest) = (mark.number, line.run);
+        }
+    }
+    if marks.len() > marks_max {
+        let last = marks.values().map(|(_, mark)| mark.number).max();
+        floor = floor.max(last.unwrap_or(0));
+        marks.clear();
+    }
+    let runs = runs.into_keys().next_back().into_iter().map(Line::begun);
+    let marks = marks.into_values().map(|(run, mark)| Line {
+        mark: Some(mark),
+        ..Line::begun(run)
+    });
+    let floor = (floor > 0).then(|| Line::floor(run, floor));
+    runs.chain(floor).chain(marks).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latencify_conf::change::SiteId;
+
+    fn purged(run: u64, path: &str, number: u64) -> Line {
+        let target = Target::Url {
+            site: SiteId(1),
+            path: path.to_owned(),
+        };
+        let at = UNIX_EPOCH + Duration::from_millis(number);
+        Line::mark(
+            run,
+            &LocalMark {
+                target,
+                mode: Mode::Hard,
+                number,
+                at,
+            },
+        )
+    }
+
+    fn names(known: &Known) -> Vec<u64> {
+        known.marks.iter().map(|mark| mark.number).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read_whatever_is_torn() {
+        let lines = [Line::begun(10), purged(10, "/a", 11), purged(10, "/b", 12)];
+        let bytes = write(&lines).unwrap();
+        assert_eq!(read(&bytes), Ok(lines.to_vec()));
+        let one = write(&lines[..2]).unwrap().len();
+        for torn in one..bytes.len() {
+            assert_eq!(read(&bytes[..torn]), Ok(lines[..2].to_vec()), "{torn}");
+        }
+        let more = [&bytes[..], &write(&[purged(20, "/c", 21)]).unwrap()].concat();
+        assert_eq!(read(&more).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_line_that_was_changed_is_told() {
+        let bytes = write(&[Line::begun(10), purged(10, "/a", 11)]).unwrap();
+        for at in 1..bytes.len() - 1 {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            if other[at] != b'\n' && bytes[at] != b'\n' {
+                assert!(read(&other).is_err(), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_learns_what_the_others_did() {
+        let lines = [
+            Line::begun(10),
+            purged(10, "/a", 11),
+            purged(20, "/b", 21),
+            Line::floor(20, 11),
+            purged(30, "/c", 31),
+        ];
+        let learnt = known(&lines, 30);
+        assert_eq!((learnt.last, learnt.floor), (21, 11));
+        assert_eq!(names(&learnt), [21]);
+        assert_eq!(known(&[], 30).last, 0);
+    }
+
+    #[test]
+    fn fewer_lines_say_the_same() {
+        let lines = [
+            Line::begun(10),
+            purged(10, "/a", 11),
+            purged(10, "/a", 12),
+            purged(20, "/b", 21),
+        ];
+        let fewer = compact(&lines, 30, 10);
+        assert_eq!(fewer.len(), 3, "{fewer:?}");
+        let (learnt, before) = (known(&fewer, 30), known(&lines, 30));
+        assert_eq!((learnt.last, learnt.floor), (before.last, before.floor));
+        assert_eq!(names(&learnt), [12, 21]);
+        let none = known(&compact(&lines, 30, 1), 30);
+        assert_eq!(
+            (none.floor, names(&none)),
+            (21, vec![]),
+            "all of before is dead"
+        );
+    }
+}

@@ -1,0 +1,357 @@
+//! The disk tier of this edge: Pingora adapters of its engine (`latencify-disk`), and what has to outlive a restart for it to
+//! be believed.
+//!
+//! # Characters
+//! - [`Disk`]: the tier as the rest of the edge holds it. Memory's [storage](crate::cache::MemoryStorage) asks it on a miss, and
+//!   gives it what is fetched.
+//! - [`header`]: what of an object's head is written. [`DiskFill`]: a body on its way. [`DiskHit`]: a body that is read.
+//! - [`admission`]: what is worth a write, as the policy says.
+//! - [`local_marks`]: what this edge purges alone, on disk.
+//! - [`sweep`]: goes over the tier, so that marks may be forgotten. [`watch`]: tells of a folder that can't be used.
+//!
+//! # What is believed
+//! One rule for every tier: same log, stamp at or above the floor, no matching hard mark above the stamp. The marks know the
+//! floor of this tier ([`marks`](latencify_cache::marks)), and they outlive a restart: an ack waits until they are on disk. Without
+//! them nothing of what is here is used.
+//!
+//! # Who waits
+//! Nobody waits for a disk but the tier's threads, and requests as long as the deadlines here say. What takes longer, and whatever
+//! is wrong with the folder, is a miss, and counted.
+
+pub mod admission;
+mod fill;
+mod header;
+mod hit;
+pub mod local_marks;
+mod promote;
+mod purging;
+mod start;
+mod sweep;
+mod watch;
+
+pub use fill::DiskFill;
+pub use hit::{DiskHit, PROVE_WITHIN, heed, is_sound, length_of};
+pub use promote::{PROMOTE_BYTES_MAX, PROMOTIONS_MAX};
+pub use purging::purge_here;
+pub use start::{end, start};
+
+use crate::cache::{self, Fetched, StoredMeta, key_ref};
+use admission::Admission;
+use latencify_cache::{Cache, Identity, KeyRef, Liveness, Marks, Metadata as _, Record, Stamp};
+use latencify_disk::{
+    Fault, Head, Judge, Look, Refusal, Settings, SettingsError, Stored, Tier, TierCount,
+};
+use local_marks::{Keeper, MarksFile};
+use pingora::cache::CacheKey;
+use promote::Promotions;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::time::timeout;
+
+/// A look-up waits so long for the disk; then it is a miss.
+pub const LOOK_UP_WITHIN: Duration = Duration::from_millis(500);
+/// How long before the folder is tried again: another process may be about to give it back.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// A stop waits so long for the disk.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The disk tier.
+pub struct Disk {
+    tier: Tier,
+    folder: PathBuf,
+    marks: Arc<Marks>,
+    admission: Admission,
+    keeper: Keeper,
+    promotions: Promotions,
+    numbers: Numbers,
+}
+
+/// How large the tier is, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// An existing folder for it alone.
+    pub folder: PathBuf,
+    /// The most bytes of all files in it.
+    pub bytes_max: u64,
+}
+
+/// What is counted here.
+#[derive(Debug, Default)]
+struct Numbers {
+    late: AtomicU64,
+    unreadable: AtomicU64,
+    not_admitted: AtomicU64,
+}
+
+/// Numbers for metrics.
+#[derive(Debug)]
+pub struct DiskCount {
+    /// The tier's own.
+    pub tier: TierCount,
+    /// Look-ups that did not wait any longer.
+    pub late: u64,
+    /// Objects whose header is of another version.
+    pub unreadable: u64,
+    /// Responses that the policy did not admit.
+    pub not_admitted: u64,
+    /// Purges that were acknowledged before they were on disk.
+    pub marks_late: u64,
+    /// Failed attempts to write them.
+    pub marks_failures: u64,
+}
+
+/// Something that was found on disk.
+#[derive(Clone)]
+pub struct Found {
+    /// What is known of it.
+    pub record: Arc<Record<StoredMeta>>,
+    /// Live, or soft-purged.
+    pub liveness: Liveness,
+    /// Its body.
+    pub stored: Arc<Stored>,
+}
+
+/// The marks, as the tier asks them.
+struct Asked {
+    marks: Arc<Marks>,
+    file: MarksFile,
+}
+
+impl Options {
+    /// Whether a tier can be so; for people, with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        if self.folder.exists() && !self.folder.is_dir() {
+            return Err(format!(
+                "--disk {}: it is not a folder; name a folder for the disk tier alone",
+                self.folder.display()
+            ));
+        }
+        self.settings().check().map_err(|error| match error {
+            SettingsError::TooSmall { least, .. } => format!(
+                "--disk-bytes: a disk tier of {} bytes is too small; give it at least {least}",
+                self.bytes_max
+            ),
+            error @ SettingsError::Layout { .. } => format!("--disk-bytes: {error}"),
+        })
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            retry: RETRY_EVERY,
+            ..Settings::new(&self.folder, self.bytes_max)
+        }
+    }
+}
+
+impl Disk {
+    /// Opens the tier in its own time. The marks must stand as this edge left them, and [keep](Marks::keep) what outlives the process.
+    pub fn open(options: &Options, marks: Arc<Marks>) -> Result<Self, OpenError> {
+        let file = MarksFile::new(&options.folder, marks.run());
+        let asked = Asked {
+            marks: Arc::clone(&marks),
+            file: file.clone(),
+        };
+        Ok(Self {
+            tier: Tier::open(options.settings(), Arc::new(asked))?,
+            folder: options.folder.clone(),
+            marks,
+            admission: Admission::default(),
+            keeper: Keeper::start(file)?,
+            promotions: Promotions::default(),
+            numbers: Numbers::default(),
+        })
+    }
+
+    /// Looks up what that memory has not; waits for [`LOOK_UP_WITHIN`] at most. What is found goes there as well.
+    pub async fn find(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        memory: &Arc<Cache<StoredMeta>>,
+    ) -> Option<Found> {
+        let promotion = memory.begin_promotion(key_ref(key));
+        let found = self.look_up(key).await?;
+        promote::promote(self, memory, promotion, key, &found);
+        Some(found)
+    }
+
+    async fn look_up(&self, key: &CacheKey) -> Option<Found> {
+        let ticket = match self.tier.find(key_ref(key)) {
+            Look::Reading(ticket) => ticket,
+            // Who may follow a fill follows it in memory.
+            Look::Following(_) | Look::Miss(_) => return None,
+        };
+        let Ok(found) = timeout(LOOK_UP_WITHIN, ticket).await else {
+            self.numbers.late.fetch_add(1, Relaxed);
+            return None;
+        };
+        let stored = found.ok()?;
+        let Some(meta) = Self::meta_of(&stored) else {
+            self.numbers.unreadable.fetch_add(1, Relaxed);
+            self.tier.remove(key_ref(key), Some(stored.version()));
+            return None;
+        };
+        let head = stored.head();
+        let taken = Record::taken_over(&self.marks, head.identity.clone(), head.fetch, meta);
+        let (record, liveness) = taken.ok()?;
+        Some(Found {
+            record: Arc::new(record),
+            liveness,
+            stored: Arc::new(stored),
+        })
+    }
+
+    fn meta_of(stored: &Stored) -> Option<StoredMeta> {
+        let meta = header::decode(&stored.head().header)?;
+        let meta = meta.completed(stored.body_bytes()).unwrap_or(meta);
+        let announced = meta.announced_bytes();
+        announced
+            .is_none_or(|bytes| bytes == stored.body_bytes())
+            .then_some(meta)
+    }
+
+    /// Begins to store what is fetched, beside memory; none: it is not stored here, which concerns nobody.
+    pub fn begin(
+        &self,
+        key: &CacheKey,
+        identity: &Identity,
+        fetched: &Fetched,
+        meta: &StoredMeta,
+    ) -> Option<DiskFill> {
+        let key = key_ref(key);
+        let is_there = || self.tier.contains(key);
+        if !self.admission.admits(fetched.disk, key, is_there) {
+            self.numbers.not_admitted.fetch_add(1, Relaxed);
+            self.tier.remove(key, None);
+            return None;
+        }
+        let held = self.marks.hold(&fetched.fetch);
+        let head = head_of(key, identity.clone(), fetched, meta)?;
+        match self.tier.fill(head, meta.announced_bytes()) {
+            Ok(writer) => Some(DiskFill::new(writer, fetched.object_bytes_max, held)),
+            Err(Refusal::Older) => None,
+            Err(_) => {
+                // What memory serves from now on is later than that.
+                self.tier.remove(key, None);
+                None
+            }
+        }
+    }
+
+    /// A 304 renewed what was found, `base`. If that was found here, the next look-up finds it renewed, unless the disk is slow; what
+    /// was found in memory is renewed here in its own time.
+    pub async fn renew(
+        &self,
+        key: &CacheKey,
+        base: &cache::Hit,
+        identity: &Identity,
+        fetched: &Fetched,
+        meta: &StoredMeta,
+    ) {
+        let key = key_ref(key);
+        let of = base.on_disk();
+        let there = || self.tier.version_of(key, base.fetch().generation);
+        let Some(renewed) = of.or_else(there) else {
+            return;
+        };
+        let Some(head) = head_of(key, identity.clone(), fetched, meta) else {
+            return;
+        };
+        let ticket = self.tier.renew(renewed, head);
+        if of.is_some() && timeout(LOOK_UP_WITHIN, ticket).await.is_err() {
+            self.numbers.late.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// What this edge purges alone, on disk.
+    pub fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// The engine.
+    pub fn tier(&self) -> &Tier {
+        &self.tier
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Why its folder can't be used now; none: it can, or is being opened.
+    pub fn trouble(&self) -> Option<Fault> {
+        self.tier.trouble()
+    }
+
+    /// Numbers for metrics.
+    pub fn count(&self) -> DiskCount {
+        DiskCount {
+            tier: self.tier.count(),
+            late: self.numbers.late.load(Relaxed),
+            unreadable: self.numbers.unreadable.load(Relaxed),
+            not_admitted: self.numbers.not_admitted.load(Relaxed),
+            marks_late: self.keeper.late(),
+            marks_failures: self.keeper.failures(),
+        }
+    }
+
+    /// Writes what waits and gives the folder back. Blocks the calling thread, for [`CLOSE_WITHIN`] at most, and as long as the
+    /// disk takes for what was purged last.
+    pub fn close(&self) {
+        self.keeper.finish();
+        if !self.tier.close(CLOSE_WITHIN) {
+            tracing::warn!(
+                folder = %self.folder.display(),
+                "the disk hangs: what it has not taken after {CLOSE_WITHIN:?} is not stored"
+            );
+        }
+    }
+}
+
+/// A tier can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A thread.
+    #[error("a thread of the disk tier: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Judge for Asked {
+    fn is_dead(&self, identity: &Identity, stamp: &Stamp) -> bool {
+        self.marks.check_kept(identity, stamp).is_dead()
+    }
+
+    fn opened(&self, _folder: &Path) -> io::Result<()> {
+        local_marks::inherit(&self.file, &self.marks)
+    }
+
+    fn is_worth_keeping(&self, head: &Head) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_millis();
+        head.keep_until_ms == 0 || u128::from(head.keep_until_ms) > now
+    }
+}
+
+fn head_of(
+    key: KeyRef<'_>,
+    identity: Identity,
+    fetched: &Fetched,
+    meta: &StoredMeta,
+) -> Option<Head> {
+    Some(Head {
+        key: key.to_key(),
+        identity,
+        fetch: fetched.fetch,
+        keep_until_ms: header::keep_until_ms(meta),
+        header: header::encode(meta)?.into(),
+    })
+}

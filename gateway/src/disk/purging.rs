@@ -1,0 +1,28 @@
+//! What this edge purges alone.
+
+use crate::cache::MemoryStorage;
+use latencify_cache::LocalMark;
+use latencify_conf::change::{Mode, Target};
+
+/// Purges on this edge alone. When this comes back, every look-up obeys; if there is a disk tier, after a restart, too, unless the
+/// disk did not take it in time, which is counted.
+pub async fn purge_here(storage: &MemoryStorage, targets: &[Target], mode: Mode) {
+    let marks = storage.marks();
+    let mut noted = None;
+    for target in targets {
+        let at = marks.now();
+        let number = marks.local_purge(target, mode);
+        if let Some(disk) = storage.disk() {
+            let target = target.clone();
+            noted = Some(disk.keeper().note(&LocalMark {
+                target,
+                mode,
+                number,
+                at,
+            }));
+        }
+    }
+    if let (Some(noted), Some(disk)) = (noted, storage.disk()) {
+        disk.keeper().saved(noted).await;
+    }
+}
