@@ -12,6 +12,10 @@ pub struct EdgeLimits {
     pub connections_per_address: u32,
     /// From the start of a TLS handshake to its end.
     pub handshake_time: Duration,
+    /// TLS handshakes a second, of all clients; those of [`EdgeLimits::WINDOW`] may come at once.
+    pub handshakes: u32,
+    /// The same of one client address; IPv6 by its /64. At most `handshakes`.
+    pub handshakes_per_address: u32,
     /// From the first byte of a request's head to its last; of a connection's first request, from the connection's
     /// start.
     pub header_time: Duration,
@@ -51,7 +55,7 @@ pub struct RateMin {
 }
 
 impl EdgeLimits {
-    /// The time over which resets and control frames are counted.
+    /// The time over which resets, control frames and TLS handshakes are counted.
     pub const WINDOW: Duration = Duration::from_secs(10);
 }
 
@@ -65,6 +69,10 @@ impl Default for EdgeLimits {
             connections: 65_536,
             connections_per_address: 1_024,
             handshake_time: Duration::from_secs(10),
+            // About what one core does.
+            handshakes: 2_000,
+            // A thousand connections at once, as many as an address may have.
+            handshakes_per_address: 100,
             header_time: Duration::from_secs(10),
             headers: 100,
             header_bytes: 64 << 10,

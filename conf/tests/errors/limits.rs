@@ -26,6 +26,7 @@ fn numbers_have_bounds() {
         "too small",
         "from 1",
     );
+    in_limits("handshakes: ▸0", "handshakes", "too small", "from 1");
     in_limits("headers: ▸7", "headers", "too small", "from 8 to 256");
     in_limits("headers: ▸257", "headers", "too large", "from 8 to 256");
     in_limits("requests: ▸0", "requests", "too small", "from 1");
@@ -123,6 +124,12 @@ fn one_address_has_no_more_than_all() {
         "connections_per_address",
         "more than the 10 in all",
         "raise `connections`",
+    );
+    in_limits(
+        "handshakes: 10, handshakes_per_address: ▸11",
+        "handshakes_per_address",
+        "more than the 10 in all",
+        "raise `handshakes`",
     );
 }
 

@@ -21,7 +21,7 @@ fn what_is_not_written_has_its_default() {
 #[test]
 fn what_is_written_is_obeyed() {
     let obeyed = limits(
-        "{ limits: { connections: 9, connections_per_address: 8, handshake_time: 1s, header_time: 2s, headers: 50, \
+        "{ limits: { connections: 9, connections_per_address: 8, handshake_time: 1s, handshakes: 12, handshakes_per_address: 11, header_time: 2s, headers: 50, \
          header_bytes: 2KiB, uri_bytes: 1KiB, body_rate: 3B, body_grace: 4s, send_rate: 0B, send_grace: 5s, unsent_bytes: 3MiB, \
          unsent_bytes_per_address: 2MiB, idle: 0s, \
          requests: 6, streams: 7, resets: 10, control_frames: 16 } }",
@@ -34,6 +34,8 @@ fn what_is_written_is_obeyed() {
         connections: 9,
         connections_per_address: 8,
         handshake_time: secs(1),
+        handshakes: 12,
+        handshakes_per_address: 11,
         header_time: secs(2),
         headers: 50,
         header_bytes: 2048,
@@ -61,6 +63,8 @@ fn the_example_writes_the_defaults() {
 fn a_lower_whole_lowers_its_parts() {
     let few = limits("{ limits: { connections: 100, header_bytes: 8KiB } }");
     assert_eq!((few.connections_per_address, few.uri_bytes), (100, 8 << 10));
+    let few = limits("{ limits: { handshakes: 50 } }");
+    assert_eq!(few.handshakes_per_address, 50);
     let little = limits("{ limits: { unsent_bytes: 5MiB } }");
     assert_eq!(little.unsent_bytes_per_address, 5 << 20);
 }

@@ -158,10 +158,14 @@ async fn welcome(
     let secured = async {
         let mut paced = paced;
         let chosen = tls.choose(paced.inner_mut()).await?;
-        chosen.handshake(paced).await
+        // Now that it has said hello: who connects alone costs nothing that is counted here.
+        if gate.shake_hands(client.ip()).is_err() {
+            return Ok(None);
+        }
+        chosen.handshake(paced).await.map(Some)
     };
     match timeout_at(until, secured).await {
-        Ok(Ok(stream)) => Some((Box::new(stream), backlog, slot)),
+        Ok(Ok(stream)) => Some((Box::new(stream?), backlog, slot)),
         Ok(Err(error)) => {
             gate.metrics.ended(Ended::Handshake);
             debug!(%error, "TLS handshake failed");

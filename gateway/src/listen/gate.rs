@@ -1,6 +1,6 @@
 //! Who gets in: what all listeners of the public share.
 
-use super::{Limits, backlog::Backlog};
+use super::{Limits, backlog::Backlog, handshakes::Handshakes};
 use crate::{
     edge::Edge,
     observe::{ConnectionMetrics, Refused},
@@ -31,6 +31,7 @@ pub struct Gate {
     pub edge: OnceLock<Arc<Edge>>,
     /// What clients do not take.
     pub backlog: Arc<Backlog>,
+    handshakes: Handshakes,
     /// So many descriptors clients may have, whatever the policy says.
     descriptors: u64,
     open: AtomicU64,
@@ -58,6 +59,7 @@ impl Gate {
             limits,
             metrics,
             edge: OnceLock::new(),
+            handshakes: Handshakes::new(),
             descriptors: descriptors.saturating_sub(reserve).max(1),
             open: AtomicU64::new(0),
             by_address: Mutex::default(),
@@ -85,6 +87,13 @@ impl Gate {
         }
         self.metrics.accepted();
         Ok(slot)
+    }
+
+    /// A client has asked for TLS, which is what costs; or it must go.
+    pub fn shake_hands(&self, client: IpAddr) -> Result<(), Refused> {
+        let limits = self.limits.now();
+        let taken = self.handshakes.take(Block::of(client), &limits);
+        taken.map_err(|reason| self.refuse(reason))
     }
 
     fn refuse(&self, reason: Refused) -> Refused {

@@ -36,7 +36,7 @@ pub struct Cost {
 pub async fn cost(spoken: Spoken, connections: usize) -> Vec<Cost> {
     let origin = Origin::serve(|_| async { reply::text("hello").max_age(600).done() }).await;
     let policy = format!(
-        "version: 1\nedge: {{limits: {{idle: 1h}}}}\n\
+        "version: 1\nedge: {{limits: {{idle: 1h, handshakes: 1000000, handshakes_per_address: 1000000}}}}\n\
          certificates: {{main: {{chain: main.pem, key: main.key}}}}\n\
          origins: {{app: {{url: '{}'}}}}\n\
          sites: {{main: {{hosts: ['*'], certificate: main, routes: [{{origins: [app], cache: true}}]}}}}\n",

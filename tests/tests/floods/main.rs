@@ -7,6 +7,7 @@ mod attacked;
 mod bodies;
 mod connections;
 mod good_clients;
+mod handshakes;
 mod http2;
 mod idle;
 mod resources;

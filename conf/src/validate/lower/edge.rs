@@ -43,20 +43,25 @@ impl Lowering<'_, '_, '_> {
     fn edge_limits(&mut self, written: &document::EdgeLimits, at: At<'_>) -> EdgeLimits {
         let usual = EdgeLimits::default();
         let connections = written.connections.unwrap_or(usual.connections);
+        let handshakes = written.handshakes.unwrap_or(usual.handshakes);
         let header_bytes =
             self.bytes_within(written.header_bytes, HEADER_BYTES, at, "header_bytes");
         let header_bytes = header_bytes.unwrap_or(usual.header_bytes as u64);
         let uri = URI_BYTES_MIN..=header_bytes.max(URI_BYTES_MIN);
         let uri_bytes = self.bytes_within(written.uri_bytes, uri, at, "uri_bytes");
-        if let Some(each) = written.connections_per_address
-            && each > connections
-        {
+        for (what, each, all) in [
+            ("connections", written.connections_per_address, connections),
+            ("handshakes", written.handshakes_per_address, handshakes),
+        ] {
+            let Some(each) = each.filter(|each| *each > all) else {
+                continue;
+            };
             let flaw = Flaw::new(format!(
-                "{each} connections of one address are more than the {connections} in all"
+                "{each} {what} of one address are more than the {all} in all"
             ));
             self.refuse(
-                at.key("connections_per_address"),
-                flaw.help("raise `connections`, or lower this"),
+                at.key(&format!("{what}_per_address")),
+                flaw.help(format!("raise `{what}`, or lower this")),
             );
         }
         let unsent_bytes =
@@ -78,6 +83,9 @@ impl Lowering<'_, '_, '_> {
             handshake_time: self
                 .time(written.handshake_time, at, "handshake_time")
                 .unwrap_or(usual.handshake_time),
+            handshakes,
+            handshakes_per_address: (written.handshakes_per_address)
+                .unwrap_or(usual.handshakes_per_address.min(handshakes)),
             header_time: self
                 .time(written.header_time, at, "header_time")
                 .unwrap_or(usual.header_time),

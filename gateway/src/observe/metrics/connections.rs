@@ -4,7 +4,7 @@ use super::Maker;
 use crate::listen::proxy_protocol::Outcome as ProxyHeader;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-/// Why a connection is closed before a byte of it is read.
+/// Why a connection is closed before anything is done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// `connections` are there already.
@@ -15,6 +15,10 @@ pub enum Refused {
     Descriptors,
     /// The system has no file descriptor left for it.
     OutOfDescriptors,
+    /// More TLS handshakes are asked for than `handshakes`.
+    Handshakes,
+    /// The same of `handshakes_per_address`.
+    HandshakesOfAddress,
 }
 
 /// Which limit ended a connection, or one request of an HTTP/2 connection.
@@ -68,11 +72,13 @@ pub enum Ended {
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::InAll,
         Self::OfAddress,
         Self::Descriptors,
         Self::OutOfDescriptors,
+        Self::Handshakes,
+        Self::HandshakesOfAddress,
     ];
 
     /// Its name in metrics.
@@ -82,6 +88,8 @@ impl Refused {
             Self::OfAddress => "connections_per_address",
             Self::Descriptors => "descriptors_reserved",
             Self::OutOfDescriptors => "out_of_descriptors",
+            Self::Handshakes => "handshakes",
+            Self::HandshakesOfAddress => "handshakes_per_address",
         }
     }
 }
@@ -167,7 +175,7 @@ impl ConnectionMetrics {
             accepted: make.counter("connections_accepted_total", "Connections of clients taken.")?,
             refused: make.counters(
                 "connections_refused_total",
-                "Connections of clients closed before a byte was read, by the limit.",
+                "Connections of clients closed before anything was done for them, by the limit.",
                 &["reason"],
             )?,
             ended: make.counters(
