@@ -142,6 +142,8 @@ pub struct Caching {
     pub rule: Option<Arc<CacheRule>>,
     /// When the request came, in the order in which fetches begin.
     pub arrival: Arrival,
+    /// Whether the request has no body, as it was found while the client was there; none: its session can be asked at any time.
+    pub is_bodiless: Option<bool>,
     /// The stored response that was found, as last judged.
     pub found: Option<Found>,
     /// The edge was isolated when it was last judged, and it had been fetched before the request came.
@@ -160,6 +162,8 @@ pub struct Caching {
     pub freshened: Option<Freshened>,
     /// Fields of the fetched response that are for this client alone, and not stored.
     pub left_out: HeaderMap,
+    /// What was found last was found on disk.
+    pub is_on_disk: bool,
     /// Something is stored for the key, but not for the request's fields.
     pub other_variant: bool,
     /// Whether it waited for another request's fetch.
@@ -194,6 +198,8 @@ pub struct Steering {
     pub order: Option<Vec<OriginId>>,
     /// Attempts so far.
     pub attempts: u32,
+    /// Those of them that met a connection which the origin had closed while it was idle.
+    pub idle_races: u32,
     /// The origin of the attempt under way.
     pub current: Option<Attempt>,
     /// A handle on the connection, over HTTP/1.1.
@@ -286,6 +292,13 @@ impl Context {
     /// Notes a step of the decision.
     pub fn decide(&mut self, step: impl Into<Step>) {
         self.decisions.push(step.into());
+    }
+
+    /// Takes back what a look into the cache has noted, so that another finds nothing of it; so many steps were there before.
+    pub fn forget_look(&mut self, steps: usize) {
+        self.caching = Caching::default();
+        self.answer.age = None;
+        self.decisions.truncate(steps);
     }
 
     /// A head goes to the client; the first that is final sets the time of the first byte.

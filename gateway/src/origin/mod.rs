@@ -19,6 +19,7 @@ mod upstream;
 pub use addresses::{ADDRESS_REST, ADDRESSES_MAX};
 pub use eject::{EJECT_AFTER_FAILURES, EJECT_FIRST, EJECT_MAX};
 pub use health::Health;
+pub use peer::over_new_connection;
 pub use resolve::{TTL_MAX, TTL_MIN};
 pub use silence::{Handle as SocketHandle, Watch};
 

@@ -71,6 +71,13 @@ pub fn peer(
     peer
 }
 
+/// Has it connected to anew, whatever idle connections there are.
+pub fn over_new_connection(peer: &mut HttpPeer) {
+    // Pingora's pool looks for what has the same key, so nothing is found, nor this again, which is not kept for that reason.
+    peer.group_key = rand::random();
+    peer.options.idle_timeout = Some(Duration::ZERO);
+}
+
 /// The name asked for by SNI and verified. It is empty only where nothing is verified and the origin is an address,
 /// which SNI can't carry (RFC 6066 §3): with an empty name Pingora verifies nothing.
 fn server_name(origin: &Origin) -> String {

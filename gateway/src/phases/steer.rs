@@ -5,7 +5,7 @@ use crate::{
     edge::Edge,
     errors::Fault,
     listen::is_exhaustion,
-    origin::{Outcome, SocketHandle, Watch, address_of},
+    origin::{Outcome, SocketHandle, Watch, address_of, over_new_connection},
 };
 use http::{Method, StatusCode, Version, header};
 use latencify_conf::policy::OriginId;
@@ -18,6 +18,9 @@ use std::{os::fd::RawFd, sync::Arc, time::Instant};
 
 /// The most attempts at origins for one request, whatever the policy says.
 pub const ATTEMPTS_MAX: usize = 16;
+/// The most attempts of one request that meet a connection which the origin has closed while it was idle. After them it is
+/// asked over a new one: all that are idle may have been closed together.
+const IDLE_RACES_MAX: u32 = 1;
 
 /// The next origin to ask: the first of the order, after a failure the next one. With a single origin that has several
 /// addresses, its next address.
@@ -50,6 +53,9 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
     match policy.origins.peer(id, &timeouts).await {
         Ok(mut peer) => {
             for_old_client(&mut peer, ctx);
+            if ctx.steering.idle_races >= IDLE_RACES_MAX {
+                over_new_connection(&mut peer);
+            }
             Ok(peer)
         }
         Err(error) => {
@@ -79,12 +85,18 @@ fn for_old_client(peer: &mut HttpPeer, ctx: &Context) {
 }
 
 fn next(ctx: &mut Context) -> Option<OriginId> {
-    let attempts = ctx.steering.attempts as usize;
+    let tries = tries(ctx) as usize;
     if ctx.steering.order.is_none() {
         ctx.steering.order = Some(order(ctx)?);
     }
     let order = ctx.steering.order.as_ref()?;
-    order.get(attempts % order.len().max(1)).copied()
+    order.get(tries % order.len().max(1)).copied()
+}
+
+/// The attempts that say something of an origin: a connection that was closed while it was idle does not, and the same
+/// origin is asked again.
+fn tries(ctx: &Context) -> u32 {
+    ctx.steering.attempts - ctx.steering.idle_races
 }
 
 fn order(ctx: &Context) -> Option<Vec<OriginId>> {
@@ -206,8 +218,13 @@ pub fn failed(
     }
     let from_origin = error.esource() == &ErrorSource::Upstream;
     // An idle connection that the origin closed while the request was on its way says nothing of the origin.
-    let idle_race = !too_late && reused && matches!(error.retry, pingora::RetryType::ReusedOnly);
-    if from_origin && !idle_race && !is_reported(ctx) {
+    let idle_race =
+        from_origin && !too_late && reused && matches!(error.retry, pingora::RetryType::ReusedOnly);
+    let may_race = ctx.steering.idle_races < IDLE_RACES_MAX;
+    if idle_race && !is_reported(ctx) {
+        ctx.steering.idle_races += 1;
+        count(edge, ctx, "idle_closed");
+    } else if from_origin && !is_reported(ctx) {
         report(ctx, Outcome::NoResponse);
         count(edge, ctx, "no_response");
     }
@@ -221,11 +238,11 @@ pub fn failed(
     let retry = from_origin
         && repeatable
         && ctx.steering.status.is_none()
-        && (idle_race || may_try_another(ctx));
-    if retry && idle_race {
-        // The same origin again, on a new connection.
-        ctx.steering.attempts = ctx.steering.attempts.saturating_sub(1);
-    }
+        && if idle_race {
+            may_race
+        } else {
+            may_try_another(ctx)
+        };
     error.set_retry(retry);
     error
 }
@@ -310,13 +327,13 @@ fn may_try_another(ctx: &Context) -> bool {
     else {
         return false;
     };
-    let attempts = ctx.steering.attempts as usize;
-    let elsewhere = attempts < order.len()
+    let (attempts, tries) = (ctx.steering.attempts as usize, tries(ctx));
+    let elsewhere = (tries as usize) < order.len()
         || order
             .iter()
             .any(|id| policy.origins.usable_addresses(*id) > 1)
             && attempts < ATTEMPTS_MAX;
-    ctx.steering.attempts <= proxy.limits.retries_max && attempts < ATTEMPTS_MAX && elsewhere
+    tries <= proxy.limits.retries_max && attempts < ATTEMPTS_MAX && elsewhere
 }
 
 fn report(ctx: &Context, outcome: Outcome) {

@@ -1,9 +1,11 @@
 //! Responses of origins that could be read in two ways: nothing ambiguous goes on to clients or is stored, and a
 //! connection that brought one is used for nothing else.
 
-use crate::world::{Answer, HOST, Peer, good};
+use crate::world::{Answer, HOST, Peer, WITHIN, good};
 use bytes::Bytes;
-use latencify_tests::{Authority, Edge, Origin, RawOrigin, body, policy::one_route, reply};
+use latencify_tests::{
+    Authority, Edge, Origin, RawOrigin, body, policy::one_route, reply, wait_until,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -275,6 +277,103 @@ async fn an_old_client_gets_no_chunks_of_an_http_2_origin_either() {
         assert_eq!(coding, chunked, "{}", answer.head);
         assert!(chunked || answer.body == b"hello", "{answer:?}");
     }
+}
+
+/// What an origin that closes idle connections has heard.
+#[derive(Default)]
+struct Closing {
+    /// Requests by path, in the order in which they came.
+    asked: Mutex<Vec<String>>,
+    /// Connections whose first request waits for the others.
+    waiting: Mutex<usize>,
+    all_wait: tokio::sync::Notify,
+}
+
+impl Closing {
+    /// Connections that are idle together.
+    const CONNECTIONS: usize = 8;
+
+    fn asked(&self, path: &str) -> usize {
+        self.asked
+            .lock()
+            .iter()
+            .filter(|asked| *asked == path)
+            .count()
+    }
+
+    /// Answers the first request of each connection, of the first few when all of them are there; closes at the second.
+    async fn serve(self: Arc<Self>, mut stream: TcpStream) -> std::io::Result<()> {
+        let note = |head: String| {
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            self.asked.lock().push(path);
+        };
+        note(RawOrigin::head(&mut stream).await?);
+        let woken = self.all_wait.notified();
+        let number = {
+            let mut waiting = self.waiting.lock();
+            *waiting += 1;
+            *waiting
+        };
+        match number {
+            ..Self::CONNECTIONS => woken.await,
+            Self::CONNECTIONS => self.all_wait.notify_waiters(),
+            _ => {}
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await?;
+        note(RawOrigin::head(&mut stream).await?);
+        Ok(())
+    }
+}
+
+/// A request that meets an idle connection which was closed may be sent again, if its method lets it: over a new connection,
+/// and not over each of the idle ones, which were closed with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_closed_while_idle_cost_a_request_one_attempt() {
+    let closing = Arc::new(Closing::default());
+    let heard = closing.clone();
+    let origin = RawOrigin::serve(move |stream| heard.clone().serve(stream)).await;
+    let edge = Edge::alone(&one_route(&origin.url(), "")).start().await;
+    let ask = async |method: &str, path: &str| {
+        let mut peer = Peer::of(TcpStream::connect(edge.http()).await.unwrap());
+        let length = if method == "GET" {
+            ""
+        } else {
+            "Content-Length: 0\r\n"
+        };
+        peer.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{length}\r\n"
+        ))
+        .await;
+        peer.answer(method).await
+    };
+    let first = (0..Closing::CONNECTIONS).map(|_| ask("GET", "/first"));
+    for answer in futures::future::join_all(first).await {
+        assert_eq!(answer.status, 200, "{}", answer.head);
+    }
+    let posted = ask("POST", "/posted").await;
+    assert_eq!((posted.status, closing.asked("/posted")), (502, 1));
+    let fetched = ask("GET", "/fetched").await;
+    assert_eq!((fetched.status, closing.asked("/fetched")), (200, 2));
+    let counted = async |outcome: &str| {
+        let metric = format!(
+            "latencify_gateway_origin_attempts_total{{origin=\"app\",outcome=\"{outcome}\"}}"
+        );
+        edge.metric(&metric).await as usize
+    };
+    assert_eq!(counted("idle_closed").await, 2);
+    assert_eq!(counted("response").await, Closing::CONNECTIONS + 1);
+    let record = wait_until("the record is written", WITHIN, async || {
+        let log = edge.access_log();
+        let found = log
+            .iter()
+            .find(|record| record["path"] == "/fetched")
+            .cloned();
+        found.ok_or_else(|| format!("{log:?}"))
+    })
+    .await;
+    assert_eq!(record["attempts"], 2, "{record}");
 }
 
 /// Answers each request so, and counts them by connection.
