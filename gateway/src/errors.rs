@@ -59,6 +59,8 @@ pub enum Fault {
     OnlyIfCached,
     /// There is a stored response, but the edge is isolated, and it may have been purged.
     Isolated,
+    /// There is a stale response that only its origin may let answer, which can't be reached (RFC 9111 §5.2.2.2).
+    NotRevalidated,
 }
 
 impl Fault {
@@ -90,6 +92,7 @@ impl Fault {
             Self::ControlUnreachable => "control_unreachable",
             Self::OnlyIfCached => "only_if_cached",
             Self::Isolated => "isolated",
+            Self::NotRevalidated => "not_revalidated",
         }
     }
 
@@ -113,7 +116,9 @@ impl Fault {
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::OriginFailed | Self::OriginUnreachable => StatusCode::BAD_GATEWAY,
-            Self::OriginTimeout | Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            Self::OriginTimeout | Self::OnlyIfCached | Self::NotRevalidated => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::NoOrigin | Self::NoPolicy | Self::ControlUnreachable | Self::Isolated => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -148,6 +153,7 @@ impl Fault {
             Self::ControlUnreachable => "Control can't be reached",
             Self::OnlyIfCached => "No stored response",
             Self::Isolated => "The edge is cut off",
+            Self::NotRevalidated => "What is stored needs its origin, which can't be reached",
         }
     }
 
@@ -164,6 +170,7 @@ impl Fault {
                 | Self::NoPolicy
                 | Self::ControlUnreachable
                 | Self::Isolated
+                | Self::NotRevalidated
         )
     }
 }

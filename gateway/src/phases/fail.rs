@@ -7,6 +7,7 @@ use crate::{
     observe::Ended,
     respond::{self, Refusal, Stop},
 };
+use latencify_decide::freshness::{Reuse, Revalidate};
 use latencify_framing::Violation;
 use pingora::{
     Error, ErrorSource, ErrorType,
@@ -27,7 +28,7 @@ pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> 
     if error.esource() == &ErrorSource::Downstream && ctx.answer.fault.is_none() {
         ctx.answer.cut = cut_of(session, ctx.wire.as_ref(), Some(error));
     }
-    let fault = fault(error, ctx);
+    let fault = fault(error, ctx).map(|fault| without_origin(fault, ctx));
     ctx.answer.fault = fault;
     let mut error_code = 0;
     if let Some(fault) = fault {
@@ -41,6 +42,17 @@ pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> 
     FailToProxy {
         error_code,
         can_reuse_downstream: false,
+    }
+}
+
+/// RFC 9111 §5.2.2.2: while the origin can't be reached, what must not be used without it is answered by 504.
+fn without_origin(fault: Fault, ctx: &Context) -> Fault {
+    let needs_origin = ctx.caching.found.as_ref().is_some_and(|found| {
+        found.lifetime.must_revalidate && found.reuse == Reuse::Revalidate(Revalidate::Stale)
+    });
+    match fault {
+        Fault::OriginUnreachable | Fault::NoOrigin if needs_origin => Fault::NotRevalidated,
+        other => other,
     }
 }
 

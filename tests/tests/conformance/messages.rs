@@ -40,6 +40,11 @@ async fn what_is_for_one_connection_is_neither_stored_nor_passed_on() {
             .get("")
             .hit(1)
             .has("via: *"),
+        case("RFC 9110 §6.6.1", "what has no Date gets one, stored or not")
+            .answers([answer("cache-control: no-store").dateless()])
+            .get("")
+            .fetched(1)
+            .has("date: *"),
         case("RFC 9110 §7.6.1", "fields that nobody knows are stored")
             .answers([answer("cache-control: max-age=3600 | x-anything: at, all | foo: bar")])
             .get("")

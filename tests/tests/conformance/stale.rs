@@ -4,7 +4,8 @@ use super::{
     case::{Answer, Case, End, answer, case, status},
     world::World,
 };
-use latencify_tests::Protocol;
+use latencify_tests::{Edge, Origin, Protocol, policy::one_route, reply};
+use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_stale_serves_where_it_may_and_nowhere_else() {
@@ -28,6 +29,39 @@ async fn what_is_stale_serves_where_it_may_and_nowhere_else() {
     .stale(1)
     .has("connection: close");
     world.check(vec![told], &[Protocol::Http1]).await;
+}
+
+/// RFC 9111 §5.2.2.2, §5.2.2.8, §5.2.2.10: what may not be used without its origin is answered by 504 while that can't be
+/// reached.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_its_origin_is_504_when_that_is_out_of_reach() {
+    const CASES: [(&str, u16, &str); 5] = [
+        ("max-age=3600, must-revalidate", 504, "not_revalidated"),
+        ("max-age=3600, proxy-revalidate", 504, "not_revalidated"),
+        ("s-maxage=3600", 504, "not_revalidated"),
+        ("max-age=3600", 502, "origin_unreachable"),
+        ("no-store", 502, "origin_unreachable"),
+    ];
+    let mut origin = Origin::serve(|call| async move {
+        let number: usize = call.path()[1..].parse().unwrap();
+        let answer = reply::text("stale").header("cache-control", CASES[number].0);
+        answer.header("etag", "\"a\"").header("age", 3_700).done()
+    })
+    .await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .start()
+        .await;
+    for number in 0..CASES.len() {
+        let stored = edge.get("shop.example", &format!("/{number}")).await;
+        assert_eq!(stored.text(), "stale");
+    }
+    origin.stop().await;
+    for (number, (control, status, name)) in CASES.into_iter().enumerate() {
+        let answer = edge.get("shop.example", &format!("/{number}")).await;
+        assert_eq!(answer.status, status, "{control}: {answer:?}");
+        let problem: Value = answer.json();
+        assert_eq!(problem["type"], format!("/problems/{name}"), "{control}");
+    }
 }
 
 fn while_refreshed() -> Vec<Case> {
