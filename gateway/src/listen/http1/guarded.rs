@@ -1,6 +1,7 @@
 //! A connection lent to Pingora for one request.
 
 use super::{
+    held::Held,
     line::{BodyError, Line},
     wire::Wire,
 };
@@ -28,6 +29,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 pub struct Guarded {
     /// There until the drop.
     line: Option<Line>,
+    held: Held,
     wire: Wire,
 }
 
@@ -36,6 +38,7 @@ impl Guarded {
     pub fn lend(line: Line, wire: &Wire) -> Self {
         Self {
             line: Some(line),
+            held: Held::default(),
             wire: wire.clone(),
         }
     }
@@ -50,6 +53,15 @@ impl Guarded {
         self.line().map(|line| Pin::new(&mut line.stream))
     }
 
+    /// Writes the head that waits, and these octets behind it.
+    fn poll_write_held(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(line) = &mut self.line else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let written = self.held.poll_write_with(&mut line.stream, cx, octets);
+        note(&self.wire, written)
+    }
+
     fn peer<T>(&self, ask: impl FnOnce(&pingora::protocols::Stream) -> Option<T>) -> Option<T> {
         self.line.as_ref().and_then(|line| ask(&line.stream))
     }
@@ -57,7 +69,10 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        if let Some(line) = self.line.take() {
+        if let Some(mut line) = self.line.take() {
+            if !self.held.is_empty() {
+                std::mem::take(&mut self.held).let_go(&mut line.stream);
+            }
             self.wire.give_back(line);
         }
     }
@@ -70,6 +85,10 @@ impl AsyncRead for Guarded {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Who waits for the client lets it have what there is.
+        if !this.held.is_empty() {
+            let _ = this.poll_write_held(cx, b"");
+        }
         if let Some(violation) = this.wire.violation() {
             return Poll::Ready(Err(invalid(violation)));
         }
@@ -133,8 +152,16 @@ impl AsyncWrite for Guarded {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if !this.held.is_empty() {
+            return this.poll_write_held(cx, octets);
+        }
         let wire = this.wire.clone();
         let changed = wire.redate().change(octets);
+        if this.is_write_vectored() && !wire.is_tunnel() && this.held.takes(octets) {
+            this.held.hold(changed.unwrap_or_else(|| octets.to_vec()));
+            wire.redate().wrote(octets.len());
+            return Poll::Ready(Ok(octets.len()));
+        }
         let written = this
             .stream()?
             .poll_write(cx, changed.as_deref().unwrap_or(octets));
@@ -149,8 +176,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !self.wire.redate().is_idle()
-            && let Some(first) = octets.iter().find(|piece| !piece.is_empty())
+        if let Some(first) = octets.iter().find(|piece| !piece.is_empty())
+            && (!self.held.is_empty() || self.held.takes(first) || !self.wire.redate().is_idle())
         {
             return self.poll_write(cx, first);
         }
@@ -167,6 +194,9 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.held.is_empty() {
+            ready!(this.poll_write_held(cx, b""))?;
+        }
         let flushed = this.stream()?.poll_flush(cx);
         note(&this.wire, flushed)
     }
