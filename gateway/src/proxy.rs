@@ -3,8 +3,9 @@
 use crate::{
     cache::MemoryStorage,
     context::Context,
+    disk,
     edge::Edge,
-    listen::Lent,
+    listen::{self, Lent},
     phases::{
         admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
         route, stale, steer, storing, transform,
@@ -15,6 +16,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
+use latencify_decide::hops as rules;
 use pingora::{
     Error, Result,
     cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable, key::HashBinary},
@@ -67,8 +69,9 @@ pub async fn decide(edge: &Edge, head: &mut impl Head, ctx: &mut Context) -> Res
 impl ProxyHttp for Gateway {
     type CTX = Context;
 
+    // Over HTTP/2 there may be one already: what was decided goes with the task that serves the stream.
     fn new_ctx(&self) -> Context {
-        Context::begin(&self.edge)
+        listen::take_decided().map_or_else(|| Context::begin(&self.edge), |decided| *decided)
     }
 
     // Responses pass as they are: Pingora's compression is left out.
@@ -91,15 +94,20 @@ impl ProxyHttp for Gateway {
     }
 
     // How long a client is waited for is the policy's business (`edge.limits`), and kept by `listen`: a timer here would
-    // overrule it. Behind an upgrade, the origin's `between_bytes` bounds the silence.
+    // overrule it. Behind an upgrade, the origin's `between_bytes` bounds the silence. Whether the connection goes on, Pingora
+    // reads in the first line of `Connection` alone.
     async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
         session.set_read_timeout(None);
         session.set_write_timeout(None);
+        let head = session.req_header();
+        let goes_on = rules::persists(head.version, &head.headers) && !self.edge.drain.is_begun();
+        session.set_keepalive(goes_on.then_some(0));
         Ok(())
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         match self.decide(session, ctx).await {
+            Ok(()) if finish::is_for_nobody(session, ctx) => Ok(true),
             Ok(()) => transform::upgrade(session, ctx).map(|()| false),
             Err(stop) => respond::write(session, ctx, stop).await.map(|()| true),
         }
@@ -125,13 +133,20 @@ impl ProxyHttp for Gateway {
 
     async fn cache_hit_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         meta: &CacheMeta,
-        _hit: &mut HitHandler,
+        hit: &mut HitHandler,
         _is_fresh: bool,
         ctx: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
-        Ok(Some(caching::judge(&self.edge, meta, ctx)))
+        let judged = caching::judge(&self.edge, meta, ctx);
+        let Some(length) = disk::length_of(hit) else {
+            ctx.caching.is_on_disk = false;
+            return Ok(Some(judged));
+        };
+        let part = preconditions::wanted(&session.request(), meta, length, ctx);
+        let is_sound = disk::is_sound(hit, part).await;
+        Ok(Some(disk::heed(judged, is_sound, ctx)))
     }
 
     fn should_serve_stale(
@@ -259,7 +274,7 @@ impl ProxyHttp for Gateway {
         steer::responded(&self.edge, response, ctx);
         hops::end_of_response(response, ctx)?;
         storing::freshen(session, response, ctx)?;
-        invalidate::after_unsafe(self.cache, response, ctx);
+        invalidate::after_unsafe(self.cache, response, ctx).await;
         Ok(())
     }
 

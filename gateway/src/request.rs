@@ -1,7 +1,11 @@
 //! A request as the phases see it, whoever has read it: Pingora, or this edge's own loop before Pingora.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
-use pingora::proxy::Session;
+use pingora::{
+    http::RequestHeader,
+    protocols::{Digest, http::v2::server::HttpSession, l4::socket::SocketAddr},
+    proxy::Session,
+};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What the phases read of a request.
@@ -45,25 +49,15 @@ impl Request<'_> {
 impl Head for Session {
     fn request(&self) -> Request<'_> {
         let head = self.req_header();
-        let address = self.client_addr().and_then(|address| address.as_inet());
+        let request = read(head, self.client_addr(), self.digest());
         Request {
-            method: &head.method,
-            uri: &head.uri,
-            target: head.raw_path(),
-            headers: &head.headers,
             version: if self.is_http2() {
                 Version::HTTP_2
             } else {
                 head.version
             },
-            // Every listener is TCP, so there always is one; an address that nothing trusts stands in.
-            peer: address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
-                address.ip().to_canonical()
-            }),
-            https: self
-                .digest()
-                .is_some_and(|digest| digest.ssl_digest.is_some()),
             is_refresh: self.subrequest_ctx.is_some(),
+            ..request
         }
     }
 
@@ -73,5 +67,44 @@ impl Head for Session {
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) -> bool {
         self.req_header_mut().insert_header(name, value).is_ok()
+    }
+}
+
+/// A stream of HTTP/2 before Pingora serves it.
+impl Head for HttpSession {
+    fn request(&self) -> Request<'_> {
+        Request {
+            version: Version::HTTP_2,
+            ..read(self.req_header(), self.client_addr(), self.digest())
+        }
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.req_header_mut().remove_header(name);
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> bool {
+        self.req_header_mut().insert_header(name, value).is_ok()
+    }
+}
+
+fn read<'a>(
+    head: &'a RequestHeader,
+    client: Option<&SocketAddr>,
+    digest: Option<&Digest>,
+) -> Request<'a> {
+    let address = client.and_then(SocketAddr::as_inet);
+    Request {
+        method: &head.method,
+        uri: &head.uri,
+        target: head.raw_path(),
+        headers: &head.headers,
+        version: head.version,
+        // Every listener is TCP, so there always is one; an address that nothing trusts stands in.
+        peer: address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
+            address.ip().to_canonical()
+        }),
+        https: digest.is_some_and(|digest| digest.ssl_digest.is_some()),
+        is_refresh: false,
     }
 }

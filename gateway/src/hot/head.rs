@@ -3,9 +3,10 @@
 use crate::request::{Head, Request};
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     uri::{Parts, PathAndQuery},
 };
+use latencify_decide::hops;
 use latencify_framing::{self as framing, Framing};
 use std::net::IpAddr;
 
@@ -25,51 +26,50 @@ pub struct Own {
     version: Version,
     headers: HeaderMap,
     caller: Caller,
+    /// The head as it came; target and fields are parts of it.
+    octets: Bytes,
 }
 
 impl Own {
-    /// Reads a head that is valid and in origin form; its octets begin with the request line. None: a request of another kind.
-    pub fn read(head: &framing::Head, octets: &BytesMut, caller: Caller) -> Option<Self> {
-        if head.framing != Framing::Empty || head.upgrade || head.expects_continue {
-            return None;
+    /// Reads a head that is valid and in origin form; its octets begin with the request line, and are not copied. A request
+    /// of another kind gives them back.
+    pub fn read(head: &framing::Head, octets: BytesMut, caller: Caller) -> Result<Self, BytesMut> {
+        let is_another = head.framing != Framing::Empty || head.upgrade || head.expects_continue;
+        if is_another || method(&octets).is_none() {
+            return Err(octets);
         }
-        let octets = Bytes::copy_from_slice(octets);
-        let (line, fields) = split_line(&octets, 0)?;
-        let mut words = line.split(|octet| *octet == b' ');
-        let method = match words.next()? {
-            b"GET" => Method::GET,
-            b"HEAD" => Method::HEAD,
-            _ => return None,
-        };
-        let target = octets.slice_ref(words.next()?);
+        let octets = octets.freeze();
+        Self::parse(head, &octets, caller).ok_or_else(|| octets.into())
+    }
+
+    fn parse(head: &framing::Head, octets: &Bytes, caller: Caller) -> Option<Self> {
+        let (line, fields) = split_line(octets, 0)?;
+        let target = octets.slice_ref(line.split(|octet| *octet == b' ').nth(1)?);
         let mut parts = Parts::default();
         parts.path_and_query = Some(PathAndQuery::from_maybe_shared(target).ok()?);
         Some(Self {
-            method,
+            method: method(octets)?,
             uri: Uri::from_parts(parts).ok()?,
             version: match head.version {
                 framing::Version::Http10 => Version::HTTP_10,
                 framing::Version::Http11 => Version::HTTP_11,
             },
-            headers: read_fields(&octets, fields, head.fields)?,
+            headers: read_fields(octets, fields, head.fields)?,
             caller,
+            octets: octets.clone(),
         })
     }
 
-    /// Whether the client wants the connection to go on (RFC 9112 §9.3), as Pingora reads it.
+    /// The head as it came, whatever was changed since; not copied, since nobody has a part of it any more.
+    pub fn into_octets(self) -> BytesMut {
+        let octets = self.octets.clone();
+        drop(self);
+        octets.into()
+    }
+
+    /// Whether the client wants the connection to go on.
     pub fn keeps_connection(&self) -> bool {
-        let by_default = self.version == Version::HTTP_11;
-        let Some(options) = self.headers.get(header::CONNECTION) else {
-            return by_default;
-        };
-        if options.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
-            return true;
-        }
-        let options = str::from_utf8(options.as_bytes()).unwrap_or_default();
-        let closes = options
-            .split(',')
-            .any(|option| option.trim().eq_ignore_ascii_case("close"));
-        by_default && !closes
+        hops::persists(self.version, &self.headers)
     }
 
     /// Its fields.
@@ -104,6 +104,17 @@ impl Head for Own {
     }
 }
 
+/// The method that a head begins with, if what is stored could answer it.
+fn method(octets: &[u8]) -> Option<Method> {
+    if octets.starts_with(b"GET ") {
+        Some(Method::GET)
+    } else if octets.starts_with(b"HEAD ") {
+        Some(Method::HEAD)
+    } else {
+        None
+    }
+}
+
 /// The line that begins at `from`, without its end, and where the next one begins.
 fn split_line(octets: &[u8], from: usize) -> Option<(&[u8], usize)> {
     let rest = octets.get(from..)?;
@@ -131,6 +142,7 @@ fn read_fields(octets: &Bytes, mut from: usize, count: usize) -> Option<HeaderMa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header;
     use latencify_framing::{HeadReader, Limits};
     use std::net::Ipv4Addr;
 
@@ -144,11 +156,29 @@ mod tests {
             .read(text.as_bytes())
             .unwrap()
             .unwrap();
-        Own::read(
-            &head,
-            &BytesMut::from(&text.as_bytes()[head.skip..]),
-            CALLER,
-        )
+        let octets = BytesMut::from(&text.as_bytes()[head.skip..]);
+        Own::read(&head, octets, CALLER).ok()
+    }
+
+    #[test]
+    fn the_octets_come_back_as_they_came_and_where_they_were() {
+        let text = "GET /a?b HTTP/1.1\r\nHost: a\r\nConnection: x\r\nX: y\r\n\r\n";
+        let head = HeadReader::new(Limits::default())
+            .read(text.as_bytes())
+            .unwrap()
+            .unwrap();
+        let octets = BytesMut::from(text.as_bytes());
+        let place = octets.as_ptr();
+        let Ok(mut own) = Own::read(&head, octets, CALLER) else {
+            panic!("not read");
+        };
+        own.remove(&HeaderName::from_static("x"));
+        let back = own.into_octets();
+        assert_eq!((back.as_ptr(), &*back), (place, text.as_bytes()));
+        let other = BytesMut::from(&b"POST / HTTP/1.1\r\n\r\n"[..]);
+        let place = other.as_ptr();
+        let back = Own::read(&head, other, CALLER).err().unwrap();
+        assert_eq!(back.as_ptr(), place);
     }
 
     #[test]
@@ -200,5 +230,14 @@ mod tests {
         check("1.0", "Connection: Keep-Alive\r\n", true);
         check("1.0", "Connection: keep-alive, close\r\n", false);
         check("1.0", "Connection: x\r\n", false);
+        // All lines are one list (RFC 9110 §5.3).
+        check("1.1", "Connection: x\r\nConnection: close\r\n", false);
+        check(
+            "1.1",
+            "Connection: keep-alive\r\nConnection: close\r\n",
+            false,
+        );
+        check("1.0", "Connection: x\r\nConnection: keep-alive\r\n", true);
+        check("1.0", "Connection: x, keep-alive\r\n", true);
     }
 }

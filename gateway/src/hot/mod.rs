@@ -1,7 +1,7 @@
 //! Hot hits: requests that are answered from memory before Pingora sees them.
 //!
 //! # Characters
-//! - the protocol's loop (`listen::http1`), which has read a [valid head](head::Own);
+//! - the protocol's loop: `listen::http1`, which has read a [valid head](head::Own), or `listen::http2`, for one stream;
 //! - [`proxy::decide`](crate::proxy::decide), the phases that every request passes;
 //! - [`find`]: whether a complete, fresh, live object in memory answers, by the same questions that the cache's phases ask,
 //!   and with the same fields, since the same functions make them;
@@ -16,7 +16,7 @@ pub mod ready;
 
 use crate::{
     cache::StoredMeta,
-    context::{Caching, Context},
+    context::Context,
     edge::Edge,
     phases::{admit, caching, preconditions, transform},
     request::Request,
@@ -70,13 +70,19 @@ pub fn find(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Hit
     })
 }
 
+/// The answer to a request that was let in, if memory has one.
+pub fn look(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Answer> {
+    find(edge, request, ctx)?.answer(edge, request, ctx)
+}
+
 impl Hit {
-    /// Answers, if the stored head says of the body what it is.
+    /// Answers, if the stored head says of the body what it is. None: it goes the long way, and nothing is noted of this.
     pub fn answer(self, edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Answer> {
         let mut head = Box::new(self.record.meta.response());
         if !is_framed(&head, self.body.body().len()) {
             return None;
         }
+        let steps = ctx.decisions.len();
         ctx.caching.key_told = caching::told_key(&self.rule, request.headers, ctx);
         let (is_accepted, body) = (self.verdict.reuse == Reuse::StaleAccepted, self.note(ctx));
         head.set_version(Version::HTTP_11);
@@ -91,7 +97,7 @@ impl Hit {
         };
         let limits = admit::limit_fields(ctx).collect();
         if transform::towards_client(&mut head, edge.name(), limits, ctx).is_err() {
-            ctx.caching = Caching::default();
+            ctx.forget_look(steps);
             return None;
         }
         ctx.head_goes_out(head.status);
@@ -180,4 +186,32 @@ fn is_framed(head: &ResponseHeader, length: u64) -> bool {
     }
     let announced = head.headers.get(header::CONTENT_LENGTH);
     announced.and_then(|announced| announced.to_str().ok()?.parse().ok()) == Some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{drain::Drain, observe::Metrics};
+
+    #[test]
+    fn another_look_finds_nothing_of_one_that_failed() {
+        let metrics = Metrics::new().unwrap();
+        let mut ctx = Context::new(Drain::new().request(), metrics.request_under_way());
+        ctx.decide("site:shop");
+        let steps = ctx.decisions.len();
+        ctx.caching.key_told = Some("key".to_owned());
+        ctx.caching.outcome = CacheOutcome::Hit;
+        ctx.answer.age = Some(5);
+        ctx.decide("cache:isolated");
+        ctx.forget_look(steps);
+        let left: Vec<_> = ctx
+            .decisions
+            .iter()
+            .map(crate::step::Step::as_str)
+            .collect();
+        assert_eq!(left, ["site:shop"]);
+        assert_eq!(ctx.answer.age, None);
+        assert_eq!(ctx.caching.outcome, CacheOutcome::None);
+        assert!(ctx.caching.key_told.is_none() && ctx.caching.found.is_none());
+    }
 }

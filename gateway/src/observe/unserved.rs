@@ -38,6 +38,8 @@ pub enum Cut {
     ClientReset,
     /// HTTP/2: the body was not what the head announced, so that the stream was reset.
     MalformedBody,
+    /// What it was answered with has left the cache, and the client took it too slowly.
+    Withdrawn,
     /// A defect of this program.
     Panic,
     /// It was given up for another reason, with its connection.
@@ -115,10 +117,11 @@ impl Unserved {
 
 impl Cut {
     /// Those that stand for themselves; each [`Ended`] is one more.
-    pub const OWN: [Self; 5] = [
+    pub const OWN: [Self; 6] = [
         Self::ClientGone,
         Self::ClientReset,
         Self::MalformedBody,
+        Self::Withdrawn,
         Self::Panic,
         Self::Dropped,
     ];
@@ -130,6 +133,7 @@ impl Cut {
             Self::ClientGone => "client_gone",
             Self::ClientReset => "client_reset",
             Self::MalformedBody => "malformed_body",
+            Self::Withdrawn => "withdrawn",
             Self::Panic => "panic",
             Self::Dropped => "dropped",
         }

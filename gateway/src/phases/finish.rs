@@ -7,7 +7,7 @@ use crate::{
     listen::{Wire, cut_of},
     observe::{Course, Cut, Ended, RequestLabels},
 };
-use http::{HeaderMap, HeaderName, Version, header};
+use http::{HeaderMap, HeaderName, Method, Version, header};
 use latencify_conf::record::{AccessRecord, CacheOutcome, HEADER_CHARACTERS_MAX};
 use pingora::{Error, proxy::Session};
 use std::borrow::Cow;
@@ -35,6 +35,20 @@ pub fn finish(edge: &Edge, session: &mut Session, error: Option<&Error>, ctx: &m
         ctx.answer.detail = error.map(ToString::to_string);
     }
     tell(edge, &ending, ctx);
+}
+
+/// Whether a client over HTTP/2 that asked for something stored, or to be stored, has gone before anything was done about it.
+/// Its stream says no more whether the request has a body, so that no cache may be asked, and for nobody no origin is.
+pub fn is_for_nobody(session: &mut Session, ctx: &mut Context) -> bool {
+    let asks_only = (ctx.asked.as_ref())
+        .is_some_and(|asked| matches!(asked.method, Method::GET | Method::HEAD));
+    if !asks_only || ctx.is_refresh || !session.is_http2() {
+        return false;
+    }
+    // Before it is known whether the client is there: then it is true.
+    ctx.caching.is_bodiless = Some(session.is_body_empty());
+    ctx.answer.cut = cut_of(session, None, None);
+    ctx.answer.cut.is_some()
 }
 
 /// What the end itself shows of a request.

@@ -11,20 +11,20 @@ use tokio::{
     net::TcpStream,
 };
 
-const SOON: Duration = Duration::from_mins(1);
-const LONG_WAY: &str = "Range: acts=1-2\r\n";
-const HOT_ANSWERS: &str = "latencify_gateway_hot_answers_total";
+pub const SOON: Duration = Duration::from_mins(1);
+pub const LONG_WAY: &str = "Range: acts=1-2\r\n";
+pub const HOT_ANSWERS: &str = "latencify_gateway_hot_answers_total";
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// A response as it came over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Answer {
-    head: String,
-    body: Vec<u8>,
+pub struct Answer {
+    pub head: String,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().skip(1);
         lines.find_map(|line| {
             let (field, value) = line.split_once(": ")?;
@@ -32,7 +32,7 @@ impl Answer {
         })
     }
 
-    fn is_hit(&self) -> bool {
+    pub fn is_hit(&self) -> bool {
         self.field("cache-status")
             .is_some_and(|status| status.contains("; hit"))
     }
@@ -55,19 +55,19 @@ impl Answer {
 }
 
 /// A connection of a client that says what it likes.
-struct Raw(TcpStream, Vec<u8>);
+pub struct Raw(TcpStream, Vec<u8>);
 
 impl Raw {
-    async fn to(edge: &Edge) -> Self {
+    pub async fn to(edge: &Edge) -> Self {
         Self(Client::new().tcp(edge.http()).await.unwrap(), Vec::new())
     }
 
-    async fn say(&mut self, octets: impl AsRef<[u8]>) {
+    pub async fn say(&mut self, octets: impl AsRef<[u8]>) {
         self.0.write_all(octets.as_ref()).await.unwrap();
     }
 
     /// The next response, to a request of that method.
-    async fn hear(&mut self, method: &str) -> Answer {
+    pub async fn hear(&mut self, method: &str) -> Answer {
         let end = loop {
             let end = self.1.windows(4).position(|window| window == b"\r\n\r\n");
             match end {
@@ -95,25 +95,25 @@ impl Raw {
     }
 
     /// Says a request and hears its answer. `head` is all behind the method.
-    async fn ask(&mut self, method: &str, head: &str) -> Answer {
+    pub async fn ask(&mut self, method: &str, head: &str) -> Answer {
         self.say(format!("{method} {head}\r\n\r\n")).await;
         self.hear(method).await
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> Answer {
         self.ask("GET", &format!("{path} HTTP/1.1\r\nHost: shop.example"))
             .await
     }
 
     /// Waits until the edge has closed it.
-    async fn closed(mut self) {
+    pub async fn closed(mut self) {
         while self.more().await > 0 {}
         assert!(self.1.is_empty(), "{:?}", self.1);
     }
 }
 
 /// Every kind of response that a cache keeps, by path; its number is in `X-Number`.
-async fn kinds() -> Origin {
+pub async fn kinds() -> Origin {
     Origin::serve(|call| async move {
         let answer = match call.path() {
             "/empty" => reply::text(""),
@@ -147,17 +147,17 @@ async fn kinds() -> Origin {
     .await
 }
 
-const ROUTE: &str = "name: all, cache: {ttl_by_status: {404: 10m, 204: 10m, 301: 10m}}, \
+pub const ROUTE: &str = "name: all, cache: {ttl_by_status: {404: 10m, 204: 10m, 301: 10m}}, \
     rate_limits: [{name: each, key: address, rate: 100000/d}], \
     response_headers: {set: {x-set: s}, add: {x-line: three}, remove: [link]}";
 
-const EDITING_ROUTE: &str = "cache: {ttl_by_status: {404: 10m, 204: 10m, 301: 10m}}, \
+pub const EDITING_ROUTE: &str = "cache: {ttl_by_status: {404: 10m, 204: 10m, 301: 10m}}, \
     response_headers: {set: {x-request-id: mine}, add: {cache-status: '\"more\"; hit'}, remove: [age]}";
 
-const TELLING_ROUTE: &str = "cache: {ttl_by_status: {404: 10m, 204: 10m, 301: 10m}, \
+pub const TELLING_ROUTE: &str = "cache: {ttl_by_status: {404: 10m, 204: 10m, 301: 10m}, \
     cache_status: {key: true}}";
 
-async fn edge(origin: &Origin, route: &str) -> Edge {
+pub async fn edge(origin: &Origin, route: &str) -> Edge {
     Edge::alone(&one_route(&origin.url(), route)).start().await
 }
 
@@ -197,6 +197,7 @@ async fn answer_alike(route: &str) {
         ("GET", "1.1", ""),
         ("HEAD", "1.1", ""),
         ("GET", "1.1", "Connection: close\r\n"),
+        ("GET", "1.1", "Connection: x\r\nConnection: close\r\n"),
         (
             "GET",
             "1.1",
@@ -204,6 +205,7 @@ async fn answer_alike(route: &str) {
         ),
         ("GET", "1.0", ""),
         ("GET", "1.0", "Connection: keep-alive\r\n"),
+        ("GET", "1.0", "Connection: x\r\nConnection: keep-alive\r\n"),
         ("HEAD", "1.0", ""),
         ("GET", "1.1", "If-None-Match: \"v\"\r\n"),
         ("HEAD", "1.1", "If-None-Match: W/\"v\"\r\n"),

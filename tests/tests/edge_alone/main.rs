@@ -5,6 +5,8 @@
 mod caching;
 mod errors;
 mod hot;
+mod hot_ends;
+mod hot_http2;
 mod negotiating;
 mod operation;
 mod passing;

@@ -4,7 +4,7 @@
 use crate::world::{HOST, Peer, WITHIN};
 use latencify_tests::{
     Authority, Edge, RawOrigin,
-    frames::{DATA, HEADERS, RST_STREAM, Raw, WINDOW_UPDATE, frame, get, post},
+    frames::{DATA, END_STREAM, HEADERS, PING, RST_STREAM, Raw, WINDOW_UPDATE, frame, get, post},
     wait_until,
 };
 use serde_json::Value;
@@ -113,6 +113,20 @@ impl World {
         asked.expect("the origin is asked").unwrap().forget();
     }
 
+    /// A connection over HTTP/2 that asks for the path, and whose windows are never full.
+    async fn with_endless_windows(&self, path: &str) -> Raw {
+        let trust = self.authority.client(&[b"h2"]);
+        let widest = (u32::MAX >> 1).to_be_bytes();
+        let settings = [&[0, 4], &widest[..]].concat();
+        let mut raw = Raw::connect(self.edge.https(), trust, HOST, "127.0.0.1", &settings)
+            .await
+            .unwrap();
+        let more = ((u32::MAX >> 1) - 65_535).to_be_bytes();
+        let asking = [frame(WINDOW_UPDATE, 0, 0, &more), get(1, HOST, path)].concat();
+        raw.send(&asking).await.unwrap();
+        raw
+    }
+
     async fn http1(&self, during: During, then: Then, path: &str) {
         // A client that buffers little, so that what it does not read waits at the edge.
         let socket = TcpSocket::new_v4().unwrap();
@@ -173,6 +187,37 @@ impl World {
             Then::Ends => unreachable!("requests of HTTP/2 are not in a row"),
         }
     }
+}
+
+/// The socket of a client is full, so that the library does not read on: what it has not read yet is not refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_behind_a_full_socket_is_served_and_told_once() {
+    let world = World::new(PATIENT).await;
+    let mut raw = world.with_endless_windows("/much/0").await;
+    wait_until("the socket is full", WITHIN, async || {
+        match world.edge.metric("latencify_gateway_unsent_bytes").await {
+            0.0 => Err("nothing waits"),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    // The answer to the first has no room.
+    let both = [frame(PING, 0, 0, &[0; 8]), get(3, HOST, "/much/1")].concat();
+    raw.send(&both).await.unwrap();
+    for _ in 0..20 {
+        world.edge.metrics().await;
+    }
+    let mut ended = 0;
+    while ended < 2 {
+        let frame = raw.reader.next().await.expect("the connection goes on");
+        ended += usize::from(frame.kind == DATA && frame.flags & END_STREAM != 0);
+    }
+    world.record("/much/0").await;
+    world.record("/much/1").await;
+    let log = world.edge.access_log();
+    assert_eq!(log.len(), 2, "{log:?}");
+    let refused = "latencify_gateway_http2_requests_refused_total{reason=\"refused\"}";
+    assert_eq!(world.edge.metric(refused).await as u32, 0);
 }
 
 /// Says that it was asked; then what the path wants.
@@ -272,16 +317,7 @@ async fn the_record_says_why_a_request_did_not_come_to_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_that_is_not_read_is_the_requests_cause_too() {
     let world = World::new(IMPATIENT).await;
-    let trust = world.authority.client(&[b"h2"]);
-    let widest = (u32::MAX >> 1).to_be_bytes();
-    let settings = [&[0, 4], &widest[..]].concat();
-    let mut raw = Raw::connect(world.edge.https(), trust, HOST, "127.0.0.1", &settings)
-        .await
-        .unwrap();
-    let more = ((u32::MAX >> 1) - 65_535).to_be_bytes();
-    raw.send(&[frame(WINDOW_UPDATE, 0, 0, &more), get(1, HOST, "/much/0")].concat())
-        .await
-        .unwrap();
+    let raw = world.with_endless_windows("/much/0").await;
     let record = world.record("/much/0").await;
     assert_eq!(
         (&record["error"], &record["status"]),

@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::header;
-use latencify_cache::BodyReader;
+use latencify_cache::{BodyReader, stream::Broken};
 use pingora::{http::ResponseHeader, protocols::http::date};
 use std::{
     collections::VecDeque,
@@ -33,8 +33,8 @@ const HEAD_BYTES: usize = 1 << 10;
 pub(super) enum Outcome {
     /// It was answered; whether the connection goes on.
     Answered { goes_on: bool },
-    /// It goes on to Pingora, with what was decided.
-    Passes(Box<Context>),
+    /// It goes on to Pingora: with what was decided, and its head as it came.
+    Passes(Box<Context>, BytesMut),
 }
 
 /// Decides a request, and answers it if memory can. `keeps`: whether the connection may go on afterwards.
@@ -53,18 +53,18 @@ pub(super) async fn answer(
     };
     let Some((octets, body)) = ready else {
         ctx.decided = Some(decided);
-        return Outcome::Passes(ctx);
+        return Outcome::Passes(ctx, own.into_octets());
     };
     let status = ctx.answer.status.map_or(0, |status| status.as_u16());
     edge.metrics.hot_answers.inc();
-    let (bytes, sent) = line.send(octets, body).await;
+    let sent = line.send(octets, body, &mut ctx.answer.bytes).await;
     if let Err(error) = &sent {
-        ctx.answer.cut = Some(EndedBy::of(error).map_or(Cut::ClientGone, Cut::Limit));
+        ctx.answer.cut = Some(cut_by(error));
         ctx.answer.detail = Some(error.to_string());
     }
     let ending = Ending {
         status,
-        bytes: (0, bytes),
+        bytes: (0, ctx.answer.bytes),
         headers: Some(own.headers()),
     };
     finish::told(edge, &ending, &mut ctx);
@@ -124,43 +124,63 @@ fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
 }
 
 impl Line {
-    /// Writes a response: what is small in one piece, what is not without copying it. Says how much of its body has gone
-    /// out, and whether all has.
+    /// Writes a response: what is small in one piece, what is not without copying it. `sent` is how much of its body has gone
+    /// out, at every moment: the task may be ended in any.
     async fn send(
         &mut self,
         mut head: BytesMut,
         body: Option<BodyReader>,
-    ) -> (u64, io::Result<()>) {
+        sent: &mut u64,
+    ) -> io::Result<()> {
         let before_body = head.len() as u64;
         let is_small = |body: &BodyReader| body.body().len() <= JOINED_BYTES_MAX;
         let mut body = body;
         if let Some(mut body) = body.take_if(|body| is_small(body)) {
-            while let Some(piece) = body.read() {
+            while let Some(piece) = body.read().map_err(io::Error::other)? {
                 head.put_slice(&piece);
             }
         }
         let mut pieces = VecDeque::from([head.freeze()]);
         let mut written = 0;
-        let sent = loop {
+        loop {
             while pieces.len() < PIECES_MAX
-                && let Some(piece) = body.as_mut().and_then(BodyReader::read)
+                && let Some(body) = &mut body
+                && let Some(piece) = body.read().map_err(io::Error::other)?
             {
                 pieces.push_back(piece);
             }
             if pieces.is_empty() {
-                break self.stream.flush().await;
+                return self.stream.flush().await;
             }
             let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-            match self.stream.write_vectored(&slices).await {
-                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(taken) => {
-                    written += taken as u64;
-                    drop_taken(&mut pieces, taken);
-                }
-                Err(error) => break Err(error),
+            let taken = tokio::select! {
+                biased;
+                taken = self.stream.write_vectored(&slices) => taken?,
+                () = withdrawn(body.as_ref()) => return Err(io::Error::other(Broken::Withdrawn)),
+            };
+            if taken == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
             }
-        };
-        (written.saturating_sub(before_body), sent)
+            written += taken as u64;
+            *sent = written.saturating_sub(before_body);
+            drop_taken(&mut pieces, taken);
+        }
+    }
+}
+
+/// Why a response did not go out whole.
+fn cut_by(error: &io::Error) -> Cut {
+    if error.get_ref().is_some_and(|inner| inner.is::<Broken>()) {
+        return Cut::Withdrawn;
+    }
+    EndedBy::of(error).map_or(Cut::ClientGone, Cut::Limit)
+}
+
+/// Waits until a body is withdrawn that is being written.
+async fn withdrawn(body: Option<&BodyReader>) {
+    match body {
+        Some(body) => body.withdrawn().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,6 +11,7 @@ mod arrival;
 mod close;
 mod date;
 mod guarded;
+mod held;
 mod line;
 mod refusal;
 mod rewrite;
@@ -115,31 +116,35 @@ where
         }
     }
 
-    async fn request(&mut self, mut line: Line, head: Head, octets: BytesMut) -> Option<Line> {
+    async fn request(&mut self, mut line: Line, head: Head, came: BytesMut) -> Option<Line> {
         let (gate, wire) = (self.gate, &self.wire);
         let limits = gate.limits.now();
         self.served = self.served.saturating_add(1);
         line.expect_body(&head, &limits);
 
-        let mut decided = None;
-        if let Some(edge) = gate.edge.get()
-            && let Some(own) = Own::read(&head, &octets, self.caller)
-        {
-            let keeps = self.served < limits.requests && !self.drain.is_begun();
-            match answered::answer(edge, own, &mut line, keeps).await {
-                Outcome::Answered { goes_on } => {
-                    if self.served >= limits.requests {
-                        gate.metrics.ended(Ended::Requests);
+        let own = match gate.edge.get() {
+            Some(edge) => Own::read(&head, came, self.caller).map(|own| (edge, own)),
+            None => Err(came),
+        };
+        let (decided, octets) = match own {
+            Err(octets) => (None, octets),
+            Ok((edge, own)) => {
+                let keeps = self.served < limits.requests && !self.drain.is_begun();
+                match answered::answer(edge, own, &mut line, keeps).await {
+                    Outcome::Passes(ctx, octets) => (Some(ctx), octets),
+                    Outcome::Answered { goes_on } => {
+                        if self.served >= limits.requests {
+                            gate.metrics.ended(Ended::Requests);
+                        }
+                        if goes_on {
+                            return Some(line);
+                        }
+                        line.close(Close::AfterAnswer).await;
+                        return None;
                     }
-                    if goes_on {
-                        return Some(line);
-                    }
-                    line.close(Close::AfterAnswer).await;
-                    return None;
                 }
-                Outcome::Passes(ctx) => decided = Some(ctx),
             }
-        }
+        };
 
         wire.begins();
         let lent = Guarded::lend(line, wire);

@@ -5,8 +5,10 @@
 //! - [`frames`]: octets → what passes, pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
 //!   is too much, or too slow, pure.
 //! - [`watched`]: the stream between TLS and the library, where frames pass.
+//! - [`answered`]: requests that memory answers before Pingora sees them.
 //! - [`ledger`] and [`refused`]: requests that nobody takes up, and what is told of them; [`causes`]: why others are cut off.
 
+mod answered;
 mod causes;
 mod counts;
 mod credit;
@@ -22,7 +24,7 @@ mod watch;
 mod watched;
 
 use super::{backlog, gate::Gate};
-use crate::{drain::Drain, observe::Ended};
+use crate::{drain::Drain, edge::Edge, observe::Ended};
 use bytes::Bytes;
 use causes::CONNECTION;
 use h2::Reason;
@@ -47,6 +49,7 @@ use tracing::debug;
 use watch::GOODBYE_TIME_MAX;
 use watched::{Watched, Word};
 
+pub use answered::take_decided;
 pub use causes::cut_of_stream;
 
 /// Between the GOAWAY that says that the connection is to end and the one that names the last stream: who had begun a
@@ -129,13 +132,12 @@ pub(super) async fn serve<A>(
                 books.take();
                 active.send_modify(|active| *active += 1);
                 let guard = Active(active.clone());
-                let (app, shutdown, backlog) = (app.clone(), shutdown.clone(), backlog.clone());
+                let (app, door, shutdown) = (app.clone(), gate.clone(), shutdown.clone());
+                let backlog = backlog.clone();
                 drain.spawn(CONNECTION.scope(word.clone(), async move {
                     let _guard = guard;
-                    let session = ServerSession::new_http2(session);
-                    backlog
-                        .serve(app.process_new_http(session, &shutdown))
-                        .await;
+                    let serving = request(session, &app, door.edge.get(), &shutdown);
+                    backlog.serve(serving).await;
                 }));
                 if !is_leaving && word.requests() >= limits.requests {
                     is_leaving = true;
@@ -183,6 +185,26 @@ pub(super) async fn serve<A>(
             }
         }
     }
+}
+
+/// Serves one request: from memory, or by Pingora.
+async fn request<A>(
+    mut session: HttpSession,
+    app: &Arc<A>,
+    edge: Option<&Arc<Edge>>,
+    shutdown: &Receiver<bool>,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let mut decided = None;
+    if let Some(edge) = edge.filter(|_| answered::may_answer(&session)) {
+        let Some((passed, ctx)) = answered::answer(edge, session).await else {
+            return;
+        };
+        (session, decided) = (passed, Some(ctx));
+    }
+    let session = ServerSession::new_http2(session);
+    answered::with_decided(decided, app.process_new_http(session, shutdown)).await;
 }
 
 /// Asks for the next request, and keeps the books.

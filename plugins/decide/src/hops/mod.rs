@@ -53,6 +53,18 @@ pub fn hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
+/// Whether a client wants its connection to go on (RFC 9112 §9.3). All lines of `Connection` are one list (RFC 9110 §5.3).
+pub fn persists(version: Version, headers: &HeaderMap) -> bool {
+    let says = |option: &[u8]| {
+        fields::list(headers, &header::CONNECTION).any(|named| named.eq_ignore_ascii_case(option))
+    };
+    match version {
+        Version::HTTP_11 => !says(b"close"),
+        Version::HTTP_10 => says(b"keep-alive") && !says(b"close"),
+        _ => false,
+    }
+}
+
 /// Whether the sender of a request takes trailers (RFC 9110 §10.1.4).
 pub fn takes_trailers(headers: &HeaderMap) -> bool {
     fields::list(headers, &header::TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
