@@ -119,7 +119,7 @@ mod tests {
                     let taken = poll_fn(|cx| held.poll_write_with(&mut near, cx, body)).await;
                     body = &body[taken.unwrap()..];
                 }
-                near.shutdown().await;
+                near.shutdown().await.unwrap();
             };
             let mut read = Vec::new();
             let (_, all) = tokio::join!(writing, far.read_to_end(&mut read));
