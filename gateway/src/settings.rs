@@ -111,6 +111,10 @@ pub struct Arguments {
     /// The most bytes of all files in that folder.
     #[arg(long, env = "LATENCIFY_DISK_BYTES", value_name = "SIZE", default_value = "10GiB", value_parser = size)]
     disk_bytes: u64,
+    /// How long a request waits for the disk tier to find something before it goes to the origin, like 500ms; four times as long for a
+    /// body to be verified before it is sent, and for a purge of this edge alone to be on disk.
+    #[arg(long, env = "LATENCIFY_DISK_WAIT", value_name = "DURATION", default_value = "500ms", value_parser = duration)]
+    disk_wait: Duration,
     /// Worker threads; one a core otherwise.
     #[arg(long, env = "LATENCIFY_THREADS", value_name = "N")]
     threads: Option<usize>,
@@ -233,6 +237,7 @@ impl Settings {
         let disk = typed.disk.map(|folder| disk::Options {
             folder,
             bytes_max: typed.disk_bytes,
+            wait: typed.disk_wait,
         });
         disk.as_ref().map_or(Ok(()), disk::Options::check)?;
         let name = typed.edge.clone().unwrap_or_else(|| "latencify".to_owned());
@@ -298,13 +303,15 @@ fn without_effect(matches: &ArgMatches) -> Result<(), String> {
 
 /// What is said of a disk tier has to go with one.
 fn with_disk(matches: &ArgMatches) -> Result<(), String> {
-    let source = |flag| matches.value_source(flag);
+    let source = |flag: &str| matches.value_source(flag);
     if !matches.contains_id("disk") {
-        return match source("disk_bytes") {
-            Some(ValueSource::CommandLine) => {
-                Err("--disk-bytes has no effect without --disk DIR: leave it out, or name the folder of a disk tier".into())
-            }
-            _ => Ok(()),
+        let is_typed = |flag: &&&str| source(flag) == Some(ValueSource::CommandLine);
+        return match ["disk_bytes", "disk_wait"].iter().find(is_typed) {
+            Some(flag) => Err(format!(
+                "--{} has no effect without --disk DIR: leave it out, or name the folder of a disk tier",
+                flag.replace('_', "-")
+            )),
+            None => Ok(()),
         };
     }
     let acks = matches.get_one("acks");
@@ -347,78 +354,4 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(arguments: &[&str]) -> Result<Settings, String> {
-        let words = [&["latencify-gateway"], arguments].concat();
-        Settings::parse(words.into_iter().map(OsString::from)).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn sizes_and_durations_are_human() {
-        assert_eq!(size("256MiB"), Ok(256 << 20));
-        assert_eq!(size("10MB"), Ok(10_000_000));
-        for unitless in ["7", "many"] {
-            assert!(size(unitless).is_err(), "{unitless}");
-        }
-        assert!(size("99999999999TiB").is_err());
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        assert!(duration("5").is_err());
-    }
-
-    #[test]
-    fn an_admin_address_that_others_reach_is_warned_of() {
-        for (admin, is_open) in [
-            ("127.0.0.1:0", false),
-            ("[::1]:0", false),
-            ("0.0.0.0:9180", true),
-            ("10.0.0.7:9180", true),
-        ] {
-            let flags = ["--policy", "p", "--http", "127.0.0.1:0", "--admin", admin];
-            let warning = read(&flags).unwrap().open_admin();
-            assert_eq!(warning.is_some(), is_open, "{admin}");
-            assert!(warning.is_none_or(|warning| warning.contains(admin)));
-        }
-    }
-
-    #[test]
-    fn a_flag_without_effect_is_refused() {
-        let alone = ["--policy", "p", "--http", "127.0.0.1:0", "--edge", "e"];
-        assert!(read(&alone).is_ok(), "a name is no matter of fleets");
-        for flag in [
-            ["--when-isolated", "revalidate"],
-            ["--acks", "saved"],
-            ["--state", "/x"],
-            ["--join-token-file", "/x"],
-            ["--control-ca", "/x"],
-        ] {
-            let said = read(&[&alone[..], &flag[..]].concat()).unwrap_err();
-            assert!(
-                said.contains(flag[0]) && said.contains("--control URL"),
-                "{said}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_role_and_a_listener_are_needed() {
-        assert!(
-            read(&["--http", "127.0.0.1:0"])
-                .unwrap_err()
-                .contains("--policy")
-        );
-        assert!(
-            read(&["--policy", "p.yaml"])
-                .unwrap_err()
-                .contains("--http")
-        );
-        let both = ["--policy", "p", "--control", "http://c"];
-        assert!(read(&[&both[..], &["--http", "127.0.0.1:0"]].concat()).is_err());
-        let listeners = ["--http", "[::1]:0", "--http", "127.0.0.1:0"];
-        let settings = read(&[&["--policy", "p.yaml"], &listeners[..]].concat()).unwrap();
-        assert_eq!(settings.http.len(), 2);
-        assert!(matches!(settings.role, Role::Alone { .. }));
-    }
-}
+mod tests;

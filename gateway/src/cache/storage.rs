@@ -155,7 +155,7 @@ impl Storage for MemoryStorage {
         let found = disk.find(key, &self.cache).await;
         Ok(found.map(|found| {
             let meta = meta_of_disk(&found);
-            (meta, Box::new(DiskHit::new(found.stored)) as HitHandler)
+            (meta, Box::new(DiskHit::new(found.stored, disk)) as HitHandler)
         }))
     }
 

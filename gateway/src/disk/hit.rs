@@ -1,5 +1,6 @@
 //! Reading a body from disk for a client.
 
+use super::Disk;
 use crate::context::Context;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,8 +16,6 @@ use tokio::time::timeout;
 
 /// An answer that has begun waits so long for the next piece of its body; then it is cut off.
 pub(super) const READ_WITHIN: Duration = Duration::from_secs(30);
-/// Before an answer begins, what it will be is verified; it waits so long for that, and is a miss if it takes longer.
-pub const PROVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads one body for one client, one piece ahead.
 pub struct DiskHit {
@@ -24,17 +23,19 @@ pub struct DiskHit {
     at: u64,
     end: u64,
     next: Option<Ticket<Result<Bytes, Broken>>>,
+    prove_within: Duration,
 }
 
 impl DiskHit {
     /// At the beginning of a body.
-    pub fn new(stored: Arc<Stored>) -> Self {
+    pub fn new(stored: Arc<Stored>, disk: &Disk) -> Self {
         let end = stored.body_bytes();
         Self {
             stored,
             at: 0,
             end,
             next: None,
+            prove_within: disk.prove_within(),
         }
     }
 
@@ -48,18 +49,16 @@ impl DiskHit {
             return true;
         }
         let mut proof = self.stored.prove_part(part.start, part.end);
-        match timeout(PROVE_WITHIN, &mut proof).await {
-            Ok(proven) => proven.is_ok(),
-            Err(_) => {
-                let stored = self.stored.clone();
-                tokio::spawn(async move {
-                    // Its place among the bodies that are read is held as long.
-                    let _ = proof.await;
-                    drop(stored);
-                });
-                false
-            }
+        if let Ok(proven) = timeout(self.prove_within, &mut proof).await {
+            return proven.is_ok();
         }
+        let stored = self.stored.clone();
+        tokio::spawn(async move {
+            // Its place among the bodies that are read is held as long.
+            let _ = proof.await;
+            drop(stored);
+        });
+        false
     }
 }
 

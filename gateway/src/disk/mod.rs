@@ -30,7 +30,7 @@ mod sweep;
 mod watch;
 
 pub use fill::DiskFill;
-pub use hit::{DiskHit, PROVE_WITHIN, heed, is_sound, length_of};
+pub use hit::{DiskHit, heed, is_sound, length_of};
 pub use promote::{PROMOTE_BYTES_MAX, PROMOTIONS_MAX};
 pub use purging::purge_here;
 pub use start::{end, start};
@@ -39,7 +39,8 @@ use crate::cache::{self, Fetched, StoredMeta, key_ref};
 use admission::Admission;
 use latencify_cache::{Cache, Identity, KeyRef, Liveness, Marks, Metadata as _, Record, Stamp};
 use latencify_disk::{
-    Fault, Head, Judge, Look, Refusal, Settings, SettingsError, Stored, Tier, TierCount,
+    Fault, FileSystem, Head, Judge, Layer, Look, Refusal, Settings, SettingsError, Stored, Tier,
+    TierCount,
 };
 use local_marks::{Keeper, MarksFile};
 use pingora::cache::CacheKey;
@@ -55,8 +56,8 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// A look-up waits so long for the disk; then it is a miss.
-pub const LOOK_UP_WITHIN: Duration = Duration::from_millis(500);
+/// What is done less often than look-ups waits so many times as long: a body is verified before it is sent, a purge is written.
+const LONG_WAITS: u32 = 4;
 /// How long before the folder is tried again: another process may be about to give it back.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// A stop waits so long for the disk.
@@ -66,6 +67,7 @@ pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 pub struct Disk {
     tier: Tier,
     folder: PathBuf,
+    wait: Duration,
     marks: Arc<Marks>,
     admission: Admission,
     keeper: Keeper,
@@ -80,6 +82,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// The most bytes of all files in it.
     pub bytes_max: u64,
+    /// A look-up waits so long for the disk; then it is a miss.
+    pub wait: Duration,
 }
 
 /// What is counted here.
@@ -133,6 +137,9 @@ impl Options {
                 self.folder.display()
             ));
         }
+        if self.wait.is_zero() {
+            return Err("--disk-wait 0s finds nothing: give it some time, like 500ms".to_owned());
+        }
         self.settings().check().map_err(|error| match error {
             SettingsError::TooSmall { least, .. } => format!(
                 "--disk-bytes: a disk tier of {} bytes is too small; give it at least {least}",
@@ -153,23 +160,32 @@ impl Options {
 impl Disk {
     /// Opens the tier in its own time. The marks must stand as this edge left them, and [keep](Marks::keep) what outlives the process.
     pub fn open(options: &Options, marks: Arc<Marks>) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(FileSystem), options, marks)
+    }
+
+    fn open_on(
+        layer: Arc<dyn Layer>,
+        options: &Options,
+        marks: Arc<Marks>,
+    ) -> Result<Self, OpenError> {
         let file = MarksFile::new(&options.folder, marks.run());
         let asked = Asked {
             marks: Arc::clone(&marks),
             file: file.clone(),
         };
         Ok(Self {
-            tier: Tier::open(options.settings(), Arc::new(asked))?,
+            tier: Tier::open_on(layer, options.settings(), Arc::new(asked))?,
             folder: options.folder.clone(),
+            wait: options.wait,
             marks,
             admission: Admission::default(),
-            keeper: Keeper::start(file)?,
+            keeper: Keeper::start(file, options.wait.saturating_mul(LONG_WAITS))?,
             promotions: Promotions::default(),
             numbers: Numbers::default(),
         })
     }
 
-    /// Looks up what that memory has not; waits for [`LOOK_UP_WITHIN`] at most. What is found goes there as well.
+    /// Looks up what that memory has not; waits for [`Options::wait`] at most. What is found goes there as well.
     pub async fn find(
         self: &Arc<Self>,
         key: &CacheKey,
@@ -187,7 +203,7 @@ impl Disk {
             // Who may follow a fill follows it in memory.
             Look::Following(_) | Look::Miss(_) => return None,
         };
-        let Ok(found) = timeout(LOOK_UP_WITHIN, ticket).await else {
+        let Ok(found) = timeout(self.wait, ticket).await else {
             self.numbers.late.fetch_add(1, Relaxed);
             return None;
         };
@@ -264,7 +280,7 @@ impl Disk {
             return;
         };
         let ticket = self.tier.renew(renewed, head);
-        if of.is_some() && timeout(LOOK_UP_WITHIN, ticket).await.is_err() {
+        if of.is_some() && timeout(self.wait, ticket).await.is_err() {
             self.numbers.late.fetch_add(1, Relaxed);
         }
     }
@@ -277,6 +293,11 @@ impl Disk {
     /// The engine.
     pub fn tier(&self) -> &Tier {
         &self.tier
+    }
+
+    /// Before an answer begins, what it will be is verified; it waits so long for that, and is a miss if it takes longer.
+    pub fn prove_within(&self) -> Duration {
+        self.wait.saturating_mul(LONG_WAITS)
     }
 
     /// Its folder.
@@ -355,3 +376,6 @@ fn head_of(
         header: header::encode(meta)?.into(),
     })
 }
+
+#[cfg(test)]
+mod tests;

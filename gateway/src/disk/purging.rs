@@ -3,6 +3,7 @@
 use crate::cache::MemoryStorage;
 use latencify_cache::LocalMark;
 use latencify_conf::change::{Mode, Target};
+use latencify_disk::Fault;
 
 /// Purges on this edge alone. When this comes back, every look-up obeys; if there is a disk tier, after a restart, too, unless the
 /// disk did not take it in time, which is counted.
@@ -23,6 +24,11 @@ pub async fn purge_here(storage: &MemoryStorage, targets: &[Target], mode: Mode)
         }
     }
     if let (Some(noted), Some(disk)) = (noted, storage.disk()) {
-        disk.keeper().saved(noted).await;
+        // A folder that can't be used keeps nobody waiting; one that another process has, does take it.
+        if disk.trouble().is_none_or(|fault| fault == Fault::Locked) {
+            disk.keeper().saved(noted).await;
+        } else {
+            disk.keeper().is_late();
+        }
     }
 }

@@ -5,13 +5,14 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_not_be_is_refused_with_the_remedy() {
     let file = "/dev/null";
-    let cases: [(&[(&str, &str)], &str); 4] = [
+    let cases: [(&[(&str, &str)], &str); 5] = [
         (
             &[("--disk", "."), ("--disk-bytes", "1MiB")],
             "give it at least",
         ),
         (&[("--disk", "."), ("--disk-bytes", "many")], "--disk-bytes"),
         (&[("--disk-bytes", "1GiB")], "without --disk DIR"),
+        (&[("--disk", "."), ("--disk-wait", "0s")], "like 500ms"),
         (&[("--disk", file)], "name a folder"),
     ];
     for (flags, remedy) in cases {

@@ -89,6 +89,8 @@ fn with_disk(options: EdgeOptions) -> EdgeOptions {
     options
         .flag("--disk", &folder.display().to_string())
         .flag("--disk-bytes", "64MiB")
+        // However slow this machine is, what is there is found.
+        .flag("--disk-wait", "60s")
 }
 
 impl Setting {

@@ -109,6 +109,20 @@ fn identity(name: usize) -> Identity {
     }
 }
 
+fn body_of(name: usize, said: Said) -> Vec<u8> {
+    body(&name_of(name), said.version, said.length)
+}
+
+fn head_of(name: usize, fetch: Fetch, said: Said) -> Head {
+    Head {
+        key: key(&name_of(name)).to_key(),
+        identity: identity(name),
+        fetch,
+        keep_until_ms: 0,
+        header: Bytes::from(format!("{} {}", said.version, said.length)),
+    }
+}
+
 fn tier_on(model: &Model, marks: &Arc<Purges>, is_judged: bool) -> Tier {
     let marks = Arc::clone(marks);
     let judge = move |identity: &Identity, stamp: &Stamp| {
@@ -226,7 +240,7 @@ impl World {
     }
 
     fn serve(&mut self, tier: usize, name: usize, said: Said, read: &[u8]) {
-        assert_eq!(read, self.body(name, said), "torn: {name} {said:?}");
+        assert_eq!(read, body_of(name, said), "torn: {name} {said:?}");
         let promised = self.promised[name];
         assert!(
             said.version >= promised,
@@ -234,10 +248,6 @@ impl World {
             ["memory", "disk"][tier]
         );
         self.served[tier] += 1;
-    }
-
-    fn body(&self, name: usize, said: Said) -> Vec<u8> {
-        body(&name_of(name), said.version, said.length)
     }
 
     fn fetch(&mut self, name: usize) {
@@ -258,7 +268,7 @@ impl World {
         let memory = self.cache.fill(key(&text), record, expectation).ok();
         let disk = self
             .tier
-            .fill(self.head(name, *fetching, said), expectation.bytes);
+            .fill(head_of(name, *fetching, said), expectation.bytes);
         if matches!(disk, Err(refusal) if refusal != Refusal::Older) {
             self.tier.remove(key(&text), None);
         }
@@ -269,16 +279,6 @@ impl World {
             disk: disk.ok(),
             _held: self.marks.hold(&fetching),
         });
-    }
-
-    fn head(&self, name: usize, fetch: Fetch, said: Said) -> Head {
-        Head {
-            key: key(&name_of(name)).to_key(),
-            identity: identity(name),
-            fetch,
-            keep_until_ms: 0,
-            header: Bytes::from(format!("{} {}", said.version, said.length)),
-        }
     }
 
     /// A body that is under way comes to its end, or breaks off.
@@ -294,7 +294,7 @@ impl World {
             mut disk,
             _held,
         } = self.arriving.swap_remove(at);
-        let whole = Bytes::from(self.body(name, said));
+        let whole = Bytes::from(body_of(name, said));
         let breaks_off = self.chance.below(8) == 0 && said.length > 0;
         let part = if breaks_off {
             whole.slice(..said.length / 2)
@@ -415,7 +415,7 @@ impl World {
             .tier
             .version_of(key(&text), found.record.fetch.generation);
         if let Some(of) = of {
-            drop(self.tier.renew(of, self.head(name, *fetching, said)));
+            drop(self.tier.renew(of, head_of(name, *fetching, said)));
         }
         let record = Record::of_validation(&found.record, identity(name), *fetching, said);
         let _ = self.cache.revalidate(key(&text), record);

@@ -5,7 +5,7 @@
 //! - [`Keeper`]: a thread that waits for the disk so that nobody else has to. One write takes whatever has come since the last.
 //! - [`MarksFile`]: the file; [`record`]: its lines.
 //!
-//! Whoever purges obeys at once, and then waits until the mark is on disk before it is acknowledged, for [`SAVE_WITHIN`] at most:
+//! Whoever purges obeys at once, and then waits until the mark is on disk before it is acknowledged, for a while at most:
 //! a folder that can't be written keeps no client waiting for longer. Then it is counted, tried again until it succeeds,
 //! and only a process that is killed before forgets it.
 
@@ -29,8 +29,6 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use tracing::{error, info, warn};
 
-/// Whoever purges waits so long for the disk.
-pub const SAVE_WITHIN: Duration = Duration::from_secs(2);
 /// The most marks that wait. Of more, none are kept: then what was stored before is dead after a restart.
 const WAITING_MAX: usize = 64 * 1024;
 /// After a failure it is tried again so often.
@@ -39,6 +37,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// What is to be on disk.
 pub struct Keeper {
     shared: Arc<Shared>,
+    save_within: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -61,8 +60,8 @@ struct State {
 }
 
 impl Keeper {
-    /// Keeps the marks of a run in that file.
-    pub fn start(file: MarksFile) -> io::Result<Self> {
+    /// Keeps the marks of a run in that file. Whoever purges waits so long for that.
+    pub fn start(file: MarksFile, save_within: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             file,
             state: Mutex::default(),
@@ -77,6 +76,7 @@ impl Keeper {
             .spawn(move || keeping.run())?;
         Ok(Self {
             shared,
+            save_within,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -94,12 +94,17 @@ impl Keeper {
     /// Waits until what was noted is on disk. False: that takes too long.
     pub async fn saved(&self, noted: u64) -> bool {
         let mut saved = self.shared.saved.subscribe();
-        let waited = timeout(SAVE_WITHIN, saved.wait_for(|saved| *saved >= noted)).await;
+        let waited = timeout(self.save_within, saved.wait_for(|saved| *saved >= noted)).await;
         let is_saved = matches!(waited, Ok(Ok(_)));
         if !is_saved {
-            self.shared.late.fetch_add(1, Relaxed);
+            self.is_late();
         }
         is_saved
+    }
+
+    /// A purge is acknowledged before it is on disk.
+    pub fn is_late(&self) {
+        self.shared.late.fetch_add(1, Relaxed);
     }
 
     /// Attempts that failed since the start.

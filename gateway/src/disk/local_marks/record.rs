@@ -162,10 +162,10 @@ pub fn compact(lines: &[Line], run: u64, marks_max: usize) -> Vec<Line> {
         .filter_map(|line| line.floor)
         .max()
         .unwrap_or(0);
-    let mut runs = BTreeMap::new();
+    let mut last_run = None;
     let mut marks: BTreeMap<(&Target, bool), (u64, Mark)> = BTreeMap::new();
     for line in lines {
-        runs.insert(line.run, ());
+        last_run = last_run.max(Some(line.run));
         let Some(mark) = line.mark.as_ref().filter(|mark| mark.number > floor) else {
             continue;
         };
@@ -182,7 +182,7 @@ pub fn compact(lines: &[Line], run: u64, marks_max: usize) -> Vec<Line> {
         floor = floor.max(last.unwrap_or(0));
         marks.clear();
     }
-    let runs = runs.into_keys().next_back().into_iter().map(Line::begun);
+    let runs = last_run.into_iter().map(Line::begun);
     let marks = marks.into_values().map(|(run, mark)| Line {
         mark: Some(mark),
         ..Line::begun(run)

@@ -1,0 +1,270 @@
+//! The adapters over a disk that stands still.
+
+use super::*;
+use crate::cache::{self as adapters, MemoryStorage, Notes};
+use bytes::Bytes;
+use latencify_conf::change::{Mode, SiteId, Target};
+use latencify_decide::freshness::{Lifetime, LifetimeSource};
+use latencify_disk::LayerFile;
+use parking_lot::{Condvar, Mutex};
+use pingora::{
+    cache::{CacheMeta, HitHandler, Storage as _, trace::Span},
+    http::ResponseHeader,
+};
+use std::any::Any;
+
+/// Longer than anything takes on any machine.
+const LIMIT: Duration = Duration::from_mins(1);
+const SITE: SiteId = SiteId(1);
+const PATH: &str = "/a";
+
+/// The machine's file system, whose reads may stand still.
+#[derive(Clone, Default)]
+struct Stalling(Arc<(Mutex<bool>, Condvar)>);
+
+struct StallingFile(Stalling, Arc<dyn LayerFile>);
+
+impl Stalling {
+    fn stall(&self, is_stalled: bool) {
+        *self.0.0.lock() = is_stalled;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut is_stalled = self.0.0.lock();
+        while *is_stalled {
+            self.0.1.wait(&mut is_stalled);
+        }
+    }
+
+    fn file(&self, file: Arc<dyn LayerFile>) -> Arc<dyn LayerFile> {
+        Arc::new(StallingFile(self.clone(), file))
+    }
+}
+
+impl Layer for Stalling {
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        FileSystem.lock(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LayerFile>> {
+        Ok(self.file(FileSystem.create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn LayerFile>> {
+        Ok(self.file(FileSystem.open(path)?))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        FileSystem.list(folder)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        FileSystem.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        FileSystem.remove(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        FileSystem.sync_folder(folder)
+    }
+
+    fn nonce(&self) -> u64 {
+        FileSystem.nonce()
+    }
+}
+
+impl LayerFile for StallingFile {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.pass();
+        self.1.read_at(into, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.1.write_at(bytes, offset)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.1.truncate(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.1.sync()
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        self.1.bytes()
+    }
+}
+
+struct World {
+    layer: Stalling,
+    disk: Arc<Disk>,
+    marks: Arc<Marks>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new(wait: Duration) -> Self {
+        let (folder, layer, marks) = (
+            tempfile::tempdir().unwrap(),
+            Stalling::default(),
+            Marks::new(),
+        );
+        marks.keep();
+        let options = Options {
+            folder: folder.path().to_owned(),
+            bytes_max: 64 << 20,
+            wait,
+        };
+        let opened = Disk::open_on(Arc::new(layer.clone()), &options, Arc::clone(&marks));
+        let world = Self {
+            layer,
+            disk: Arc::new(opened.unwrap()),
+            marks,
+            _folder: folder,
+        };
+        world.until(|count| count.tier.is_ready).await;
+        world
+    }
+
+    /// A memory that has nothing, above the disk.
+    fn memory(&self) -> &'static MemoryStorage {
+        let options = adapters::Options {
+            bytes_max: 16 << 20,
+            fill_lock_age: LIMIT,
+        };
+        let memory = MemoryStorage::open(options, Arc::clone(&self.marks));
+        memory.set_disk(Arc::clone(&self.disk));
+        memory
+    }
+
+    async fn until(&self, is_so: impl Fn(&DiskCount) -> bool) {
+        let so = async {
+            while !is_so(&self.disk.count()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = timeout(LIMIT, so).await;
+        assert!(in_time.is_ok(), "{:?}", self.disk.count());
+    }
+
+    async fn put(&self, body: &'static [u8]) {
+        let (memory, stored) = (self.memory(), self.disk.count().tier.stored);
+        let now = SystemTime::now();
+        let mut meta = CacheMeta::new(
+            now + LIMIT,
+            now,
+            5,
+            6,
+            ResponseHeader::build(200, None).unwrap(),
+        );
+        let lifetime = Lifetime {
+            born: now,
+            fresh: LIMIT,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            always_revalidate: false,
+            must_revalidate: false,
+            immutable: false,
+            source: LifetimeSource::MaxAge,
+        };
+        let fetched = Fetched {
+            fetch: *memory.begin_fetch(),
+            tags: Arc::default(),
+            object_bytes_max: 1 << 20,
+            disk: latencify_conf::policy::DiskAdmission::Always,
+            notes: Some(Notes { lifetime }),
+        };
+        adapters::fetched(&mut meta, fetched);
+        let span = Span::inactive();
+        let mut miss = memory
+            .get_miss_handler(&key(), &meta, &span.handle())
+            .await
+            .unwrap();
+        miss.write_body(Bytes::from_static(body), true)
+            .await
+            .unwrap();
+        miss.finish().await.unwrap();
+        self.until(|count| count.tier.stored > stored).await;
+    }
+}
+
+fn key() -> CacheKey {
+    let mut key = CacheKey::new(PATH.as_bytes().to_vec(), "");
+    adapters::name(&mut key, SITE, PATH.into());
+    key
+}
+
+async fn find(memory: &'static MemoryStorage) -> Option<(CacheMeta, HitHandler)> {
+    memory
+        .lookup(&key(), &Span::inactive().handle())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_stands_still_is_a_miss_and_counted() {
+    let world = World::new(Duration::from_millis(20)).await;
+    world.put(b"stored").await;
+    world.layer.stall(true);
+    let memory = world.memory();
+    assert!(find(memory).await.is_none());
+    assert_eq!(world.disk.count().late, 1);
+    world.layer.stall(false);
+    let found = async {
+        loop {
+            // This machine may be slow as well.
+            if let Some(found) = find(memory).await {
+                return found;
+            }
+        }
+    };
+    let (meta, mut hit) = timeout(LIMIT, found).await.unwrap();
+    assert!(adapters::hit(&meta).unwrap().is_on_disk());
+    assert_eq!(hit.read_body().await.unwrap().unwrap(), "stored");
+    assert!(hit.read_body().await.unwrap().is_none());
+    let (meta, _) = find(memory).await.unwrap();
+    assert!(
+        !adapters::hit(&meta).unwrap().is_on_disk(),
+        "it is in memory now"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_body_rises_into_memory_behind_the_request() {
+    let world = World::new(LIMIT).await;
+    let body: &'static [u8] = vec![7; 600 << 10].leak();
+    world.put(body).await;
+    let memory = world.memory();
+    let (_, mut hit) = find(memory).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(piece) = hit.read_body().await.unwrap() {
+        read.extend_from_slice(&piece);
+    }
+    assert!(read == body);
+    let rises = async {
+        while memory.count().objects == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, rises).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_purged_is_found_in_neither() {
+    let world = World::new(LIMIT).await;
+    world.put(b"stored").await;
+    let memory = world.memory();
+    assert!(
+        find(memory).await.is_some(),
+        "from now on it is in memory, too"
+    );
+    let path = PATH.to_owned();
+    purge_here(memory, &[Target::Url { site: SITE, path }], Mode::Hard).await;
+    assert!(find(memory).await.is_none());
+    assert!(find(world.memory()).await.is_none());
+    assert_eq!(world.disk.count().marks_late, 0);
+}
