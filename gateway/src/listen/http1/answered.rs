@@ -170,7 +170,9 @@ impl Line {
 
 /// Why a response did not go out whole.
 fn cut_by(error: &io::Error) -> Cut {
-    if error.get_ref().is_some_and(|inner| inner.is::<Broken>()) {
+    if let Some(inner) = error.get_ref()
+        && inner.is::<Broken>()
+    {
         return Cut::Withdrawn;
     }
     EndedBy::of(error).map_or(Cut::ClientGone, Cut::Limit)

@@ -82,7 +82,7 @@ fn withdrawn(why: Broken) -> Box<Error> {
 /// in any.
 async fn send(session: &mut HttpSession, answer: Answer, sent: &mut u64) -> Result<()> {
     let Answer { head, body } = answer;
-    let Some(mut body) = body.filter(|body| body.body().len() > 0) else {
+    let Some(mut body) = body.filter(|body| !body.body().is_empty()) else {
         return session.write_response_header(head, true);
     };
     session.write_response_header(head, false)?;
