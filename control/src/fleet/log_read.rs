@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 const ASKED_A_BOUND: u32 = 8;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The longest between an attempt that failed and the next: edges may be waiting.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// As of when this run has read its log to the end. A clone sees the same.
 #[derive(Clone)]
@@ -63,11 +65,17 @@ impl LogRead {
         let pause = (max / ASKED_A_BOUND).clamp(PAUSE_MIN, PAUSE_MAX);
         let again = async {
             loop {
-                match self.read(&*log, &fold, max).await {
-                    Ok(true) => {}
-                    Ok(false) => tracing::debug!("the log is not folded to its end"),
-                    Err(error) => tracing::debug!(%error, "where the log ends is not known"),
-                }
+                let pause = match self.read(&*log, &fold, max).await {
+                    Ok(true) => pause,
+                    Ok(false) => {
+                        tracing::debug!("the log is not folded to its end");
+                        pause.min(TRY_AGAIN)
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "where the log ends is not known");
+                        pause.min(TRY_AGAIN)
+                    }
+                };
                 tokio::time::sleep(PAUSE_MIN).await;
                 tokio::select! {
                     () = tokio::time::sleep(pause.saturating_sub(PAUSE_MIN)) => {}
@@ -112,7 +120,7 @@ pub fn fault(word: &Word, withheld: Withheld, now: Duration) -> Fault {
         (Withheld::Unread, Some(ago)) => format!(
             "edges are not answered, and are isolated when their leases are over: the log could not be read to its end for {} s, \
              which is longer than --log-unread-max ({} s); another run of control may serve them meanwhile. They are answered \
-             again as soon as its brokers answer",
+             again as soon as it can: look at its brokers, and at this store's disk",
             ago.as_secs(),
             word.as_of.max().unwrap_or_default().as_secs()
         ),

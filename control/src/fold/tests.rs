@@ -1,3 +1,5 @@
+mod runs;
+
 use super::*;
 use crate::{
     log::Record,
@@ -96,15 +98,6 @@ fn left(number: u128) -> Change {
         replica: None,
         process: process(number),
         why: LeaveReason::Stopped,
-    }
-}
-
-/// Taken out by a run of control.
-fn taken_out(number: u128, replica: u128) -> Change {
-    Change::EdgeLeft {
-        replica: Some(ReplicaId(Uuid::from_u128(replica))),
-        process: process(number),
-        why: LeaveReason::Removed,
     }
 }
 
@@ -352,106 +345,6 @@ fn what_becomes_of_entries() {
             "a leave of nobody",
             vec![entry(2, left(7))],
             conflict(Conflict::NotInRoster),
-        ),
-        (
-            "a removal by the run that serves",
-            vec![
-                entry(2, replica_joined(1, 1)),
-                entry(3, joined(7)),
-                entry(4, taken_out(7, 1)),
-            ],
-            Outcome::Accepted,
-        ),
-        (
-            "a removal by a run that was killed, which a broker held up until the next run served",
-            vec![
-                entry(2, replica_joined(1, 1)),
-                entry(3, joined(7)),
-                entry(4, replica_joined(2, 1)),
-                entry(5, taken_out(7, 1)),
-            ],
-            conflict(Conflict::WriterGone),
-        ),
-        (
-            "a removal by a run that has left",
-            vec![
-                entry(2, replica_joined(1, 1)),
-                entry(3, joined(7)),
-                entry(4, replica_left(1)),
-                entry(5, taken_out(7, 1)),
-            ],
-            conflict(Conflict::WriterGone),
-        ),
-        (
-            "a join that the run welcomes which serves",
-            vec![entry(2, replica_joined(1, 1)), entry(3, welcomed(7, 1))],
-            Outcome::Accepted,
-        ),
-        (
-            "a join by a run that was killed, which a broker held up until the process had joined the next run and left",
-            vec![
-                entry(2, replica_joined(1, 1)),
-                entry(3, replica_joined(2, 1)),
-                entry(4, welcomed(7, 2)),
-                entry(5, left(7)),
-                entry(6, welcomed(7, 1)),
-            ],
-            conflict(Conflict::WriterGone),
-        ),
-        (
-            "an announcement in the place of the run that is there",
-            vec![
-                entry(2, replica_replaces(1, None)),
-                entry(3, replica_replaces(2, Some(1))),
-            ],
-            Outcome::Accepted,
-        ),
-        (
-            "an announcement by a run that was killed, which a broker held up until another run served",
-            vec![
-                entry(2, replica_replaces(1, None)),
-                entry(3, replica_replaces(3, Some(1))),
-                entry(4, replica_replaces(2, Some(1))),
-            ],
-            conflict(Conflict::OtherRun {
-                present: Some(run(3)),
-            }),
-        ),
-        (
-            "an announcement again, when the run is over",
-            vec![
-                entry(2, replica_replaces(1, None)),
-                entry(3, replica_replaces(2, Some(1))),
-                entry(4, replica_replaces(1, None)),
-            ],
-            conflict(Conflict::OtherRun {
-                present: Some(run(2)),
-            }),
-        ),
-        (
-            "an older version's announcement, whoever is there",
-            vec![
-                entry(2, replica_replaces(1, None)),
-                entry(3, replica_joined(2, 1)),
-            ],
-            Outcome::Accepted,
-        ),
-        (
-            "alone",
-            vec![
-                entry(2, replica_replaces(1, None)),
-                entry(3, replica_alone(1)),
-            ],
-            Outcome::Accepted,
-        ),
-        (
-            "alone, by a run that was replaced",
-            vec![
-                entry(2, replica_replaces(1, None)),
-                entry(3, replica_replaces(2, Some(1))),
-                entry(4, replica_alone(1)),
-            ],
-            conflict(Conflict::NoSuchReplica),
         ),
         (
             "a join after a leave",

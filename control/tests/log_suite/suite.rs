@@ -62,6 +62,8 @@ async fn epochs_grow_and_what_was_answered_is_read(log: &dyn ChangeLog) {
     );
     let read = all(log).await;
     assert_eq!(read[read.len() - 3..], written);
+    let end = log.end().await.unwrap();
+    assert_eq!(end, head, "what was read is there still");
 }
 
 async fn a_reader_waits_for_what_comes(log: &dyn ChangeLog) {

@@ -5,8 +5,8 @@ use crate::{
     versions::{uses_what_it_stores, versioned},
     writers::{SOON, UNREAD, on_kafka},
 };
-use latencify_conf::api::{PurgeReceipt, PurgeTarget};
-use latencify_tests::{Edge, Kafka, policy::one_route, skip};
+use latencify_conf::api::{LogEntry, LogOutcome, PurgeReceipt, PurgeTarget};
+use latencify_tests::{Edge, Kafka, policy::one_route, skip, wait_until};
 use std::{sync::atomic::Ordering, time::Duration};
 
 const LEASE: &str = "5s";
@@ -61,4 +61,18 @@ async fn a_fence_counts_from_when_the_older_run_was_replaced() {
         "a service manager can tell: {}",
         older.process().said()
     );
+    // When it has waited it says so, and who comes after it need not.
+    wait_until("it says that nobody else answers", 2 * SOON, async || {
+        let log = newer.log().await;
+        let is_said = |entry: &LogEntry| {
+            entry.entry["change"]["kind"] == "replica_alone"
+                && entry.outcome == LogOutcome::Accepted
+        };
+        if log.entries.iter().any(is_said) {
+            Ok(())
+        } else {
+            Err(format!("{:?}", log.entries.last()))
+        }
+    })
+    .await;
 }

@@ -166,7 +166,8 @@ impl Shared {
             return Err(LogError::Unreachable(absent));
         };
         let is_ours = written_for(there).is_none_or(|log| log == self.origin.log);
-        let is_it = epoch_of(there.offset()) == epoch && there.payload() == Some(&bytes[..]);
+        let is_it =
+            epoch_of(there.offset()) == epoch && there.payload().unwrap_or_default() == &bytes[..];
         if is_ours && is_it {
             return Ok(());
         }
