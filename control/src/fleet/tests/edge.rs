@@ -36,6 +36,23 @@ pub(super) fn with_token<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
+fn hello(
+    name: &str,
+    process: Uuid,
+    position: Option<Position>,
+    when_isolated: WhenIsolated,
+) -> Hello {
+    Hello {
+        protocol: PROTOCOL,
+        edge: name.into(),
+        process: bytes::Bytes::copy_from_slice(process.as_bytes()),
+        position: position.as_ref().map(write_position),
+        version: "test".into(),
+        when_isolated: when_isolated.into(),
+        ..Hello::default()
+    }
+}
+
 /// An edge process, played by the test.
 pub(super) struct Edge {
     pub(super) process: Uuid,
@@ -45,6 +62,21 @@ pub(super) struct Edge {
 }
 
 impl Edge {
+    /// Opens a stream, and says hello as one that was told of this head.
+    pub(super) async fn attach_told(
+        replica: &Replica,
+        name: &str,
+        process: Uuid,
+        position: Option<Position>,
+        told: Epoch,
+    ) -> Self {
+        let hello = Hello {
+            told: told.0,
+            ..hello(name, process, position, WhenIsolated::Revalidate)
+        };
+        Self::say_hello(replica, process, position, hello).await
+    }
+
     /// Opens a stream and says hello.
     pub(super) async fn attach(
         replica: &Replica,
@@ -63,17 +95,18 @@ impl Edge {
         position: Option<Position>,
         when_isolated: WhenIsolated,
     ) -> Self {
+        let hello = hello(name, process, position, when_isolated);
+        Self::say_hello(replica, process, position, hello).await
+    }
+
+    async fn say_hello(
+        replica: &Replica,
+        process: Uuid,
+        position: Option<Position>,
+        hello: Hello,
+    ) -> Self {
         let (say, said) = mpsc::channel(16);
         let request = with_token(ReceiverStream::new(said), JOIN_TOKEN);
-        let hello = Hello {
-            protocol: PROTOCOL,
-            edge: name.into(),
-            process: bytes::Bytes::copy_from_slice(process.as_bytes()),
-            position: position.as_ref().map(write_position),
-            version: "test".into(),
-            when_isolated: when_isolated.into(),
-            ..Hello::default()
-        };
         say.send(FromEdge {
             message: Some(From::Hello(hello)),
         })

@@ -5,6 +5,7 @@ use crate::{
     fleet::contacts::Unanswered,
     store::{self, sqlite},
     testing::{Replica, until},
+    verbs::Refused,
 };
 use latencify_conf::{
     change::ProcessId,
@@ -190,4 +191,43 @@ async fn a_process_stays_out_until_the_entry_that_takes_it_out_is_folded() {
     .beat(1)
     .await;
     assert!(fold.state().roster.contains_key(&process_id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_a_stop_cuts_off_may_take_effect_and_says_so() {
+    let replica = Replica::start_with(&["--edge-lease", "1s"]).await;
+    let paris = Edge::join(&replica, "paris").await;
+    let process = ProcessId(paris.process);
+    drop(paris);
+    until("the dead edge is fenced", async || {
+        (fenced(&replica).await == [("paris".to_owned(), true)]).then_some(())
+    })
+    .await;
+    let holder = sqlite::writer(&replica.data().join(store::FILE))
+        .await
+        .unwrap();
+    holder.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let control = replica.running.control.clone();
+    let removing = tokio::spawn({
+        let control = control.clone();
+        async move { control.remove_edge("test", "paris").await }
+    });
+    let (fold, word) = (&control.fleet.fold, control.fleet.word());
+    until("it is being taken out", async || {
+        let answer = (control.fleet.contacts).answer(process, &word, || fold.state());
+        (answer == Err(Unanswered::TakenOut)).then_some(())
+    })
+    .await;
+    let stopping = replica.restart_after(async |_| {
+        holder.execute_unprepared("ROLLBACK").await.unwrap();
+        holder.close_by_ref().await.unwrap();
+    });
+    let (replica, removed) = tokio::join!(stopping, removing);
+    let Err(Refused::Write(error)) = removed.unwrap() else {
+        panic!("it says what became of it");
+    };
+    assert!(error.may_take_effect(), "{error}");
+    // The next run finds out, whichever it is.
+    let answers = replica.get("/v1/edges").await;
+    assert!(answers.status.is_success(), "{answers:?}");
 }

@@ -2,6 +2,7 @@
 
 use super::{edge::Edge, purge, receipt, states};
 use crate::testing::{Replica, until};
+use latencify_conf::change::Epoch;
 use serde_json::json;
 
 /// A copy of a data folder that nobody writes to, as a backup makes it. A database that is closed meanwhile takes the file
@@ -102,4 +103,30 @@ async fn an_edge_ahead_of_a_restored_copy_is_turned_away_loudly_and_its_acks_cou
         metrics.contains("latencify_control_log_forks_total 1\n"),
         "{metrics}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_was_told_of_more_than_the_log_has_is_welcome_and_the_operator_is_told() {
+    let replica = Replica::start().await;
+    replica.apply(&["shop"]).await;
+    let mut paris = Edge::join(&replica, "paris").await;
+    let (process, position) = (paris.process, paris.position);
+    let told = Epoch(paris.beat(1).await.0 + 3);
+    drop(paris);
+    let is_told = async || {
+        let (status, ready) = replica.admin("/readyz").await;
+        assert!(status.is_success(), "{ready}");
+        ready.contains(&format!("was told that this log goes to epoch {told}"))
+    };
+    let mut paris = Edge::attach_told(&replica, "paris", process, position, told).await;
+    assert!(!paris.welcomed().await.reset);
+    until("the operator is told", async || {
+        is_told().await.then_some(())
+    })
+    .await;
+    // Until the log has gone on to there.
+    while paris.beat(2).await < told {
+        purge(&replica, json!({"tag": {"tag": "more"}})).await;
+    }
+    assert!(!is_told().await);
 }

@@ -36,6 +36,21 @@ fn what_becomes_of_the_word_of_runs() {
             conflict(Conflict::WriterGone),
         ),
         (
+            "a removal that is tried twice, and comes twice: who has joined again in between stays",
+            vec![
+                entry(2, replica_joined(1, 1)),
+                entry(3, joined(7)),
+                keyed(4, "removal/1", "7", taken_out(7, 1)),
+                entry(5, welcomed(7, 1)),
+                keyed(6, "removal/1", "7", taken_out(7, 1)),
+            ],
+            Outcome::Repeat(Original {
+                id: Uuid::from_u128(4),
+                epoch: Epoch(4),
+                request: Some(Digest::of_parts([b"7".as_slice()])),
+            }),
+        ),
+        (
             "a join that the run welcomes which serves",
             vec![entry(2, replica_joined(1, 1)), entry(3, welcomed(7, 1))],
             Outcome::Accepted,
