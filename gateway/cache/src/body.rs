@@ -37,11 +37,13 @@ struct Chunked {
     length: u64,
     charged: u64,
     /// With where each ends. None: they are withdrawn.
-    chunks: RwLock<Option<Box<[(u64, Arc<Chunk>)]>>>,
+    chunks: RwLock<Option<Chunks>>,
     /// It has left the index.
     stay: OnceLock<Stay>,
     withdrawn: Notify,
 }
+
+type Chunks = Box<[(u64, Arc<Chunk>)]>;
 
 /// Some bytes of a body, and their charge once the body is complete.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Body {
     pub(crate) fn chunked(chunks: Vec<Arc<Chunk>>, charge: Charge) -> Self {
         let mut length = 0;
         let mut charged = 0;
-        let chunks: Box<[_]> = chunks
+        let chunks: Chunks = chunks
             .into_iter()
             .map(|chunk| {
                 let bytes = chunk.bytes.len() as u64;

@@ -1,7 +1,7 @@
 //! Key and identity of a stored object, packed into one allocation.
 //!
 //! ```text
-//! flags u8 │ site u64 │ generation of the body? u64 │ key length │ variance? [16] │ key
+//! flags u8 │ generation of the body? u64 │ site │ key length │ variance? [16] │ key
 //!          │ offset of the path in the key, or its length and the path │ tags │ each: length, tag
 //! ```
 //! Lengths and numbers without a type are LEB128. A path mostly stands in its key, so it is not kept twice.
@@ -54,23 +54,23 @@ impl Name {
         ];
         let flags = flags.iter().filter(|(_, is_set)| *is_set);
         let mut bytes = vec![flags.map(|(flag, _)| flag).sum()];
-        bytes.extend_from_slice(&identity.site().0.to_le_bytes());
         if let Some(generation) = body_generation {
             bytes.extend_from_slice(&generation.to_le_bytes());
         }
-        put_number(&mut bytes, key.primary.len());
+        put_number(&mut bytes, identity.site().0);
+        put_number(&mut bytes, key.primary.len() as u64);
         bytes.extend_from_slice(key.variance.as_ref().map_or(&[], |variance| &variance[..]));
         bytes.extend_from_slice(key.primary);
         if let Some(at) = path_at {
-            put_number(&mut bytes, at);
-            put_number(&mut bytes, path.len());
+            put_number(&mut bytes, at as u64);
+            put_number(&mut bytes, path.len() as u64);
         } else {
-            put_number(&mut bytes, path.len());
+            put_number(&mut bytes, path.len() as u64);
             bytes.extend_from_slice(path);
         }
-        put_number(&mut bytes, identity.tags().count());
+        put_number(&mut bytes, identity.tags().count() as u64);
         for tag in identity.tags() {
-            put_number(&mut bytes, tag.len());
+            put_number(&mut bytes, tag.len() as u64);
             bytes.extend_from_slice(tag.as_bytes());
         }
         Self(bytes.into_boxed_slice())
@@ -85,7 +85,6 @@ impl Name {
     pub(crate) fn body_generation(&self) -> Option<u64> {
         let mut rest = Cursor(&self.0);
         let [flags] = rest.array();
-        let _site: [u8; 8] = rest.array();
         (flags & VALIDATED != 0).then(|| u64::from_le_bytes(rest.array()))
     }
 
@@ -103,14 +102,19 @@ impl Name {
         self.0.len() as u64
     }
 
-    fn key_and_rest(&self) -> (u8, KeyRef<'_>, Cursor<'_>) {
+    fn site_and_rest(&self) -> (u8, SiteId, Cursor<'_>) {
         let mut rest = Cursor(&self.0);
         let [flags] = rest.array();
-        let _site: [u8; 8] = rest.array();
         if flags & VALIDATED != 0 {
             let _generation: [u8; 8] = rest.array();
         }
-        let length = rest.number();
+        let site = SiteId(rest.number());
+        (flags, site, rest)
+    }
+
+    fn key_and_rest(&self) -> (u8, KeyRef<'_>, Cursor<'_>) {
+        let (flags, _, mut rest) = self.site_and_rest();
+        let length = rest.length();
         let variance: Option<Variance> = (flags & VARIANT != 0).then(|| rest.array());
         let primary = rest.take(length);
         (flags, KeyRef { primary, variance }, rest)
@@ -118,19 +122,18 @@ impl Name {
 
     fn path_and_rest(&self) -> (&[u8], Cursor<'_>) {
         let (flags, key, mut rest) = self.key_and_rest();
-        let first = rest.number();
+        let first = rest.length();
         if flags & PATH_IN_KEY == 0 {
             return (rest.take(first), rest);
         }
-        let in_key = first..first.saturating_add(rest.number());
+        let in_key = first..first.saturating_add(rest.length());
         (key.primary.get(in_key).unwrap_or_default(), rest)
     }
 }
 
 impl Identified for Name {
     fn site(&self) -> SiteId {
-        let site = self.0.get(1..9).and_then(|site| site.try_into().ok());
-        SiteId(u64::from_le_bytes(site.unwrap_or_default()))
+        self.site_and_rest().1
     }
 
     fn path(&self) -> &str {
@@ -141,7 +144,7 @@ impl Identified for Name {
         let (_, mut rest) = self.path_and_rest();
         let tags = rest.number();
         (0..tags).map(move |_| {
-            let length = rest.number();
+            let length = rest.length();
             text(rest.take(length))
         })
     }
@@ -158,11 +161,15 @@ impl<'a> Cursor<'a> {
         self.take(N).try_into().unwrap_or([0; N])
     }
 
-    fn number(&mut self) -> usize {
+    fn length(&mut self) -> usize {
+        self.number() as usize
+    }
+
+    fn number(&mut self) -> u64 {
         let mut number = 0;
-        for shift in (0..usize::BITS).step_by(7) {
+        for shift in (0..u64::BITS).step_by(7) {
             let [byte] = self.array();
-            number |= usize::from(byte & 0x7f) << shift;
+            number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 break;
             }
@@ -181,7 +188,7 @@ impl fmt::Debug for Name {
     }
 }
 
-fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
+fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;

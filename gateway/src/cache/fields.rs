@@ -182,14 +182,19 @@ fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
+/// Octets with their length.
 pub(super) fn put_counted(out: &mut Vec<u8>, octets: &[u8]) {
-    let mut length = octets.len();
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
+    put_number(out, octets.len() as u64);
     out.extend_from_slice(octets);
+}
+
+/// A number in as few octets as it needs (LEB128).
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 impl Name<'_> {
@@ -214,15 +219,20 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn counted(&mut self) -> &'a [u8] {
-        let mut length = 0;
-        for shift in (0..usize::BITS).step_by(7) {
+        let length = self.number();
+        self.take(length as usize)
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
             let [octet] = self.array();
-            length |= usize::from(octet & 0x7f) << shift;
+            number |= u64::from(octet & 0x7f) << shift;
             if octet & 0x80 == 0 {
                 break;
             }
         }
-        self.take(length)
+        number
     }
 }
 

@@ -1,14 +1,12 @@
 //! What the phases keep with a stored response.
 
-use super::fields::Cursor;
+use super::fields::{Cursor, put_number};
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const ALWAYS_REVALIDATE: u8 = 1;
 const MUST_REVALIDATE: u8 = 2;
 const IMMUTABLE: u8 = 4;
-/// There are windows in which it is served stale.
-const STALE: u8 = 8;
 
 const SOURCES: [LifetimeSource; 10] = [
     LifetimeSource::CdnCacheControl,
@@ -34,24 +32,23 @@ impl Notes {
     /// Packs it.
     pub(super) fn pack(&self, out: &mut Vec<u8>) {
         let Self { lifetime } = self;
-        let stale = [lifetime.stale_while_revalidate, lifetime.stale_if_error];
-        let is_stale = stale != [Duration::ZERO; 2];
         let flags = [
             (ALWAYS_REVALIDATE, lifetime.always_revalidate),
             (MUST_REVALIDATE, lifetime.must_revalidate),
             (IMMUTABLE, lifetime.immutable),
-            (STALE, is_stale),
         ];
         let source = SOURCES.iter().position(|it| *it == lifetime.source);
         out.push(bits(&flags));
         out.push(source.unwrap_or_default() as u8);
         out.extend_from_slice(&nanos(lifetime.born));
-        let windows = [lifetime.fresh]
-            .into_iter()
-            .chain(stale.into_iter().filter(|_| is_stale));
-        for window in windows {
-            let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
-            out.extend_from_slice(&nanos.to_le_bytes());
+        // Mostly whole seconds, and few.
+        for window in [
+            lifetime.fresh,
+            lifetime.stale_while_revalidate,
+            lifetime.stale_if_error,
+        ] {
+            put_number(out, window.as_secs());
+            put_number(out, u64::from(window.subsec_nanos()));
         }
     }
 
@@ -59,13 +56,11 @@ impl Notes {
     pub(super) fn unpack(rest: &mut Cursor<'_>) -> Self {
         let [flags, source] = rest.array();
         let born = time(rest.array());
-        let mut window = || Duration::from_nanos(u64::from_le_bytes(rest.array()));
-        let fresh = window();
-        let [stale_while_revalidate, stale_if_error] = if flags & STALE == 0 {
-            [Duration::ZERO; 2]
-        } else {
-            [window(), window()]
+        let mut window = || {
+            let whole = Duration::from_secs(rest.number());
+            whole.saturating_add(Duration::from_nanos(rest.number()))
         };
+        let (fresh, stale_while_revalidate, stale_if_error) = (window(), window(), window());
         let source = SOURCES.get(usize::from(source)).copied();
         let lifetime = Lifetime {
             born,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! flags u8 │ status and version u16 │ provenance i64 │ fresh until i64, epoch i64, windows u32, u32: unless they follow
-//!          │ variance? [16] │ lifetime: flags u8, source u8, born i64, fresh u64, stale windows? u64, u64
+//!          │ variance? [16] │ lifetime: flags u8, source u8, born i64, windows
 //!          │ reason? counted │ fields
 //! ```
 //! Numbers are little-endian, times and spans nanoseconds, times since 1970.

@@ -47,6 +47,11 @@ impl Pulled {
             cache.bytes_peak,
         );
         self.gauge(
+            "cache_lingering_bytes",
+            "Bytes of responses that left the cache while somebody reads them.",
+            cache.lingering_bytes,
+        );
+        self.gauge(
             "cache_passing_bytes",
             "Bytes of responses that pass without being stored.",
             cache.passing_bytes,
@@ -61,6 +66,16 @@ impl Pulled {
             "cache_evicted_total",
             "Responses evicted to make room.",
             cache.evicted,
+        );
+        self.counter(
+            "cache_withdrawn_total",
+            "Evicted responses that slow readers lost because their memory was needed.",
+            cache.withdrawn,
+        );
+        self.counter(
+            "cache_promoted_total",
+            "Responses that came back into memory from another tier.",
+            cache.promoted,
         );
         self.counter(
             "cache_dead_total",

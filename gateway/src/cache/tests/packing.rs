@@ -62,7 +62,7 @@ fn whatever_is_packed_comes_back() {
             let plain = decoded(header.clone(), now);
             check(&plain);
             header.set_reason_phrase(Some("Just So")).unwrap();
-            let stale = Duration::from_secs(7);
+            let stale = Duration::new(7, 123_456_789);
             let notes = [Duration::ZERO, stale].map(|stale_if_error| Notes {
                 lifetime: Lifetime {
                     stale_if_error,
