@@ -10,9 +10,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
 
 use latencify_simulation::{
+    breaks::Breaks,
     focus::Focus,
     many::run_many,
-    plan::Breaks,
     rules::Shipped,
     world::{Ended, run},
 };

@@ -16,7 +16,7 @@ impl<R: Rules> World<R> {
         self.ambush = None;
         self.tell("calm", &[], String::new);
         self.plan.rates = crate::plan::Rates::default();
-        self.replica.paused_until = self.replica.paused_until.min(self.now);
+        self.machines_are_well();
         self.log.away_until = self.log.away_until.min(self.now);
         self.origin.down_until = self.origin.down_until.min(self.now);
         for edge in 0..self.edges.len() {

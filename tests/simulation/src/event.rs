@@ -1,10 +1,16 @@
 //! What is to happen.
 
-use crate::{control::appending::Appended, edge::answer::Answer, network::StreamId, writer::Reply};
+use crate::{
+    control::{appending::Appended, machines::Host},
+    edge::answer::Answer,
+    network::StreamId,
+    writer::Reply,
+};
 use latencify_conf::{
-    change::ProcessId,
+    change::{Epoch, ProcessId},
     link::message::{FromEdge, ToEdge},
 };
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A run of a program. An event of a run that is over does not happen.
@@ -64,8 +70,8 @@ pub enum Event {
     /// A client reads on.
     ReadOn(usize, Run, RequestId),
 
-    /// The replica starts.
-    ReplicaStart,
+    /// Control starts on a machine.
+    ReplicaStart(Host),
     /// An append takes effect.
     Commit(Run, Appended),
     /// The replica hears what became of an append.
@@ -76,6 +82,12 @@ pub enum Event {
     Announce(Run),
     /// The replica reads the log.
     Fold(Run),
+    /// A run of control asks where the log ends.
+    AskEnd(Run),
+    /// It hears where the log ended when it asked.
+    EndTold(Run, Duration, Epoch),
+    /// Every earlier run must have read by now that this one has taken its place: it says so in the log.
+    Alone(Run),
     /// A second follower of the log reads it.
     Shadow,
     /// A second of the replica's housekeeping is over.
@@ -93,8 +105,8 @@ pub enum Event {
     WriterHears(usize, u64, Reply),
     /// A writer has waited long enough.
     WriterTires(usize, u64),
-    /// A writer asks for the receipt of its purge.
-    AskReceipt(usize, usize),
+    /// A writer asks for the receipts of its purges.
+    AskReceipt(usize),
     /// Content changes at the origin.
     Publish,
 
@@ -126,14 +138,16 @@ pub enum AppendResult {
 pub enum Whom {
     /// An edge.
     Edge(usize),
-    /// The replica.
-    Replica,
+    /// The machine of that run of control.
+    Replica(Run),
+    /// Whichever run of control is reached.
+    SomeReplica,
     /// Nobody who could stand still.
     World,
 }
 
 impl Event {
-    /// Whom it concerns.
+    /// Whom it concerns; what is about a stream concerns who is at that end of it.
     pub fn whom(&self) -> Whom {
         match self {
             Self::Connect(edge, _)
@@ -150,16 +164,16 @@ impl Event {
             | Self::Head(edge, _, _, _)
             | Self::Piece(edge, _, _)
             | Self::ReadOn(edge, _, _) => Whom::Edge(*edge),
-            Self::ToReplica(..)
-            | Self::ReplicaNotices(_)
-            | Self::Heard(..)
-            | Self::Fold(_)
-            | Self::Announce(_)
-            | Self::Second(_)
-            | Self::RemoveAgain(..)
-            | Self::Replaced(..)
-            | Self::WriterAsks(..)
-            | Self::AskReceipt(..) => Whom::Replica,
+            Self::Heard(run, ..)
+            | Self::Fold(run)
+            | Self::Announce(run)
+            | Self::AskEnd(run)
+            | Self::EndTold(run, ..)
+            | Self::Alone(run)
+            | Self::Second(run)
+            | Self::RemoveAgain(run, _)
+            | Self::Replaced(run, _) => Whom::Replica(*run),
+            Self::WriterAsks(..) | Self::AskReceipt(_) => Whom::SomeReplica,
             _ => Whom::World,
         }
     }

@@ -83,6 +83,16 @@ faults! {
     ReplicaPause => "replica_pause",
     /// A replica stops cleanly.
     ReplicaStop => "replica_stop",
+    /// A copy of control's data folder is started, and the run on the original is not ended.
+    SecondRun => "second_run",
+    /// A replica reads that another has taken its place.
+    Replaced => "replaced",
+    /// A replica can't read its log; its edges reach it.
+    LogUnreadable => "log_unreadable",
+    /// What a replica writes is held up on its way to the log.
+    WritesHeldUp => "writes_held_up",
+    /// A replica answers no heartbeat, because it has not read its log to the end for too long.
+    LogUnread => "log_unread",
     /// A replica dies between an append and its commit.
     AppendLost => "append_lost",
     /// The log does not say whether it took an entry.
@@ -91,6 +101,10 @@ faults! {
     AppendLate => "append_late",
     /// The fold finds a removal for which nobody vouches any more.
     WriterGone => "writer_gone",
+    /// The fold finds an announcement of a run that would replace one that another has replaced.
+    AnnouncedLate => "announced_late",
+    /// The fold finds a join for which nobody vouches any more.
+    JoinedLate => "joined_late",
     /// The broker takes nothing for a while.
     BrokerAway => "broker_away",
     /// A replica starts and can't read its log.
@@ -111,6 +125,8 @@ faults! {
     Rewind => "rewind",
     /// After that, other entries come where edges have seen some.
     Fork => "fork",
+    /// An edge that obeyed some of what is gone is told to start over.
+    Forked => "forked",
     /// The log moves to a new one.
     NewLog => "new_log",
     /// The writer's answer is lost: it writes again with the same key.

@@ -18,6 +18,10 @@ pub enum Focus {
     LateWords,
     /// The store is put back to an older copy, and the broker is away.
     OldStores,
+    /// Copies of control's data folder are started, and the runs on the originals can't hear of it.
+    Successions,
+    /// Runs of control die before what they wrote is in the log, their announcements too.
+    LateAnnouncements,
     /// Edges stop cleanly, and purges come meanwhile.
     Drains,
     /// Edges are cut off and come back, while others come between their steps.
@@ -28,11 +32,13 @@ pub enum Focus {
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Removals,
         Self::Restores,
         Self::LateWords,
         Self::OldStores,
+        Self::Successions,
+        Self::LateAnnouncements,
         Self::Drains,
         Self::Returns,
         Self::Overtakes,
@@ -45,6 +51,8 @@ impl Focus {
             Self::Restores => "restores",
             Self::LateWords => "late_words",
             Self::OldStores => "old_stores",
+            Self::Successions => "successions",
+            Self::LateAnnouncements => "late_announcements",
             Self::Drains => "drains",
             Self::Returns => "returns",
             Self::Overtakes => "overtakes",
@@ -75,8 +83,8 @@ impl Focus {
                 Trouble::Remove,
                 Trouble::Partition,
                 Trouble::Partition,
+                Trouble::Partition,
                 Trouble::BrokerAway,
-                Trouble::ReplicaCrash,
             ],
             Self::OldStores => vec![
                 Trouble::RestoreStore,
@@ -84,13 +92,28 @@ impl Focus {
                 Trouble::Partition,
                 Trouble::BrokerAway,
             ],
+            Self::Successions => vec![
+                Trouble::SecondRun,
+                Trouble::LogCut,
+                Trouble::Break,
+                Trouble::ReplicaStop,
+            ],
+            Self::LateAnnouncements => vec![
+                Trouble::SecondRun,
+                Trouble::LogCut,
+                Trouble::ReplicaCrash,
+                Trouble::ReplicaCrash,
+                Trouble::EdgeLeave,
+            ],
             Self::Drains => vec![Trouble::EdgeLeave],
             Self::Returns => vec![Trouble::Partition, Trouble::Break],
             Self::Overtakes => vec![],
         };
         let log = match self {
             Self::Restores => Kind::Embedded,
-            Self::LateWords | Self::OldStores => Kind::Broker,
+            Self::LateWords | Self::OldStores | Self::Successions | Self::LateAnnouncements => {
+                Kind::Broker
+            }
             Self::Removals | Self::Drains | Self::Returns | Self::Overtakes => plan.log,
         };
         let append_unknown = if self == Self::LateWords { 300 } else { 0 };
@@ -122,6 +145,18 @@ impl Focus {
             Self::Restores => Plan {
                 edges: 1,
                 trouble_pause: (random.millis(300..600), random.millis(1000..3000)),
+                ..plan
+            },
+            Self::Successions | Self::LateAnnouncements => Plan {
+                lease: random.millis(1000..3000),
+                trouble_pause: (random.millis(1000..2000), random.millis(3000..8000)),
+                stormy: random.millis(40_000..80_000),
+                ..plan
+            },
+            // Who is to be taken out must hold no lease, and every run waits for those of the one before.
+            Self::LateWords => Plan {
+                lease: random.millis(1500..4000),
+                unread_max: [random.millis(500..1000); 2],
                 ..plan
             },
             Self::Overtakes => Plan {

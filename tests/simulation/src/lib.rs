@@ -14,6 +14,7 @@
 //! - `obeyed_purge`, `floor`: what is given out of the store obeys every purge that the edge obeyed, and the last floor.
 //! - `nothing_goes_back`: what is found is no older than the origin was when the fetch of something found before began.
 //! - `exactly_once`, `order_of_writes`, `equal_folds`, `true_history`, `equal_policies`, `equal_marks`: the log means one thing.
+//! - `who_stopped_is_gone`: no entry makes a process a member again that left by itself.
 //! - `true_receipts`: who is said to have acked obeys, and has saved it if its acks say so.
 //! - `true_fences`: who counts as fenced holds no lease, or obeys all that the fence is about.
 //! - `kept_marks`: an edge goes on from what it had claimed to have saved, unless its disk took harm; and then from the truth.
@@ -21,8 +22,8 @@
 //!
 //! # What is not simulated
 //! - Names of a purge resolved over several policies, bundles and their fetch, content events, the API and its tokens.
-//! - Two replicas at once: the shipped control refuses that without a shared database. A replica whose announcement is overtaken by an
-//!   earlier run's stops, but no seed is known in which that happens.
+//! - Replicas with stores of their own beside each other, which the shipped control refuses, or on a shared database, which there is
+//!   not. Several runs on copies of one data folder are simulated.
 //! - What edges said last (`SaidByEdges`), `Connections` and `Tail` are models: they are made of locks, channels and a store.
 //! - Entries that a replica can't read, logs that lost what the store has folded, and the refusals to start on those.
 //! - Clocks that run at different speeds, and machines that stand still together with their clocks.
@@ -39,6 +40,7 @@
 //!
 //! One seed, one history: no thread, no clock, no map whose order is chance.
 
+pub mod breaks;
 pub mod calm;
 pub mod control;
 pub mod disk;
@@ -46,6 +48,7 @@ pub mod edge;
 pub mod event;
 pub mod faults;
 pub mod focus;
+pub mod happening;
 pub mod judge;
 pub mod lies;
 pub mod log;

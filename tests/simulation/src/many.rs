@@ -1,8 +1,8 @@
 //! Many seeds, one world a thread at a time.
 
 use crate::{
+    breaks::Breaks,
     faults::Faults,
-    plan::Breaks,
     world::{Ended, run},
 };
 use latencify_cache::rules::Rules;

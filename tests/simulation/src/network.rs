@@ -102,6 +102,12 @@ impl Network {
         stream.map_or(Whom::World, |stream| Whom::Edge(stream.edge))
     }
 
+    /// At which run of control it ends.
+    pub fn replica_of(&self, stream: StreamId) -> Whom {
+        let stream = self.streams.get(&stream);
+        stream.map_or(Whom::World, |stream| Whom::Replica(stream.replica_run))
+    }
+
     /// Whether an edge and the replica can't reach each other at all.
     pub fn is_cut(&self, edge: usize) -> bool {
         self.cut.get(edge).is_some_and(|cut| cut.0 || cut.1)

@@ -8,12 +8,15 @@ use crate::{
     writer::Intent,
 };
 use latencify_conf::{
-    change::{Change, Epoch, LogId, Mode, Position, Revision},
+    change::{Change, Epoch, LeaveReason, LogId, Mode, Position, ProcessId, Revision},
     digest::Digest,
 };
 use latencify_control::fold::Outcome;
 use latencify_gateway::fleet::obey::Wanted;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// What is not true.
@@ -93,6 +96,8 @@ pub struct Oracle {
     policies: BTreeMap<(LogId, Revision, u32), Digest>,
     answered: BTreeMap<String, (u32, Epoch, Uuid)>,
     newest_answered: BTreeMap<u32, Epoch>,
+    /// Processes that stopped, by the branch of the log that says so.
+    stopped: BTreeSet<(u32, ProcessId)>,
     /// What is not true; the first of it.
     pub violation: Option<Violation>,
     branch: u32,
@@ -157,6 +162,13 @@ impl Oracle {
                     .map_or(Revision(0), |head| head.revision);
                 self.policies
                     .insert((state.position.log, revision, branch), *digest);
+            }
+            Change::EdgeLeft { process, why, .. } if *why == LeaveReason::Stopped => {
+                self.stopped.insert((branch, *process));
+            }
+            Change::EdgeJoined { process, .. } if self.stopped.contains(&(branch, *process)) => {
+                let text = format!("process {} joins at {}", process.0.as_u128(), settled.epoch);
+                self.violate("who_stopped_is_gone", text);
             }
             _ => {}
         }

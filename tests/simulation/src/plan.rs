@@ -1,67 +1,8 @@
 //! What a seed makes of a world: how large it is, how fast, and what goes wrong in it. Each seed leaves most kinds of faults out, so
 //! that those which are left meet each other often.
 
-use crate::{focus::Focus, lies::Lie, log::Kind, random::Random};
+use crate::{breaks::Breaks, log::Kind, random::Random};
 use std::time::Duration;
-
-/// Broken on purpose, beside the engine's [rules](latencify_cache::rules::Rules).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Breaks {
-    /// Purges are acked, and published with the next message.
-    pub ack_before_publish: bool,
-    /// The lease counts from when the answer was read.
-    pub lease_from_answer: bool,
-    /// A process that is being taken out of the roster is promised a lease meanwhile.
-    pub promises_the_removed: bool,
-    /// Removals count whoever runs when they come to the log.
-    pub removals_outlive_their_run: bool,
-    /// A replica serves edges before it has folded its log to the end.
-    pub serves_an_old_fold: bool,
-    /// Receipts are not held on data that may be an older copy.
-    pub without_hold: bool,
-    /// An edge says that it has saved what it has not.
-    pub claims_unsaved: bool,
-    /// An edge says that it leaves, and goes on answering.
-    pub leaves_before_it_is_drained: bool,
-    /// What happens, if not what chance picks: the same when nothing is broken.
-    pub focus: Option<Focus>,
-    /// What is told falsely.
-    pub lie: Option<Lie>,
-}
-
-impl Breaks {
-    /// Nothing is broken.
-    pub const NONE: Self = Self {
-        ack_before_publish: false,
-        lease_from_answer: false,
-        promises_the_removed: false,
-        removals_outlive_their_run: false,
-        serves_an_old_fold: false,
-        without_hold: false,
-        claims_unsaved: false,
-        leaves_before_it_is_drained: false,
-        focus: None,
-        lie: None,
-    };
-
-    /// One of them broken, by its name; none: there is no such rule here.
-    pub fn named(name: &str) -> Option<Self> {
-        let mut broken = Self::NONE;
-        let rule = match name {
-            "ack_before_publish" => &mut broken.ack_before_publish,
-            "lease_from_answer" => &mut broken.lease_from_answer,
-            "promises_the_removed" => &mut broken.promises_the_removed,
-            "removals_outlive_their_run" => &mut broken.removals_outlive_their_run,
-            "serves_an_old_fold" => &mut broken.serves_an_old_fold,
-            "without_hold" => &mut broken.without_hold,
-            "claims_unsaved" => &mut broken.claims_unsaved,
-            "leaves_before_it_is_drained" => &mut broken.leaves_before_it_is_drained,
-            _ => return None,
-        };
-        *rule = true;
-        Some(broken)
-    }
-}
 
 /// How often small things go wrong, of a thousand.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,6 +68,10 @@ pub enum Trouble {
     NewLog,
     /// The origin is away.
     OriginDown,
+    /// A copy of control's data folder is started, and the run on the original is not ended.
+    SecondRun,
+    /// Control can't reach the log, one way or both.
+    LogCut,
 }
 
 const TROUBLES: [Trouble; 18] = [
@@ -163,6 +108,8 @@ pub struct Plan {
     pub log: Kind,
     /// The lease.
     pub lease: Duration,
+    /// So long after it has read the log to its end a run of control may answer edges: one of these.
+    pub unread_max: [Duration; 2],
     /// On a good day a message takes so long.
     pub latency: (Duration, Duration),
     /// From the broker to the replica.
@@ -221,7 +168,7 @@ impl Plan {
             .collect();
         let edges = random.of(2..6) as usize;
         let quick = random.millis(1000..6000);
-        let plan = Self {
+        let mut plan = Self {
             edges,
             late: random.index(edges),
             writers: random.of(1..4) as usize,
@@ -231,6 +178,7 @@ impl Plan {
                 Kind::Broker
             },
             lease: random.millis(1000..8000),
+            unread_max: [Duration::from_secs(5); 2],
             latency: (Duration::from_micros(100), random.millis(1..20)),
             blink: random.millis(0..10),
             request_pause: random.millis(15..80),
@@ -250,6 +198,12 @@ impl Plan {
             some_serve: random.permille(150),
             breaks,
         };
+        // Drawn apart, so that what a seed made of all that was there before stays what it was.
+        let mut apart = random.clone().branch();
+        let of_late = [Trouble::SecondRun, Trouble::LogCut];
+        let of_late = of_late.into_iter().filter(|_| apart.permille(200));
+        plan.troubles.extend(of_late);
+        plan.unread_max = [(); 2].map(|()| apart.millis(500..6000));
         match breaks.focus {
             Some(focus) => focus.of(plan, random),
             None => plan,

@@ -1,19 +1,18 @@
-//! The world: everything that is, the time, and the one loop in which everything happens.
+//! The world: everything that is, and the time. [`happening`](crate::happening) is the one loop in which everything happens.
 
 use crate::{
+    breaks::Breaks,
     control::{Replica, store::Store},
     edge::{Machine, request::Sent},
-    event::{Event, RequestId, Run, Whom},
+    event::{Event, RequestId, Run},
     faults::{Fault, Faults},
-    lies::Lie,
     log::Log,
     network::{Network, StreamId},
     oracle::{Oracle, Violation},
     origin::{Object, Origin, TAGS},
-    plan::{Breaks, Plan},
+    plan::Plan,
     queue::Queue,
     random::Random,
-    rules::turn,
     trace::Trace,
     weather::copies::{Copy, first_entry},
     writer::Writer,
@@ -26,9 +25,6 @@ use latencify_conf::{
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// A world in which more happens goes in circles.
-const EVENTS_MAX: u64 = 2_000_000;
-
 /// A world.
 pub struct World<R: Rules> {
     /// What the seed made of it.
@@ -37,7 +33,8 @@ pub struct World<R: Rules> {
     pub now: Duration,
     /// Chance.
     pub random: Random,
-    queue: Queue<Event>,
+    /// What is to happen.
+    pub queue: Queue<Event>,
     /// What happened.
     pub trace: Trace,
     /// What went wrong.
@@ -54,8 +51,14 @@ pub struct World<R: Rules> {
     pub passes: Epoch,
     /// The log and the store as they were.
     pub copy: Option<Copy>,
-    /// The replica.
+    /// The newest machine of control; while something happens at [another](crate::control::machines), that one.
     pub replica: Replica,
+    /// Earlier ones, not ended when a copy of their data folder was started.
+    pub elders: Vec<Replica>,
+    /// So many machines of control are one within the other what happens is about.
+    pub depth: u32,
+    /// The last of its kind.
+    pub next_host: u64,
     /// A second follower of the log.
     pub shadow: Store,
     /// The edges.
@@ -80,7 +83,8 @@ pub struct World<R: Rules> {
     pub answers: u64,
     /// Of them, from the store.
     pub stored_answers: u64,
-    events: u64,
+    /// What happened.
+    pub events: u64,
     next_run: Run,
     /// The last of its kind.
     pub next_entry: u64,
@@ -160,7 +164,10 @@ impl<R: Rules> World<R> {
             branch: 0,
             passes: Epoch(0),
             copy: None,
-            replica: Replica::new(Store::new(id)),
+            replica: Replica::new(0, Store::new(id)),
+            elders: Vec::new(),
+            depth: 0,
+            next_host: 0,
             shadow: Store::new(id),
             edges,
             origin: Origin::new(&mut random),
@@ -190,7 +197,7 @@ impl<R: Rules> World<R> {
     fn begin(&mut self) {
         let plan = self.plan.clone();
         self.tell("begins", &[], || format!("{plan:#?}"));
-        self.put(Duration::ZERO, Event::ReplicaStart);
+        self.put(Duration::ZERO, Event::ReplicaStart(self.replica.host));
         let early = plan.edges - plan.late;
         for edge in 0..plan.edges {
             let comes = if edge < early {
@@ -212,123 +219,8 @@ impl<R: Rules> World<R> {
         self.put(plan.stormy, Event::Calm);
     }
 
-    fn run(&mut self) {
-        while !self.over && self.oracle.violation.is_none() {
-            let Some((at, event)) = self.queue.take() else {
-                return;
-            };
-            self.now = self.now.max(at);
-            turn(self.now);
-            self.events += 1;
-            if self.events > EVENTS_MAX || self.lies(Lie::TooMuch) {
-                return self.violate("an_end", || "too much happens".into());
-            }
-            let whom = match &event {
-                Event::EdgeNotices(stream) => self.network.edge_of(*stream),
-                event => event.whom(),
-            };
-            match self.stands_still_until(whom) {
-                Some(until) => self.queue.put(until, event),
-                None => self.happen(whom, event),
-            }
-        }
-    }
-
-    fn stands_still_until(&self, whom: Whom) -> Option<Duration> {
-        let until = match whom {
-            Whom::Edge(edge) => self.edges.get(edge)?.paused_until,
-            Whom::Replica => self.replica.paused_until,
-            Whom::World => return None,
-        };
-        (until > self.now).then_some(until)
-    }
-
-    fn happen(&mut self, whom: Whom, event: Event) {
-        let Whom::Edge(edge) = whom else {
-            return self.dispatch(event);
-        };
-        self.edge_wakes(edge);
-        self.dispatch(event);
-        self.edge_rests(edge);
-    }
-
-    fn dispatch(&mut self, event: Event) {
-        match event {
-            Event::ToReplica(stream, message) => {
-                if self
-                    .network
-                    .streams
-                    .get(&stream)
-                    .is_some_and(|stream| !stream.lost)
-                {
-                    self.session_hears(stream, message);
-                }
-            }
-            Event::ToEdge(stream, message) => self.arrives_at_edge(stream, message),
-            Event::ReplicaNotices(stream) => self.session_drop(stream),
-            Event::EdgeNotices(stream) => self.edge_notices(stream),
-            Event::Heal(edge) => self.heal(edge),
-            Event::EdgeStart(edge) => self.edge_start(edge),
-            Event::Connect(edge, run) => self.connect_edge(edge, run),
-            Event::Read(edge, run) => self.edge_reads(edge, run),
-            Event::Tick(edge, run) => self.timer(edge, run),
-            Event::Installed(edge, run) => self.installed(edge, run),
-            Event::Saved(edge, run) => self.saved(edge, run),
-            Event::Sweep(edge, run) => self.sweep(edge, run),
-            Event::Gone(edge, run) => self.edge_leaves(edge, run),
-            Event::Ask => self.ask(),
-            Event::Arrive(edge, request) => self.arrive(edge, request),
-            Event::GoOn(edge, run, request) => self.weigh(edge, run, request),
-            Event::LookAgain(edge, run, request) => self.look_again(edge, run, request),
-            Event::GiveUp(edge, run, request, fetch) => self.give_up(edge, run, request, fetch),
-            Event::OriginGets(edge, run, fetch) => self.origin_gets(edge, run, fetch),
-            Event::Head(edge, run, fetch, answer) => self.head(edge, run, fetch, answer),
-            Event::Piece(edge, run, fetch) => self.piece(edge, run, fetch),
-            Event::ReadOn(edge, run, request) => self.read_on(edge, run, request),
-            Event::ReplicaStart => self.replica_start(),
-            Event::Commit(run, append) => self.commit(run, append),
-            Event::Heard(run, id, result) => self.heard(run, id, result),
-            Event::Lands(branch) => self.lands(branch),
-            Event::Announce(run) => self.announce(run),
-            Event::Fold(run) => self.fold(run),
-            Event::Shadow => self.shadow(),
-            Event::Second(run) => self.second(run),
-            Event::RemoveAgain(run, process) => self.remove_again(run, process),
-            Event::Replaced(run, stream) => self.session_replaced(run, stream),
-            Event::Write(writer) => self.write(writer),
-            Event::WriterAsks(writer, attempt) => self.writer_asks(writer, attempt),
-            Event::WriterHears(writer, attempt, reply) => self.writer_hears(writer, attempt, reply),
-            Event::WriterTires(writer, attempt) => self.writer_tires(writer, attempt),
-            Event::AskReceipt(writer, _) => self.ask_receipts(writer),
-            Event::Publish => self.publish_something(),
-            Event::Weather => self.weather(),
-            Event::PowerFails(edge) => self.power_fails(edge),
-            Event::ReplicaDies(run) => self.replica_dies(run),
-            Event::Calm => self.calm_down(),
-            Event::Judge => self.judge_or_quieten(),
-        }
-    }
-
-    fn arrives_at_edge(&mut self, stream: StreamId, message: ToEdge) {
-        let Some(known) = self
-            .network
-            .streams
-            .get(&stream)
-            .filter(|stream| !stream.lost)
-        else {
-            return;
-        };
-        let (edge, run) = (known.edge, known.edge_run);
-        let is_its = self
-            .process(edge, run)
-            .is_some_and(|process| process.stream == Some(stream));
-        if is_its {
-            self.edge_gets(edge, run, message);
-        }
-    }
-
     /// Content changes.
-    fn publish_something(&mut self) {
+    pub fn publish_something(&mut self) {
         let object = self.random.index(crate::origin::OBJECTS);
         self.publish(object);
         let pause = self.random.millis(50..3000);

@@ -251,7 +251,7 @@ impl<R: Rules> World<R> {
                     && let Some(state) = self.writers.get_mut(writer)
                 {
                     state.open.push(id);
-                    self.put(Duration::ZERO, Event::AskReceipt(writer, 0));
+                    self.put(Duration::ZERO, Event::AskReceipt(writer));
                 }
             }
         }
@@ -309,7 +309,7 @@ impl<R: Rules> World<R> {
         }
         if !is_done {
             let again = self.random.millis(20..400);
-            self.put(again, Event::AskReceipt(writer, 0));
+            self.put(again, Event::AskReceipt(writer));
         }
     }
 }

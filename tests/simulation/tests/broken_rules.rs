@@ -4,9 +4,9 @@
 
 use latencify_cache::rules::Rules;
 use latencify_simulation::{
+    breaks::Breaks,
     focus::Focus,
     many::run_many,
-    plan::Breaks,
     rules::{
         CounterFirst, LookFirst, MarksFirst, ServesIsolated, Shipped, StaleAsFound,
         WithoutGenerations, WithoutLive,
@@ -138,4 +138,36 @@ fn receipts_on_data_that_may_be_older_wait_for_the_leases_that_it_does_not_know(
         ..KEPT
     };
     check::<Shipped>(breaks, 100, &["receipt"]);
+}
+
+/// A run that is replaced and can't read that would promise leases for ever, and its successor counts them as over.
+#[test]
+fn a_run_that_has_not_read_its_log_for_too_long_promises_nothing() {
+    let breaks = Breaks {
+        answers_unread: true,
+        focus: Some(Focus::Successions),
+        ..KEPT
+    };
+    check::<Shipped>(breaks, 100, &["receipt", "true_fences"]);
+}
+
+#[test]
+fn a_run_waits_for_as_long_as_those_before_it_may_promise_anything() {
+    let breaks = Breaks {
+        alone_at_once: true,
+        focus: Some(Focus::Successions),
+        ..KEPT
+    };
+    check::<Shipped>(breaks, 50, &["receipt", "true_fences"]);
+}
+
+/// Or a run that is dead replaces the one that serves, which ends, and nobody serves.
+#[test]
+fn an_announcement_replaces_whom_it_names() {
+    let breaks = Breaks {
+        announces_blindly: true,
+        focus: Some(Focus::LateAnnouncements),
+        ..KEPT
+    };
+    check::<Shipped>(breaks, 50, &["writes_are_answered", "equal_folds"]);
 }

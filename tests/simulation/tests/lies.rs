@@ -2,7 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // the helpers of tests too
 
-use latencify_simulation::{lies::Lie, many::run_many, plan::Breaks, rules::Shipped, world::Ended};
+use latencify_simulation::{
+    breaks::Breaks, lies::Lie, many::run_many, rules::Shipped, world::Ended,
+};
 
 /// One of so many seeds shows each lie.
 const WITHIN: u64 = 40;

@@ -5,6 +5,7 @@ use super::Waiter;
 use crate::{
     event::{AppendResult, Event, Run},
     faults::Fault,
+    focus::Focus,
     log::{InDoubt, Kind},
     plan::Trouble,
     world::World,
@@ -38,17 +39,24 @@ impl<R: Rules> World<R> {
         };
         let Ok(bytes) = entry.encode() else { return };
         let (id, run) = (entry.id, running.run);
-        let is_removal = matches!(waiter, Waiter::Removal(_));
+        let focus = self.plan.breaks.focus;
+        // Of removals and announcements, few as they are, more come to be in doubt than of others.
+        let doubted = match waiter {
+            _ if self.calm => None,
+            Waiter::Removal(_) if matches!(focus, None | Some(Focus::LateWords)) => Some(600),
+            Waiter::Announcement if matches!(focus, None | Some(Focus::LateAnnouncements)) => {
+                Some(300)
+            }
+            _ => None,
+        };
         running.waiters.insert(id, waiter);
         let mut is_in_doubt = false;
         let (reaches, answer_lost) = match self.log.kind {
             Kind::Embedded => (self.random.millis(0..8), false),
             Kind::Broker => {
-                let rate = self.plan.rates.append_unknown;
-                // Of removals, few as they are, more than of others.
-                let is_removal = is_removal && !self.calm && self.plan.breaks.focus.is_none();
-                let lost = self.random.permille(if is_removal { 600 } else { rate });
-                is_in_doubt = is_removal && lost;
+                let rate = doubted.unwrap_or(self.plan.rates.append_unknown);
+                let lost = self.random.permille(rate);
+                is_in_doubt = doubted.is_some() && lost;
                 (self.random.millis(1..20), lost)
             }
         };
@@ -77,7 +85,7 @@ impl<R: Rules> World<R> {
         let result = match self.log.kind {
             // The transaction dies with the replica.
             Kind::Embedded if !is_alive => return self.fault(Fault::AppendLost),
-            Kind::Broker if self.now < self.log.away_until => {
+            Kind::Broker if !self.log_takes() => {
                 if self.random.permille(500) {
                     AppendResult::Refused
                 } else {
@@ -104,7 +112,7 @@ impl<R: Rules> World<R> {
             self.fault(Fault::AppendUnknown);
         }
         self.put(self.plan.blink, Event::Heard(run, id, result));
-        self.fold_soon();
+        self.all_fold_soon();
     }
 
     /// An append of which nobody knows sits in a socket, or in a broker that stands still.
@@ -126,17 +134,26 @@ impl<R: Rules> World<R> {
         if branch != self.branch || self.log.in_doubt.is_empty() {
             return;
         }
-        if !self.log_answers() {
+        if self.log.kind == Kind::Broker && self.now < self.log.away_until {
             let later = self.log.away_until.saturating_sub(self.now);
             return self.put(later, Event::Lands(branch));
         }
-        let landed = self.log.in_doubt.remove(0);
-        let is_over = self.replica.run(landed.run).is_none();
+        let next = self.next_to_land();
+        let landed = self.log.in_doubt.remove(next);
+        let is_over = self.machine_of(landed.run).is_none();
         if is_over && self.log.head() > landed.seen {
             self.fault(Fault::AppendLate);
         }
         self.write_record(landed.bytes);
-        self.fold_soon();
+        self.all_fold_soon();
+    }
+
+    /// What a run wrote keeps its order, and that of one run to another is anybody's guess.
+    fn next_to_land(&mut self) -> usize {
+        let run = |place: usize| self.log.in_doubt.get(place).map(|doubt| doubt.run);
+        let first = (0..self.log.in_doubt.len()).filter(|place| run(*place) != run(0));
+        let Some(other) = first.min() else { return 0 };
+        if self.random.permille(500) { other } else { 0 }
     }
 
     /// Everything that is in doubt comes to the log now.

@@ -12,8 +12,13 @@ impl<R: Rules> World<R> {
     pub fn take_census(&mut self) {
         let now = self.now;
         let ahead = self.lies(Lie::FencedEarly);
-        let here = now + self.plan.lease * 2 * u32::from(ahead);
-        let Some(running) = &self.replica.running else {
+        let here = self.judges_at() + self.plan.lease * 2 * u32::from(ahead);
+        // Another run may answer it, which is replaced or has replaced this one: then it obeys what this one knows of.
+        let folded = self.replica.store.state.position.epoch;
+        let suffices = (!self.elders.is_empty()).then_some(folded);
+        let Some(running) =
+            (self.replica.running.as_ref()).filter(|running| running.serves_edges())
+        else {
             return;
         };
         let mut wrong = None;
@@ -32,7 +37,7 @@ impl<R: Rules> World<R> {
             if is_fenced
                 && let Some(contact) = contact
                 && let Some(edge) = self.alive(*process)
-                && !is_kept_out(edge, &contact, here, now)
+                && !is_kept_out(edge, &contact, here, now, suffices)
             {
                 wrong = Some(format!(
                     "process {} is called fenced by {contact:?}, has acked {acked}, and holds a lease at {now:?}",
@@ -63,16 +68,22 @@ impl<R: Rules> World<R> {
     }
 }
 
-/// Whether that is so, asked of the replica when its clock shows `here`, and of the edge at `now`.
+/// Whether that is so, asked of the replica when its clock shows `here`, and of the edge at `now`. If it `suffices` that the edge
+/// obeys so much, its lease may run.
 fn is_kept_out<R: Rules>(
     edge: &Process<R>,
     contact: &Contact,
     here: Duration,
     now: Duration,
+    suffices: Option<Epoch>,
 ) -> bool {
     let session = edge.session.borrow();
     let link = session.obedience.link();
     let obeyed = link.obeyed().map_or(Epoch(0), |obeyed| obeyed.epoch);
-    let caught_up = !contact.is_out(here) && obeyed >= contact.fenced_through();
+    let caught_up = if contact.is_out(here) {
+        suffices.is_some_and(|folded| obeyed >= folded)
+    } else {
+        obeyed >= contact.fenced_through()
+    };
     caught_up || link.isolation(now).is_some()
 }

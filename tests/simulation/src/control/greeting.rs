@@ -1,6 +1,6 @@
 //! How a peer is admitted and greeted, in the steps of the shipped session.
 
-use super::Waiter;
+use super::{Running, Waiter};
 use crate::{event::Event, faults::Fault, network::StreamId, world::World};
 use latencify_cache::rules::Rules;
 use latencify_conf::{
@@ -23,7 +23,11 @@ impl<R: Rules> World<R> {
             return;
         };
         let state = &self.replica.store.state;
-        let admission = match admission::next(&peer, state) {
+        let breaks = self.plan.breaks;
+        let names_nobody = breaks.joins_outlive_their_run || breaks.serves_an_old_fold;
+        let running = self.replica.running.as_ref();
+        let run = (running.and_then(Running::announced)).filter(|_| !names_nobody);
+        let admission = match admission::next(&peer, state, run) {
             Step::Join(_) if joins >= JOINS_MAX => return self.session_fails(stream),
             Step::Join(change) => {
                 if let Some(session) = self.session(stream) {
@@ -37,7 +41,7 @@ impl<R: Rules> World<R> {
             }
             Step::Admit(admission) => admission,
         };
-        if !self.greet(&peer) {
+        if !self.greet(&peer) || self.withholds() {
             return self.session_fails(stream);
         }
         let target = admission.target.as_ref().map(|target| target.revision);
@@ -57,8 +61,9 @@ impl<R: Rules> World<R> {
         session.peer = None;
         session.process = Some(peer.process);
         session.target = target;
+        let forked = Lead::forked(&peer, admission.known, &admission.head);
         let actions = session.machine.admit(admission);
-        self.note_lead(&peer, &actions);
+        self.note_lead(&peer, forked, &actions);
         self.session_acts(stream, actions);
         self.session_reads_on(stream);
     }
@@ -88,7 +93,7 @@ impl<R: Rules> World<R> {
     }
 
     /// The operator has to know of an edge that knows of more than there is.
-    fn note_lead(&mut self, peer: &Peer, actions: &[Action]) {
+    fn note_lead(&mut self, peer: &Peer, forked: Option<Lead>, actions: &[Action]) {
         let was_turned_away = actions
             .iter()
             .any(|action| matches!(action, Action::End(End::ReplicaBehind)));
@@ -96,7 +101,7 @@ impl<R: Rules> World<R> {
         let Some(running) = &mut self.replica.running else {
             return;
         };
-        match Lead::of(peer, was_turned_away, &state.position) {
+        match forked.or_else(|| Lead::of(peer, was_turned_away, &state.position)) {
             None => running.ahead.none(peer.process),
             Some(lead) => {
                 let edge = EdgeAhead {
@@ -104,8 +109,10 @@ impl<R: Rules> World<R> {
                     lead,
                 };
                 running.ahead.found(peer.process, edge, state);
-                if matches!(lead, Lead::Obeys(_)) {
-                    self.fault(Fault::TurnedAway);
+                match lead {
+                    Lead::Obeys(_) => self.fault(Fault::TurnedAway),
+                    Lead::Forked(_) => self.fault(Fault::Forked),
+                    Lead::WasTold(_) => {}
                 }
             }
         }

@@ -2,13 +2,19 @@
 //! shipped sessions and verbs call them; its log, its database and its sockets are models.
 //!
 //! - [`opening`]: it catches up with the log and announces itself, and then serves edges. [`appending`]: the way into the log.
+//! - [`others`]: which other runs may answer edges, and for how long.
+//! - [`reading`]: as of when it has read the log to its end, which its promises rest on.
+//! - [`machines`]: one run, or several on copies of one data folder.
 //! - [`session`], [`greeting`]: an edge's stream. [`removing`]: the operator takes a process out. [`census`]: who stands how.
 //! - [`writes`], [`receipts`]: what writers ask. [`store`]: what is on its disk.
 
 pub mod appending;
 mod census;
 mod greeting;
+pub mod machines;
 mod opening;
+mod others;
+mod reading;
 pub mod receipts;
 mod removing;
 pub mod session;
@@ -23,9 +29,11 @@ use crate::{
     world::World,
 };
 use latencify_cache::rules::Rules;
-use latencify_conf::change::{Epoch, ProcessId};
+use latencify_conf::change::{Epoch, ProcessId, ReplicaId};
 use latencify_control::fleet::{Ahead, Hold, leases::Leases};
+use machines::{Cut, Host};
 use opening::Opening;
+use reading::Reading;
 use session::Session;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,6 +56,12 @@ pub struct Replica {
     pub paused_until: Duration,
     /// An older copy of a broker's log was put in place: the operator does not start it before that.
     pub waits_until: Duration,
+    /// Which.
+    pub host: Host,
+    /// What it can't reach of a broker.
+    pub cut: Cut,
+    /// Its run has read that another took its place, and stays ended.
+    pub is_replaced: bool,
 }
 
 /// A run of the program.
@@ -74,6 +88,10 @@ pub struct Running {
     pub removals: BTreeMap<ProcessId, bool>,
     /// Who waits for the fold of an entry.
     pub waiters: BTreeMap<Uuid, Waiter>,
+    /// What it knows of the log's end.
+    reading: Reading,
+    /// Whom it found announced when it announced itself.
+    replaces: Option<ReplicaId>,
     fold_due: bool,
 }
 
@@ -107,13 +125,23 @@ impl std::fmt::Debug for Running {
 
 impl Replica {
     /// A machine with that store, and no program.
-    pub fn new(store: Store) -> Self {
+    pub fn new(host: Host, store: Store) -> Self {
         Self {
             store,
             running: None,
             paused_until: Duration::ZERO,
             waits_until: Duration::ZERO,
+            host,
+            cut: Cut::default(),
+            is_replaced: false,
         }
+    }
+
+    /// Whether that run is on here.
+    pub fn has(&self, run: Run) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.run == run)
     }
 
     /// The program, if that run of it is on.
@@ -144,7 +172,10 @@ impl<R: Rules> World<R> {
         };
         running.fold_due = false;
         if !self.log_answers() {
-            let again = self.log.away_until.saturating_sub(self.now);
+            let again = self
+                .log_answers_at()
+                .saturating_sub(self.now)
+                .min(SAVE_EVERY);
             if let Some(running) = &mut self.replica.running {
                 running.fold_due = true;
             }
@@ -160,15 +191,29 @@ impl<R: Rules> World<R> {
         if self.replica.run(run).is_none() {
             return;
         }
+        self.is_at_the_end(run);
         self.sessions_follow();
         if is_more {
             self.fold_soon();
         }
     }
 
-    /// Whether the log can be read and written now.
+    /// Whether the replica can read the log now.
     pub fn log_answers(&self) -> bool {
-        self.log.kind == Kind::Embedded || self.now >= self.log.away_until
+        self.now >= self.log_answers_at()
+    }
+
+    fn log_answers_at(&self) -> Duration {
+        match self.log.kind {
+            Kind::Embedded => Duration::ZERO,
+            Kind::Broker => self.log.away_until.max(self.replica.cut.reads_until),
+        }
+    }
+
+    /// Whether the log takes now what the replica writes.
+    pub fn log_takes(&self) -> bool {
+        let until = self.log.away_until.max(self.replica.cut.writes_until);
+        self.log.kind == Kind::Embedded || self.now >= until
     }
 
     fn settled(&mut self, settled: &Settled) {
@@ -192,7 +237,8 @@ impl<R: Rules> World<R> {
                 self.write_settled(writer, attempt, settled);
             }
             Some(Waiter::Removal(process)) => self.open_again(process),
-            Some(Waiter::Announcement | Waiter::Nobody) | None => {}
+            Some(Waiter::Announcement) => self.announcement_settled(settled.folded.outcome),
+            Some(Waiter::Nobody) | None => {}
         }
     }
 

@@ -1,18 +1,21 @@
 //! How a replica comes to serve edges, as the shipped `presence` does it: not before everything is folded that was in the log
 //! when it began, and, with a broker, not before it has announced itself there.
 
-use super::{Running, SAVE_EVERY, Waiter};
+use super::{Running, SAVE_EVERY, Waiter, reading::Reading};
 use crate::{
     event::{AppendResult, Event, Run},
     faults::Fault,
+    focus::Focus,
     log::Kind,
     world::World,
 };
 use latencify_cache::rules::Rules;
-use latencify_conf::change::{Change, LeaveReason, ReplicaId, StoreId, StoreKind, StoreRef};
+use latencify_conf::change::{
+    Change, LeaveReason, Replaces, ReplicaId, StoreId, StoreKind, StoreRef,
+};
 use latencify_control::{
     fleet::{Ahead, Hold, leases::Leases},
-    fold::{Conflict, Outcome},
+    fold::{Conflict, Outcome, replicas::on_store},
     log::Origin,
 };
 use std::{
@@ -22,7 +25,16 @@ use std::{
 use uuid::Uuid;
 
 /// Between two attempts to announce itself.
-const AGAIN: Duration = Duration::from_secs(2);
+pub const AGAIN: Duration = Duration::from_secs(2);
+
+/// Of a thousand announcements in doubt, so many are the last that the replica hears of.
+const DIES_IN_DOUBT: u64 = 600;
+
+/// The store of every run: copies of one data folder.
+const HERE: StoreRef = StoreRef {
+    kind: StoreKind::Sqlite,
+    id: StoreId(Uuid::from_u128(3 << 64)),
+};
 
 /// How far a replica is from serving edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +45,8 @@ pub enum Opening {
     Announcing(ReplicaId),
     /// It serves edges, as this run.
     Serves(ReplicaId),
+    /// The log has not taken its announcement: another run was quicker.
+    Refused,
 }
 
 impl Running {
@@ -45,7 +59,7 @@ impl Running {
     pub fn announced(&self) -> Option<ReplicaId> {
         match self.opening {
             Opening::Serves(replica) => Some(replica),
-            Opening::CatchingUp | Opening::Announcing(_) => None,
+            Opening::CatchingUp | Opening::Announcing(_) | Opening::Refused => None,
         }
     }
 }
@@ -56,12 +70,18 @@ impl<R: Rules> World<R> {
         if self.replica.running.is_some() {
             return;
         }
+        self.replica.is_replaced = false;
         if self.now < self.replica.waits_until {
             let later = self.replica.waits_until.saturating_sub(self.now);
-            return self.put(later, Event::ReplicaStart);
+            return self.put(later, Event::ReplicaStart(self.replica.host));
+        }
+        // It has connections of its own: what held up an earlier run's may not hold up this one.
+        if self.now < self.replica.cut.writes_until && self.random.permille(700) {
+            self.replica.cut.writes_until = self.now;
         }
         let run = self.new_run();
         let (now, lease) = (self.now, self.plan.lease);
+        let unread_max = self.unread_max(run);
         let store = &self.replica.store;
         let state = &store.state;
         let promises = store.promises.iter();
@@ -100,6 +120,8 @@ impl<R: Rules> World<R> {
             connected: BTreeMap::new(),
             removals: BTreeMap::new(),
             waiters: BTreeMap::new(),
+            reading: Reading::new(unread_max),
+            replaces: None,
             fold_due: false,
         };
         let applied = state.applied.0;
@@ -108,6 +130,7 @@ impl<R: Rules> World<R> {
             format!("run {run}, folded to {applied}")
         });
         self.put(SAVE_EVERY, Event::Second(run));
+        self.put(Duration::ZERO, Event::AskEnd(run));
         if self.log_answers() {
             self.catch_up();
         } else {
@@ -132,6 +155,7 @@ impl<R: Rules> World<R> {
         let replica = ReplicaId(Uuid::from_u128((2 << 64) | u128::from(run)));
         let is_at_the_end = answers && self.log.head() <= self.replica.store.state.applied;
         let is_in_the_log = self.replica.store.state.replicas.contains_key(&replica);
+        let present = on_store(&self.replica.store.state.replicas, HERE);
         let Some(running) = self.replica.run(run) else {
             return;
         };
@@ -139,18 +163,38 @@ impl<R: Rules> World<R> {
             Opening::CatchingUp if serves_at_once => running.opening = Opening::Serves(replica),
             Opening::CatchingUp if is_at_the_end => {
                 running.opening = Opening::Announcing(replica);
+                running.replaces = present;
                 self.announce(run);
             }
-            Opening::Announcing(_) if is_in_the_log => {
-                running.opening = Opening::Serves(replica);
-                self.tell("replica serves", &[run], || format!("run {run}"));
-            }
+            Opening::Announcing(_) if is_in_the_log => self.serves(replica),
             Opening::Serves(_) if !serves_at_once && !is_in_the_log => {
+                self.fault(Fault::Replaced);
                 self.replica_die(true);
-                let back = self.random.millis(50..6000);
-                self.put(back, Event::ReplicaStart);
+                self.replica.is_replaced = true;
+            }
+            // It looks again who is there.
+            Opening::Refused => {
+                running.opening = Opening::Announcing(replica);
+                running.replaces = present;
+                self.announce(run);
             }
             Opening::CatchingUp | Opening::Announcing(_) | Opening::Serves(_) => {}
+        }
+    }
+
+    /// Its announcement is folded.
+    pub fn announcement_settled(&mut self, outcome: Outcome) {
+        let Some(running) = &mut self.replica.running else {
+            return;
+        };
+        let Opening::Announcing(replica) = running.opening else {
+            return;
+        };
+        match outcome {
+            Outcome::Conflict(Conflict::AlreadyJoined) | Outcome::Accepted | Outcome::Repeat(_) => {
+                self.serves(replica);
+            }
+            Outcome::Conflict(_) => running.opening = Opening::Refused,
         }
     }
 
@@ -161,32 +205,42 @@ impl<R: Rules> World<R> {
         else {
             return;
         };
+        let (running, blindly) = (&self.replica.running, self.plan.breaks.announces_blindly);
+        let replaces = running.as_ref().and_then(|running| running.replaces);
+        let unread_max = self.unread_max(run);
         let change = Change::ReplicaJoined {
             replica,
             name: "control".into(),
-            store: StoreRef {
-                kind: StoreKind::Sqlite,
-                id: StoreId(Uuid::from_u128(3 << 64)),
-            },
+            store: HERE,
             version: "simulated".into(),
+            replaces: (!blindly).then_some(Replaces::of(replaces)),
+            unread_max_ms: unread_max.map(|max| max.as_millis() as u64),
         };
         let entry = self.entry(None, None, "control", change);
         self.append(&entry, Waiter::Announcement);
     }
 
     /// The announcement was not taken, or nobody knows.
-    pub fn announcement_failed(&mut self, run: Run, _result: AppendResult) {
+    pub fn announcement_failed(&mut self, run: Run, result: AppendResult) {
+        let focus = self.plan.breaks.focus;
+        let may_die = !self.calm && matches!(focus, None | Some(Focus::LateAnnouncements));
+        if may_die && result == AppendResult::Unknown && self.random.permille(DIES_IN_DOUBT) {
+            return self.put(Duration::ZERO, Event::ReplicaDies(run));
+        }
         self.put(AGAIN, Event::Announce(run));
     }
 
     /// An entry that comes to the log after others of a later run: the fold says that nobody vouches for it any more.
     pub fn note_late_word(&mut self, settled: &super::store::Settled) {
-        if matches!(
-            settled.folded.outcome,
-            Outcome::Conflict(Conflict::WriterGone)
-        ) {
-            self.fault(Fault::WriterGone);
-        }
+        let fault = match (settled.folded.outcome, &settled.entry.change) {
+            (Outcome::Conflict(Conflict::WriterGone), Change::EdgeJoined { .. }) => {
+                Fault::JoinedLate
+            }
+            (Outcome::Conflict(Conflict::WriterGone), _) => Fault::WriterGone,
+            (Outcome::Conflict(Conflict::OtherRun { .. }), _) => Fault::AnnouncedLate,
+            _ => return,
+        };
+        self.fault(fault);
     }
 
     /// The replica dies. Its streams break, and the kernel says so where packets pass.
@@ -221,7 +275,7 @@ impl<R: Rules> World<R> {
         else {
             return;
         };
-        if !self.log_answers() || self.random.permille(200) {
+        if !self.log_takes() || self.random.permille(200) {
             return;
         }
         let why = LeaveReason::Stopped;

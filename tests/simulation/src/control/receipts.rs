@@ -39,6 +39,7 @@ impl<R: Rules> World<R> {
         let running = (self.replica.running.as_ref()).filter(|running| running.serves_edges())?;
         let store = &self.replica.store;
         let purge = store.purges.get(&purge)?;
+        let judges_at = self.judges_at();
         let judge_one = |process: ProcessId| {
             let in_roster = store.state.roster.contains_key(&process);
             let acked = running.said.get(&process).copied().unwrap_or_default();
@@ -49,7 +50,12 @@ impl<R: Rules> World<R> {
                 connected: running.connected.contains_key(&process),
                 contact: running.leases.get(process),
             };
-            judge(purge.epoch, store.state.position.epoch, self.now, &standing)
+            judge(
+                purge.epoch,
+                store.state.position.epoch,
+                judges_at,
+                &standing,
+            )
         };
         let members = store
             .stays

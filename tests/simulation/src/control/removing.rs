@@ -5,6 +5,7 @@ use super::Waiter;
 use crate::{
     event::{AppendResult, Event, Run},
     faults::Fault,
+    focus::Focus,
     world::World,
 };
 use latencify_cache::rules::Rules;
@@ -72,8 +73,10 @@ impl<R: Rules> World<R> {
         *is_in_doubt |= result == AppendResult::Unknown;
         if *is_in_doubt {
             // Whoever would vouch for it dies meanwhile, and nobody does when it comes to the log.
-            let may_die = !self.calm && self.plan.breaks.focus.is_none();
-            if may_die && self.random.permille(DIES_IN_DOUBT) {
+            let focus = self.plan.breaks.focus;
+            let may_die = !self.calm && matches!(focus, None | Some(Focus::LateWords));
+            let dies = if focus.is_none() { DIES_IN_DOUBT } else { 500 };
+            if may_die && self.random.permille(dies) {
                 return self.put(Duration::ZERO, Event::ReplicaDies(run));
             }
             self.put(AGAIN, Event::RemoveAgain(run, process));

@@ -76,6 +76,10 @@ impl<R: Rules> World<R> {
         if !serves_edges {
             return self.session_refuses(stream, End::ReplicaFailed, "it is not at the log's end");
         }
+        let is_promised = matches!(message.message, Some(From::Heartbeat(_) | From::Hello(_)));
+        if is_promised && self.withholds() {
+            return self.session_refuses(stream, End::ReplicaFailed, "the log is unread");
+        }
         if let (Some(From::Heartbeat(_)), Some(process)) = (&message.message, process)
             && let Some(running) = &mut self.replica.running
         {

@@ -23,13 +23,14 @@ impl<R: Rules> World<R> {
     /// An edge opens a stream.
     pub fn connect_edge(&mut self, edge: usize, run: Run) {
         let (now, is_cut) = (self.now, self.network.is_cut(edge));
-        let replica_run = self.replica.running.as_ref().map(|running| running.run);
+        let is_free = (self.process(edge, run)).is_some_and(|process| process.stream.is_none());
+        if !is_free {
+            return;
+        }
+        let replica_run = self.some_run();
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        if process.stream.is_some() {
-            return;
-        }
         let mut session = process.session.borrow_mut();
         let hello = session.obedience.connected(now);
         let Some(replica_run) = replica_run.filter(|_| !is_cut) else {
@@ -45,7 +46,7 @@ impl<R: Rules> World<R> {
         if let Some(process) = self.process(edge, run) {
             process.stream = Some(stream);
         }
-        self.session_open(stream);
+        self.at(replica_run, |world| world.session_open(stream));
         self.tell("stream opens", &[stream, edge as u64], || {
             format!("stream {stream}: edge {edge}")
         });

@@ -2,7 +2,6 @@
 
 use crate::{
     control::store::Store,
-    event::Event,
     faults::Fault,
     log::{Kind, Log},
     world::World,
@@ -45,8 +44,7 @@ impl<R: Rules> World<R> {
             self.log.away_until = self.now + self.pause_length();
             self.fault(Fault::BrokerAway);
         }
-        let back = self.random.millis(50..4000);
-        self.put(back, Event::ReplicaStart);
+        self.starts_again(50..4000);
     }
 
     /// The operator puts an older copy of everything in place: the same identity, fewer entries. Nothing in the copy tells of
@@ -59,6 +57,7 @@ impl<R: Rules> World<R> {
         if copy.log.id != self.log.id || copy.log.head() >= self.log.head() {
             return;
         }
+        self.end_elders();
         self.replica_die(false);
         let kept = copy.log.head();
         self.passes = self.passes.max(self.log.head());
@@ -76,12 +75,12 @@ impl<R: Rules> World<R> {
             let lease = self.plan.lease;
             self.replica.waits_until = self.now + lease + lease / DRIFT_PART;
         }
-        let back = self.random.millis(50..4000);
-        self.put(back, Event::ReplicaStart);
+        self.starts_again(50..4000);
     }
 
     /// The log moves: a new one gets every entry of the old one, and the store follows it.
     pub fn new_log(&mut self) {
+        self.end_elders();
         self.replica_die(true);
         self.fault(Fault::NewLog);
         self.next_log += 1;
@@ -122,8 +121,7 @@ impl<R: Rules> World<R> {
             self.oracle.folded(&settled, self.branch);
         }
         self.tell("new log", &[self.next_log], || format!("log {id}"));
-        let back = self.random.millis(50..4000);
-        self.put(back, Event::ReplicaStart);
+        self.starts_again(50..4000);
     }
 }
 

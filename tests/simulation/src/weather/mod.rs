@@ -66,7 +66,7 @@ impl<R: Rules> World<R> {
                     self.put(Duration::ZERO, Event::Gone(edge, run));
                 }
             }
-            Trouble::Remove => self.remove_somebody(),
+            Trouble::Remove => self.at_some(Self::remove_somebody),
             Trouble::EdgePause => {
                 let until = self.now + self.pause_length();
                 if let Some(machine) = self.edges.get_mut(edge) {
@@ -78,8 +78,8 @@ impl<R: Rules> World<R> {
                 });
             }
             Trouble::ClockJump => self.jump(edge),
-            Trouble::ReplicaCrash => self.stop_replica(false),
-            Trouble::ReplicaStop => self.stop_replica(true),
+            Trouble::ReplicaCrash => self.at_some(|world| world.stop_replica(false)),
+            Trouble::ReplicaStop => self.at_some(|world| world.stop_replica(true)),
             Trouble::ReplicaPause => {
                 self.replica.paused_until = self.now + self.pause_length();
                 self.fault(Fault::ReplicaPause);
@@ -92,6 +92,8 @@ impl<R: Rules> World<R> {
             Trouble::RestoreStore => self.restore_store(),
             Trouble::Rewind => self.rewind(),
             Trouble::NewLog => self.new_log(),
+            Trouble::SecondRun => self.second_run(),
+            Trouble::LogCut => self.cut_from_log(),
             Trouble::OriginDown => self.origin.down_until = self.now + self.pause_length(),
             Trouble::BrokerAway => {}
         }
@@ -164,8 +166,7 @@ impl<R: Rules> World<R> {
             Fault::ReplicaCrash
         });
         self.replica_die(cleanly);
-        let back = self.random.millis(50..6000);
-        self.put(back, Event::ReplicaStart);
+        self.starts_again(50..6000);
     }
 
     fn remove_somebody(&mut self) {
