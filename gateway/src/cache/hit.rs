@@ -63,6 +63,11 @@ impl HandleHit for Hit {
     }
 }
 
+/// Whether a request ends early because the body that it reads was withdrawn from slow readers.
+pub fn is_withdrawn(error: &Error) -> bool {
+    error.root_cause().downcast_ref() == Some(&Broken::Withdrawn)
+}
+
 fn broken(why: Broken) -> Box<Error> {
     Error::because(ErrorType::ReadError, "reading a body from the cache", why)
 }

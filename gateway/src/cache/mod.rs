@@ -23,6 +23,7 @@ mod storage;
 mod stored;
 mod sweep;
 
+pub use hit::is_withdrawn;
 pub use lock::FillLock;
 pub(crate) use meta::key_ref;
 pub use meta::{Fetched, Hit, Named, fetched, hit, mark_background, name, refusable};

@@ -1,10 +1,11 @@
 //! Which fault a Pingora error is, and what the client is told of it.
 
 use crate::{
+    cache::is_withdrawn,
     context::Context,
     errors::Fault,
     listen::{Wire, cut_of, fault_of},
-    observe::Ended,
+    observe::{Cut, Ended},
     respond::{self, Refusal, Stop},
 };
 use latencify_decide::freshness::{Reuse, Revalidate};
@@ -27,6 +28,9 @@ pub async fn answer(session: &mut Session, error: &Error, ctx: &mut Context) -> 
     }
     if error.esource() == &ErrorSource::Downstream && ctx.answer.fault.is_none() {
         ctx.answer.cut = cut_of(session, ctx.wire.as_ref(), Some(error));
+    }
+    if is_withdrawn(error) {
+        ctx.answer.cut = Some(Cut::Withdrawn);
     }
     let fault = fault(error, ctx).map(|fault| without_origin(fault, ctx));
     ctx.answer.fault = fault;

@@ -1,6 +1,7 @@
 //! The end of a request: its record and its numbers.
 
 use crate::{
+    cache::is_withdrawn,
     context::Context,
     edge::Edge,
     isolation::ISOLATED,
@@ -18,7 +19,8 @@ use time::OffsetDateTime;
 pub fn finish(edge: &Edge, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
     ctx.untold = None;
     if ctx.answer.fault.is_none() && ctx.answer.cut.is_none() && !ctx.is_refresh {
-        ctx.answer.cut = cut_of(session, ctx.wire.as_ref(), error);
+        let withdrawn = error.is_some_and(is_withdrawn).then_some(Cut::Withdrawn);
+        ctx.answer.cut = withdrawn.or_else(|| cut_of(session, ctx.wire.as_ref(), error));
     }
     let status = session
         .response_written()

@@ -15,3 +15,4 @@ mod purging;
 mod reloading;
 mod tls;
 mod tls_strength;
+mod withdrawn;
