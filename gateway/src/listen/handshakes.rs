@@ -113,15 +113,15 @@ mod tests {
 
     #[test]
     fn an_address_has_those_of_a_window_at_once_and_then_its_rate() {
-        let (mut counts, limits) = (Counts::default(), limits(1_000, 3));
-        assert_eq!(let_in(&mut counts, 1, 100, &limits, SECOND), 30);
+        let (mut counts, limits) = (Counts::default(), limits(1_000, 4));
+        assert_eq!(let_in(&mut counts, 1, 100, &limits, SECOND), 40);
         assert_eq!(
             counts.take(client(1), &limits, SECOND),
             Err(Refused::HandshakesOfAddress)
         );
         // Another's are its own.
         assert_eq!(let_in(&mut counts, 2, 5, &limits, SECOND), 5);
-        assert_eq!(let_in(&mut counts, 1, 100, &limits, 3 * SECOND), 6);
+        assert_eq!(let_in(&mut counts, 1, 100, &limits, 3 * SECOND), 8);
     }
 
     #[test]
