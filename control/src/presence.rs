@@ -29,9 +29,9 @@
 //! - one that followed the log from which this one was moved: it can't read beyond the mark at that one's end, or the topic
 //!   is not there. Nothing here tells who that may have been, so the first run on a moved log waits in any case.
 //!
-//! Who has left by a clean stop answers nobody any more, and is not waited for. When a run has waited, it says so in the
-//! log ([`Change::ReplicaAlone`]), and those that come later need not wait for the same runs again. A run that can't
-//! announce itself replaces nobody: it finds no edge fenced.
+//! Who has left by a clean stop answers nobody behind that entry: then leases count from this run's announcement. When a
+//! run has waited, it says so in the log ([`Change::ReplicaAlone`]), and those that come later need not wait for the same
+//! runs again. A run that can't announce itself replaces nobody: it finds no edge fenced.
 
 mod announcing;
 

@@ -55,7 +55,9 @@ pub async fn announce(
         let others = announcement.others(&fold.state(), log, run);
         let alone_since = match others {
             _ if edges_wait_for.is_some() => Duration::MAX,
-            None => announcement.started,
+            None if announcement.log_is_here => announcement.started,
+            // Whoever has left by itself has answered until then.
+            None => contacts::now(),
             Some(others) => contact::ends(contacts::now(), others),
         };
         Presence {
