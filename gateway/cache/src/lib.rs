@@ -73,7 +73,7 @@ pub use linger::{LINGER_GRACE, LINGER_RATE, LINGER_SHARE};
 pub use liveness::{Checked, Death, Liveness};
 pub use look::{Found, Judged};
 pub use marks::{
-    Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot,
+    Earlier, Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot,
     SnapshotError,
 };
 pub use object::{Fill, Object, Reader};

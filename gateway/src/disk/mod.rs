@@ -168,7 +168,7 @@ impl Disk {
         options: &Options,
         marks: Arc<Marks>,
     ) -> Result<Self, OpenError> {
-        let file = MarksFile::new(&options.folder, marks.run());
+        let file = MarksFile::new(&options.folder, marks.run().unwrap_or_default());
         let asked = Asked {
             marks: Arc::clone(&marks),
             file: file.clone(),

@@ -7,7 +7,7 @@
 //!
 //! **Runs.** Local marks are numbered by one run of one edge. The numbers of a run with such a tier begin at the time of its start,
 //! so that those of a later run are higher, and a stamp says whether an earlier run gave it. What such a run stored after the
-//! last position that is known of it may belong to another history of the log: it is dead.
+//! last position that is known of it may belong to another history of the log: it is dead, for this run and for those after it.
 
 use super::{Marks, MarksCount, Rules, mark::Order, state::State};
 use crate::{
@@ -21,12 +21,27 @@ use std::time::SystemTime;
 /// So many local marks a run may make each millisecond of the time between its start and the next one's.
 const NUMBERS_PER_MILLISECOND: u64 = 1 << 20;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Kept {
     /// What is stamped lower is dead in that tier.
     pub(super) floor: Floor,
     /// Where this run begins: its local numbers, and the epoch up to which earlier runs are known.
     pub(super) run: Floor,
+    /// Where earlier runs began, the same way.
+    earlier: Vec<Floor>,
+}
+
+/// What earlier runs of this edge did alone, and where they began.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Earlier<'a> {
+    /// What they purged.
+    pub marks: &'a [LocalMark],
+    /// The highest number that one of them made or began with.
+    pub last: u64,
+    /// What is stamped lower is dead.
+    pub floor: u64,
+    /// Where the numbers of each began, and the last epoch that it knew then.
+    pub runs: &'a [(u64, Epoch)],
 }
 
 /// A mark that an earlier run of this edge made alone.
@@ -64,35 +79,41 @@ impl<R: Rules> Marks<R> {
             state.kept = Some(Kept {
                 floor: Floor::default(),
                 run: state.now.place(),
+                earlier: Vec::new(),
             });
         });
     }
 
-    /// Where the local numbers of this run begin; 0: no tier outlives the process.
-    pub fn run(&self) -> u64 {
-        let kept = self.state.read().kept;
-        kept.map_or(0, |kept| kept.run.local)
+    /// Where the local numbers of this run begin, and the last epoch that it knew then; none: no tier outlives the process.
+    pub fn run(&self) -> Option<(u64, Epoch)> {
+        let state = self.state.read();
+        state
+            .kept
+            .as_ref()
+            .map(|kept| (kept.run.local, kept.run.epoch))
     }
 
-    /// Takes over the local marks that earlier runs made, all of them: the highest number that one of them made or began with is
-    /// `last`, and what is stamped lower than `floor` is dead. None: they are not known, so that nothing that
+    /// Takes over what earlier runs did, all of it. None: it is not known, so that nothing that
     /// was stored before counts. To be called before anything that earlier runs stored is looked up.
-    pub fn inherit(&self, earlier: Option<(&[LocalMark], u64, u64)>) {
+    pub fn inherit(&self, earlier: Option<Earlier<'_>>) {
         self.change(|state| {
             let now = state.now;
             let Some(kept) = &mut state.kept else {
                 return;
             };
             match earlier {
-                Some((marks, last, floor)) if last < kept.run.local => {
-                    kept.floor.local = kept.floor.local.max(floor);
-                    for mark in marks {
+                Some(earlier) if earlier.last < kept.run.local => {
+                    kept.floor.local = kept.floor.local.max(earlier.floor);
+                    let runs = earlier.runs.iter();
+                    let runs = runs.map(|&(local, epoch)| Floor { epoch, local });
+                    kept.earlier = runs.collect();
+                    for mark in earlier.marks {
                         let order = Order::Local(mark.number);
                         state.index.add(&mark.target, order, mark.mode, mark.at);
                     }
                 }
                 // The clock went back: which mark was later is not known.
-                Some((_, last, _)) => {
+                Some(Earlier { last, .. }) => {
                     state.now.local = now.local.max(last.saturating_add(1));
                     kept.run.local = state.now.local;
                     kept.floor.local = state.now.local;
@@ -188,9 +209,9 @@ impl State {
         let Some(kept) = &self.kept else {
             return Liveness::Dead(Death::BelowFloor);
         };
-        let is_of_earlier_run = stamp.local < kept.run.local;
-        let is_unknown = is_of_earlier_run && stamp.epoch > kept.run.epoch;
-        if is_unknown || kept.floor.is_above(stamp) {
+        let mut runs = kept.earlier.iter().chain([&kept.run]);
+        let is_beyond = |run: &Floor| stamp.local < run.local && stamp.epoch > run.epoch;
+        if runs.any(is_beyond) || kept.floor.is_above(stamp) {
             return Liveness::Dead(Death::BelowFloor);
         }
         self.index.check(identity, stamp)
@@ -198,14 +219,14 @@ impl State {
 
     /// What says nothing of anything stored, wherever.
     pub(super) fn passed(&self) -> Floor {
-        self.kept
-            .map_or(self.floor, |kept| self.floor.min(kept.floor))
+        let kept = self.kept.as_ref();
+        kept.map_or(self.floor, |kept| self.floor.min(kept.floor))
     }
 
     /// An earlier run's state was put here.
     pub(super) fn keep_restored(&mut self, number: u64) {
         if let Some(kept) = &mut self.kept {
-            self.now.local = self.now.local.max(number);
+            self.now.local = self.now.local.saturating_add(1).max(number);
             kept.floor = self.floor;
             kept.run = self.now.place();
         }

@@ -148,7 +148,7 @@ impl<R: Rules> Marks<R> {
             .map(|(target, mark)| Line { target, mark })
             .collect();
         // What is in memory does not outlive the process.
-        let floor = state.kept.map_or(state.floor, |kept| kept.floor);
+        let floor = state.kept.as_ref().map_or(state.floor, |kept| kept.floor);
         let head = Head {
             marks: VERSION,
             obeyed: state.obeyed,
@@ -185,8 +185,8 @@ impl<R: Rules> Marks<R> {
             }
             if locals == LocalMarks::Lost {
                 // No lost mark has a number as high, and nothing that was stored has.
-                state.now.local = state.now.local.saturating_add(LOCAL_LEAP);
                 if state.kept.is_none() {
+                    state.now.local = state.now.local.saturating_add(LOCAL_LEAP);
                     state.floor.local = state.now.local;
                 }
             }

@@ -7,6 +7,7 @@ mod counter;
 mod fills;
 mod histories;
 mod interleave;
+mod kept;
 mod model;
 mod promotions;
 mod rule;

@@ -6,8 +6,8 @@ use super::{
     *,
 };
 use latencify_cache::{
-    Cache, Expectation, Fetching, Held, LocalMark, LocalMarks, Marks as Purges, MarksSnapshot,
-    Metadata, Promotion, Record, Sweep,
+    Cache, Earlier, Expectation, Fetching, Held, LocalMark, LocalMarks, ManualClock,
+    Marks as Purges, MarksSnapshot, Metadata, Promotion, Record, Sweep,
 };
 use latencify_conf::{
     change::{LogId, Mode, Position, Target},
@@ -21,6 +21,7 @@ const SITE: SiteId = SiteId(7);
 const STEPS: usize = 400;
 const SEEDS: u64 = 60;
 const MEMORY_BYTES: u64 = 24 << 10;
+const DAY: Duration = Duration::from_hours(24);
 const TAG: &str = "tagged";
 
 /// What the origin said: which version, and how long it is.
@@ -61,10 +62,12 @@ struct Saved {
     locals: Vec<LocalMark>,
     last: u64,
     floor: u64,
+    runs: Vec<(u64, Epoch)>,
 }
 
 struct World {
     chance: Chance,
+    clock: Arc<ManualClock>,
     is_judged: bool,
     model: Model,
     tier: Tier,
@@ -135,20 +138,23 @@ fn tier_on(model: &Model, marks: &Arc<Purges>, is_judged: bool) -> Tier {
 
 impl World {
     fn new(seed: u64, is_judged: bool) -> Self {
-        let (model, marks) = (Model::default(), Purges::new());
+        let clock = Arc::new(ManualClock::at(SystemTime::UNIX_EPOCH + DAY));
+        let (model, marks) = (Model::default(), Purges::with_clock(Arc::clone(&clock)));
         marks.keep();
         marks.raise_floor(&position(0));
-        marks.inherit(Some((&[], 0, 0)));
+        marks.inherit(Some(Earlier::default()));
         let cache = Cache::new(MEMORY_BYTES, Arc::clone(&marks));
         let saved = Saved {
             snapshot: marks.snapshot().encode().unwrap(),
             epochs: 0,
             locals: Vec::new(),
-            last: marks.run(),
+            last: marks.run().unwrap().0,
+            runs: vec![marks.run().unwrap()],
             floor: 0,
         };
         Self {
             chance: Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            clock,
             is_judged,
             tier: tier_on(&model, &marks, is_judged),
             sweep: Sweep::new(Arc::clone(&cache)),
@@ -466,7 +472,8 @@ impl World {
                 self.model = self.model.cut(acts, self.chance.below(1 << 40));
             }
         }
-        self.marks = Purges::new();
+        self.clock.advance(Duration::from_secs(1));
+        self.marks = Purges::with_clock(Arc::clone(&self.clock));
         self.marks.keep();
         let snapshot = MarksSnapshot::decode(&self.saved.snapshot).unwrap();
         self.obeyed = snapshot
@@ -480,22 +487,30 @@ impl World {
             self.marks.apply(&target, Mode::Hard, epoch);
             self.marks.obey(&position(self.obeyed));
         }
-        if self.chance.below(2) == 0 {
+        let forks = self.log.len() > self.obeyed && self.chance.below(2) == 0;
+        if forks {
             // What nobody acknowledged is not in the log: an older copy of it was put back.
             self.log.truncate(self.obeyed);
         }
-        let Saved {
-            locals,
-            last,
-            floor,
-            ..
-        } = &self.saved;
-        self.marks.inherit(Some((locals, *last, *floor)));
-        self.saved.last = self.saved.last.max(self.marks.run());
+        self.marks.inherit(Some(Earlier {
+            marks: &self.saved.locals,
+            last: self.saved.last,
+            floor: self.saved.floor,
+            runs: &self.saved.runs,
+        }));
+        let run = self.marks.run().unwrap();
+        self.saved.runs.push(run);
+        self.saved.last = self.saved.last.max(run.0);
         self.cache = Cache::new(MEMORY_BYTES, Arc::clone(&self.marks));
         self.sweep = Sweep::new(Arc::clone(&self.cache));
         self.tier = tier_on(&self.model, &self.marks, self.is_judged);
         self.catch_up();
+        if forks {
+            // What follows has the numbers of what is gone.
+            let name = self.chance.below(NAMES as u64) as usize;
+            self.purge_by_log(name);
+            (0..NAMES).for_each(|name| self.ask(name));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! from the other.
 
 use super::record::{self, Line};
+use latencify_conf::change::Epoch;
 use latencify_disk::OWNERS_PREFIX;
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,12 +19,12 @@ const MARKS_MAX: usize = 32 * 1024;
 #[derive(Debug, Clone)]
 pub struct MarksFile {
     folder: PathBuf,
-    run: u64,
+    run: (u64, Epoch),
 }
 
 impl MarksFile {
-    /// The file in that folder, for a run.
-    pub fn new(folder: &Path, run: u64) -> Self {
+    /// The file in that folder, for a run: where its numbers begin, and the last epoch that it knew then.
+    pub fn new(folder: &Path, run: (u64, Epoch)) -> Self {
         Self {
             folder: folder.to_owned(),
             run,
@@ -32,7 +33,7 @@ impl MarksFile {
 
     /// Whose run it is.
     pub fn run(&self) -> u64 {
-        self.run
+        self.run.0
     }
 
     /// Reads all lines; none: there is no file. A file that is not what was written is an error of its own.
@@ -76,7 +77,7 @@ impl MarksFile {
     }
 
     fn replace_locked(&self, lines: &[Line]) -> io::Result<()> {
-        let mut lines = record::compact(lines, self.run, MARKS_MAX);
+        let mut lines = record::compact(lines, self.run.0, MARKS_MAX);
         lines.push(Line::begun(self.run));
         let new = self.path(".new");
         let mut file = File::create(&new)?;

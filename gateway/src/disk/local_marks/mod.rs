@@ -14,7 +14,7 @@ mod record;
 
 pub use file::MarksFile;
 
-use latencify_cache::{LocalMark, Marks};
+use latencify_cache::{Earlier, LocalMark, Marks};
 use parking_lot::{Condvar, Mutex};
 use record::Line;
 use std::{
@@ -214,7 +214,12 @@ pub fn inherit(file: &MarksFile, marks: &Marks) -> io::Result<()> {
     let lines = match file.read()? {
         Some(Ok(lines)) => {
             let known = record::known(&lines, file.run());
-            marks.inherit(Some((&known.marks, known.last, known.floor)));
+            marks.inherit(Some(Earlier {
+                marks: &known.marks,
+                last: known.last,
+                floor: known.floor,
+                runs: &known.runs,
+            }));
             lines
         }
         Some(Err(why)) => {

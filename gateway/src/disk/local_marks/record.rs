@@ -2,17 +2,20 @@
 
 use latencify_cache::LocalMark;
 use latencify_conf::{
-    change::{Mode, Target},
+    change::{Epoch, Mode, Target},
     digest::Digest,
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// So many characters of its digest stand before a line.
 const SUM_CHARACTERS: usize = 16;
+/// The most runs that are told apart; of more, the older are taken for one that knew as little as the one of them that knew least.
+const RUNS_MAX: usize = 32;
 
 /// One line. A run that wrote nothing else wrote that it began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,9 @@ const SUM_CHARACTERS: usize = 16;
 pub struct Line {
     /// Where the numbers of the run begin that wrote it.
     pub run: u64,
+    /// It began, and this was the last epoch that it knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// What is stamped lower is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<u64>,
@@ -47,13 +53,23 @@ pub struct Known {
     pub last: u64,
     /// What is stamped lower is dead.
     pub floor: u64,
+    /// Where the numbers of each run began, and the last epoch that it knew then.
+    pub runs: Vec<(u64, Epoch)>,
 }
 
 impl Line {
     /// A run has begun.
-    pub fn begun(run: u64) -> Self {
+    pub fn begun((run, epoch): (u64, Epoch)) -> Self {
+        Self {
+            epoch: Some(epoch),
+            ..Self::of(run)
+        }
+    }
+
+    fn of(run: u64) -> Self {
         Self {
             run,
+            epoch: None,
             floor: None,
             mark: None,
         }
@@ -63,7 +79,7 @@ impl Line {
     pub fn floor(run: u64, floor: u64) -> Self {
         Self {
             floor: Some(floor),
-            ..Self::begun(run)
+            ..Self::of(run)
         }
     }
 
@@ -78,7 +94,7 @@ impl Line {
         };
         Self {
             mark: Some(mark),
-            ..Self::begun(run)
+            ..Self::of(run)
         }
     }
 
@@ -152,7 +168,28 @@ pub fn known(lines: &[Line], run: u64) -> Known {
             .collect(),
         last: last.unwrap_or(0),
         floor,
+        runs: runs(lines, floor),
     }
+}
+
+/// Where runs began that bar what may live; the newest first.
+fn runs(lines: &[Line], floor: u64) -> Vec<(u64, Epoch)> {
+    let begun = lines
+        .iter()
+        .filter_map(|line| Some((line.run, line.epoch?)));
+    let mut begun: Vec<_> = begun.filter(|(run, _)| *run > floor).collect();
+    begun.sort_unstable_by_key(|&(run, epoch)| (Reverse(run), epoch));
+    let mut runs: Vec<(u64, Epoch)> = Vec::new();
+    for (run, epoch) in begun {
+        // A later run that knew no more bars all that this one does.
+        let is_more = runs.last().is_none_or(|&(_, known)| epoch < known);
+        if is_more && runs.len() < RUNS_MAX {
+            runs.push((run, epoch));
+        } else if let Some(last) = runs.last_mut().filter(|_| is_more) {
+            last.1 = epoch;
+        }
+    }
+    runs
 }
 
 /// Fewer lines that say the same, or more strictly; of more than `marks_max` marks, only that what is older than they is dead.
@@ -162,10 +199,8 @@ pub fn compact(lines: &[Line], run: u64, marks_max: usize) -> Vec<Line> {
         .filter_map(|line| line.floor)
         .max()
         .unwrap_or(0);
-    let mut last_run = None;
     let mut marks: BTreeMap<(&Target, bool), (u64, Mark)> = BTreeMap::new();
     for line in lines {
-        last_run = last_run.max(Some(line.run));
         let Some(mark) = line.mark.as_ref().filter(|mark| mark.number > floor) else {
             continue;
         };
@@ -182,10 +217,10 @@ pub fn compact(lines: &[Line], run: u64, marks_max: usize) -> Vec<Line> {
         floor = floor.max(last.unwrap_or(0));
         marks.clear();
     }
-    let runs = last_run.into_iter().map(Line::begun);
+    let runs = runs(lines, floor).into_iter().map(Line::begun);
     let marks = marks.into_values().map(|(run, mark)| Line {
         mark: Some(mark),
-        ..Line::begun(run)
+        ..Line::of(run)
     });
     let floor = (floor > 0).then(|| Line::floor(run, floor));
     runs.chain(floor).chain(marks).collect()
@@ -219,7 +254,11 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_whatever_is_torn() {
-        let lines = [Line::begun(10), purged(10, "/a", 11), purged(10, "/b", 12)];
+        let lines = [
+            Line::begun((10, Epoch(3))),
+            purged(10, "/a", 11),
+            purged(10, "/b", 12),
+        ];
         let bytes = write(&lines).unwrap();
         assert_eq!(read(&bytes), Ok(lines.to_vec()));
         let one = write(&lines[..2]).unwrap().len();
@@ -232,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_line_that_was_changed_is_told() {
-        let bytes = write(&[Line::begun(10), purged(10, "/a", 11)]).unwrap();
+        let bytes = write(&[Line::begun((10, Epoch(3))), purged(10, "/a", 11)]).unwrap();
         for at in 1..bytes.len() - 1 {
             let mut other = bytes.clone();
             other[at] ^= 1;
@@ -245,7 +284,7 @@ mod tests {
     #[test]
     fn a_run_learns_what_the_others_did() {
         let lines = [
-            Line::begun(10),
+            Line::begun((10, Epoch(3))),
             purged(10, "/a", 11),
             purged(20, "/b", 21),
             Line::floor(20, 11),
@@ -260,7 +299,7 @@ mod tests {
     #[test]
     fn fewer_lines_say_the_same() {
         let lines = [
-            Line::begun(10),
+            Line::begun((10, Epoch(3))),
             purged(10, "/a", 11),
             purged(10, "/a", 12),
             purged(20, "/b", 21),
