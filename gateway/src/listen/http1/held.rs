@@ -122,7 +122,7 @@ mod tests {
                 near.shutdown().await.unwrap();
             };
             let mut read = Vec::new();
-            let (_, all) = tokio::join!(writing, far.read_to_end(&mut read));
+            let ((), all) = tokio::join!(writing, far.read_to_end(&mut read));
             all.unwrap();
             assert_eq!(read, [HEAD, b"body"].concat(), "with room for {room}");
         }
