@@ -155,7 +155,10 @@ impl Storage for MemoryStorage {
         let found = disk.find(key, &self.cache).await;
         Ok(found.map(|found| {
             let meta = meta_of_disk(&found);
-            (meta, Box::new(DiskHit::new(found.stored, disk)) as HitHandler)
+            (
+                meta,
+                Box::new(DiskHit::new(found.stored, disk)) as HitHandler,
+            )
         }))
     }
 
