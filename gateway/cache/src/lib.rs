@@ -73,8 +73,8 @@ pub use linger::{LINGER_GRACE, LINGER_RATE, LINGER_SHARE};
 pub use liveness::{Checked, Death, Liveness};
 pub use look::{Found, Judged};
 pub use marks::{
-    Earlier, Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount, MarksSnapshot,
-    SnapshotError,
+    Earlier, Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount,
+    MarksSnapshot, SnapshotError,
 };
 pub use object::{Fill, Object, Reader};
 pub use promote::Promotion;

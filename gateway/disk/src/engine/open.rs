@@ -32,7 +32,10 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Log, Fault> {
     let lock = layer
         .lock(&folder.join(FileName::Lock.name()))
         .map_err(|error| fault_of(&error))?;
-    shared.judge.opened(folder).map_err(|error| fault_of(&error))?;
+    shared
+        .judge
+        .opened(folder)
+        .map_err(|error| fault_of(&error))?;
     let names = layer.list(folder).map_err(|error| fault_of(&error))?;
     let mut numbers = Vec::new();
     let mut has_snapshot = false;
