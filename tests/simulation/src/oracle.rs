@@ -13,10 +13,7 @@ use latencify_conf::{
 };
 use latencify_control::fold::Outcome;
 use latencify_gateway::fleet::obey::Wanted;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 /// What is not true.
@@ -96,8 +93,8 @@ pub struct Oracle {
     policies: BTreeMap<(LogId, Revision, u32), Digest>,
     answered: BTreeMap<String, (u32, Epoch, Uuid)>,
     newest_answered: BTreeMap<u32, Epoch>,
-    /// Processes that stopped, by the branch of the log that says so.
-    stopped: BTreeSet<(u32, ProcessId)>,
+    /// Processes that stopped, by the branch of the log that says so, and where it does.
+    stopped: BTreeMap<(u32, ProcessId), Epoch>,
     /// What is not true; the first of it.
     pub violation: Option<Violation>,
     branch: u32,
@@ -164,9 +161,12 @@ impl Oracle {
                     .insert((state.position.log, revision, branch), *digest);
             }
             Change::EdgeLeft { process, why, .. } if *why == LeaveReason::Stopped => {
-                self.stopped.insert((branch, *process));
+                self.stopped.insert((branch, *process), settled.epoch);
             }
-            Change::EdgeJoined { process, .. } if self.stopped.contains(&(branch, *process)) => {
+            Change::EdgeJoined { process, .. }
+                if (self.stopped.get(&(branch, *process)))
+                    .is_some_and(|stopped| *stopped < settled.epoch) =>
+            {
                 let text = format!("process {} joins at {}", process.0.as_u128(), settled.epoch);
                 self.violate("who_stopped_is_gone", text);
             }
