@@ -330,6 +330,7 @@ impl ProxyHttp for Gateway {
         hops::begin_response(session, response);
         transform::towards_client(response, self.edge.name(), limits, ctx)?;
         hops::keep_date(response, ctx);
+        hops::let_head_wait(session, ctx);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! Of a request it goes before anything is decided, so that the key, `Vary` and the origin see the same fields: a client
 //! that names `Accept-Language` in `Connection` must not have the origin's default stored as another language's response.
 
-use crate::{context::Context, errors::Fault, request::Head};
+use crate::{cache, context::Context, errors::Fault, request::Head};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use latencify_decide::hops;
 use pingora::{
@@ -125,6 +125,19 @@ pub fn keep_date(response: &ResponseHeader, ctx: &Context) {
     let is_final = !response.status.is_informational();
     if let Some(wire) = ctx.wire.as_ref().filter(|_| is_final) {
         wire.keeps_date(&response.headers);
+    }
+}
+
+/// The head may wait for the octets behind it, but not for a body that another request fetches: whoever reads that does not
+/// look for its client meanwhile.
+pub fn let_head_wait(session: &Session, ctx: &Context) {
+    let follows = session
+        .cache
+        .maybe_cache_meta()
+        .and_then(cache::hit)
+        .is_some_and(|hit| hit.is_filling());
+    if let Some(wire) = ctx.wire.as_ref().filter(|_| !follows) {
+        wire.head_may_wait();
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod caching;
 mod errors;
+mod heads;
 mod hot;
 mod hot_ends;
 mod hot_http2;

@@ -70,8 +70,8 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         if let Some(mut line) = self.line.take() {
-            if !self.held.is_empty() {
-                std::mem::take(&mut self.held).let_go(&mut line.stream);
+            if !self.held.let_go(&mut line.stream) {
+                self.wire.is_cut(Cut::ClientGone);
             }
             self.wire.give_back(line);
         }
@@ -86,8 +86,10 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // Who waits for the client lets it have what there is.
-        if !this.held.is_empty() {
-            let _ = this.poll_write_held(cx, b"");
+        if !this.held.is_empty()
+            && let Poll::Ready(Err(error)) = this.poll_write_held(cx, b"")
+        {
+            return Poll::Ready(Err(error));
         }
         if let Some(violation) = this.wire.violation() {
             return Poll::Ready(Err(invalid(violation)));
@@ -157,7 +159,7 @@ impl AsyncWrite for Guarded {
         }
         let wire = this.wire.clone();
         let changed = wire.redate().change(octets);
-        if this.is_write_vectored() && !wire.is_tunnel() && this.held.takes(octets) {
+        if wire.head_waits() && !this.line()?.is_secure() && this.held.takes(octets) {
             this.held.hold(changed.unwrap_or_else(|| octets.to_vec()));
             wire.redate().wrote(octets.len());
             return Poll::Ready(Ok(octets.len()));
@@ -177,7 +179,7 @@ impl AsyncWrite for Guarded {
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if let Some(first) = octets.iter().find(|piece| !piece.is_empty())
-            && (!self.held.is_empty() || self.held.takes(first) || !self.wire.redate().is_idle())
+            && (!self.held.is_empty() || self.wire.head_waits() || !self.wire.redate().is_idle())
         {
             return self.poll_write(cx, first);
         }

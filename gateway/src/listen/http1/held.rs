@@ -1,5 +1,8 @@
 //! The head of a response, which waits for the octets behind it: both leave in one write. A write costs the edge more
 //! than all that it decides of a request.
+//!
+//! Only a head waits whose writer looks for the client while it waits for those octets: then the head goes out. And only
+//! over cleartext: TLS puts what it is given into a record of its own.
 
 use pingora::protocols::Stream;
 use std::{
@@ -73,9 +76,11 @@ impl Held {
         Pin::new(stream).poll_write(cx, octets)
     }
 
-    /// Writes what waits without waiting itself: nobody is there any more who would ask again.
-    pub(super) fn let_go(mut self, stream: &mut Stream) {
+    /// Writes what waits without waiting itself: nobody is there any more who would ask again. Says whether all of it was
+    /// written.
+    pub(super) fn let_go(&mut self, stream: &mut Stream) -> bool {
         let _ = self.poll_write_with(stream, &mut Context::from_waker(Waker::noop()), b"");
+        self.is_empty()
     }
 }
 
@@ -129,12 +134,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_left_of_a_head_is_told() {
+        let (near, _far) = tokio::io::duplex(8);
+        let mut held = Held::default();
+        held.hold(HEAD.to_vec());
+        let near: Stream = Box::new(near);
+        assert!(!held.let_go(&mut { near }));
+    }
+
+    #[tokio::test]
     async fn what_nobody_asks_for_any_more_is_written_all_the_same() {
         let (near, mut far) = tokio::io::duplex(1_024);
         let mut near: Stream = Box::new(near);
         let mut held = Held::default();
         held.hold(HEAD.to_vec());
-        held.let_go(&mut near);
+        assert!(held.let_go(&mut near));
         drop(near);
         let mut read = Vec::new();
         far.read_to_end(&mut read).await.unwrap();

@@ -170,7 +170,7 @@ where
         if self.served >= limits.requests {
             gate.metrics.ended(Ended::Requests);
         }
-        if goes_on && !wire.is_tunnel() && line.is_between_requests() {
+        if goes_on && !wire.is_tunnel() && wire.cut().is_none() && line.is_between_requests() {
             return Some(line);
         }
         line.close(Close::AfterAnswer).await;

@@ -42,6 +42,8 @@ struct Shared {
     gone: AtomicBool,
     /// The date that a response keeps.
     redate: Mutex<Redate>,
+    /// Whether the head that is written next may wait for the octets behind it.
+    head_waits: AtomicBool,
 }
 
 impl Wire {
@@ -91,6 +93,16 @@ impl Wire {
         *self.0.redate.lock() = Redate::with(fields);
     }
 
+    /// The head that is written next may wait for the octets behind it: whoever waits for these looks for the client
+    /// meanwhile.
+    pub fn head_may_wait(&self) {
+        self.0.head_waits.store(true, Ordering::Release);
+    }
+
+    pub(super) fn head_waits(&self) -> bool {
+        self.0.head_waits.load(Ordering::Acquire)
+    }
+
     pub(super) fn redate(&self) -> MutexGuard<'_, Redate> {
         self.0.redate.lock()
     }
@@ -124,6 +136,7 @@ impl Wire {
         self.0.ends.store(false, Ordering::Release);
         self.0.answered.store(false, Ordering::Release);
         self.0.gone.store(false, Ordering::Release);
+        self.0.head_waits.store(false, Ordering::Release);
         *self.0.cut.lock() = None;
         *self.0.redate.lock() = Redate::default();
     }
