@@ -18,11 +18,12 @@ pub struct EdgeLimits {
     pub connections_per_address: Option<u32>,
     /// A TLS handshake that takes longer is cut off. Default 10s.
     pub handshake_time: Option<Timeout>,
-    /// TLS handshakes a second, of all clients; those of 10 seconds may come at once. Further connections are closed when they
-    /// ask for one. Default 2000.
+    /// TLS handshakes a second, of all clients: what all cores can do, and may spare. Further connections are closed when they
+    /// ask for one. Default 2000, about what one core does.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub handshakes: Option<u32>,
-    /// The same of one client address; IPv6 by its /64. Default 100, or `handshakes` if that is less.
+    /// The same of one client address, which may have those of 10 seconds at once; IPv6 by its /64, so that whoever has a /48
+    /// meets only `handshakes`. Default 100, or `handshakes` if that is less.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub handshakes_per_address: Option<u32>,
     /// From the first byte of a request's head to its last; of a connection's first request, from the connection's

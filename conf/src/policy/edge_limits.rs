@@ -12,9 +12,10 @@ pub struct EdgeLimits {
     pub connections_per_address: u32,
     /// From the start of a TLS handshake to its end.
     pub handshake_time: Duration,
-    /// TLS handshakes a second, of all clients; those of [`EdgeLimits::WINDOW`] may come at once.
+    /// TLS handshakes a second, of all clients.
     pub handshakes: u32,
-    /// The same of one client address; IPv6 by its /64. At most `handshakes`.
+    /// The same of one client address, which may have those of [`EdgeLimits::WINDOW`] at once; IPv6 by its /64. At most
+    /// `handshakes`.
     pub handshakes_per_address: u32,
     /// From the first byte of a request's head to its last; of a connection's first request, from the connection's
     /// start.

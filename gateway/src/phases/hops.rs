@@ -135,7 +135,7 @@ pub fn let_head_wait(session: &Session, ctx: &Context) {
         .cache
         .maybe_cache_meta()
         .and_then(cache::hit)
-        .is_some_and(|hit| hit.is_filling());
+        .is_some_and(cache::Hit::is_filling);
     if let Some(wire) = ctx.wire.as_ref().filter(|_| !follows) {
         wire.head_may_wait();
     }

@@ -96,6 +96,12 @@ pub const KINDS: &[Kind] = &[
         act: Act::Shake,
     },
     Kind {
+        name: "handshakes_in_all",
+        limit: Limit::Edge("handshakes: 20"),
+        counter: Counter::Refused("handshakes"),
+        act: Act::Shake,
+    },
+    Kind {
         name: "slow_heads",
         limit: Limit::Edge("header_time: 500ms"),
         counter: Counter::Ended("header_time"),

@@ -49,8 +49,9 @@ pub(super) async fn answer(
     let sent = send(&mut session, answer, &mut ctx.answer.bytes).await;
     let error = sent.as_ref().err().map(|error| &**error);
     let is_withdrawn = error.is_some_and(|error| error.root_cause().is::<Broken>());
-    ctx.answer.cut =
-        causes::cut_of_stream(&mut session, error).or(is_withdrawn.then_some(Cut::Withdrawn));
+    ctx.answer.cut = is_withdrawn
+        .then_some(Cut::Withdrawn)
+        .or_else(|| causes::cut_of_stream(&mut session, error));
     ctx.answer.detail = error.map(ToString::to_string);
     let ending = Ending {
         status,
