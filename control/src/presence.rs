@@ -19,7 +19,8 @@
 //! serves elsewhere reads that it is replaced.
 //!
 //! # Until when an earlier run may have answered heartbeats
-//! With the log in the data folder, which is locked until its databases are closed: until this run began.
+//! With the log in the data folder, which is locked until its databases are closed: until this run began. If the log was
+//! moved into it, one may live that followed the log in Kafka: see below.
 //!
 //! With the log in Kafka an earlier run may still live, and answers its edges until it reads that it is replaced, or has not
 //! read the log for as long as it has announced ([`word`](crate::fleet::word) argues it). So leases count from that long
@@ -27,7 +28,8 @@
 //! - a run on the folder that this one is a copy of: it is [replaced](crate::fold::ReplicaLeft::Replaced) by the announcement;
 //! - one that was taken out with `--remove-replica`: that entry stands before the announcement;
 //! - one that followed the log from which this one was moved: it can't read beyond the mark at that one's end, or the topic
-//!   is not there. Nothing here tells who that may have been, so the first run on a moved log waits in any case.
+//!   is not there. Nothing here tells who that may have been, so the first run on a moved log waits in any case, wherever
+//!   that log is now.
 //!
 //! Who has left by a clean stop answers nobody behind that entry: then leases count from this run's announcement. When a
 //! run has waited, it says so in the log ([`Change::ReplicaAlone`]), and those that come later need not wait for the same

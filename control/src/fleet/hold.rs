@@ -41,9 +41,7 @@ impl Hold {
         lease: Duration,
         started: Duration,
     ) -> Option<Self> {
-        let was_moved = log
-            .from
-            .is_some_and(|from| state.absent.none_since.0 <= from.entries);
+        let was_moved = !state.absent.knows_all(log.from);
         let is_old = state.applied > Epoch(0);
         (was_moved || log_is_here && is_old).then(|| Self {
             after: state.applied,
@@ -89,14 +87,23 @@ mod tests {
         let mut folded = State::before(log);
         folded.applied = Epoch(7);
         let empty = State::before(log);
+        let mut waited_before = folded.clone();
+        waited_before.absent.none_since = Epoch(entries + 1);
         let mut waited = folded.clone();
-        waited.absent.none_since = Epoch(entries + 1);
+        waited.absent.none_since = Epoch(entries + 2);
         for (name, origin, log_is_here, state, holds) in [
             ("the log is here", own, true, &folded, true),
             ("it was begun just now", own, true, &empty, false),
             ("the log is in Kafka", own, false, &folded, false),
             ("it was moved there", moved, false, &folded, true),
             ("a new store there", moved, false, &empty, true),
+            (
+                "somebody has waited, before it was moved",
+                moved,
+                false,
+                &waited_before,
+                true,
+            ),
             ("somebody has waited there", moved, false, &waited, false),
         ] {
             let hold = Hold::new(origin, log_is_here, state, LEASE, at(100));

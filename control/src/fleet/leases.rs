@@ -18,7 +18,7 @@ pub struct Leases {
     contacts: HashMap<ProcessId, Contact>,
     /// Processes that are being taken out of the roster, each by so many: none of them is promised anything meanwhile.
     closed: HashMap<ProcessId, usize>,
-    /// Since then, every earlier run on this store is known to be dead.
+    /// Since then, no earlier run answers anybody.
     started: Duration,
 }
 
@@ -60,7 +60,12 @@ impl Leases {
     /// A process was told what it is promised, and the store keeps that. Says whether it may be welcomed: not while it is
     /// being taken out.
     pub fn greeted(&mut self, process: ProcessId, greeting: &Greeting) -> bool {
-        let Greeting { contact, lease, .. } = *greeting;
+        let Greeting {
+            mut contact, lease, ..
+        } = *greeting;
+        // It may go back to an earlier run that still answers, whatever the store knows of it: also one that joined behind the
+        // copy that this run stands on.
+        contact.held_since(self.started);
         // Another stream of the process may have been answered meanwhile.
         self.contacts
             .entry(process)
@@ -150,5 +155,37 @@ impl Greeting {
             lease,
             keep: (stored != Some(promise)).then_some(promise),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// It joined after the copy was made that this run stands on: nothing of it is in the store. It says hello here, and goes
+    /// back to the run that it had, before it is welcomed.
+    #[test]
+    fn a_process_that_the_store_does_not_know_is_held_for_as_long_as_any_other() {
+        let (now, others_end) = (at(100), at(220));
+        let process = ProcessId(Uuid::from_u128(7));
+        let mut leases = Leases::remembered([], now);
+        leases.held_since(others_end);
+        let greeting = Greeting::new(None, None, Some(WhenIsolated::Revalidate), LEASE, now);
+        assert!(leases.greeted(process, &greeting));
+        let contact = leases.get(process).unwrap();
+        assert!(contact.held_until() >= others_end + LEASE, "{contact:?}");
+        assert!(leases.close(process, LEASE, at(225)).is_err());
+        // One that came between the two is held as long.
+        let mut leases = Leases::remembered([], now);
+        assert!(leases.greeted(process, &greeting));
+        leases.held_since(others_end);
+        assert_eq!(leases.get(process), Some(contact));
     }
 }

@@ -126,14 +126,35 @@ impl Absent {
         }
     }
 
-    /// For how long after its announcement a run has to reckon with others that answer edges; none: there are no others. What
-    /// stands in a log that was moved says nothing of who followed the former one behind the copy that it was made from.
+    /// For how long after its announcement a run has to reckon with others that answer edges; none: there are no others.
     pub fn may_answer_for(&self, own_max: Duration, moved: Option<Moved>) -> Option<Duration> {
-        let moved_to = moved.map_or(0, |moved| moved.entries + 1);
-        if self.longest.is_none() && self.none_since.0 >= moved_to {
+        if self.longest.is_none() && self.knows_all(moved) {
             return None;
         }
         self.longest.max(Some(own_max))
+    }
+
+    /// The same of a run that has the log in its folder. Whoever had it there before is dead; but it may have been in Kafka
+    /// before, and be followed there still by those that are announced.
+    pub fn may_answer_elsewhere_for(
+        &self,
+        replicas: &Replicas,
+        run: Option<ReplicaId>,
+        own_max: Duration,
+        moved: Option<Moved>,
+    ) -> Option<Duration> {
+        let there = replicas.iter().filter(|(other, _)| Some(**other) != run);
+        let bounds = there.filter_map(|(_, other)| other.unread_max);
+        let not_known = (!self.knows_all(moved)).then_some(own_max);
+        let longest = bounds.chain(self.longest).chain(not_known).max();
+        longest.filter(|longest| !longest.is_zero())
+    }
+
+    /// Whether the log tells of every run that may answer edges. What stands in one that was moved says nothing of who
+    /// followed the former one behind the copy that it was made from, until a run behind that has waited for them.
+    pub fn knows_all(&self, moved: Option<Moved>) -> bool {
+        // The first entry names the log; as many as were moved stand behind it.
+        moved.is_none_or(|moved| self.none_since.0 > moved.entries.saturating_add(1))
     }
 }
 
@@ -257,9 +278,74 @@ mod tests {
         let absent = Absent::none_since(Epoch(8));
         assert_eq!(absent.may_answer_for(own, None), None);
         let log = LogId(Uuid::nil());
-        for (entries, expected) in [(7, None), (8, Some(own))] {
+        for (entries, expected) in [(6, None), (7, Some(own))] {
             let moved = Some(Moved { log, entries });
             assert_eq!(absent.may_answer_for(own, moved), expected, "{entries}");
+        }
+    }
+
+    /// In the data folder nobody else follows it; where it was before, somebody may.
+    #[test]
+    fn a_log_in_the_folder_waits_for_whoever_followed_it_in_kafka() {
+        let at = Duration::from_secs;
+        let (own, log) = (at(5), LogId(Uuid::nil()));
+        let announced = |seconds: Option<u64>| Announced {
+            unread_max: seconds.map(at),
+            ..on(1)
+        };
+        let moved = |entries| Some(Moved { log, entries });
+        let waited = Absent::none_since(Epoch(8));
+        let mut replaced_here = waited;
+        replaced_here.has(&announced(None), ReplicaLeft::Replaced);
+        let mut replaced_there = waited;
+        replaced_there.has(&announced(Some(60)), ReplicaLeft::Removed);
+        let none = Absent::default();
+        for (name, absent, other, moved, expected) in [
+            ("it was always here", none, None, None, None),
+            (
+                "it was, and runs died here",
+                replaced_here,
+                Some(None),
+                None,
+                None,
+            ),
+            ("it came from elsewhere", none, None, moved(7), Some(own)),
+            ("a run there has waited", waited, None, moved(7), Some(own)),
+            ("a run here has waited", waited, None, moved(6), None),
+            (
+                "so it has, and died",
+                replaced_here,
+                Some(None),
+                moved(6),
+                None,
+            ),
+            (
+                "one is announced there",
+                waited,
+                Some(Some(3)),
+                moved(6),
+                Some(at(3)),
+            ),
+            (
+                "nobody has waited for it",
+                none,
+                Some(Some(3)),
+                moved(7),
+                Some(own),
+            ),
+            (
+                "it was taken out",
+                replaced_there,
+                None,
+                moved(6),
+                Some(at(60)),
+            ),
+        ] {
+            let replicas = other.map(|seconds| (run(2), announced(seconds)));
+            let mut replicas = Replicas::from_iter(replicas);
+            replicas.insert(run(1), announced(Some(90)));
+            let of = absent.may_answer_elsewhere_for(&replicas, Some(run(1)), own, moved);
+            assert_eq!(of, expected, "{name}");
         }
     }
 }

@@ -137,17 +137,12 @@ impl Announcement {
         log: &dyn ChangeLog,
         run: Option<ReplicaId>,
     ) -> Option<Duration> {
-        if !self.log_is_here {
-            return (state.absent).may_answer_for(self.unread_max, log.origin().from);
+        let (own_max, moved) = (self.unread_max, log.origin().from);
+        if self.log_is_here {
+            (state.absent).may_answer_elsewhere_for(&state.replicas, run, own_max, moved)
+        } else {
+            state.absent.may_answer_for(own_max, moved)
         }
-        // Who had the log in this folder is dead. But it may have been in Kafka before.
-        let there = state
-            .replicas
-            .iter()
-            .filter(|(other, _)| Some(**other) != run);
-        let bounds = there.filter_map(|(_, other)| other.unread_max);
-        let longest = bounds.chain(state.absent.longest).max();
-        longest.filter(|longest| !longest.is_zero())
     }
 }
 

@@ -178,7 +178,7 @@ pub fn copy(from: &Path, to: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_the_data_folder() {
     let (origin, version) = versioned().await;
-    let mut control = embedded().start().await;
+    let mut control = embedded().flag("--log-unread-max", UNREAD).start().await;
     control
         .apply(&one_route(&origin.url(), "cache: true"))
         .await;
@@ -207,7 +207,7 @@ async fn an_older_copy_of_the_data_folder() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_the_log_alone() {
     let (origin, version) = versioned().await;
-    let mut control = embedded().start().await;
+    let mut control = embedded().flag("--log-unread-max", UNREAD).start().await;
     control
         .apply(&one_route(&origin.url(), "cache: true"))
         .await;

@@ -47,19 +47,14 @@ impl<R: Rules> World<R> {
     /// For how long from now others may answer edges; none: there are none.
     fn others_answer_for(&self, replica: ReplicaId) -> Option<Duration> {
         let state = &self.replica.store.state;
+        let run = self.replica.running.as_ref()?.run;
+        let (own_max, moved) = (self.own_unread_max(run), self.log.from);
         if self.log.kind == Kind::Broker {
-            let run = self.replica.running.as_ref().map(|running| running.run);
-            let own_max = run.and_then(|run| self.unread_max(run)).unwrap_or_default();
-            return state.absent.may_answer_for(own_max, self.log.from);
+            state.absent.may_answer_for(own_max, moved)
+        } else {
+            let others = &state.replicas;
+            (state.absent).may_answer_elsewhere_for(others, Some(replica), own_max, moved)
         }
-        // Who had the log in this folder is dead. But it may have been at a broker before.
-        let there = state
-            .replicas
-            .iter()
-            .filter(|(other, _)| **other != replica);
-        let bounds = there.filter_map(|(_, other)| other.unread_max);
-        let longest = bounds.chain(state.absent.longest).max();
-        longest.filter(|longest| !longest.is_zero())
     }
 
     /// Every other run must have ended by now, and every lease that it gave: the log is told, so that whoever comes next does not

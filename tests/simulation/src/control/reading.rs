@@ -38,9 +38,13 @@ impl Reading {
 impl<R: Rules> World<R> {
     /// So long after it has read the log to its end a run may answer edges; none: nobody else can follow the log.
     pub fn unread_max(&self, run: Run) -> Option<Duration> {
+        (self.log.kind == Kind::Broker).then_some(self.own_unread_max(run))
+    }
+
+    /// As it was told at its start, wherever the log is.
+    pub fn own_unread_max(&self, run: Run) -> Duration {
         let [some, others] = self.plan.unread_max;
-        let max = if run.is_multiple_of(2) { some } else { others };
-        (self.log.kind == Kind::Broker).then_some(max)
+        if run.is_multiple_of(2) { some } else { others }
     }
 
     fn word(&self) -> Option<Word> {
