@@ -55,6 +55,8 @@ struct State {
     operations: VecDeque<Operation>,
     removals: VecDeque<Removal>,
     is_ready: bool,
+    /// How often the folder was opened.
+    openings: u64,
     is_closing: bool,
     is_snapshot_wanted: bool,
 }
@@ -96,7 +98,7 @@ impl Queue {
         Ok(())
     }
 
-    /// False: too many wait.
+    /// A removal is to be written down, or to be obeyed by what the next opening finds. False: too many wait.
     pub(crate) fn remove(&self, removal: Removal) -> bool {
         {
             let mut state = self.state.lock();
@@ -109,22 +111,51 @@ impl Queue {
         true
     }
 
+    /// Removes what is there as soon as the folder is open. None: it is. False: too many wait.
+    pub(crate) fn remove_later(&self, removal: Removal) -> Option<bool> {
+        let mut state = self.state.lock();
+        if state.is_ready {
+            return None;
+        }
+        let has_room = state.removals.len() < REMOVALS_MAX;
+        if has_room {
+            state.removals.push_back(removal);
+        }
+        Some(has_room)
+    }
+
     /// Whether the folder is open.
     pub(crate) fn is_ready(&self) -> bool {
         self.state.lock().is_ready
     }
 
-    /// Opens or shuts it; what waits when it is shut is returned, to be dropped or refused.
-    pub(crate) fn set_ready(&self, is_ready: bool) -> Vec<Operation> {
+    /// Which opening of the folder this is; none: it is not open, and what the index and the segments say of it is not to be
+    /// believed. Whoever is told the same before and after has seen one opening all the time.
+    pub(crate) fn opening(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.is_ready.then_some(state.openings)
+    }
+
+    /// Opens it, unless there is something that is to be removed first.
+    pub(crate) fn open(&self) -> Result<(), Vec<Removal>> {
+        {
+            let mut state = self.state.lock();
+            if !state.removals.is_empty() {
+                return Err(state.removals.drain(..).collect());
+            }
+            state.is_ready = true;
+            state.openings += 1;
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Shuts it; what waits is returned, to be refused. Removals wait for the next opening.
+    pub(crate) fn shut(&self) -> Vec<Operation> {
         let waiting = {
             let mut state = self.state.lock();
-            state.is_ready = is_ready;
-            if is_ready {
-                Vec::new()
-            } else {
-                state.removals.clear();
-                state.operations.drain(..).collect()
-            }
+            state.is_ready = false;
+            state.operations.drain(..).collect()
         };
         self.changed.notify_all();
         waiting

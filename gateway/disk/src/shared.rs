@@ -123,9 +123,31 @@ impl Shared {
 
     /// What began to be fetched before that is not offered any more: something later was served that is not stored.
     pub(crate) fn forget_older(&self, hash: KeyHash, order: u64) {
-        let older = self.index.remove_up_to(hash, order.saturating_sub(1));
-        if let Some(older) = older {
-            self.write_removal(&older);
+        self.remove_up_to(hash, order.saturating_sub(1));
+    }
+
+    /// Takes out what is there, if it is no newer, and for good. True: it was there. While the folder is not open it is not known
+    /// what is there: it is removed when it is.
+    pub(crate) fn remove_up_to(&self, hash: KeyHash, order: u64) -> bool {
+        loop {
+            let opening = self.queue.opening();
+            if opening.is_none() {
+                match self.queue.remove_later(Removal { hash, order }) {
+                    Some(true) => return false,
+                    Some(false) => {
+                        self.counters.add(Fault::RemovalLost);
+                        return false;
+                    }
+                    None => continue,
+                }
+            }
+            if let Some(entry) = self.index.remove_up_to(hash, order) {
+                self.write_removal(&entry);
+                return true;
+            }
+            if self.queue.opening() == opening {
+                return false;
+            }
         }
     }
 

@@ -92,6 +92,8 @@ impl Tier {
 
     fn try_find(&self, key: KeyRef<'_>) -> Result<Look, Miss> {
         let shared = &self.shared;
+        // Before the folder is open, the index may know what is older than what it will know.
+        let opening = shared.queue.opening().ok_or(Miss::NotReady)?;
         let hash = KeyHash::of(key);
         let entry = shared.index.hit(hash);
         if let Some(fill) = shared.fills.offer(hash, key)
@@ -104,11 +106,7 @@ impl Tier {
         }
         // Once more: a fill may have been stored between both questions.
         let Some(entry) = entry.or_else(|| shared.index.hit(hash)) else {
-            return Err(if shared.queue.is_ready() {
-                Miss::Absent
-            } else {
-                Miss::NotReady
-            });
+            return Err(Miss::Absent);
         };
         let permit = shared.body_permit().ok_or(Miss::TooManyReaders)?;
         let (promise, ticket) = promise();
@@ -116,6 +114,8 @@ impl Tier {
         let job = Box::new(move || {
             if promise.is_wanted() {
                 let found = read(&reading, &entry, key.as_ref(), permit);
+                let is_open = reading.queue.opening() == Some(opening);
+                let found = found.and_then(|found| is_open.then_some(found).ok_or(Miss::NotReady));
                 match &found {
                     Ok(_) => _ = reading.numbers.found.fetch_add(1, Ordering::Relaxed),
                     Err(miss) => reading.counters.add(*miss),
@@ -205,14 +205,11 @@ impl Tier {
     }
 
     /// Takes an object out: that version or an older one; none: whatever there is. True: it was there. Obeyed at once,
-    /// and written down soon: after a power loss in between it may be back, to be judged by the marks like any other.
+    /// and written down soon: after a power loss in between it may be back, to be judged by the marks like any other. While the
+    /// folder is not open, it is obeyed when it is.
     pub fn remove(&self, key: KeyRef<'_>, version: Option<Version>) -> bool {
         let order = version.map_or(u64::MAX, |version| version.0);
-        let removed = self.shared.index.remove_up_to(KeyHash::of(key), order);
-        if let Some(entry) = &removed {
-            self.shared.write_removal(entry);
-        }
-        removed.is_some()
+        self.shared.remove_up_to(KeyHash::of(key), order)
     }
 
     /// Asks the judge about what is stored, from a place on: at least so many records, unless that was all. What is dead is
@@ -232,8 +229,10 @@ impl Tier {
     /// The version that is stored for a key, if a fetch of that generation brought it (0: an earlier run's). A hint: it is asked
     /// for again when it is renewed or removed.
     pub fn version_of(&self, key: KeyRef<'_>, generation: u64) -> Option<Version> {
+        let opening = self.shared.queue.opening()?;
         let entry = self.shared.index.get(KeyHash::of(key))?;
-        let is_it = self.shared.generation(entry.order) == generation;
+        let is_it = self.shared.generation(entry.order) == generation
+            && self.shared.queue.opening() == Some(opening);
         is_it.then_some(Version(entry.order))
     }
 

@@ -10,6 +10,7 @@ mod save;
 pub use room::{DOOMED_SHARE, REWRITE_SHARE};
 
 use crate::{
+    format::head::Removal,
     outcome::{Fault, Refusal},
     queue::Operation,
     shared::Shared,
@@ -32,7 +33,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             Ok(log) => {
                 shared.numbers.openings.fetch_add(1, Ordering::Relaxed);
                 shared.numbers.trouble.store(0, Ordering::Relaxed);
-                shared.queue.set_ready(true);
+                make_ready(shared);
                 let lost = serve(shared, log);
                 shut(shared);
                 match lost {
@@ -47,6 +48,18 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         if shared.queue.wait_closed(shared.settings.retry) {
             return;
         }
+    }
+}
+
+/// From now on look-ups believe the index. What was to be removed while nobody could is removed first.
+fn make_ready(shared: &Shared) {
+    let mut removed = Vec::new();
+    while let Err(missed) = shared.queue.open() {
+        let there = |removal: Removal| shared.index.remove_up_to(removal.hash, removal.order);
+        removed.extend(missed.into_iter().filter_map(there));
+    }
+    for entry in &removed {
+        shared.write_removal(entry);
     }
 }
 
@@ -70,7 +83,7 @@ fn serve(shared: &Arc<Shared>, mut log: Log) -> Option<Fault> {
 
 /// What waits will not be written.
 fn shut(shared: &Shared) {
-    for operation in shared.queue.set_ready(false) {
+    for operation in shared.queue.shut() {
         refuse(shared, operation);
     }
 }

@@ -22,10 +22,17 @@ pub(super) struct Model(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     world: Mutex<World>,
-    /// Whether operations on the disk stand still.
-    stalled: Mutex<bool>,
+    stall: Mutex<Stall>,
     go_on: Condvar,
     nonce: AtomicU64,
+}
+
+/// How operations on the disk stand still.
+#[derive(Default)]
+struct Stall {
+    /// So many more go on; none: all.
+    left: Option<u64>,
+    standing: usize,
 }
 
 #[derive(Default)]
@@ -142,22 +149,31 @@ impl Model {
 
     /// From now on, whoever reads, writes or syncs waits.
     pub(super) fn stall(&self) {
-        *self.0.stalled.lock().unwrap() = true;
+        self.stall_after(0);
+    }
+
+    /// The same after so many more operations.
+    pub(super) fn stall_after(&self, operations: u64) {
+        self.0.stall.lock().unwrap().left = Some(operations);
+    }
+
+    /// Whether somebody waits.
+    pub(super) fn is_standing(&self) -> bool {
+        self.0.stall.lock().unwrap().standing > 0
     }
 
     pub(super) fn go_on(&self) {
-        *self.0.stalled.lock().unwrap() = false;
+        self.0.stall.lock().unwrap().left = None;
         self.0.go_on.notify_all();
     }
 
     fn wait(&self) {
-        let stalled = self.0.stalled.lock().unwrap();
-        drop(
-            self.0
-                .go_on
-                .wait_while(stalled, |stalled| *stalled)
-                .unwrap(),
-        );
+        let mut stall = self.0.stall.lock().unwrap();
+        stall.standing += 1;
+        let stands = |stall: &mut Stall| stall.left == Some(0);
+        stall = self.0.go_on.wait_while(stall, stands).unwrap();
+        stall.standing -= 1;
+        stall.left = stall.left.map(|left| left - 1);
     }
 
     pub(super) fn names(&self) -> Vec<String> {

@@ -74,6 +74,72 @@ fn a_snapshot_that_is_damaged_is_as_none() {
 }
 
 #[test]
+fn nothing_is_found_before_the_folder_is_open() {
+    let (model, tier) = filled();
+    let stored = get(&tier, "old5");
+    tier.remove(key("old7"), None);
+    put(&tier, "old8", 2, 100).unwrap();
+    close(&tier);
+    // The opening stands still at each of its operations in turn.
+    for operations in 0.. {
+        let model = model.copy();
+        model.stall_after(operations);
+        let marks = Arc::new(Marks::default());
+        let tier = Tier::open_on(Arc::new(model.clone()), settings(), marks).unwrap();
+        wait_until(&tier, "it stands still, or is open", |count| {
+            count.is_ready || model.is_standing()
+        });
+        if tier.is_ready() {
+            assert!(operations > 5, "{operations} operations");
+            break;
+        }
+        for name in ["old5", "old7", "old8", "new5"] {
+            let look = tier.find(key(name));
+            let is_missed = matches!(look, Look::Miss(Miss::NotReady));
+            assert!(is_missed, "{name} at {operations}: {look:?}");
+            let known = [0, 1, 2].map(|generation| tier.version_of(key(name), generation));
+            assert_eq!(known, [None; 3], "{name} at {operations}");
+        }
+        model.go_on();
+        assert!(tier.wait_ready(LIMIT));
+        assert_eq!(get(&tier, "old5"), stored);
+        assert_eq!(find(&tier, "old5").unwrap().head().fetch.generation, 0);
+        assert_eq!(get(&tier, "old7"), Err(Miss::Absent));
+        assert_eq!(get(&tier, "old8"), Ok((2, 100)));
+    }
+}
+
+/// What is not to come back is removed although the folder is not open.
+#[test]
+fn what_is_removed_before_the_folder_is_open_does_not_come_back() {
+    let (model, tier) = filled();
+    close(&tier);
+    let removed = ["old5", "new5"];
+    for is_first in [true, false] {
+        model.stall_after(if is_first { 0 } else { u64::MAX });
+        let tier = Tier::open_on(
+            Arc::new(model.clone()),
+            settings(),
+            Arc::new(Marks::default()),
+        );
+        let tier = tier.unwrap();
+        if is_first {
+            wait_until(&tier, "it stands still", |_| model.is_standing());
+            for name in removed {
+                assert!(!tier.remove(key(name), None));
+            }
+        }
+        model.go_on();
+        assert!(tier.wait_ready(LIMIT));
+        for name in removed {
+            assert_eq!(get(&tier, name), Err(Miss::Absent), "{is_first}");
+        }
+        assert_eq!(tier.count().objects, 78);
+        close(&tier);
+    }
+}
+
+#[test]
 fn many_starts_and_kills_lose_nothing() {
     let model = Model::default();
     let mut tier = open(&model);
