@@ -56,6 +56,8 @@ pub trait KeptMarks: MarksPort {
     fn snapshot(&self) -> MarksSnapshot;
     /// Takes over what an earlier run saved, before anything is fetched or stored.
     fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks);
+    /// All that an earlier run saved is obeyed again: where the marks stand now is what was known of it.
+    fn resumed(&self);
 }
 
 impl<R: Rules> KeptMarks for Marks<R> {
@@ -73,6 +75,10 @@ impl<R: Rules> KeptMarks for Marks<R> {
 
     fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks) {
         Marks::restore(self, snapshot, locals);
+    }
+
+    fn resumed(&self) {
+        Marks::begin_run(self);
     }
 }
 

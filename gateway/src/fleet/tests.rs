@@ -80,6 +80,8 @@ impl KeptMarks for Noted {
     }
 
     fn restore(&self, _snapshot: MarksSnapshot, _locals: LocalMarks) {}
+
+    fn resumed(&self) {}
 }
 
 #[async_trait]

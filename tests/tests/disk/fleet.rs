@@ -84,6 +84,27 @@ async fn what_is_stored_survives_and_what_is_purged_does_not() {
     member.setting.is_kept("/a", 2).await;
 }
 
+/// Purges and joins stand in the journal, behind the snapshot that the run began with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stored_after_a_purge_survives() {
+    let mut member = Member::new().await;
+    member.setting.store("/a").await;
+    for round in 0..2 {
+        let receipt = member.purge("/a").await;
+        assert_eq!(receipt.edges[0].state, ReceiptState::Acked, "{receipt:?}");
+        let path = format!("/after{round}");
+        member.setting.store(&path).await;
+        member.setting.edge.process().kill();
+        member.restart().await;
+        for before in 0..=round {
+            member.setting.is_kept(&format!("/after{before}"), 1).await;
+        }
+        member.setting.raise();
+        member.setting.is_new("/a").await;
+        member.setting.version.store(1, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_stored_under_marks_that_are_lost_is_not_used() {
     let mut member = Member::new().await;

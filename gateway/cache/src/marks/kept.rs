@@ -84,6 +84,17 @@ impl<R: Rules> Marks<R> {
         });
     }
 
+    /// All that is known of earlier runs is obeyed, after [`restore`](Self::restore) and what was saved behind it: what one of them
+    /// stored beyond here is dead. To be called before anything is fetched, stored or looked up.
+    pub fn begin_run(&self) {
+        self.change(|state| {
+            let epoch = state.now.epoch;
+            if let Some(kept) = &mut state.kept {
+                kept.run.epoch = epoch;
+            }
+        });
+    }
+
     /// Where the local numbers of this run begin, and the last epoch that it knew then; none: no tier outlives the process.
     pub fn run(&self) -> Option<(u64, Epoch)> {
         let state = self.state.read();

@@ -20,8 +20,10 @@
 //! until it succeeds. Acks that mean saved marks wait as long.
 //!
 //! # To know for a disk tier
-//! Local marks are only in snapshots, so a restart counts them as lost ([`LocalMarks::Lost`]): what was stored before is dead. An
-//! object whose stamp lies beyond the restored position was stored after the last save: it must not be taken over.
+//! What this edge purged alone is not here but beside what the tier stored ([`local_marks`](crate::disk::local_marks)); without a
+//! tier nothing outlives the process that such a mark could name ([`LocalMarks::Lost`]). What is saved here, snapshot and journal
+//! together, is what is known of the run before: what the tier stored up to that position is judged as if there had been no
+//! restart, and what lies beyond it is dead, because control may have lost those epochs and given their numbers to others.
 
 mod files;
 pub mod image;
@@ -84,12 +86,13 @@ fn resume(marks: &dyn KeptMarks, loaded: Loaded) -> Option<Position> {
         marks.obey(&record.obeyed);
         obeyed = Some(record.obeyed);
     }
+    marks.resumed();
     obeyed
 }
 
 impl MarksPort for SavedMarks {
     fn reset(&self, start: &Position) {
-        self.queue.reset(*start, || self.marks.reset(start));
+        self.queue.reset(|| self.marks.reset(start));
     }
 
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch) {

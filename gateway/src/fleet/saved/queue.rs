@@ -21,7 +21,6 @@ pub struct Queue {
 struct State {
     /// Applied, and not obeyed yet: a position that comes later will stand for them.
     open: Vec<Purge>,
-    reset: Option<Position>,
     purges: Vec<Purge>,
     obeyed: Option<Position>,
     bytes: usize,
@@ -36,7 +35,7 @@ struct State {
 pub struct Taken {
     /// What was obeyed; none: nothing, or more than was kept.
     pub record: Option<Record>,
-    /// More came than was kept: the marks have it.
+    /// More came than was kept, or the edge started over: the marks have it.
     pub overflow: bool,
     /// The history that the record is of.
     pub history: u64,
@@ -46,7 +45,7 @@ pub struct Taken {
 
 impl Queue {
     /// The edge starts over; `apply` says so to the marks.
-    pub fn reset(&self, start: Position, apply: impl FnOnce()) {
+    pub fn reset(&self, apply: impl FnOnce()) {
         self.state.lock().history += 1;
         apply();
         let mut state = self.state.lock();
@@ -56,7 +55,8 @@ impl Queue {
         state.purges.clear();
         state.obeyed = None;
         state.bytes = 0;
-        state.reset = Some(start);
+        // Only the marks know where in the order of this edge's own purges it was: all of them are saved at once.
+        state.overflow = true;
     }
 
     /// A purge was applied.
@@ -105,7 +105,7 @@ impl Queue {
         };
         let overflow = std::mem::take(&mut state.overflow);
         let record = Record {
-            reset: state.reset.take(),
+            reset: None,
             purges: std::mem::take(&mut state.purges),
             obeyed,
         };

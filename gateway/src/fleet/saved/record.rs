@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The edge started over here, first.
+    /// The edge started over here, first: so earlier versions wrote it. All marks are saved at once now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Position>,
     /// Then these.

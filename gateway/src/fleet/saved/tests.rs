@@ -2,7 +2,7 @@
 
 use super::{files::Files, image::write_snapshot, *};
 use crate::fleet::StateFolder;
-use latencify_cache::{Identity, Liveness, Marks};
+use latencify_cache::{Identity, Liveness, Marks, Stamp};
 use latencify_conf::{
     change::{LogId, SiteId},
     digest::Digest,
@@ -43,8 +43,14 @@ struct Edge {
 
 impl Edge {
     fn start(path: &Path) -> Self {
+        Self::on(path, |_| ())
+    }
+
+    /// With marks that were made ready so.
+    fn on(path: &Path, ready: impl Fn(&Marks)) -> Self {
         let folder = StateFolder::open(path).unwrap();
         let marks = Marks::new();
+        ready(&marks);
         let loaded = load(&folder).unwrap();
         let (saved, resumed) = SavedMarks::new(marks.clone(), loaded);
         let saver = Saver::start(&saved, folder, resumed).unwrap();
@@ -99,6 +105,51 @@ impl Edge {
     fn crash(self) {
         self.saver.finish();
     }
+}
+
+/// What a disk tier stored outlives the process: up to the position that is saved, whatever stands in the journal.
+#[test]
+fn what_was_stored_after_the_first_save_of_a_run_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_dead = |edge: &Edge, path: &str, stamp| {
+        let identity = Identity {
+            site: SiteId(1),
+            path: path.into(),
+            tags: [].into(),
+        };
+        edge.marks.check_kept(&identity, &stamp).is_dead()
+    };
+    let first = Edge::on(folder.path(), Marks::keep);
+    first.saved.reset(&at(1));
+    first.obey(1);
+    let before = first.marks.stamp();
+    first.purge(2, "/a");
+    first.obey(2);
+    let after = first.marks.stamp();
+    first.crash();
+    let second = Edge::on(folder.path(), Marks::keep);
+    second.obey(3);
+    assert!(
+        !is_dead(&second, "/b", after),
+        "stored at epoch 2, which is saved"
+    );
+    assert!(is_dead(&second, "/a", before) && !is_dead(&second, "/b", before));
+    let beyond = Stamp {
+        epoch: Epoch(3),
+        ..after
+    };
+    assert!(is_dead(&second, "/b", beyond), "of another history, maybe");
+    // It starts over while the journal goes on.
+    second.saved.reset(&at(7));
+    second.obey(7);
+    let (started_over, stored) = (after, second.marks.stamp());
+    second.crash();
+    let third = Edge::on(folder.path(), Marks::keep);
+    assert!(is_dead(&third, "/b", started_over));
+    assert!(
+        !is_dead(&third, "/b", stored),
+        "stored after the edge started over"
+    );
 }
 
 fn lines(path: &Path) -> Vec<Vec<u8>> {

@@ -89,4 +89,8 @@ impl<R: Rules> KeptMarks for Port<R> {
     fn restore(&self, snapshot: MarksSnapshot, locals: LocalMarks) {
         self.marks.restore(snapshot, locals);
     }
+
+    fn resumed(&self) {
+        self.marks.begin_run();
+    }
 }
