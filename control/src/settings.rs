@@ -85,7 +85,7 @@ pub struct Settings {
     pub edge_lease: Duration,
     /// For experts: the log in Kafka may be out of reach for so long before edges are not answered any more, and are
     /// isolated. A control that is started on a copy of this one's data, or in its place, waits for as long before it calls
-    /// an edge fenced that it has not heard of; not after a clean stop. The same on all that follow one log. 1s to 1h.
+    /// an edge fenced that it has not heard of; not after a clean stop. The same on all that follow one log. 10s to 1h.
     #[arg(long, env = "LATENCIFY_LOG_UNREAD_MAX", default_value = "2m", value_name = "DURATION", value_parser = unread)]
     pub log_unread_max: Duration,
     /// File that tells the bound addresses as JSON, once all listen.
@@ -226,18 +226,21 @@ impl Settings {
 }
 
 fn lease(text: &str) -> Result<Duration, String> {
-    within_an_hour(text)?.ok_or_else(|| "a lease is 1s to 1h".to_owned())
+    let lease = within_an_hour(text, Duration::from_secs(1))?;
+    lease.ok_or_else(|| "a lease is 1s to 1h".to_owned())
 }
 
 fn unread(text: &str) -> Result<Duration, String> {
-    within_an_hour(text)?.ok_or_else(|| "the log may be unread for 1s to 1h".to_owned())
+    // One question about the log's end may take nearly as long.
+    let unread = within_an_hour(text, Duration::from_secs(10))?;
+    unread.ok_or_else(|| "the log may be unread for 10s to 1h".to_owned())
 }
 
-fn within_an_hour(text: &str) -> Result<Option<Duration>, String> {
+fn within_an_hour(text: &str, shortest: Duration) -> Result<Option<Duration>, String> {
     let duration = text::Duration::parse(text)
         .map_err(|flaw| flaw.to_string())?
         .0;
-    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    let bounds = shortest..=Duration::from_hours(1);
     Ok(bounds.contains(&duration).then_some(duration))
 }
 
@@ -311,19 +314,21 @@ mod tests {
         );
         let odd = ["latencify-control", "--data", "d", "--kafka-prefix", "a/b"];
         assert!(Settings::try_parse_from(odd).is_err());
-        for (lease, allowed) in [
-            ("1s", true),
-            ("1h", true),
-            ("999ms", false),
-            ("61m", false),
-            ("5", false),
+        for (duration, is_lease, is_unread) in [
+            ("1s", true, false),
+            ("9999ms", true, false),
+            ("10s", true, true),
+            ("1h", true, true),
+            ("999ms", false, false),
+            ("61m", false, false),
+            ("5", false, false),
         ] {
-            for flag in ["--edge-lease", "--log-unread-max"] {
-                let typed = ["latencify-control", "--data", "d", flag, lease];
+            for (flag, allowed) in [("--edge-lease", is_lease), ("--log-unread-max", is_unread)] {
+                let typed = ["latencify-control", "--data", "d", flag, duration];
                 assert_eq!(
                     Settings::try_parse_from(typed).is_ok(),
                     allowed,
-                    "{flag} {lease}"
+                    "{flag} {duration}"
                 );
             }
         }

@@ -181,7 +181,7 @@ impl Fleet {
     }
 
     fn withheld(&self, why: Withheld) -> Fault {
-        log_read::fault(&self.word(), why, contacts::now())
+        self.log_read.fault(&self.word(), why, contacts::now())
     }
 
     /// An edge had obeyed what is not in the log.

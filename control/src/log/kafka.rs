@@ -73,15 +73,18 @@ impl Shared {
         Epoch(self.newest.load(Ordering::SeqCst))
     }
 
-    async fn head(&self, wait: Duration) -> Result<Epoch, LogError> {
-        let Some(look) = self.ask.look(wait).await? else {
-            return Err(LogError::Lost(self.missing()));
-        };
+    async fn look(&self, wait: Duration) -> Result<Look, LogError> {
+        let look = self.ask.look(wait).await?;
+        look.ok_or_else(|| LogError::Lost(self.missing()))
+    }
+
+    /// The newest entry in the topic as it was looked at.
+    fn head(&self, look: &Look) -> Epoch {
         let head = Epoch(look.next as u64);
         let passed_over = *self.passed_over.lock();
-        Ok(passed_over
+        passed_over
             .filter(|(_, last)| *last == head)
-            .map_or(head, |(before, _)| before))
+            .map_or(head, |(before, _)| before)
     }
 
     fn saw(&self, epoch: Epoch) {
@@ -137,9 +140,7 @@ impl KafkaLog {
             };
             begin(&producer, &topic, from).await?;
         }
-        let records = Records::after(&cluster, &topic, Epoch(0))?
-            .next(FIRST_WAIT)
-            .await?;
+        let records = Records::once(&cluster, &topic, Epoch(0), FIRST_WAIT).await?;
         let first = records
             .first()
             .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
@@ -262,9 +263,7 @@ impl ChangeLog for KafkaLog {
 
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
         let shared = &self.shared;
-        let Some(look) = shared.ask.look(ASK_MAX).await? else {
-            return Err(LogError::Lost(shared.missing()));
-        };
+        let look = shared.look(ASK_MAX).await?;
         if look.first > after.0 as i64 {
             return Err(LogError::Gone {
                 wanted: Epoch(after.0 + 1),
@@ -273,19 +272,21 @@ impl ChangeLog for KafkaLog {
             });
         }
         if shared.condition.fault().is_some() || look.next < after.0 as i64 {
-            shared.look_at_first().await?;
+            shared.look_at_first(&look).await?;
         }
         Ok(Box::new(KafkaReader::open(shared.clone(), after)?))
     }
 
     async fn head(&self) -> Result<Epoch, LogError> {
-        self.shared.head(ASK_MAX).await
+        let look = self.shared.look(ASK_MAX).await?;
+        Ok(self.shared.head(&look))
     }
 
     async fn end(&self) -> Result<Epoch, LogError> {
-        let head = self.shared.head(LOOK_MAX).await?;
-        // Looked at after that: were the topic another by then, its end would be another's.
-        self.shared.has_what_was_given().await?;
+        let look = self.shared.look(LOOK_MAX).await?;
+        let head = self.shared.head(&look);
+        // Read again after that: were the topic another by then, its end would be another's.
+        self.shared.has_what_was_given(&look).await?;
         Ok(head)
     }
 }
@@ -298,9 +299,7 @@ pub async fn peek(cluster: &Cluster) -> Result<Option<Origin>, LogError> {
         Some(look) if look.next > 0 => {}
         _ => return Ok(None),
     }
-    let records = Records::after(cluster, &topic, Epoch(0))?
-        .next(FIRST_WAIT)
-        .await?;
+    let records = Records::once(cluster, &topic, Epoch(0), FIRST_WAIT).await?;
     let first = records
         .first()
         .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;

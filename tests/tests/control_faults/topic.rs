@@ -1,7 +1,7 @@
 //! The topic of the log: what control refuses, and what it notices while it runs.
 
 use crate::writers::{
-    SOON, Writers, all_are_there_once, is_a_refusal_to_repeat, on_kafka, purge, readyz,
+    SOON, UNREAD, Writers, all_are_there_once, is_a_refusal_to_repeat, on_kafka, purge, readyz,
     until_fault, until_ready,
 };
 use latencify_tests::{Control, Kafka, skip, wait_until};
@@ -269,4 +269,40 @@ async fn a_topic_that_comes_to_forget_while_control_runs_is_told_of() {
         .await
         .unwrap();
     assert_eq!(reply.status, 202, "{}", reply.text());
+}
+
+/// Everything that a running control has read of its log is deleted, and nothing is written: it can't tell any more whether
+/// that is the same log. It says what to do about it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_log_whose_entries_are_all_deleted_is_told_of_until_one_is_written() {
+    if !Kafka::durable() {
+        skip!("no durable broker here: deploy/setup kafka");
+    }
+    let kafka = Kafka::shared().await;
+    let control = on_kafka(&kafka, "quiet")
+        .flag("--log-unread-max", UNREAD)
+        .start()
+        .await;
+    let plan = control.folder().join("plan.json");
+    std::fs::write(
+        &plan,
+        r#"{"version":1,"partitions":[{"topic":"quiet.changes","partition":0,"offset":-1}]}"#,
+    )
+    .unwrap();
+    kafka.command(&format!(
+        "kafka-delete-records.sh --bootstrap-server {} --offset-json-file {}",
+        kafka.brokers(),
+        plan.display()
+    ));
+    until_fault(&control, &["unread"]).await;
+    let told = readyz(&control).await;
+    let remedy = told.text().split_once("so that no more are, run ");
+    let (why, remedy) = remedy.unwrap_or_else(|| panic!("no remedy: {}", told.text()));
+    assert!(why.contains("entries were deleted"), "{}", told.text());
+    kafka.command(&command_in(remedy, "kafka-configs.sh"));
+    let reply = purge(control.api(), control.api_token(), "behind")
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    until_ready(&control).await;
 }

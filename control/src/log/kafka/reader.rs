@@ -1,7 +1,7 @@
 //! Reading the topic: the partition is assigned from an offset, never by a group.
 
 use super::{
-    PARTITION, Shared, epoch_of, unreachable,
+    Look, PARTITION, Shared, epoch_of, topic, unreachable,
     watch::{LOOK_EVERY, LOOK_MAX},
 };
 use crate::{
@@ -71,6 +71,20 @@ impl Records {
         Ok(Self { consumer })
     }
 
+    /// The records behind an epoch, as they stand now. When this returns, its client is gone.
+    pub(super) async fn once(
+        cluster: &Cluster,
+        topic: &str,
+        after: Epoch,
+        wait: Duration,
+    ) -> Result<Vec<OwnedMessage>, LogError> {
+        let records = Self::after(cluster, topic, after)?;
+        let next = records.next(wait).await;
+        // librdkafka waits for its own threads, and for brokers. Were that not waited for here, clients could pile up.
+        let _ = tokio::task::spawn_blocking(move || drop(records)).await;
+        next
+    }
+
     pub(super) async fn next(&self, wait: Duration) -> Result<Vec<OwnedMessage>, LogError> {
         let mut records = match tokio::time::timeout(wait, self.consumer.recv()).await {
             Err(_) => return Ok(Vec::new()),
@@ -125,7 +139,8 @@ impl KafkaReader {
             // Either the topic is no longer this log's, or a writer was late to notice that it is no longer its own. It is
             // passed over anyway, so many of them need not be asked about one by one.
             if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-                self.shared.look_at_first().await?;
+                let look = self.shared.look(LOOK_MAX).await?;
+                self.shared.look_at_first(&look).await?;
                 tracing::warn!(%epoch, %other, "a record in the topic was written for another log: it is passed over");
                 self.looked = Some(Instant::now());
             }
@@ -152,15 +167,24 @@ impl Shared {
 
     /// Reads the record again that a reader was given last. If it stands there still, so does everything before it: what is put
     /// back to an older copy, or made anew, and grows as long again, has another one there.
-    pub(super) async fn has_what_was_given(&self) -> Result<(), LogError> {
+    ///
+    /// Where records are deleted that must be kept, that one may be gone. Then nothing shows what topic this is, so it is
+    /// refused, though most likely nothing else is amiss: any entry that is written behind shows it again.
+    pub(super) async fn has_what_was_given(&self, look: &Look) -> Result<(), LogError> {
         let given = self.given.lock().clone();
         let Some(Record { epoch, bytes }) = given else {
             let nothing = "nothing of it was read yet".to_owned();
             return Err(LogError::Unreachable(nothing));
         };
         let before = Epoch(epoch.0.saturating_sub(1));
-        let records = Records::after(&self.cluster, &self.topic, before)?;
-        let there = records.next(LOOK_MAX).await?;
+        if look.first > before.0 as i64 {
+            return Err(LogError::Gone {
+                wanted: epoch,
+                first: epoch_of(look.first),
+                remedy: topic::write_behind(&self.topic, &self.cluster),
+            });
+        }
+        let there = Records::once(&self.cluster, &self.topic, before, LOOK_MAX).await?;
         let Some(there) = there.first() else {
             let absent = "the record that was read last did not come again".to_owned();
             return Err(LogError::Unreachable(absent));

@@ -227,6 +227,17 @@ fn set(topic: &str, cluster: &Cluster, settings: &str) -> String {
     )
 }
 
+/// What to do about entries that were deleted, all that a replica has read, while it follows the topic.
+pub(super) fn write_behind(topic: &str, cluster: &Cluster) -> String {
+    let must_be = MUST_BE.map(|(name, value)| format!("{name}={value}"));
+    format!(
+        "so that no more are, run {}; then write one (purge a URL, or apply the policy again), which shows that the log is the \
+         same still; no new replica can be started on it: {}",
+        set(topic, cluster, &must_be.join(",")),
+        restore(topic, cluster)
+    )
+}
+
 /// What to do about entries that were deleted.
 pub(super) fn restore(topic: &str, cluster: &Cluster) -> String {
     let Cluster { brokers, prefix } = cluster;

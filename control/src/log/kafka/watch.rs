@@ -7,7 +7,7 @@
 //!   as a record comes that was written for another log.
 //! - A record that was just written stands before one that was there already (the log itself notices that).
 
-use super::{PARTITION, Shared, epoch_of, reader::Records, topic};
+use super::{Look, PARTITION, Shared, epoch_of, reader::Records, topic};
 use crate::{
     fault::{Fault, Kind},
     log::{LogError, origin_of},
@@ -69,7 +69,7 @@ async fn look(shared: &Shared, is_due: bool) -> Result<(), Fault> {
     };
     let head = Epoch(look.next as u64);
     if is_due || head < seen {
-        match shared.look_at_first().await {
+        match shared.look_at_first(&look).await {
             Ok(()) => {}
             Err(LogError::Lost(fault)) => return Err(fault),
             Err(error) if head >= seen => return Err(away(&error)),
@@ -109,9 +109,12 @@ async fn look_at_settings(shared: &Shared) {
 
 impl Shared {
     /// Reads the first record again: it must name this log.
-    pub(super) async fn look_at_first(&self) -> Result<(), LogError> {
-        let records = Records::after(&self.cluster, &self.topic, Epoch(0))?;
-        let first = records.next(LOOK_MAX).await?;
+    pub(super) async fn look_at_first(&self, look: &Look) -> Result<(), LogError> {
+        if look.first > 0 {
+            // Deleted from the front: told by the settings' check, and nothing is wrong with what is left.
+            return Ok(());
+        }
+        let first = Records::once(&self.cluster, &self.topic, Epoch(0), LOOK_MAX).await?;
         let Some(first) = first.first() else {
             return Err(LogError::Unreachable(
                 "its first record did not come".to_owned(),
@@ -119,8 +122,7 @@ impl Shared {
         };
         debug_assert_eq!(first.partition(), PARTITION);
         if epoch_of(first.offset()) != Epoch(1) {
-            // Deleted from the front: told by the settings' check, and nothing is wrong with what is left.
-            return Ok(());
+            return Ok(()); // Deleted meanwhile.
         }
         match origin_of(first.payload().unwrap_or_default()) {
             Ok(origin) if origin.log == self.origin.log => Ok(()),
