@@ -38,6 +38,7 @@ mod layer;
 mod memory;
 mod outcome;
 mod pool;
+mod proof;
 mod queue;
 mod record;
 mod scan;

@@ -10,6 +10,7 @@ use crate::{
     memory::Memory,
     outcome::{Counters, Fault},
     pool::Pool,
+    proof::Proofs,
     queue::Queue,
     segments::Segments,
     settings::Settings,
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<Memory>,
     /// What followers of refused fills have not read.
     pub(crate) passing: Arc<Memory>,
+    pub(crate) proofs: Proofs,
     pub(crate) queue: Queue,
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
@@ -71,6 +73,7 @@ impl Shared {
             fills: Fills::default(),
             memory: Memory::new(settings.queue_bytes_max),
             passing: Memory::new(settings.queue_bytes_max),
+            proofs: Proofs::default(),
             queue: Queue::new(),
             pool: Pool::new(settings.lookups_max),
             counters: Counters::default(),

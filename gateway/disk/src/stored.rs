@@ -6,9 +6,10 @@ use crate::{
     index::Entry,
     outcome::{Broken, Fault, Miss},
     pool::Lane,
+    proof,
     segments::Segment,
     shared::{BodyPermit, Shared},
-    ticket::{Promise, Ticket, promise},
+    ticket::{Ticket, promise},
 };
 use bytes::Bytes;
 use std::{
@@ -23,10 +24,10 @@ pub struct Stored {
     head: Head,
     version: Version,
     body: Arc<Body>,
-    _permit: BodyPermit,
+    permit: Arc<BodyPermit>,
 }
 
-enum Body {
+pub(crate) enum Body {
     Inline(Bytes),
     Chunks {
         chunks: Vec<(Arc<Segment>, Extent)>,
@@ -57,7 +58,7 @@ impl Stored {
             head,
             version,
             body: Arc::new(body),
-            _permit: permit,
+            permit: Arc::new(permit),
         })
     }
 
@@ -94,31 +95,23 @@ impl Stored {
     }
 
     /// Reads and verifies all of it, chunk after chunk, other look-ups in between. Damaged: the object is forgotten, and
-    /// the answer a miss.
+    /// the answer a miss. It goes on when nobody waits any more, for the next who asks; whoever asks meanwhile waits for the same.
     pub fn prove(&self) -> Ticket<Result<(), Miss>> {
         self.prove_part(0, u64::MAX)
     }
 
-    /// The same for a part of it: from one byte to another (exclusive).
+    /// The same for a part of it, from one byte to another (exclusive); that is not remembered, and ends when nobody waits.
     pub fn prove_part(&self, start: u64, end: u64) -> Ticket<Result<(), Miss>> {
-        let Body::Chunks { ends, .. } = &*self.body else {
+        let Body::Chunks { chunks, ends } = &*self.body else {
             return Ticket::kept(Ok(()));
         };
         if self.is_proven() || start >= end {
             return Ticket::kept(Ok(()));
         }
-        let (promise, ticket) = promise();
-        let proof = Proof {
-            shared: Arc::clone(&self.shared),
-            entry: self.entry,
-            body: Arc::clone(&self.body),
-            next: ends.partition_point(|&chunk_end| chunk_end <= start),
-            stop: ends.partition_point(|&chunk_end| chunk_end < end) + 1,
-            is_whole: start == 0 && end >= self.body_bytes(),
-            promise,
-        };
-        proof.go_on();
-        ticket
+        let first = ends.partition_point(|&chunk_end| chunk_end <= start);
+        let last = ends.partition_point(|&chunk_end| chunk_end < end) + 1;
+        let part = first..last.min(chunks.len());
+        proof::begin(&self.shared, &self.entry, &self.body, &self.permit, part)
     }
 
     /// The piece of the body that holds the byte at `at`: to the end of its chunk, or to `end` (exclusive). Empty: the body
@@ -180,60 +173,14 @@ impl Body {
     }
 }
 
-/// A body that is being verified, one chunk a job.
-struct Proof {
-    shared: Arc<Shared>,
-    entry: Entry,
-    body: Arc<Body>,
-    next: usize,
-    stop: usize,
-    is_whole: bool,
-    promise: Promise<Result<(), Miss>>,
-}
-
-impl Proof {
-    fn go_on(self) {
-        let shared = Arc::clone(&self.shared);
-        // Bounded as bodies are: each has a permit.
-        shared
-            .pool
-            .push(Lane::Bodies, Box::new(move || self.step()));
-    }
-
-    fn step(mut self) {
-        if !self.promise.is_wanted() {
-            return;
-        }
-        let chunk = match &*self.body {
-            Body::Inline(_) => None,
-            Body::Chunks { chunks, .. } => chunks.get(self.next).filter(|_| self.next < self.stop),
-        };
-        let Some((segment, extent)) = chunk else {
-            if self.is_whole {
-                self.shared.index.prove(&self.entry);
-            }
-            return self.promise.keep(Ok(()));
-        };
-        match self.shared.chunk(&self.entry, segment, extent) {
-            Ok(_) => {
-                self.next += 1;
-                self.go_on();
-            }
-            Err(broken) => {
-                let miss = match broken {
-                    Broken::ReadFailed => Miss::ReadFailed,
-                    _ => Miss::Damaged,
-                };
-                self.shared.counters.add(miss);
-                self.promise.keep(Err(miss));
-            }
-        }
-    }
-}
-
 impl Shared {
     /// Reads a chunk; an object with one that can't be had is forgotten.
-    fn chunk(&self, entry: &Entry, segment: &Segment, extent: &Extent) -> Result<Bytes, Broken> {
+    pub(crate) fn chunk(
+        &self,
+        entry: &Entry,
+        segment: &Segment,
+        extent: &Extent,
+    ) -> Result<Bytes, Broken> {
         let read = segment.chunk(extent);
         if let Err(broken) = &read {
             self.counters.add(*broken);

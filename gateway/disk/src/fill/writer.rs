@@ -92,6 +92,14 @@ impl Writer {
         }
     }
 
+    /// It is not to be stored, for that reason, although it is served from elsewhere: what it would have replaced must not come after
+    /// it, and goes.
+    pub fn decline(mut self, why: Refusal) {
+        self.is_done = true;
+        self.fill.end(Phase::Broken(Broken::Aborted));
+        self.refuse(why);
+    }
+
     /// Why it is not stored, if it is known already that it will not be.
     pub fn refused(&self) -> Option<Refusal> {
         self.fill.refused()

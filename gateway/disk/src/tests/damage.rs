@@ -203,3 +203,43 @@ fn a_proof_is_given_once_a_run() {
     kept(stored.prove()).unwrap();
     assert!(find(&tier, "large").unwrap().is_proven());
 }
+
+#[test]
+fn whoever_waits_for_a_proof_waits_for_the_same() {
+    let model = Model::default();
+    let tier = open(&model);
+    put(&tier, "large", 1, 5000).unwrap();
+    close(&tier);
+    let tier = open(&model);
+    let stored: Vec<_> = (0..8).map(|_| find(&tier, "large").unwrap()).collect();
+    model.stall();
+    let mut proofs: Vec<_> = stored.iter().map(Stored::prove).collect();
+    assert_eq!(tier.shared().proofs.len(), 1);
+    assert!(tier.count().reads <= 1, "{:?}", tier.count());
+    // Those who go away take it from nobody, and it is brought to its end when all have gone.
+    proofs.truncate(1);
+    drop(stored);
+    assert_eq!(tier.shared().bodies(), 1, "the proof has a place");
+    drop(proofs);
+    model.go_on();
+    wait_until(&tier, "it goes on", |_| tier.shared().proofs.len() == 0);
+    assert!(find(&tier, "large").unwrap().is_proven());
+    wait_until(&tier, "its place is free", |count| count.bodies == 0);
+}
+
+#[test]
+fn what_waits_for_a_proof_is_told_when_the_tier_closes() {
+    let model = Model::default();
+    let tier = open(&model);
+    put(&tier, "large", 1, 5000).unwrap();
+    close(&tier);
+    let tier = open(&model);
+    let stored = find(&tier, "large").unwrap();
+    model.stall();
+    let proofs = [stored.prove(), stored.prove(), stored.prove_part(0, 1)];
+    drop(tier);
+    model.go_on();
+    for proof in proofs {
+        assert_eq!(kept(proof), Err(Miss::Stopped));
+    }
+}

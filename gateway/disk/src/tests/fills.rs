@@ -159,3 +159,18 @@ fn a_fill_that_the_disk_is_too_slow_for_goes_on_for_those_who_follow() {
         count.queue_bytes == 0 && count.fills == 0
     });
 }
+
+#[test]
+fn what_is_declined_takes_what_was_before_it_along() {
+    let tier = open(&Model::default());
+    put(&tier, "x", 1, 100).unwrap();
+    drop(tier.fill(head("x", 2), None).unwrap());
+    assert_eq!(get(&tier, "x"), Ok((1, 100)), "that broke off");
+    let later = tier.fill(head("x", 4), None).unwrap();
+    let mut declined = tier.fill(head("x", 3), None).unwrap();
+    declined.write(b"some of it").unwrap();
+    declined.decline(Refusal::TooLarge);
+    assert_eq!(tier.shared().index.len(), 0);
+    kept(later.commit()).unwrap();
+    assert_eq!(get(&tier, "x"), Ok((4, 0)));
+}
