@@ -76,11 +76,11 @@ pub async fn start_unless(
     match built {
         Ok(Some(built)) => Ok(Some(built.running(begun))),
         Ok(None) => {
-            begun.end(None).await;
+            begun.end().await;
             Ok(None)
         }
         Err(error) => {
-            begun.end(None).await;
+            begun.end().await;
             Err(error)
         }
     }
@@ -209,6 +209,7 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
     };
     entrance.opening("the log is folded to its end, and this run is announced in it");
     let presence = announce(announcement, &*log, &store, &fold, &fleet.writer).await?;
+    begun.presence = Some(presence.clone());
     fleet.edges_wait_for = presence.edges_wait_for();
     fleet.run = presence.replica();
     fleet.contacts.held_since(presence.alone_since());
@@ -308,7 +309,7 @@ impl Running {
 
     /// Finishes what is under way and stops: nothing of the data folder is open then.
     pub async fn stop(self) {
-        self.begun.end(Some(&self.presence)).await;
+        self.begun.end().await;
     }
 }
 

@@ -131,11 +131,13 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<Replaces>,
         /// For so long after it has read the log to its end it may answer edges, in milliseconds. None: nobody else can
-        /// follow the log; or an older version wrote it, which goes on for as long as it lives.
+        /// follow the log; or an older version wrote it, which goes on for as long as it lives, so that no wait covers it:
+        /// neither one that is replaced, nor one that was gone from a store before that was brought up to this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unread_max_ms: Option<u64>,
     },
-    /// No run but those that are announced answers edges any more: this one has waited for as long as any other could.
+    /// No run but those that are announced answers edges any more: this one has waited for as long as any other could that
+    /// has said how long.
     ReplicaAlone {
         /// Which run says so.
         replica: ReplicaId,

@@ -1,4 +1,10 @@
 //! What a start has begun, and what its end has to end: whether the replica serves, or the start failed.
+//!
+//! The data folder is let go of when its databases are closed, apart from one that was just being opened when the start was
+//! stopped: nobody has it yet who could close it. The process ends at once then, and it with it.
+//!
+//! A run is taken out of the log again whose start was stopped or failed behind its announcement. One that was stopped while
+//! that was being written may stay announced, as after a crash.
 
 use super::Presence;
 use crate::{log::ChangeLog, store::Store};
@@ -21,6 +27,8 @@ pub(super) struct Begun {
     pub(super) admin: Option<JoinHandle<()>>,
     pub(super) workers: Vec<JoinHandle<()>>,
     pub(super) sessions: TaskTracker,
+    /// Once the run is announced.
+    pub(super) presence: Option<Presence>,
     pub(super) log: Option<Arc<dyn ChangeLog>>,
     pub(super) store: Option<Store>,
     /// Held so that no second replica works on the data folder.
@@ -30,9 +38,9 @@ pub(super) struct Begun {
 impl Begun {
     /// Finishes what is under way, says in the log that the run is over, closes the databases, and only then lets go of the
     /// data folder: whoever holds it next may put other files there.
-    pub(super) async fn end(mut self, presence: Option<&Presence>) {
+    pub(super) async fn end(mut self) {
         let drained = Instant::now() + DRAIN_MAX;
-        if tokio::time::timeout_at(drained, self.drain(presence))
+        if tokio::time::timeout_at(drained, self.drain())
             .await
             .is_err()
         {
@@ -51,7 +59,7 @@ impl Begun {
         }
     }
 
-    async fn drain(&mut self, presence: Option<&Presence>) {
+    async fn drain(&mut self) {
         self.stop_serving.cancel();
         self.sessions.close();
         self.sessions.wait().await;
@@ -60,7 +68,7 @@ impl Begun {
             let _ = server.await;
         }
         // Nothing is served any more; the fold still works.
-        if let Some(presence) = presence {
+        if let Some(presence) = &self.presence {
             presence.leave().await;
         }
         self.stop_working.cancel();
@@ -131,5 +139,24 @@ mod tests {
             assert!(format!("{error:#}").contains("--log-is-lost"), "{error:#}");
             assert_eq!(open_in(&data), Vec::<PathBuf>::new());
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_start_that_fails_after_it_was_announced_leaves_the_log() {
+        let mut replica = Replica::start().await;
+        let file = replica.data().join("not-there/ports.json");
+        replica = replica
+            .restart_after(async |data| {
+                let settings = settings(&data, &["--ports-file", file.to_str().unwrap()]);
+                let Err(error) = run::start(&settings).await else {
+                    panic!("it can't write its ports");
+                };
+                assert!(format!("{error:#}").contains("ports.json"), "{error:#}");
+            })
+            .await;
+        let log = replica.get("/v1/log?after=0").await.body;
+        let count = |kind: &str| log.to_string().matches(&format!("\"{kind}\"")).count();
+        let (joined, left) = (count("replica_joined"), count("replica_left"));
+        assert_eq!((joined, left), (3, 2), "{log:#}");
     }
 }
