@@ -139,14 +139,14 @@ impl ProxyHttp for Gateway {
         _is_fresh: bool,
         ctx: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
-        let judged = caching::judge(&self.edge, meta, ctx);
+        let judge = |ctx: &mut Context| caching::judge(&self.edge, meta, ctx);
         let Some(length) = disk::length_of(hit) else {
             ctx.caching.is_on_disk = false;
-            return Ok(Some(judged));
+            return Ok(Some(judge(ctx)));
         };
         let part = preconditions::wanted(&session.request(), meta, length, ctx);
-        let is_sound = disk::is_sound(hit, part).await;
-        Ok(Some(disk::heed(judged, is_sound, ctx)))
+        let is_usable = |ctx: &Context| caching::is_usable(&self.edge, meta, ctx);
+        Ok(Some(disk::judge(hit, part, ctx, is_usable, judge).await))
     }
 
     fn should_serve_stale(

@@ -14,7 +14,9 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Proofs under way, and who waits for each. There are no more than bodies that are read: each holds a place among those.
 #[derive(Debug, Default)]
-pub(crate) struct Proofs(Mutex<HashMap<Of, Vec<Promise<Result<(), Miss>>>>>);
+pub(crate) struct Proofs(Mutex<HashMap<Of, Waiting>>);
+
+type Waiting = Vec<Promise<Result<(), Miss>>>;
 
 /// What is proven: which chunks of which version, at which place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -193,17 +193,19 @@ impl Storage for MemoryStorage {
         let fill = |disk: &Arc<Disk>| disk.begin(key, &identity, &fetched, &stored);
         let on_disk = self.disk().and_then(fill);
         let record = Record::of_fetch(identity, fetched.fetch, stored);
-        let writer = self
-            .cache
-            .fill(key_ref(key), record, expectation)
-            .map_err(|refusal| {
-                Error::because(
+        match self.cache.fill(key_ref(key), record, expectation) {
+            Ok(writer) => Ok(Box::new(Miss::new(writer, on_disk))),
+            Err(refusal) => {
+                if let Some(on_disk) = on_disk {
+                    on_disk.refused(refusal);
+                }
+                Err(Error::because(
                     ErrorType::Custom("cache_refused"),
                     "the answer passes through unstored",
                     refusal,
-                )
-            })?;
-        Ok(Box::new(Miss::new(writer, on_disk)))
+                ))
+            }
+        }
     }
 
     /// Purges are marks: see [`Marks`]. Pingora's own purge names a key, which no client of ours knows.

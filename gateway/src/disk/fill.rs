@@ -29,19 +29,48 @@ impl DiskFill {
         let Some(writer) = &mut self.writer else {
             return;
         };
-        if self.written > self.bytes_max || writer.write(data).is_err() {
+        if self.written > self.bytes_max {
+            self.decline(latencify_disk::Refusal::TooLarge);
+        } else if writer.write(data).is_err() {
             self.writer = None;
+        }
+    }
+
+    /// Memory does not take it from the first, so that nobody reads it from there: the answer passes through. It is not stored here
+    /// either, and what it would have replaced is not to come after it.
+    pub fn refused(mut self, memory: Refusal) {
+        if let Some(why) = declined(memory) {
+            self.decline(why);
+        }
+    }
+
+    fn decline(&mut self, why: latencify_disk::Refusal) {
+        if let Some(writer) = self.writer.take() {
+            writer.decline(why);
         }
     }
 
     /// The body is whole, and memory has stored it or said why not. Nobody waits for the disk.
     pub fn finish(mut self, memory: Result<(), Refusal>) {
-        let is_good = !matches!(
-            memory,
-            Err(Refusal::Older | Refusal::Purged | Refusal::WrongLength | Refusal::TooManyTags)
-        );
-        if let Some(writer) = self.writer.take().filter(|_| is_good) {
-            drop(writer.commit());
+        match memory {
+            Ok(()) | Err(Refusal::TooLarge | Refusal::NoRoom) => {
+                if let Some(writer) = self.writer.take() {
+                    drop(writer.commit());
+                }
+            }
+            Err(refusal) => self.refused(refusal),
         }
+    }
+}
+
+/// Why it is not stored here if memory refused it so, although it is served; none: it is not what is to be served from now on.
+fn declined(memory: Refusal) -> Option<latencify_disk::Refusal> {
+    use latencify_disk::Refusal as Why;
+    match memory {
+        Refusal::TooLarge => Some(Why::TooLarge),
+        Refusal::NoRoom => Some(Why::NoRoom),
+        Refusal::TooManyFills => Some(Why::TooManyFills),
+        Refusal::TooManyTags => Some(Why::HeadTooLarge),
+        Refusal::Older | Refusal::Purged | Refusal::WrongLength | Refusal::Gone => None,
     }
 }

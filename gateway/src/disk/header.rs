@@ -16,12 +16,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The version that is written, and the only one that is read.
 const VERSION: u8 = 1;
-/// The most fields that are believed.
+/// The most fields that are written, and believed.
 const FIELDS_MAX: u32 = 4096;
 /// Far beyond any lifetime: Pingora never finds an object stale by itself.
 const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// What is kept of it; none: it has no lifetime, or a field that is too long.
+/// What is kept of it; none: it has no lifetime, more than [`FIELDS_MAX`] fields, or one that is too long. The reason phrase is not
+/// kept: a recipient ignores it (RFC 9112 §4).
 pub fn encode(meta: &StoredMeta) -> Option<Vec<u8>> {
     let lifetime = serde_json::to_vec(&meta.lifetime()?).ok()?;
     let meta = meta.decoded();
@@ -39,6 +40,9 @@ pub fn encode(meta: &StoredMeta) -> Option<Vec<u8>> {
     put(&mut bytes, &lifetime)?;
     bytes.push(u8::from(meta.header.has_case()));
     let fields = u32::try_from(meta.header.headers.len()).ok()?;
+    if fields > FIELDS_MAX {
+        return None;
+    }
     bytes.extend_from_slice(&fields.to_le_bytes());
     let mut put_field = |name: &[u8], value: &HeaderValue| {
         bytes.extend_from_slice(&u16::try_from(name.len()).ok()?.to_le_bytes());

@@ -43,22 +43,13 @@ impl DiskHit {
         (self.at < self.end).then(|| self.stored.read(self.at, self.end))
     }
 
-    /// Whether this part of the body can be read to its end. What takes too long is gone on with for the next who ask.
+    /// Whether this part of the body can be read to its end. The tier goes on with what takes too long.
     async fn is_sound(&self, part: Range<u64>) -> bool {
         if self.stored.is_proven() {
             return true;
         }
-        let mut proof = self.stored.prove_part(part.start, part.end);
-        if let Ok(proven) = timeout(self.prove_within, &mut proof).await {
-            return proven.is_ok();
-        }
-        let stored = self.stored.clone();
-        tokio::spawn(async move {
-            // Its place among the bodies that are read is held as long.
-            let _ = proof.await;
-            drop(stored);
-        });
-        false
+        let proof = self.stored.prove_part(part.start, part.end);
+        matches!(timeout(self.prove_within, proof).await, Ok(Ok(())))
     }
 }
 
@@ -68,17 +59,24 @@ pub fn length_of(hit: &HitHandler) -> Option<u64> {
     Some(hit.stored.body_bytes())
 }
 
-/// Whether this part of a body that was found on disk can be read to its end: asked before it answers, since an answer that has
-/// begun can't become a miss.
-pub async fn is_sound(hit: &HitHandler, part: Range<u64>) -> bool {
-    match hit.as_any().downcast_ref::<DiskHit>() {
+/// Judges what was found on disk. Before it answers, it is verified that this part of its body can be read to the end, since an
+/// answer that has begun can't become a miss; what `is_usable` rules out needs no proof. That takes a while, and what is purged
+/// meanwhile is obeyed: only what `judge` says after it counts. What is not sound is as if nothing had been found.
+pub async fn judge(
+    hit: &HitHandler,
+    part: Range<u64>,
+    ctx: &mut Context,
+    is_usable: impl FnOnce(&Context) -> bool,
+    judge: impl FnOnce(&mut Context) -> ForcedFreshness,
+) -> ForcedFreshness {
+    if !is_usable(ctx) {
+        return ForcedFreshness::ForceMiss;
+    }
+    let is_sound = match hit.as_any().downcast_ref::<DiskHit>() {
         Some(hit) => hit.is_sound(part).await,
         None => true,
-    }
-}
-
-/// What was found on disk may be used as it was judged if it is sound; else it is as if nothing had been found.
-pub fn heed(judged: ForcedFreshness, is_sound: bool, ctx: &mut Context) -> ForcedFreshness {
+    };
+    let judged = judge(ctx);
     if !is_sound {
         ctx.decide("cache:disk_unsound");
         ctx.caching.found = None;

@@ -30,7 +30,7 @@ mod sweep;
 mod watch;
 
 pub use fill::DiskFill;
-pub use hit::{DiskHit, heed, is_sound, length_of};
+pub use hit::{DiskHit, judge, length_of};
 pub use promote::{PROMOTE_BYTES_MAX, PROMOTIONS_MAX};
 pub use purging::purge_here;
 pub use start::{end, start};
@@ -248,11 +248,12 @@ impl Disk {
             return None;
         }
         let held = self.marks.hold(&fetched.fetch);
-        let head = head_of(key, identity.clone(), fetched, meta)?;
-        match self.tier.fill(head, meta.announced_bytes()) {
-            Ok(writer) => Some(DiskFill::new(writer, fetched.object_bytes_max, held)),
-            Err(Refusal::Older) => None,
-            Err(_) => {
+        let head = head_of(key, identity.clone(), fetched, meta);
+        let begun = head.map(|head| self.tier.fill(head, meta.announced_bytes()));
+        match begun {
+            Some(Ok(writer)) => Some(DiskFill::new(writer, fetched.object_bytes_max, held)),
+            Some(Err(Refusal::Older)) => None,
+            Some(Err(_)) | None => {
                 // What memory serves from now on is later than that.
                 self.tier.remove(key, None);
                 None

@@ -1,14 +1,19 @@
 //! The adapters over a disk that stands still.
 
 use super::*;
-use crate::cache::{self as adapters, MemoryStorage, Notes};
+use crate::{
+    cache::{self as adapters, MemoryStorage, Notes},
+    context::Context,
+    drain::Drain,
+    observe::Metrics,
+};
 use bytes::Bytes;
 use latencify_conf::change::{Mode, SiteId, Target};
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use latencify_disk::LayerFile;
 use parking_lot::{Condvar, Mutex};
 use pingora::{
-    cache::{CacheMeta, HitHandler, Storage as _, trace::Span},
+    cache::{CacheMeta, ForcedFreshness, HitHandler, Storage as _, trace::Span},
     http::ResponseHeader,
 };
 use std::any::Any;
@@ -20,21 +25,39 @@ const PATH: &str = "/a";
 
 /// The machine's file system, whose reads may stand still.
 #[derive(Clone, Default)]
-struct Stalling(Arc<(Mutex<bool>, Condvar)>);
+struct Stalling(Arc<(Mutex<Stall>, Condvar)>);
+
+#[derive(Default)]
+struct Stall {
+    is_stalled: bool,
+    standing: usize,
+}
 
 struct StallingFile(Stalling, Arc<dyn LayerFile>);
 
 impl Stalling {
     fn stall(&self, is_stalled: bool) {
-        *self.0.0.lock() = is_stalled;
+        self.0.0.lock().is_stalled = is_stalled;
         self.0.1.notify_all();
     }
 
+    /// Waits until somebody waits for it.
+    async fn stands(&self) {
+        let stands = async {
+            while self.0.0.lock().standing == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LIMIT, stands).await.expect("nobody reads");
+    }
+
     fn pass(&self) {
-        let mut is_stalled = self.0.0.lock();
-        while *is_stalled {
-            self.0.1.wait(&mut is_stalled);
+        let mut stall = self.0.0.lock();
+        stall.standing += 1;
+        while stall.is_stalled {
+            self.0.1.wait(&mut stall);
         }
+        stall.standing -= 1;
     }
 
     fn file(&self, file: Arc<dyn LayerFile>) -> Arc<dyn LayerFile> {
@@ -103,16 +126,26 @@ struct World {
     layer: Stalling,
     disk: Arc<Disk>,
     marks: Arc<Marks>,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
+    wait: Duration,
 }
 
 impl World {
     async fn new(wait: Duration) -> Self {
-        let (folder, layer, marks) = (
-            tempfile::tempdir().unwrap(),
-            Stalling::default(),
-            Marks::new(),
-        );
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), wait).await
+    }
+
+    /// Another run of the same edge.
+    async fn again(self) -> Self {
+        let (disk, wait) = (self.disk, self.wait);
+        tokio::task::spawn_blocking(move || disk.close())
+            .await
+            .unwrap();
+        Self::on(self.folder, wait).await
+    }
+
+    async fn on(folder: Arc<tempfile::TempDir>, wait: Duration) -> Self {
+        let (layer, marks) = (Stalling::default(), Marks::new());
         marks.keep();
         let options = Options {
             folder: folder.path().to_owned(),
@@ -124,7 +157,8 @@ impl World {
             layer,
             disk: Arc::new(opened.unwrap()),
             marks,
-            _folder: folder,
+            folder,
+            wait,
         };
         world.until(|count| count.tier.is_ready).await;
         world
@@ -267,4 +301,41 @@ async fn what_is_purged_is_found_in_neither() {
     assert!(find(memory).await.is_none());
     assert!(find(world.memory()).await.is_none());
     assert_eq!(world.disk.count().marks_late, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_purged_while_it_is_verified_is_not_used() {
+    let world = World::new(LIMIT).await;
+    world.put(vec![7; 600 << 10].leak()).await;
+    let world = world.again().await;
+    let memory = world.memory();
+    let (meta, hit) = find(memory).await.unwrap();
+    assert!(adapters::hit(&meta).unwrap().is_on_disk());
+    let metrics = Metrics::new().unwrap();
+    let mut ctx = Context::new(Drain::new().request(), metrics.request_under_way());
+    let is_dead = || memory.liveness(&meta).is_dead();
+    let verdict = |_: &mut Context| match is_dead() {
+        true => ForcedFreshness::ForceMiss,
+        false => ForcedFreshness::ForceFresh,
+    };
+    world.layer.stall(true);
+    let purged = async {
+        world.layer.stands().await;
+        let path = PATH.to_owned();
+        memory
+            .marks()
+            .local_purge(&Target::Url { site: SITE, path }, Mode::Hard);
+        world.layer.stall(false);
+    };
+    let judged = judge(&hit, 0..u64::MAX, &mut ctx, |_| !is_dead(), verdict);
+    let (judged, ()) = tokio::join!(judged, purged);
+    assert!(matches!(judged, ForcedFreshness::ForceMiss), "{judged:?}");
+    assert!(!ctx.caching.is_on_disk);
+
+    world.layer.stall(true);
+    let judged = judge(&hit, 0..u64::MAX, &mut ctx, |_| !is_dead(), verdict);
+    let judged = timeout(LIMIT, judged).await;
+    world.layer.stall(false);
+    let judged = judged.expect("what is dead needs no proof");
+    assert!(matches!(judged, ForcedFreshness::ForceMiss), "{judged:?}");
 }

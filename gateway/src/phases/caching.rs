@@ -180,6 +180,12 @@ pub fn judge(edge: &Edge, meta: &CacheMeta, ctx: &mut Context) -> ForcedFreshnes
     }
 }
 
+/// Whether a stored response that was found may be of any use now. To be judged when it is used.
+pub fn is_usable(edge: &Edge, meta: &CacheMeta, ctx: &Context) -> bool {
+    let found = cache::hit(meta).and_then(|hit| Some((hit, lifetime(&hit.record().meta)?)));
+    found.is_some_and(|(hit, lifetime)| weigh(edge, hit.record(), &lifetime, ctx).is_some())
+}
+
 /// What something stored may be used for now; none: nothing.
 pub fn weigh(
     edge: &Edge,
