@@ -55,6 +55,8 @@ pub enum Fault {
     NoPolicy,
     /// Control is out of reach, and the request needs it.
     ControlUnreachable,
+    /// A purge that this edge obeys, but has not on disk beside what it would find there after a restart.
+    PurgeNotKept,
     /// The client wants a stored response only, and there is none.
     OnlyIfCached,
     /// There is a stored response, but the edge is isolated, and it may have been purged.
@@ -90,6 +92,7 @@ impl Fault {
             Self::NoOrigin => "no_origin",
             Self::NoPolicy => "no_policy",
             Self::ControlUnreachable => "control_unreachable",
+            Self::PurgeNotKept => "purge_not_kept",
             Self::OnlyIfCached => "only_if_cached",
             Self::Isolated => "isolated",
             Self::NotRevalidated => "not_revalidated",
@@ -119,9 +122,11 @@ impl Fault {
             Self::OriginTimeout | Self::OnlyIfCached | Self::NotRevalidated => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::NoOrigin | Self::NoPolicy | Self::ControlUnreachable | Self::Isolated => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoOrigin
+            | Self::NoPolicy
+            | Self::ControlUnreachable
+            | Self::PurgeNotKept
+            | Self::Isolated => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -151,6 +156,7 @@ impl Fault {
             Self::NoOrigin => "No origin is available",
             Self::NoPolicy => "The edge is starting",
             Self::ControlUnreachable => "Control can't be reached",
+            Self::PurgeNotKept => "The purge does not outlive a restart yet",
             Self::OnlyIfCached => "No stored response",
             Self::Isolated => "The edge is cut off",
             Self::NotRevalidated => "What is stored needs its origin, which can't be reached",
@@ -169,6 +175,7 @@ impl Fault {
                 | Self::NoOrigin
                 | Self::NoPolicy
                 | Self::ControlUnreachable
+                | Self::PurgeNotKept
                 | Self::Isolated
                 | Self::NotRevalidated
         )

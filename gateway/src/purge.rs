@@ -34,6 +34,11 @@ pub enum PurgeRefused {
     /// Control can't be reached; the same request may succeed later.
     #[error("control can't be reached: {0}")]
     Unreachable(String),
+    /// This edge obeys it now, but can't keep it over a restart; the same request may succeed later.
+    #[error(
+        "the purge holds until this edge is restarted: the disk tier's folder can't be written"
+    )]
+    NotKept,
     /// Control refused it.
     #[error("control refused the purge: {0}")]
     Refused(String),
@@ -53,7 +58,9 @@ impl PurgePort for OwnMarks {
         _key: &str,
     ) -> Result<Purged, PurgeRefused> {
         let path = path.to_owned();
-        purge_here(self.0, &[Target::Url { site, path }], mode).await;
+        if !purge_here(self.0, &[Target::Url { site, path }], mode).await {
+            return Err(PurgeRefused::NotKept);
+        }
         Ok(Purged {
             id: None,
             epoch: None,

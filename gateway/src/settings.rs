@@ -106,6 +106,7 @@ pub struct Arguments {
     #[arg(long, env = "LATENCIFY_CACHE_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     cache_memory: u64,
     /// Existing folder, for it alone, of the disk tier: stored responses that a restart survives. Without it, there is none.
+    /// Empty the folder if this edge has run without it: what was purged then is not known there.
     #[arg(long, env = "LATENCIFY_DISK", value_name = "DIR")]
     disk: Option<PathBuf>,
     /// The most bytes of all files in that folder.
@@ -238,6 +239,7 @@ impl Settings {
             folder,
             bytes_max: typed.disk_bytes,
             wait: typed.disk_wait,
+            in_fleet: typed.control.is_some(),
         });
         disk.as_ref().map_or(Ok(()), disk::Options::check)?;
         let name = typed.edge.clone().unwrap_or_else(|| "latencify".to_owned());

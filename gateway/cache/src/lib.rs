@@ -74,7 +74,7 @@ pub use liveness::{Checked, Death, Liveness};
 pub use look::{Found, Judged};
 pub use marks::{
     Earlier, Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount,
-    MarksSnapshot, SnapshotError,
+    MarksSnapshot, SnapshotError, number_at,
 };
 pub use object::{Fill, Object, Reader};
 pub use promote::Promotion;

@@ -42,7 +42,7 @@ use latencify_disk::{
     Fault, FileSystem, Head, Judge, Layer, Look, Refusal, Settings, SettingsError, Stored, Tier,
     TierCount,
 };
-use local_marks::{Keeper, MarksFile};
+use local_marks::{Began, Keeper, MarksFile, Run};
 use pingora::cache::CacheKey;
 use promote::Promotions;
 use std::{
@@ -52,7 +52,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::timeout;
 
@@ -84,6 +84,8 @@ pub struct Options {
     pub bytes_max: u64,
     /// A look-up waits so long for the disk; then it is a miss.
     pub wait: Duration,
+    /// Whether the edge is a member of a fleet.
+    pub in_fleet: bool,
 }
 
 /// What is counted here.
@@ -168,7 +170,10 @@ impl Disk {
         options: &Options,
         marks: Arc<Marks>,
     ) -> Result<Self, OpenError> {
-        let file = MarksFile::new(&options.folder, marks.run().unwrap_or_default());
+        let (number, epoch) = marks.run().unwrap_or_default();
+        let in_fleet = options.in_fleet;
+        let began = Began { epoch, in_fleet };
+        let file = MarksFile::new(&options.folder, Run { number, began });
         let asked = Asked {
             marks: Arc::clone(&marks),
             file: file.clone(),
@@ -323,14 +328,24 @@ impl Disk {
         }
     }
 
-    /// Writes what waits and gives the folder back. Blocks the calling thread, for [`CLOSE_WITHIN`] at most, and as long as the
-    /// disk takes for what was purged last.
+    /// Writes what waits and gives the folder back. Blocks the calling thread, for [`CLOSE_WITHIN`] at most.
     pub fn close(&self) {
-        self.keeper.finish();
-        if !self.tier.close(CLOSE_WITHIN) {
+        self.close_within(CLOSE_WITHIN);
+    }
+
+    fn close_within(&self, limit: Duration) {
+        let began = Instant::now();
+        let folder = self.folder.display();
+        if !self.keeper.finish(limit) {
+            tracing::error!(
+                %folder,
+                "the disk hangs: what this edge purged alone and it has not taken after {limit:?} may be served from it after a restart"
+            );
+        }
+        if !self.tier.close(limit.saturating_sub(began.elapsed())) {
             tracing::warn!(
-                folder = %self.folder.display(),
-                "the disk hangs: what it has not taken after {CLOSE_WITHIN:?} is not stored"
+                %folder,
+                "the disk hangs: what it has not taken after {limit:?} is not stored"
             );
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     observe::Metrics,
 };
 use bytes::Bytes;
+use latencify_cache::LocalMark;
 use latencify_conf::change::{Mode, SiteId, Target};
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use latencify_disk::LayerFile;
@@ -151,6 +152,7 @@ impl World {
             folder: folder.path().to_owned(),
             bytes_max: 64 << 20,
             wait,
+            in_fleet: false,
         };
         let opened = Disk::open_on(Arc::new(layer.clone()), &options, Arc::clone(&marks));
         let world = Self {
@@ -187,32 +189,7 @@ impl World {
 
     async fn put(&self, body: &'static [u8]) {
         let (memory, stored) = (self.memory(), self.disk.count().tier.stored);
-        let now = SystemTime::now();
-        let mut meta = CacheMeta::new(
-            now + LIMIT,
-            now,
-            5,
-            6,
-            ResponseHeader::build(200, None).unwrap(),
-        );
-        let lifetime = Lifetime {
-            born: now,
-            fresh: LIMIT,
-            stale_while_revalidate: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
-            always_revalidate: false,
-            must_revalidate: false,
-            immutable: false,
-            source: LifetimeSource::MaxAge,
-        };
-        let fetched = Fetched {
-            fetch: *memory.begin_fetch(),
-            tags: Arc::default(),
-            object_bytes_max: 1 << 20,
-            disk: latencify_conf::policy::DiskAdmission::Always,
-            notes: Some(Notes { lifetime }),
-        };
-        adapters::fetched(&mut meta, fetched);
+        let meta = meta(memory, None);
         let span = Span::inactive();
         let mut miss = memory
             .get_miss_handler(&key(), &meta, &span.handle())
@@ -224,6 +201,35 @@ impl World {
         miss.finish().await.unwrap();
         self.until(|count| count.tier.stored > stored).await;
     }
+}
+
+/// Of a response that is fetched now, and announces that length.
+fn meta(memory: &MemoryStorage, length: Option<u64>) -> CacheMeta {
+    let now = SystemTime::now();
+    let mut header = ResponseHeader::build(200, None).unwrap();
+    if let Some(length) = length {
+        header.insert_header("content-length", length).unwrap();
+    }
+    let mut meta = CacheMeta::new(now + LIMIT, now, 5, 6, header);
+    let lifetime = Lifetime {
+        born: now,
+        fresh: LIMIT,
+        stale_while_revalidate: Duration::ZERO,
+        stale_if_error: Duration::ZERO,
+        always_revalidate: false,
+        must_revalidate: false,
+        immutable: false,
+        source: LifetimeSource::MaxAge,
+    };
+    let fetched = Fetched {
+        fetch: *memory.begin_fetch(),
+        tags: Arc::default(),
+        object_bytes_max: 8 << 20,
+        disk: latencify_conf::policy::DiskAdmission::Always,
+        notes: Some(Notes { lifetime }),
+    };
+    adapters::fetched(&mut meta, fetched);
+    meta
 }
 
 fn key() -> CacheKey {
@@ -297,7 +303,7 @@ async fn what_is_purged_is_found_in_neither() {
         "from now on it is in memory, too"
     );
     let path = PATH.to_owned();
-    purge_here(memory, &[Target::Url { site: SITE, path }], Mode::Hard).await;
+    assert!(purge_here(memory, &[Target::Url { site: SITE, path }], Mode::Hard).await);
     assert!(find(memory).await.is_none());
     assert!(find(world.memory()).await.is_none());
     assert_eq!(world.disk.count().marks_late, 0);
@@ -338,4 +344,40 @@ async fn what_is_purged_while_it_is_verified_is_not_used() {
     world.layer.stall(false);
     let judged = judged.expect("what is dead needs no proof");
     assert!(matches!(judged, ForcedFreshness::ForceMiss), "{judged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_memory_refuses_leaves_nothing_older_on_disk() {
+    let world = World::new(LIMIT).await;
+    world.put(b"stored").await;
+    let memory = world.memory();
+    // More than the quarter that one object may take.
+    let larger = meta(memory, Some(5 << 20));
+    let span = Span::inactive();
+    let miss = memory
+        .get_miss_handler(&key(), &larger, &span.handle())
+        .await;
+    assert!(miss.is_err());
+    assert_eq!(world.disk.count().tier.objects, 0);
+    assert!(find(memory).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+    let world = World::new(LIMIT).await;
+    let name = format!("{}local-marks.lock", latencify_disk::OWNERS_PREFIX);
+    let taken = std::fs::File::open(world.folder.path().join(name)).unwrap();
+    taken.lock().unwrap();
+    let path = PATH.to_owned();
+    world.disk.keeper().note(&LocalMark {
+        target: Target::Url { site: SITE, path },
+        mode: Mode::Hard,
+        number: 1,
+        at: world.marks.now(),
+    });
+    let disk = Arc::clone(&world.disk);
+    let closes = tokio::task::spawn_blocking(move || disk.close_within(Duration::from_millis(20)));
+    let closed = timeout(LIMIT, closes).await;
+    drop(taken);
+    closed.expect("it waits").unwrap();
 }

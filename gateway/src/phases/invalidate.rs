@@ -17,7 +17,8 @@ use std::sync::Arc;
 pub async fn after_unsafe(storage: &MemoryStorage, response: &ResponseHeader, ctx: &mut Context) {
     let targets = targets(response, ctx);
     if !targets.is_empty() {
-        purge_here(storage, &targets, Mode::Hard).await;
+        // What the origin did is done, whether or not the disk took it.
+        let _ = purge_here(storage, &targets, Mode::Hard).await;
         ctx.decide("cache:invalidated");
     }
 }

@@ -19,6 +19,9 @@ const PURGE_MODE: HeaderName = HeaderName::from_static("latencify-purge");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// As long as the longest pause before the link to control is tried again. Seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// What whoever purges has to know.
+const NOT_KEPT: &str = "This edge obeys the purge, but could not write it to its disk tier's folder in time: if it is killed now, it may \
+    serve from disk what was purged. See to the folder (/readyz and the log say what is wrong with it), and purge again.";
 
 /// Answers a `PURGE`; any other request passes.
 pub async fn purge(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result<(), Stop> {
@@ -59,6 +62,10 @@ pub async fn purge(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Res
             ctx.decide("purge:unreachable");
             Err(unreachable())
         }
+        Err(PurgeRefused::NotKept) => {
+            ctx.decide("purge:not_kept");
+            Err(not_kept())
+        }
         Err(PurgeRefused::Refused(why)) => {
             ctx.decide("purge:refused");
             Err(Stop::because(Fault::BadRequest, why))
@@ -87,6 +94,16 @@ fn unreachable() -> Stop {
         fault: Fault::ControlUnreachable,
         kind: None,
         detail: None,
+        headers: vec![(header::RETRY_AFTER, RETRY_AFTER)],
+    })
+}
+
+/// The same purge may succeed when the folder can be written.
+fn not_kept() -> Stop {
+    Stop::Fault(Refusal {
+        fault: Fault::PurgeNotKept,
+        kind: None,
+        detail: Some(NOT_KEPT.into()),
         headers: vec![(header::RETRY_AFTER, RETRY_AFTER)],
     })
 }

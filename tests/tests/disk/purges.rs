@@ -67,3 +67,42 @@ async fn without_the_file_of_purges_nothing_of_before_is_used() {
             .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_that_the_folder_did_not_take_is_not_confirmed() {
+    let setting = Setting::with("cache: true", |options| {
+        let folder = disk_of(&options);
+        options
+            .flag("--disk", &folder.display().to_string())
+            .flag("--disk-wait", "100ms")
+    })
+    .await;
+    setting.get("/a").await;
+    let (folder, aside) = (setting.folder(), setting.edge.folder().join("aside"));
+    fs::rename(&folder, &aside).unwrap();
+    let version = setting.raise();
+    let refused = ask(&setting, "PURGE", "/a").await;
+    let said = refused.text();
+    assert!(
+        refused.status == 503
+            && refused.header("content-type") == "application/problem+json"
+            && said.contains("purge_not_kept")
+            && said.contains("purge again"),
+        "{refused:?} {said}"
+    );
+    assert_eq!(
+        setting.get("/a").await.text(),
+        format!("{version} of /a"),
+        "it is obeyed all the same"
+    );
+    fs::rename(&aside, &folder).unwrap();
+    wait_until("the folder takes it", SOON, async || {
+        let reply = ask(&setting, "PURGE", "/a").await;
+        if reply.status == 200 {
+            Ok(())
+        } else {
+            Err(reply)
+        }
+    })
+    .await;
+}

@@ -16,7 +16,7 @@ use crate::{
     stamp::{Fetch, Floor, Stamp},
 };
 use latencify_conf::change::{Epoch, Mode, Target};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// So many local marks a run may make each millisecond of the time between its start and the next one's.
 const NUMBERS_PER_MILLISECOND: u64 = 1 << 20;
@@ -105,16 +105,19 @@ impl<R: Rules> Marks<R> {
     }
 
     /// Takes over what earlier runs did, all of it. None: it is not known, so that nothing that
-    /// was stored before counts. To be called before anything that earlier runs stored is looked up.
-    pub fn inherit(&self, earlier: Option<Earlier<'_>>) {
+    /// was stored before counts. To be called before anything that earlier runs stored is looked up. Returns the local floor: for
+    /// later runs to obey it too, it must be on disk before that.
+    pub fn inherit(&self, earlier: Option<Earlier<'_>>) -> u64 {
         self.change(|state| {
-            let now = state.now;
+            let now = &mut state.now.local;
             let Some(kept) = &mut state.kept else {
-                return;
+                return 0;
             };
             match earlier {
                 Some(earlier) if earlier.last < kept.run.local => {
                     kept.floor.local = kept.floor.local.max(earlier.floor);
+                    // This run may have set it, above all its numbers: what it stores from now on lives.
+                    *now = (*now).max(earlier.floor);
                     let runs = earlier.runs.iter();
                     let runs = runs.map(|&(local, epoch)| Floor { epoch, local });
                     kept.earlier = runs.collect();
@@ -125,13 +128,14 @@ impl<R: Rules> Marks<R> {
                 }
                 // The clock went back: which mark was later is not known.
                 Some(Earlier { last, .. }) => {
-                    state.now.local = now.local.max(last.saturating_add(1));
-                    kept.run.local = state.now.local;
-                    kept.floor.local = state.now.local;
+                    *now = (*now).max(last.saturating_add(1));
+                    kept.run.local = *now;
+                    kept.floor.local = *now;
                 }
-                None => kept.floor.local = kept.floor.local.max(kept.run.local),
+                None => kept.floor.local = kept.floor.local.max(*now),
             }
-        });
+            kept.floor.local
+        })
     }
 
     /// What the marks say of something in the tier that outlives the process.
@@ -206,9 +210,14 @@ impl<R: Rules> Marks<R> {
 
     pub(super) fn number_of_now(&self) -> u64 {
         let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
-        let millis = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-        millis.saturating_mul(NUMBERS_PER_MILLISECOND)
+        number_at(since.unwrap_or_default())
     }
+}
+
+/// Where the local numbers of a run begin that starts so long after 1970: above all that were made before.
+pub fn number_at(since_1970: Duration) -> u64 {
+    let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    millis.saturating_mul(NUMBERS_PER_MILLISECOND)
 }
 
 impl State {

@@ -24,7 +24,7 @@ mod widen;
 pub use bounds::{MarkBounds, PREFIX_SEGMENTS_MAX};
 pub(crate) use forget::Round;
 pub use forget::UNDER_WAY_MAX;
-pub use kept::{Earlier, Held, KeptRound, LocalMark};
+pub use kept::{Earlier, Held, KeptRound, LocalMark, number_at};
 pub use snapshot::{LocalMarks, MarksSnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use under_way::Fetching;
 pub(crate) use under_way::Registered;

@@ -3,16 +3,18 @@
 //!
 //! # Characters
 //! - [`Keeper`]: a thread that waits for the disk so that nobody else has to. One write takes whatever has come since the last.
-//! - [`MarksFile`]: the file; [`record`]: its lines.
+//! - [`MarksFile`]: the file; [`head`] and [`record`]: its lines.
 //!
 //! Whoever purges obeys at once, and then waits until the mark is on disk before it is acknowledged, for a while at most:
 //! a folder that can't be written keeps no client waiting for longer. Then it is counted, tried again until it succeeds,
 //! and only a process that is killed before forgets it.
 
 mod file;
+mod head;
 mod record;
 
 pub use file::MarksFile;
+pub use record::{Began, Run};
 
 use latencify_cache::{Earlier, LocalMark, Marks};
 use parking_lot::{Condvar, Mutex};
@@ -24,13 +26,13 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch, time::timeout};
 use tracing::{error, info, warn};
 
-/// The most marks that wait. Of more, none are kept: then what was stored before is dead after a restart.
-const WAITING_MAX: usize = 64 * 1024;
+/// The most bytes of marks that wait. Of more, none are kept: then what was stored before is dead after a restart.
+pub const WAITING_BYTES_MAX: usize = 8 << 20;
 /// After a failure it is tried again so often.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -54,9 +56,21 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<Line>,
+    /// Of those.
+    bytes: usize,
+    /// No mark that was noted has a higher number.
+    highest: u64,
     noted: u64,
     is_failing: bool,
     is_stopping: bool,
+}
+
+/// What is written in one go.
+struct Taken {
+    lines: Vec<Line>,
+    noted: u64,
+    highest: u64,
+    is_last: bool,
 }
 
 impl Keeper {
@@ -83,12 +97,14 @@ impl Keeper {
 
     /// A mark was made. Returns what to [wait](Self::saved) for.
     pub fn note(&self, mark: &LocalMark) -> u64 {
-        self.shared.note(Line::mark(self.shared.file.run(), mark))
+        self.shared
+            .note(Line::mark(self.shared.file.run().number, mark))
     }
 
     /// What is stamped lower is dead from now on.
     pub fn note_floor(&self, floor: u64) {
-        self.shared.note(Line::floor(self.shared.file.run(), floor));
+        self.shared
+            .note(Line::floor(self.shared.file.run().number, floor));
     }
 
     /// Waits until what was noted is on disk. False: that takes too long.
@@ -117,12 +133,22 @@ impl Keeper {
         self.shared.late.load(Relaxed)
     }
 
-    /// Writes what waits, and ends; waits for the disk.
-    pub fn finish(&self) {
+    /// Writes what waits, and ends; blocks the calling thread until then, for so long at most. False: the disk hangs, and is left
+    /// to itself.
+    pub fn finish(&self, limit: Duration) -> bool {
         self.shared.stop();
-        if let Some(thread) = self.thread.lock().take() {
-            let _ = thread.join();
+        let deadline = Instant::now() + limit;
+        let Some(thread) = self.thread.lock().take() else {
+            return true;
+        };
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
+        let _ = thread.join();
+        true
     }
 }
 
@@ -132,15 +158,30 @@ impl Drop for Keeper {
     }
 }
 
+impl State {
+    /// What could not be written waits again, before what came since.
+    fn put_back(&mut self, lines: Vec<Line>, run: Run) {
+        self.bytes += lines.iter().map(Line::bytes).sum::<usize>();
+        self.waiting.splice(0..0, lines);
+        self.bound(run);
+    }
+
+    fn bound(&mut self, run: Run) {
+        if self.bytes > WAITING_BYTES_MAX {
+            self.waiting = record::compact(&self.waiting, run.number, 0);
+            self.bytes = self.waiting.iter().map(Line::bytes).sum();
+        }
+    }
+}
+
 impl Shared {
     fn note(&self, line: Line) -> u64 {
         let noted = {
             let mut state = self.state.lock();
-            if state.waiting.len() >= WAITING_MAX {
-                let (lines, run) = (std::mem::take(&mut state.waiting), self.file.run());
-                state.waiting = record::compact(&lines, run, 0);
-            }
+            state.highest = state.highest.max(line.number());
+            state.bytes += line.bytes();
             state.waiting.push(line);
+            state.bound(self.file.run());
             state.noted += 1;
             state.noted
         };
@@ -155,27 +196,26 @@ impl Shared {
 
     fn run(&self) {
         loop {
-            let (lines, noted, is_last) = self.take();
-            let written = if lines.is_empty() {
+            let taken = self.take();
+            let written = if taken.lines.is_empty() {
                 Ok(())
             } else {
-                self.file.append(&lines)
+                self.file.append(&taken.lines, taken.highest)
             };
             let is_ok = written.is_ok();
             self.told(written);
             if is_ok {
-                self.saved.send_replace(noted);
+                self.saved.send_replace(taken.noted);
             } else {
-                let mut state = self.state.lock();
-                state.waiting.splice(0..0, lines);
+                self.state.lock().put_back(taken.lines, self.file.run());
             }
-            if is_last {
+            if taken.is_last {
                 return;
             }
         }
     }
 
-    fn take(&self) -> (Vec<Line>, u64, bool) {
+    fn take(&self) -> Taken {
         let mut state = self.state.lock();
         if state.is_failing && !state.is_stopping {
             self.news.wait_for(&mut state, RETRY_EVERY);
@@ -183,8 +223,13 @@ impl Shared {
         while state.waiting.is_empty() && !state.is_stopping {
             self.news.wait(&mut state);
         }
-        let lines = std::mem::take(&mut state.waiting);
-        (lines, state.noted, state.is_stopping)
+        state.bytes = 0;
+        Taken {
+            lines: std::mem::take(&mut state.waiting),
+            noted: state.noted,
+            highest: state.highest,
+            is_last: state.is_stopping,
+        }
     }
 
     fn told(&self, written: io::Result<()>) {
@@ -211,30 +256,44 @@ impl Shared {
 
 /// Takes over what earlier runs purged. An error: the folder can't be used now.
 pub fn inherit(file: &MarksFile, marks: &Marks) -> io::Result<()> {
-    let lines = match file.read()? {
-        Some(Ok(lines)) => {
-            let known = record::known(&lines, file.run());
-            marks.inherit(Some(Earlier {
-                marks: &known.marks,
-                last: known.last,
-                floor: known.floor,
-                runs: &known.runs,
-            }));
-            lines
-        }
-        Some(Err(why)) => {
-            warn!(%why, "what this edge had purged alone can't be read: nothing that is on disk is used");
-            marks.inherit(None);
-            vec![Line::floor(file.run(), file.run())]
-        }
-        None => {
-            marks.inherit(None);
-            vec![Line::floor(file.run(), file.run())]
-        }
-    };
-    // If it can't be written now, what was read holds; the keeper tells of a folder that can't be written.
-    if let Err(error) = file.replace(&lines) {
-        warn!(%error, "the file of what this edge purges alone can't be renewed");
+    let run = file.run();
+    let read = file.read()?;
+    if let Some(Err(why)) = &read {
+        warn!(%why, "what this edge had purged alone can't be read: nothing that is on disk is used");
     }
-    Ok(())
+    let read = read.and_then(Result::ok);
+    let is_known = read.is_some();
+    let mut lines = read.unwrap_or_default();
+    let known = record::known(&lines, run.number);
+    let changes = record::changes_role(&lines, run.began.in_fleet);
+    if changes {
+        warn!(
+            "the folder of the disk tier was used alone and in a fleet: nothing that is on disk is used"
+        );
+    }
+    let earlier = Earlier {
+        marks: &known.marks,
+        // As if it were not known which came later.
+        last: known.last.max(if changes { run.number } else { 0 }),
+        floor: known.floor,
+        runs: &known.runs,
+    };
+    let floor = marks.inherit(is_known.then_some(earlier));
+    let rises = floor > known.floor;
+    if rises {
+        lines.push(Line::floor(run.number, floor));
+    }
+    match file.replace(&lines) {
+        // The next run would not know it.
+        Err(error) if rises => Err(error),
+        // What was read holds; the keeper tells of a folder that can't be written.
+        Err(error) => {
+            warn!(%error, "the file of what this edge purges alone can't be renewed");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
+
+#[cfg(test)]
+mod tests;

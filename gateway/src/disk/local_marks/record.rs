@@ -13,7 +13,7 @@ use std::{
 };
 
 /// So many characters of its digest stand before a line.
-const SUM_CHARACTERS: usize = 16;
+pub const SUM_CHARACTERS: usize = 16;
 /// The most runs that are told apart; of more, the older are taken for one that knew as little as the one of them that knew least.
 const RUNS_MAX: usize = 32;
 
@@ -23,15 +23,34 @@ const RUNS_MAX: usize = 32;
 pub struct Line {
     /// Where the numbers of the run begin that wrote it.
     pub run: u64,
-    /// It began, and this was the last epoch that it knew.
+    /// It began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<Epoch>,
+    pub began: Option<Began>,
     /// What is stamped lower is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<u64>,
     /// What was purged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
+}
+
+/// What a run was when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Began {
+    /// The last epoch that it knew.
+    pub epoch: Epoch,
+    /// Whether it was a member of a fleet. What the fleet purged then reached nothing that was stored alone.
+    pub in_fleet: bool,
+}
+
+/// A run of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Where its numbers begin.
+    pub number: u64,
+    /// What it was then.
+    pub began: Began,
 }
 
 /// What was purged.
@@ -59,17 +78,17 @@ pub struct Known {
 
 impl Line {
     /// A run has begun.
-    pub fn begun((run, epoch): (u64, Epoch)) -> Self {
+    pub fn begun(run: Run) -> Self {
         Self {
-            epoch: Some(epoch),
-            ..Self::of(run)
+            began: Some(run.began),
+            ..Self::of(run.number)
         }
     }
 
     fn of(run: u64) -> Self {
         Self {
             run,
-            epoch: None,
+            began: None,
             floor: None,
             mark: None,
         }
@@ -98,14 +117,26 @@ impl Line {
         }
     }
 
-    fn number(&self) -> u64 {
-        self.mark.as_ref().map_or(0, |mark| mark.number)
+    /// The highest number that it names.
+    pub fn number(&self) -> u64 {
+        let mark = self.mark.as_ref().map_or(0, |mark| mark.number);
+        self.run.max(mark).max(self.floor.unwrap_or(0))
+    }
+
+    /// What it costs while it waits, about.
+    pub fn bytes(&self) -> usize {
+        let name = match self.mark.as_ref().map(|mark| &mark.target) {
+            Some(Target::Url { path, .. } | Target::Prefix { path, .. }) => path.len(),
+            Some(Target::Tag { tag, .. }) => tag.len(),
+            Some(Target::Site { .. } | Target::All) | None => 0,
+        };
+        size_of::<Self>() + name
     }
 }
 
-/// As they are written. A line of before them that was torn is ended first.
+/// As they are written.
 pub fn write(lines: &[Line]) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = vec![b'\n'];
+    let mut bytes = Vec::new();
     for line in lines {
         let text = serde_json::to_vec(line)?;
         bytes.extend_from_slice(sum(&text).as_bytes());
@@ -116,21 +147,20 @@ pub fn write(lines: &[Line]) -> serde_json::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What was written. A last line that does not end was never acknowledged. Any other that can't be read: the error.
+/// What was written, all of it: a line that can't be read, or none that says that a run began, is the error.
 pub fn read(bytes: &[u8]) -> Result<Vec<Line>, String> {
-    let whole = bytes
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter_map(|line| line.strip_suffix(b"\n"));
-    let mut lines = Vec::new();
-    for (number, line) in (1..).zip(whole) {
-        if !line.is_empty() {
-            lines.push(read_line(line).map_err(|why| format!("line {number}: {why}"))?);
-        }
+    let lines = (2..).zip(bytes.split_inclusive(|byte| *byte == b'\n'));
+    let lines = lines
+        .map(|(number, line)| read_line(line).map_err(|why| format!("line {number}: {why}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    if lines.iter().all(|line| line.began.is_none()) {
+        return Err("it does not say that a run began".to_owned());
     }
     Ok(lines)
 }
 
 fn read_line(line: &[u8]) -> Result<Line, String> {
+    let line = line.strip_suffix(b"\n").ok_or("it does not end")?;
     let (said, text) = line
         .split_at_checked(SUM_CHARACTERS + 1)
         .ok_or("it is cut off")?;
@@ -140,7 +170,7 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
     serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
-fn sum(text: &[u8]) -> String {
+pub fn sum(text: &[u8]) -> String {
     let mut sum = Digest::of_parts([text]).to_string();
     sum.truncate(SUM_CHARACTERS);
     sum
@@ -154,7 +184,7 @@ pub fn known(lines: &[Line], run: u64) -> Known {
         .filter_map(|line| line.floor)
         .max()
         .unwrap_or(0);
-    let last = others().map(|line| line.run.max(line.number())).max();
+    let last = others().map(Line::number).max();
     let marks = others().filter_map(|line| line.mark.as_ref());
     Known {
         marks: marks
@@ -168,25 +198,37 @@ pub fn known(lines: &[Line], run: u64) -> Known {
             .collect(),
         last: last.unwrap_or(0),
         floor,
-        runs: runs(lines, floor),
+        runs: runs(lines, floor)
+            .iter()
+            .map(|run| (run.number, run.began.epoch))
+            .collect(),
     }
 }
 
-/// Where runs began that bar what may live; the newest first.
-fn runs(lines: &[Line], floor: u64) -> Vec<(u64, Epoch)> {
-    let begun = lines
-        .iter()
-        .filter_map(|line| Some((line.run, line.epoch?)));
-    let mut begun: Vec<_> = begun.filter(|(run, _)| *run > floor).collect();
-    begun.sort_unstable_by_key(|&(run, epoch)| (Reverse(run), epoch));
-    let mut runs: Vec<(u64, Epoch)> = Vec::new();
-    for (run, epoch) in begun {
+/// Whether a run that wrote them was a member of a fleet and that one is not, or the other way round.
+pub fn changes_role(lines: &[Line], in_fleet: bool) -> bool {
+    let mut began = lines.iter().filter_map(|line| line.began);
+    began.any(|began| began.in_fleet != in_fleet)
+}
+
+/// Runs that bar what may live; the newest first.
+fn runs(lines: &[Line], floor: u64) -> Vec<Run> {
+    let begun = lines.iter().filter_map(|line| {
+        let number = line.run;
+        line.began.map(|began| Run { number, began })
+    });
+    let mut begun: Vec<_> = begun.filter(|run| run.number > floor).collect();
+    begun.sort_unstable_by_key(|run| (Reverse(run.number), run.began.epoch));
+    let mut runs: Vec<Run> = Vec::new();
+    for run in begun {
         // A later run that knew no more bars all that this one does.
-        let is_more = runs.last().is_none_or(|&(_, known)| epoch < known);
+        let is_more = runs
+            .last()
+            .is_none_or(|known| run.began.epoch < known.began.epoch);
         if is_more && runs.len() < RUNS_MAX {
-            runs.push((run, epoch));
+            runs.push(run);
         } else if let Some(last) = runs.last_mut().filter(|_| is_more) {
-            last.1 = epoch;
+            last.began.epoch = run.began.epoch;
         }
     }
     runs
@@ -248,43 +290,48 @@ mod tests {
         )
     }
 
+    fn begun(number: u64) -> Line {
+        let began = Began {
+            epoch: Epoch(3),
+            in_fleet: false,
+        };
+        Line::begun(Run { number, began })
+    }
+
     fn names(known: &Known) -> Vec<u64> {
         known.marks.iter().map(|mark| mark.number).collect()
     }
 
     #[test]
-    fn what_was_written_is_read_whatever_is_torn() {
-        let lines = [
-            Line::begun((10, Epoch(3))),
-            purged(10, "/a", 11),
-            purged(10, "/b", 12),
-        ];
+    fn what_was_written_is_read_and_nothing_less() {
+        let lines = [begun(10), purged(10, "/a", 11), purged(10, "/b", 12)];
         let bytes = write(&lines).unwrap();
         assert_eq!(read(&bytes), Ok(lines.to_vec()));
-        let one = write(&lines[..2]).unwrap().len();
-        for torn in one..bytes.len() {
-            assert_eq!(read(&bytes[..torn]), Ok(lines[..2].to_vec()), "{torn}");
-        }
-        let more = [&bytes[..], &write(&[purged(20, "/c", 21)]).unwrap()].concat();
-        assert_eq!(read(&more).unwrap().len(), 4);
+        assert!(read(&[]).is_err() && read(b"\n").is_err());
+        assert!(read(&write(&lines[1..]).unwrap()).is_err(), "no run began");
+    }
+
+    #[test]
+    fn a_change_between_alone_and_in_a_fleet_is_noticed() {
+        let lines = [begun(10), purged(10, "/a", 11)];
+        assert!(changes_role(&lines, true) && !changes_role(&lines, false));
+        assert!(!changes_role(&[], true));
     }
 
     #[test]
     fn a_line_that_was_changed_is_told() {
-        let bytes = write(&[Line::begun((10, Epoch(3))), purged(10, "/a", 11)]).unwrap();
-        for at in 1..bytes.len() - 1 {
+        let bytes = write(&[begun(10), purged(10, "/a", 11)]).unwrap();
+        for at in 0..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;
-            if other[at] != b'\n' && bytes[at] != b'\n' {
-                assert!(read(&other).is_err(), "{at}");
-            }
+            assert!(read(&other).is_err(), "{at}");
         }
     }
 
     #[test]
     fn a_run_learns_what_the_others_did() {
         let lines = [
-            Line::begun((10, Epoch(3))),
+            begun(10),
             purged(10, "/a", 11),
             purged(20, "/b", 21),
             Line::floor(20, 11),
@@ -299,7 +346,7 @@ mod tests {
     #[test]
     fn fewer_lines_say_the_same() {
         let lines = [
-            Line::begun((10, Epoch(3))),
+            begun(10),
             purged(10, "/a", 11),
             purged(10, "/a", 12),
             purged(20, "/b", 21),

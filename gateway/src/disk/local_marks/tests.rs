@@ -1,0 +1,219 @@
+//! The file through runs that follow each other, and whatever becomes of it in between.
+
+use super::*;
+use latencify_cache::{Identity, Stamp};
+use latencify_conf::change::{Epoch, Mode, SiteId, Target};
+use latencify_disk::OWNERS_PREFIX;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// A run of an edge that stands alone, or in a fleet.
+struct Running {
+    file: MarksFile,
+    marks: Arc<Marks>,
+}
+
+impl Running {
+    fn new(folder: &Path, second: u64, in_fleet: bool) -> Self {
+        let running = Self::unopened(folder, second, in_fleet);
+        inherit(&running.file, &running.marks).unwrap();
+        running
+    }
+
+    /// Before its folder is open.
+    fn unopened(folder: &Path, second: u64, in_fleet: bool) -> Self {
+        let marks = Marks::with_clock(At(SystemTime::UNIX_EPOCH + Duration::from_secs(second)));
+        marks.keep();
+        let (number, epoch) = marks.run().unwrap();
+        let began = Began { epoch, in_fleet };
+        let file = MarksFile::new(folder, Run { number, began });
+        Self { file, marks }
+    }
+
+    fn purge(&self, path: &str) -> Line {
+        let (target, mode) = (url(path), Mode::Hard);
+        let number = self.marks.local_purge(&target, mode);
+        let at = self.marks.now();
+        let mark = LocalMark {
+            target,
+            mode,
+            number,
+            at,
+        };
+        Line::mark(self.file.run().number, &mark)
+    }
+
+    fn purge_and_save(&self, path: &str) {
+        let line = self.purge(path);
+        self.file
+            .append(std::slice::from_ref(&line), line.number())
+            .unwrap();
+    }
+
+    fn is_dead(&self, path: &str, stamp: Stamp) -> bool {
+        let identity = Identity {
+            site: SiteId(1),
+            path: path.into(),
+            tags: [].into(),
+        };
+        self.marks.check_kept(&identity, &stamp).is_dead()
+    }
+}
+
+/// A clock that stands.
+struct At(SystemTime);
+
+impl latencify_cache::Clock for At {
+    fn now(&self) -> SystemTime {
+        self.0
+    }
+}
+
+fn url(path: &str) -> Target {
+    Target::Url {
+        site: SiteId(1),
+        path: path.to_owned(),
+    }
+}
+
+fn path_of(folder: &Path) -> PathBuf {
+    folder.join(format!("{OWNERS_PREFIX}local-marks"))
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_serves_nothing_that_was_purged() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    let stamp = first.marks.stamp();
+    for path in ["/a", "/b", "/c"] {
+        first.purge_and_save(path);
+    }
+    let file = path_of(folder.path());
+    let whole = fs::read(&file).unwrap();
+    for cut in 0..=whole.len() {
+        fs::write(&file, &whole[..cut]).unwrap();
+        let second = Running::new(folder.path(), 200, false);
+        for path in ["/a", "/b", "/c"] {
+            assert!(second.is_dead(path, stamp), "{path} {cut}");
+        }
+        let is_whole = cut == whole.len();
+        assert_eq!(second.is_dead("/d", stamp), !is_whole, "{cut}");
+        assert!(!second.is_dead("/a", second.marks.stamp()), "{cut}");
+    }
+}
+
+#[test]
+fn an_attempt_that_failed_half_way_is_no_part_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    let stamp = first.marks.stamp();
+    first.purge_and_save("/a");
+    let file = path_of(folder.path());
+    let half = record::write(&[first.purge("/b")]).unwrap();
+    for torn in 1..half.len() {
+        let mut open = OpenOptions::new().append(true).open(&file).unwrap();
+        open.write_all(&half[..torn]).unwrap();
+        first.purge_and_save("/c");
+        let second = Running::new(folder.path(), 200, false);
+        assert!(second.is_dead("/a", stamp) && second.is_dead("/c", stamp));
+        assert!(!second.is_dead("/d", stamp), "{torn}");
+    }
+}
+
+#[test]
+fn a_file_of_long_names_keeps_within_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    let before = first.marks.stamp();
+    let name = "x".repeat(16 << 10);
+    for batch in 0..30 {
+        let lines: Vec<_> = (0..100)
+            .map(|of| first.purge(&format!("/{batch}/{of}/{name}")))
+            .collect();
+        first
+            .file
+            .append(&lines, lines.last().unwrap().number())
+            .unwrap();
+        let bytes = fs::metadata(path_of(folder.path())).unwrap().len();
+        assert!(bytes <= file::BYTES_MAX, "{bytes}");
+    }
+    let after = first.marks.stamp();
+    let second = Running::new(folder.path(), 200, false);
+    assert!(second.is_dead("/0/0", before), "too many to be told apart");
+    assert!(!second.is_dead("/0/0", after));
+}
+
+#[test]
+fn a_file_that_became_unreadable_is_replaced_by_a_floor() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    first.purge_and_save("/a");
+    let stamp = first.marks.stamp();
+    fs::write(path_of(folder.path()), "whatever").unwrap();
+    first.purge_and_save("/b");
+    first.purge_and_save("/c");
+    // Its folder is opened again in the same run.
+    inherit(&first.file, &first.marks).unwrap();
+    assert!(first.is_dead("/d", stamp));
+    assert!(!first.is_dead("/d", first.marks.stamp()));
+}
+
+#[test]
+fn marks_that_wait_keep_within_their_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::unopened(folder.path(), 100, false);
+    let before = first.marks.stamp();
+    let (mut state, name) = (State::default(), "x".repeat(16 << 10));
+    let mut highest = 0;
+    for of in 0..2000 {
+        let line = first.purge(&format!("/{of}/{name}"));
+        highest = line.number();
+        state.put_back(vec![line], first.file.run());
+        let held: usize = state.waiting.iter().map(Line::bytes).sum();
+        assert!(held == state.bytes && held <= WAITING_BYTES_MAX, "{held}");
+    }
+    inherit(&first.file, &first.marks).unwrap();
+    first.file.append(&state.waiting, highest).unwrap();
+    assert!(Running::new(folder.path(), 200, false).is_dead("/d", before));
+}
+
+#[test]
+fn a_clock_that_was_set_back_for_one_run_serves_nothing_that_was_purged_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    let stamp = first.marks.stamp();
+    let set_back = Running::unopened(folder.path(), 50, false);
+    let early = set_back.purge("/a");
+    inherit(&set_back.file, &set_back.marks).unwrap();
+    set_back
+        .file
+        .append(std::slice::from_ref(&early), early.number())
+        .unwrap();
+    let stored = set_back.marks.stamp();
+    let third = Running::new(folder.path(), 200, false);
+    assert!(third.is_dead("/a", stamp) && third.is_dead("/b", stamp));
+    assert!(!third.is_dead("/a", stored));
+}
+
+#[test]
+fn what_was_stored_alone_does_not_outlive_a_time_in_a_fleet() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    let stamp = first.marks.stamp();
+    let again = Running::new(folder.path(), 200, false);
+    assert!(!again.is_dead("/a", stamp));
+    Running::new(folder.path(), 300, true);
+    let alone = Running::new(folder.path(), 400, false);
+    assert!(alone.is_dead("/a", stamp) && alone.is_dead("/a", again.marks.stamp()));
+    assert!(!alone.is_dead("/a", alone.marks.stamp()));
+    let last = Running::new(folder.path(), 500, false);
+    assert!(
+        !last.is_dead("/a", alone.marks.stamp()),
+        "no change any more"
+    );
+    assert_eq!(last.marks.stamp().epoch, Epoch(0));
+}
