@@ -106,7 +106,8 @@ pub struct Arguments {
     #[arg(long, env = "LATENCIFY_CACHE_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     cache_memory: u64,
     /// Existing folder, for it alone, of the disk tier: stored responses that a restart survives. Without it, there is none.
-    /// Empty the folder if this edge has run without it: what was purged then is not known there.
+    /// Empty the folder if this edge has run without it: what was purged then is not known there. A response passes through memory on
+    /// its way there: one that announces more than a quarter of --cache-memory is not stored there either.
     #[arg(long, env = "LATENCIFY_DISK", value_name = "DIR")]
     disk: Option<PathBuf>,
     /// The most bytes of all files in that folder.

@@ -1,5 +1,9 @@
 //! The task that goes over the tier, a little at a time: what is dead is forgotten, and what lives says how old a mark may be and
 //! still be needed.
+//!
+//! While the folder can't be read (it is missing, or another process has it), no round ends, and no mark is forgotten: what lies there
+//! is still to be judged when it comes back, and that it is dead could be written down nowhere else. Marks keep within their bound
+//! meanwhile by purging more than was asked, never less; whoever gives up the folder starts the edge without `--disk`.
 
 use super::Disk;
 use latencify_cache::MarksCount;

@@ -320,9 +320,12 @@ async fn what_is_purged_while_it_is_verified_is_not_used() {
     let metrics = Metrics::new().unwrap();
     let mut ctx = Context::new(Drain::new().request(), metrics.request_under_way());
     let is_dead = || memory.liveness(&meta).is_dead();
-    let verdict = |_: &mut Context| match is_dead() {
-        true => ForcedFreshness::ForceMiss,
-        false => ForcedFreshness::ForceFresh,
+    let verdict = |_: &mut Context| {
+        if is_dead() {
+            ForcedFreshness::ForceMiss
+        } else {
+            ForcedFreshness::ForceFresh
+        }
     };
     world.layer.stall(true);
     let purged = async {
