@@ -91,7 +91,11 @@ async fn what_is_stored_after_a_purge_survives() {
     member.setting.store("/a").await;
     for round in 0..2 {
         let receipt = member.purge("/a").await;
-        assert_eq!(receipt.edges[0].state, ReceiptState::Acked, "{receipt:?}");
+        let mut edges = receipt.edges.iter();
+        assert!(
+            edges.any(|edge| edge.state == ReceiptState::Acked),
+            "{receipt:?}"
+        );
         let path = format!("/after{round}");
         member.setting.store(&path).await;
         member.setting.edge.process().kill();

@@ -101,7 +101,7 @@ async fn a_purge_that_the_folder_did_not_take_is_not_confirmed() {
         if reply.status == 200 {
             Ok(())
         } else {
-            Err(reply)
+            Err(format!("{reply:?}"))
         }
     })
     .await;
