@@ -15,6 +15,7 @@ use pingora::http::ResponseHeader;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The version that is written, and the only one that is read.
+/// It rises as well when the octets of a key come to mean another request: keys have no version of their own.
 const VERSION: u8 = 1;
 /// The most fields that are written, and believed.
 const FIELDS_MAX: u32 = 4096;

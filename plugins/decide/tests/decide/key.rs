@@ -217,3 +217,25 @@ proptest! {
         prop_assert_eq!(a == b, key_of(&a) == key_of(&b));
     }
 }
+
+/// Keys lie on disk: a later program that means another request by the same octets would answer it from there. Whoever changes what
+/// this pins raises the version of the header that the disk tier keeps (`gateway/src/disk/header.rs`).
+#[test]
+fn the_octets_of_a_key_stay_as_they_are() {
+    let parts = KeyParts {
+        headers: vec![HeaderName::from_static("x-a")],
+        cookies: names(&["c"]),
+        country: true,
+        device: true,
+        ..KeyParts::default()
+    };
+    let asking = Asking::get("h", "/p?q=1")
+        .header("x-a", "1")
+        .header("cookie", "c=2")
+        .from("192.0.2.9", Some("FR"));
+    let octets = key(&parts, &asking).escape_ascii().to_string();
+    let octets = octets.replace("\\x00", "0").replace("\\x0", "");
+    let pinned = "s0001000800000001u00010004httph00010001hp00010002/pq00010003q=1f00020003x-a00011\
+                  c00020001c00012g00010002FRd00010007desktop";
+    assert_eq!(octets, pinned);
+}
