@@ -113,6 +113,12 @@ impl Contacts {
         })
     }
 
+    /// Whether it is being taken out.
+    #[cfg(test)]
+    pub fn is_closed(&self, process: ProcessId) -> bool {
+        self.of.lock().is_closed(process)
+    }
+
     /// A process starts over on another history.
     pub fn reset(&self, process: ProcessId) {
         self.of.lock().reset(process);

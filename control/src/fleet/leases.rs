@@ -113,6 +113,12 @@ impl Leases {
         }
     }
 
+    /// Whether it is being taken out.
+    #[cfg(test)]
+    pub fn is_closed(&self, process: ProcessId) -> bool {
+        self.closed.contains_key(&process)
+    }
+
     /// A process starts over on another history.
     pub fn reset(&mut self, process: ProcessId) {
         if let Some(contact) = self.contacts.get_mut(&process) {
