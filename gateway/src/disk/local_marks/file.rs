@@ -81,6 +81,19 @@ impl MarksFile {
         })
     }
 
+    /// Reads all lines as [`read`](Self::read) does, and puts what is made of them in their place before anybody adds to them: of
+    /// what is added in between, that it is on disk would be said and not be true. What else was made is returned beside whether it was
+    /// written.
+    pub fn renew<T>(
+        &self,
+        make: impl FnOnce(Option<Result<Vec<Line>, String>>) -> (Vec<Line>, T),
+    ) -> io::Result<(T, io::Result<()>)> {
+        self.locked(|| {
+            let (lines, made) = make(self.read_locked()?);
+            Ok((made, self.replace_locked(&lines)))
+        })
+    }
+
     /// Puts these lines, or fewer that say the same or more strictly, in the place of what there is.
     pub fn replace(&self, lines: &[Line]) -> io::Result<()> {
         self.locked(|| self.replace_locked(lines))

@@ -257,33 +257,35 @@ impl Shared {
 /// Takes over what earlier runs purged. An error: the folder can't be used now.
 pub fn inherit(file: &MarksFile, marks: &Marks) -> io::Result<()> {
     let run = file.run();
-    let read = file.read()?;
-    if let Some(Err(why)) = &read {
-        warn!(%why, "what this edge had purged alone can't be read: nothing that is on disk is used");
-    }
-    let read = read.and_then(Result::ok);
-    let is_known = read.is_some();
-    let mut lines = read.unwrap_or_default();
-    let known = record::known(&lines, run.number);
-    let changes = record::changes_role(&lines, run.began.in_fleet);
-    if changes {
-        warn!(
-            "the folder of the disk tier was used alone and in a fleet: nothing that is on disk is used"
-        );
-    }
-    let earlier = Earlier {
-        marks: &known.marks,
-        // As if it were not known which came later.
-        last: known.last.max(if changes { run.number } else { 0 }),
-        floor: known.floor,
-        runs: &known.runs,
-    };
-    let floor = marks.inherit(is_known.then_some(earlier));
-    let rises = floor > known.floor;
-    if rises {
-        lines.push(Line::floor(run.number, floor));
-    }
-    match file.replace(&lines) {
+    let (rises, replaced) = file.renew(|read| {
+        if let Some(Err(why)) = &read {
+            warn!(%why, "what this edge had purged alone can't be read: nothing that is on disk is used");
+        }
+        let read = read.and_then(Result::ok);
+        let is_known = read.is_some();
+        let mut lines = read.unwrap_or_default();
+        let known = record::known(&lines, run.number);
+        let changes = record::changes_role(&lines, run.began.in_fleet);
+        if changes {
+            warn!(
+                "the folder of the disk tier was used alone and in a fleet: nothing that is on disk is used"
+            );
+        }
+        let earlier = Earlier {
+            marks: &known.marks,
+            // As if it were not known which came later.
+            last: known.last.max(if changes { run.number } else { 0 }),
+            floor: known.floor,
+            runs: &known.runs,
+        };
+        let floor = marks.inherit(is_known.then_some(earlier));
+        let rises = floor > known.floor;
+        if rises {
+            lines.push(Line::floor(run.number, floor));
+        }
+        (lines, rises)
+    })?;
+    match replaced {
         // The next run would not know it.
         Err(error) if rises => Err(error),
         // What was read holds; the keeper tells of a folder that can't be written.

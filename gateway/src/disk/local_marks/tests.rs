@@ -124,6 +124,37 @@ fn an_attempt_that_failed_half_way_is_no_part_of_the_file() {
     }
 }
 
+/// A folder may open under traffic: nothing that is said to be on disk is lost to what the opening writes.
+#[test]
+fn what_is_added_while_the_file_is_taken_over_stays_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    let stamp = first.marks.stamp();
+    first.purge_and_save("/a");
+    let line = first.purge("/b");
+    std::thread::scope(|threads| {
+        let (_, written) = first
+            .file
+            .renew(|read| {
+                threads.spawn(|| {
+                    let added = first
+                        .file
+                        .append(std::slice::from_ref(&line), line.number());
+                    added.unwrap();
+                });
+                let lock = path_of(folder.path()).with_extension("lock");
+                let lock = OpenOptions::new().write(true).open(lock).unwrap();
+                assert!(lock.try_lock().is_err(), "somebody may add now");
+                (read.unwrap().unwrap(), ())
+            })
+            .unwrap();
+        written.unwrap();
+    });
+    let second = Running::new(folder.path(), 200, false);
+    assert!(second.is_dead("/a", stamp) && second.is_dead("/b", stamp));
+    assert!(!second.is_dead("/c", stamp));
+}
+
 #[test]
 fn a_file_of_long_names_keeps_within_its_bound() {
     let folder = tempfile::tempdir().unwrap();
