@@ -133,7 +133,7 @@ fn what_is_added_while_the_file_is_taken_over_stays_in_it() {
     first.purge_and_save("/a");
     let line = first.purge("/b");
     std::thread::scope(|threads| {
-        let (_, written) = first
+        let ((), written) = first
             .file
             .renew(|read| {
                 threads.spawn(|| {
