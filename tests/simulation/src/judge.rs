@@ -129,10 +129,10 @@ impl<R: Rules> World<R> {
         }
         let (object, tags) = (self.random.index(OBJECTS), self.random.below(8) as u8);
         let draw = self.random.draw();
-        let running = self
-            .edges
-            .get(edge)
-            .and_then(|machine| machine.running.as_ref());
+        let Some(machine) = self.edges.get(edge) else {
+            return;
+        };
+        let running = machine.running.as_ref();
         let Some(process) = running.filter(|process| process.run == run) else {
             return;
         };
@@ -157,7 +157,7 @@ impl<R: Rules> World<R> {
         if matches!(verdict, Liveness::Dead(Death::BelowFloor | Death::OtherLog)) {
             return;
         }
-        let widened = process.marks.count().widened > 0;
+        let widened = machine.has_widened || process.marks.count().widened > 0;
         let sites = std::array::from_fn::<_, 2, _>(|place| process.site(place));
         let store = &self.replica.store;
         let is_same = now.log == Some(store.state.position.log)

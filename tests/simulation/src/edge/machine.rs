@@ -47,6 +47,8 @@ pub struct Machine<R: Rules> {
     pub attempted: Option<Position>,
     /// Something happened to the disk that no program can hold against.
     pub is_damaged: bool,
+    /// A program that ran had widened marks, which the next one may have read from the disk.
+    pub has_widened: bool,
     /// The program; none: it is down.
     pub running: Option<Process<R>>,
 }
@@ -63,6 +65,7 @@ impl<R: Rules> Machine<R> {
             claimed: None,
             attempted: None,
             is_damaged: false,
+            has_widened: false,
             running: None,
         }
     }
@@ -150,13 +153,13 @@ impl<R: Rules> World<R> {
 
     /// An edge's program ends; its kernel says so where packets pass.
     pub fn edge_die(&mut self, edge: usize) {
-        let Some(process) = self
-            .edges
-            .get_mut(edge)
-            .and_then(|machine| machine.running.take())
-        else {
+        let Some(machine) = self.edges.get_mut(edge) else {
             return;
         };
+        let Some(process) = machine.running.take() else {
+            return;
+        };
+        machine.has_widened |= process.marks.count().widened > 0;
         self.tell("edge ends", &[edge as u64, process.run], || {
             format!("edge {edge}, process {}", process.run)
         });
