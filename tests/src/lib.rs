@@ -21,7 +21,7 @@
 //!   while they are down ([`Port`]). What they say is shown when the test fails; they are killed when the value goes away.
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
-//! - [`ServiceManager`]: plays systemd, with a socket unit.
+//! - [`ServiceManager`]: plays systemd, with a socket unit. [`OtherTransaction`]: holds a database of ours.
 //! - [`Dns`]: a DNS server whose answers a test changes. [`Authority`]: certificates.
 //! - [`Wire`]: a path that a test spoils or cuts, or on which somebody alters what passes. [`Namespace`]: a machine of its own, whose cables
 //!   can be pulled. [`Chance`]: a seed, and what follows from it.
@@ -52,6 +52,7 @@ mod programs;
 pub mod reply;
 mod service_manager;
 mod skip;
+mod sqlite;
 mod wait;
 mod wire;
 
@@ -69,5 +70,6 @@ pub use process::Process;
 pub use programs::{cache_folder, geoip_fixture, program, repository};
 pub use service_manager::ServiceManager;
 pub use skip::report_skipped;
+pub use sqlite::OtherTransaction;
 pub use wait::{wait_until, wait_while_ok};
 pub use wire::{Flow, Weather, Wire};

@@ -5,46 +5,7 @@ use crate::{
     migrate::{migrate_log, start_migrate_log},
     writers::{SOON, Writers, all_are_there_once, on_kafka},
 };
-use latencify_tests::{Kafka, skip, wait_until};
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
-
-/// Another program that reads a database: while it does, its journal can't be brought into the file, which is what a move does
-/// behind the mark.
-struct Reader {
-    sqlite: Child,
-}
-
-impl Reader {
-    /// None: there is no `sqlite3` here.
-    fn of(file: &Path) -> Option<Self> {
-        let mut sqlite = Command::new("sqlite3")
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let statements = sqlite.stdin.as_mut().unwrap();
-        statements
-            .write_all(b"BEGIN;\nSELECT 'entries', count(*) FROM entries;\n")
-            .unwrap();
-        let mut said = BufReader::new(sqlite.stdout.take().unwrap()).lines();
-        let reads = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("entries")));
-        assert!(reads.is_some(), "{} can't be read", file.display());
-        Some(Self { sqlite })
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // It has ended, or is not needed any more.
-        let _ = self.sqlite.kill();
-        let _ = self.sqlite.wait();
-    }
-}
+use latencify_tests::{Kafka, OtherTransaction, skip, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_move_that_is_killed_behind_the_mark_is_finished_by_running_it_again() {
@@ -58,7 +19,9 @@ async fn a_move_that_is_killed_behind_the_mark_is_finished_by_running_it_again()
     writers.see_acknowledged().await;
     let acknowledged = writers.end().await;
     control.stop().await;
-    let Some(reader) = Reader::of(&control.folder().join("data/store.db")) else {
+    // While it reads, the journal can't be brought into the file, which is what a move does behind the mark.
+    let store = control.folder().join("data/store.db");
+    let Some(reader) = OtherTransaction::reading(&store, "entries") else {
         skip!("no sqlite3 here: deploy/setup tools");
     };
     let arguments = ["--from-kafka", &brokers, "--from-kafka-prefix", "marked"];

@@ -161,6 +161,41 @@ pub async fn edge(origin: &Origin, route: &str) -> Edge {
     Edge::alone(&one_route(&origin.url(), route)).start().await
 }
 
+/// The records of all requests, in the order in which they came, when there are so many.
+pub async fn records(edge: &Edge, count: usize) -> Vec<Value> {
+    wait_until("a record of each request", SOON, async || {
+        let mut records = edge.access_log();
+        records.sort_by_key(|record| record["request_id"].to_string());
+        if records.len() == count {
+            Ok(records)
+        } else {
+            Err(format!("{records:?}"))
+        }
+    })
+    .await
+}
+
+/// What a record tells, but for what differs between two requests for the same.
+pub fn told(record: &Value) -> Value {
+    let mut record = record.clone();
+    let fields = record.as_object_mut().unwrap();
+    for differs in ["time", "request_id", "duration_us", "ttfb_us", "age"] {
+        assert!(fields.remove(differs).is_some(), "{differs}: {fields:?}");
+    }
+    record
+}
+
+/// Waits until the edge counts no request as under way.
+pub async fn nothing_is_under_way(edge: &Edge) {
+    wait_until("nothing is under way", SOON, async || {
+        match edge.metric("latencify_gateway_requests_under_way").await {
+            0.0 => Ok(()),
+            under_way => Err(under_way),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_ways_answer_alike() {
     answer_alike(ROUTE).await;
@@ -271,26 +306,13 @@ async fn both_ways_are_limited_counted_and_told_of_alike() {
     let refused = client.get("/hello").await;
     assert!(refused.head.starts_with("HTTP/1.1 429 "), "{refused:?}");
 
-    let records = wait_until("six records", SOON, async || {
-        let mut records = edge.access_log();
-        records.sort_by_key(|record| record["request_id"].to_string());
-        if records.len() == 6 {
-            Ok(records)
-        } else {
-            Err(format!("{records:?}"))
-        }
-    })
-    .await;
-    let told = |number: usize| {
-        let mut record: Value = records[number].clone();
-        let fields = record.as_object_mut().unwrap();
-        for differs in ["time", "request_id", "duration_us", "ttfb_us", "age"] {
-            assert!(fields.remove(differs).is_some(), "{differs}: {fields:?}");
-        }
-        record
-    };
-    assert_eq!(told(1), told(2), "a hot hit, and the long way");
-    assert_eq!(told(1), told(3));
+    let records = records(&edge, 6).await;
+    assert_eq!(
+        told(&records[1]),
+        told(&records[2]),
+        "a hot hit, and the long way"
+    );
+    assert_eq!(told(&records[1]), told(&records[3]));
     assert_eq!(records[1]["cache"], "hit");
     assert_eq!(records[1]["bytes_out"], 5);
     assert_eq!(records[5]["error"], "rate_limited");
@@ -299,15 +321,7 @@ async fn both_ways_are_limited_counted_and_told_of_alike() {
     assert_eq!(edge.metric(counted).await as u32, 3);
     let sent = r#"latencify_gateway_response_body_bytes_total{cache="hit",site="main"}"#;
     assert_eq!(edge.metric(sent).await as u32, 3 * 5);
-    wait_until("nothing is under way", SOON, async || {
-        let under_way = edge.metric("latencify_gateway_requests_under_way").await;
-        if under_way == 0.0 {
-            Ok(())
-        } else {
-            Err(under_way)
-        }
-    })
-    .await;
+    nothing_is_under_way(&edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,10 @@
 //! Hot hits over HTTP/2: what is answered before Pingora is answered as Pingora would. As over HTTP/1 ([`crate::hot`]), the
 //! same request with a range in a unit that nobody knows shows what the long way answers.
 
-use crate::hot::{EDITING_ROUTE, HOT_ANSWERS, ROUTE, SOON, TELLING_ROUTE, kinds};
+use crate::hot::{
+    EDITING_ROUTE, HOT_ANSWERS, ROUTE, SOON, TELLING_ROUTE, kinds, nothing_is_under_way, records,
+    told,
+};
 use http::{HeaderName, StatusCode};
 use latencify_tests::{
     Authority, Client, Connection, Edge, Origin, Protocol, Reply, body,
@@ -9,7 +12,6 @@ use latencify_tests::{
     policy::one_route,
     wait_until,
 };
-use serde_json::Value;
 use std::time::Duration;
 
 const HOST: &str = "shop.example";
@@ -165,39 +167,20 @@ async fn both_ways_are_limited_counted_and_told_of_alike_over_http_2() {
     let refused = ask(&mut connection, "GET", "/hello?q=1", fields).await;
     assert_eq!(refused.status, 429);
 
-    let records = wait_until("six records", SOON, async || {
-        let mut records = edge.access_log();
-        records.sort_by_key(|record| record["request_id"].to_string());
-        if records.len() == 6 {
-            Ok(records)
-        } else {
-            Err(format!("{records:?}"))
-        }
-    })
-    .await;
-    let told = |number: usize| {
-        let mut record: Value = records[number].clone();
-        let fields = record.as_object_mut().unwrap();
-        for differs in ["time", "request_id", "duration_us", "ttfb_us", "age"] {
-            assert!(fields.remove(differs).is_some(), "{differs}: {fields:?}");
-        }
-        record
-    };
-    assert_eq!(told(1), told(2), "a hot hit, and the long way");
-    assert_eq!(told(1), told(3));
+    let records = records(&edge, 6).await;
+    assert_eq!(
+        told(&records[1]),
+        told(&records[2]),
+        "a hot hit, and the long way"
+    );
+    assert_eq!(told(&records[1]), told(&records[3]));
     assert_eq!(records[1]["protocol"], "HTTP/2");
     assert_eq!(records[1]["bytes_out"], 5);
     assert_eq!(records[5]["error"], "rate_limited");
     assert_eq!(edge.metric(HOT_ANSWERS).await as u32, 3);
     let counted = r#"latencify_gateway_requests_total{cache="hit",route="all",site="main",status_class="2xx"}"#;
     assert_eq!(edge.metric(counted).await as u32, 4);
-    wait_until("nothing is under way", SOON, async || {
-        match edge.metric("latencify_gateway_requests_under_way").await {
-            0.0 => Ok(()),
-            under_way => Err(under_way),
-        }
-    })
-    .await;
+    nothing_is_under_way(&edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

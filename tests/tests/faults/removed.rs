@@ -7,54 +7,12 @@ use super::{
 };
 use http::Method;
 use latencify_conf::api::{EdgeState, ReceiptState};
-use latencify_tests::{Chance, Client, Control, Edge, Flow, Weather, Wire, body, skip, wait_until};
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
+use latencify_tests::{
+    Chance, Client, Control, Edge, Flow, OtherTransaction, Weather, Wire, body, skip, wait_until,
 };
 
 /// Long enough for a purge and its receipt.
 const LEASE: &str = "5s";
-
-/// The transaction of another program, so that nothing can be folded.
-struct HeldUp {
-    sqlite: Child,
-    statements: ChildStdin,
-}
-
-impl HeldUp {
-    /// Takes the write lock of a database; none: there is no `sqlite3` here.
-    fn begin(file: &Path) -> Option<Self> {
-        let mut sqlite = Command::new("sqlite3")
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let mut statements = sqlite.stdin.take().unwrap();
-        statements
-            .write_all(b".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'locked';\n")
-            .unwrap();
-        let mut said = BufReader::new(sqlite.stdout.take().unwrap()).lines();
-        let locked = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("locked")));
-        assert!(locked.is_some(), "{} can't be locked", file.display());
-        Some(Self { sqlite, statements })
-    }
-
-    fn end(mut self) {
-        self.statements.write_all(b"COMMIT;\n.quit\n").unwrap();
-        self.sqlite.wait().unwrap();
-    }
-}
-
-impl Drop for HeldUp {
-    fn drop(&mut self) {
-        // It has ended, or the test fails.
-        let _ = self.sqlite.kill();
-        let _ = self.sqlite.wait();
-    }
-}
 
 async fn paris(control: &Control) -> Option<latencify_conf::api::Edge> {
     control.roster().await.edges.pop()
@@ -96,7 +54,8 @@ async fn an_edge_that_comes_back_while_its_removal_is_held_up_serves_nothing_old
         }
     })
     .await;
-    let Some(held_up) = HeldUp::begin(&control.folder().join("data/store.db")) else {
+    // Nothing can be folded while it holds the store.
+    let Some(held_up) = OtherTransaction::writing(&control.folder().join("data/store.db")) else {
         skip!("no sqlite3 here: apt-get install sqlite3");
     };
     let removal = control.ask(Method::DELETE, "/v1/edges/paris", None, None::<&()>);

@@ -11,7 +11,7 @@ use latencify_conf::{
     change::ProcessId,
     link::message::{WhenIsolated, to_edge::Message as To},
 };
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -141,22 +141,32 @@ async fn a_replica_that_has_just_started_waits_for_the_lease_that_it_may_have_gi
     );
 }
 
+async fn until_paris_is_fenced(replica: &Replica) {
+    until("the dead edge is fenced", async || {
+        (fenced(replica).await == [("paris".to_owned(), true)]).then_some(())
+    })
+    .await;
+}
+
+/// Has the write lock of the store: nothing is folded until it is given back.
+async fn hold_store(replica: &Replica) -> DatabaseConnection {
+    let holder = sqlite::writer(&replica.data().join(store::FILE))
+        .await
+        .unwrap();
+    holder.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    holder
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_stays_out_until_the_entry_that_takes_it_out_is_folded() {
     let replica = Replica::start_with(&["--edge-lease", "1s"]).await;
     let paris = Edge::join(&replica, "paris").await;
     let (process, position) = (paris.process, paris.position);
     drop(paris);
-    until("the dead edge is fenced", async || {
-        (fenced(&replica).await == [("paris".to_owned(), true)]).then_some(())
-    })
-    .await;
+    until_paris_is_fenced(&replica).await;
 
     // Nothing is folded while another holds the store: the entry is in the log, and whoever asked for it does not wait.
-    let holder = sqlite::writer(&replica.data().join(store::FILE))
-        .await
-        .unwrap();
-    holder.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let holder = hold_store(&replica).await;
     let control = &replica.running.control;
     let removal = control.remove_edge("test", "paris");
     let impatient = tokio::time::timeout(Duration::from_millis(300), removal).await;
@@ -199,14 +209,8 @@ async fn a_removal_that_a_stop_cuts_off_may_take_effect_and_says_so() {
     let paris = Edge::join(&replica, "paris").await;
     let process = ProcessId(paris.process);
     drop(paris);
-    until("the dead edge is fenced", async || {
-        (fenced(&replica).await == [("paris".to_owned(), true)]).then_some(())
-    })
-    .await;
-    let holder = sqlite::writer(&replica.data().join(store::FILE))
-        .await
-        .unwrap();
-    holder.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    until_paris_is_fenced(&replica).await;
+    let holder = hold_store(&replica).await;
     let control = replica.running.control.clone();
     let removing = tokio::spawn({
         let control = control.clone();

@@ -192,13 +192,18 @@ fn a_damaged_chunk_is_found_before_an_answer_begins() {
     );
 }
 
+/// A tier with a large body of an earlier run.
+fn with_large(model: &Model) -> Tier {
+    let earlier = open(model);
+    put(&earlier, "large", 1, 5000).unwrap();
+    close(&earlier);
+    open(model)
+}
+
 #[test]
 fn a_proof_is_given_once_a_run() {
     let model = Model::default();
-    let tier = open(&model);
-    put(&tier, "large", 1, 5000).unwrap();
-    close(&tier);
-    let tier = open(&model);
+    let tier = with_large(&model);
     let stored = find(&tier, "large").unwrap();
     kept(stored.prove()).unwrap();
     assert!(find(&tier, "large").unwrap().is_proven());
@@ -207,10 +212,7 @@ fn a_proof_is_given_once_a_run() {
 #[test]
 fn whoever_waits_for_a_proof_waits_for_the_same() {
     let model = Model::default();
-    let tier = open(&model);
-    put(&tier, "large", 1, 5000).unwrap();
-    close(&tier);
-    let tier = open(&model);
+    let tier = with_large(&model);
     let stored: Vec<_> = (0..8).map(|_| find(&tier, "large").unwrap()).collect();
     model.stall();
     let mut proofs: Vec<_> = stored.iter().map(Stored::prove).collect();
@@ -230,10 +232,7 @@ fn whoever_waits_for_a_proof_waits_for_the_same() {
 #[test]
 fn what_waits_for_a_proof_is_told_when_the_tier_closes() {
     let model = Model::default();
-    let tier = open(&model);
-    put(&tier, "large", 1, 5000).unwrap();
-    close(&tier);
-    let tier = open(&model);
+    let tier = with_large(&model);
     let stored = find(&tier, "large").unwrap();
     model.stall();
     let proofs = [stored.prove(), stored.prove(), stored.prove_part(0, 1)];
