@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use latencify_cache::Marks;
+use latencify_cache::{Eviction, Marks};
 use latencify_conf::{change::SiteId, policy::DiskAdmission};
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use latencify_gateway::cache::{Fetched, MemoryStorage, Notes, Options, fetched, name};
@@ -45,6 +45,7 @@ fn main() {
     let objects = env::args().nth(1).map_or(OBJECTS, |n| n.parse().unwrap());
     let options = Options {
         bytes_max: CACHE_BYTES,
+        eviction: Eviction::default(),
         fill_lock_age: Duration::from_secs(30),
     };
     let storage = MemoryStorage::open(options, Marks::new());

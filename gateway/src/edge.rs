@@ -1,7 +1,7 @@
 //! What all requests share. Everything that changes while requests run is swapped whole.
 
 use crate::{
-    cache::MemoryStorage,
+    cache::{FailedFetches, MemoryStorage},
     drain::Drain,
     fleet::{Fleet, Isolated, WhenIsolated},
     hot::ready::ReadyHeads,
@@ -42,6 +42,8 @@ pub struct Edge {
     place_files: Vec<PathBuf>,
     /// The cache.
     pub cache: &'static MemoryStorage,
+    /// Fetches that have failed lately.
+    pub failed_fetches: FailedFetches,
     /// Heads of hot objects.
     pub ready_heads: ReadyHeads,
     /// Where clients are.
@@ -94,6 +96,7 @@ impl Edge {
         Arc::new(Self {
             name: parts.name,
             cache: parts.cache,
+            failed_fetches: FailedFetches::default(),
             ready_heads: ReadyHeads::default(),
             running: ArcSwapOption::empty(),
             certificates: Arc::new(ArcSwapOption::empty()),

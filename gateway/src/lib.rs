@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod cache;
+pub mod cache_told;
 pub mod context;
 pub mod disk;
 pub mod drain;

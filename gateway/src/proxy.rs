@@ -7,8 +7,8 @@ use crate::{
     edge::Edge,
     listen::{self, Lent},
     phases::{
-        admit, caching, fail, finish, hops, identify, invalidate, preconditions, purge, redirect,
-        route, stale, steer, storing, transform,
+        admit, caching, fail, finish, hops, identify, interim, invalidate, preconditions, purge,
+        redirect, route, stale, steer, storing, transform,
     },
     request::Head,
     respond::{self, Stop},
@@ -102,6 +102,7 @@ impl ProxyHttp for Gateway {
         let head = session.req_header();
         let goes_on = rules::persists(head.version, &head.headers) && !self.edge.drain.is_begun();
         session.set_keepalive(goes_on.then_some(0));
+        interim::begin(session);
         Ok(())
     }
 
@@ -155,6 +156,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         error: Option<&Error>,
     ) -> bool {
+        if let Some(error) = error {
+            steer::responded_with_error(&self.edge, error, ctx);
+        }
         stale::may_serve(&self.edge, session, ctx, error)
     }
 
@@ -273,6 +277,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         steer::responded(&self.edge, response, ctx);
         hops::end_of_response(response, ctx)?;
+        interim::pass_on(session, response, ctx).await;
         storing::freshen(session, response, ctx)?;
         invalidate::after_unsafe(self.cache, response, ctx).await;
         Ok(())
@@ -318,6 +323,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if interim::is_interim(response.status) {
+            return Ok(());
+        }
         ctx.head_goes_out(response.status);
         hops::decide_upgrade(response.status, ctx);
         storing::end_fetch(response.status, ctx);

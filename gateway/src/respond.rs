@@ -1,6 +1,7 @@
 //! Answering without an origin: faults, redirects, purges.
 
 use crate::{
+    cache_told::{self, CACHE_STATUS},
     context::Context,
     errors::{self, Fault},
     listen::fault_of,
@@ -112,6 +113,11 @@ pub async fn write(session: &mut Session, ctx: &mut Context, stop: Stop) -> Resu
                 HeaderValue::from_static(body.content_type),
             ));
             headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+            let is_told = headers.iter().any(|(name, _)| *name == CACHE_STATUS);
+            let what = refusal.kind.unwrap_or(refusal.fault.name());
+            if let Some(status) = cache_told::of_fault(ctx, what).filter(|_| !is_told) {
+                headers.push((CACHE_STATUS, status));
+            }
             Reply {
                 status: refusal.fault.status(),
                 headers,

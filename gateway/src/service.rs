@@ -104,6 +104,7 @@ impl Service {
         let cache = MemoryStorage::open(
             Options {
                 bytes_max: settings.cache_memory_bytes,
+                eviction: settings.cache_eviction,
                 fill_lock_age: FILL_LOCK_AGE,
             },
             marks.clone(),

@@ -1,7 +1,12 @@
 //! What the operator typed, and what the program obeys.
 
 use crate::{disk, fleet, upgrade};
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
+use clap::{
+    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser,
+    builder::{PossibleValuesParser, TypedValueParser},
+    parser::ValueSource,
+};
+use latencify_cache::Eviction;
 use latencify_conf::document::text::{self, Text as _};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -105,6 +110,10 @@ pub struct Arguments {
     /// Bytes of memory for stored responses, like 512MiB.
     #[arg(long, env = "LATENCIFY_CACHE_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     cache_memory: u64,
+    /// Which stored responses leave memory when it is full: s3-fifo keeps what is asked for again, and lets what is asked for once
+    /// pass; lru, to compare with, takes out what was asked for longest ago.
+    #[arg(long, env = "LATENCIFY_CACHE_EVICTION", value_name = "HOW", default_value = Eviction::default().name(), value_parser = eviction())]
+    cache_eviction: Eviction,
     /// Existing folder, for it alone, of the disk tier: stored responses that a restart survives. Without it, there is none.
     /// Empty the folder if this edge has run without it: what was purged then is not known there. A response passes through memory on
     /// its way there: one that announces more than a quarter of --cache-memory is not stored there either.
@@ -171,6 +180,8 @@ pub struct Settings {
     pub access_log: Option<PathBuf>,
     /// Bytes of memory for stored responses.
     pub cache_memory_bytes: u64,
+    /// How it is made room for others.
+    pub cache_eviction: Eviction,
     /// The disk tier; none: there is none.
     pub disk: Option<disk::Options>,
     /// Worker threads.
@@ -278,6 +289,7 @@ impl Settings {
             cert_dir: typed.cert_dir,
             access_log: typed.access_log,
             cache_memory_bytes: typed.cache_memory,
+            cache_eviction: typed.cache_eviction,
             disk,
             threads: typed.threads.unwrap_or(cores).max(1),
             drain_timeout: typed.drain_timeout,
@@ -347,6 +359,14 @@ fn size(text: &str) -> Result<u64, String> {
     text::Size::parse(text)
         .map(|size| size.0)
         .map_err(|flaw| flaw.to_string())
+}
+
+/// A way to evict by its name; the parser knows them all.
+fn eviction() -> impl TypedValueParser<Value = Eviction> {
+    PossibleValuesParser::new(Eviction::ALL.map(Eviction::name)).map(|name| {
+        let named = Eviction::ALL.into_iter().find(|way| way.name() == name);
+        named.unwrap_or_default()
+    })
 }
 
 /// A duration as policies write it.

@@ -13,6 +13,7 @@
 //! - `response_cache_filter`: cacheable → [`fetched`] on the meta; uncacheable → `cache.remember_uncacheable(key, …)`.
 //! - `should_serve_stale`: [`verdict::ask_before_stale`](crate::verdict::ask_before_stale) asks again; false when refused, and false in a subrequest.
 
+mod failed;
 mod fields;
 mod hit;
 mod lock;
@@ -23,6 +24,7 @@ mod storage;
 mod stored;
 mod sweep;
 
+pub use failed::{FAILED_FETCHES_MAX, FailedFetches};
 pub use hit::is_withdrawn;
 pub use lock::FillLock;
 pub(crate) use meta::key_ref;

@@ -10,8 +10,8 @@ use super::{
 use crate::disk::{Disk, DiskHit};
 use async_trait::async_trait;
 use latencify_cache::{
-    Arrival, Cache, CacheCount, Expectation, Fetching, Found, Identity, Liveness, Marks, Record,
-    Sweep,
+    Arrival, Cache, CacheCount, Eviction, Expectation, Fetching, Found, Identity, Liveness, Marks,
+    Record, Sweep,
 };
 use pingora::{
     Error, ErrorType, Result,
@@ -34,6 +34,8 @@ const _: () = assert!(latencify_cache::TAGS_MAX == latencify_decide::tags::TAGS_
 pub struct Options {
     /// The most bytes of all stored objects and of those under way.
     pub bytes_max: u64,
+    /// Which objects leave when there is no room.
+    pub eviction: Eviction,
     /// A fetch that has not brought a header after this long is no longer waited for.
     pub fill_lock_age: Duration,
 }
@@ -48,7 +50,7 @@ pub struct MemoryStorage {
 impl MemoryStorage {
     /// Opens the memory tier, for the life of the process.
     pub fn open(options: Options, marks: Arc<Marks>) -> &'static Self {
-        let cache = Cache::new(options.bytes_max, marks);
+        let cache = Cache::open(options.bytes_max, options.eviction, marks);
         let lock = FillLock::new(Arc::clone(&cache), options.fill_lock_age);
         Box::leak(Box::new(Self {
             cache,

@@ -8,7 +8,7 @@ use crate::{
     observe::Metrics,
 };
 use bytes::Bytes;
-use latencify_cache::LocalMark;
+use latencify_cache::{Eviction, LocalMark};
 use latencify_conf::change::{Mode, SiteId, Target};
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use latencify_disk::LayerFile;
@@ -170,6 +170,7 @@ impl World {
     fn memory(&self) -> &'static MemoryStorage {
         let options = adapters::Options {
             bytes_max: 16 << 20,
+            eviction: Eviction::default(),
             fill_lock_age: LIMIT,
         };
         let memory = MemoryStorage::open(options, Arc::clone(&self.marks));

@@ -7,6 +7,7 @@ pub mod fail;
 pub mod finish;
 pub mod hops;
 pub mod identify;
+pub mod interim;
 pub mod invalidate;
 pub mod preconditions;
 pub mod purge;

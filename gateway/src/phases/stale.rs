@@ -6,46 +6,55 @@ use latencify_decide::freshness::{OnError, Reuse, is_origin_failure, on_error};
 use pingora::{Error, ErrorType, proxy::Session};
 use std::time::SystemTime;
 
+const STALE_IF_ERROR: &str = "cache:stale_if_error";
+
 /// Whether the stale response that was found may be served: while it is refreshed (no error), or because the origin
-/// failed.
+/// failed, for this request or for another that it waited for.
 pub fn may_serve(
     edge: &Edge,
     session: &mut Session,
     ctx: &mut Context,
     error: Option<&Error>,
 ) -> bool {
+    let Some(found) = &ctx.caching.found else {
+        return false;
+    };
+    let (step, may) = match error {
+        // A refresh asks for the new one or nothing.
+        _ if ctx.is_refresh => return false,
+        None if found.reuse == Reuse::StaleWhileRevalidate => {
+            ("cache:stale_while_revalidate", true)
+        }
+        None => (STALE_IF_ERROR, has_waited_in_vain(edge, session, ctx)),
+        Some(error) => (STALE_IF_ERROR, origin_failed(error) && stands_in(ctx)),
+    };
+    if !may || !is_servable_still(edge, session, ctx) {
+        return false;
+    }
+    ctx.decide(step);
+    if error.is_none() {
+        make_refreshable(session);
+    } else {
+        edge.failed_fetches.add(session.cache.cache_key());
+        // Pingora ends the connection after whatever failed, so the client is told.
+        session.set_keepalive(None);
+    }
+    true
+}
+
+/// Whether what was found may answer while its origin fails.
+fn stands_in(ctx: &Context) -> bool {
     let (Some(found), Some(asked)) = (&ctx.caching.found, &ctx.asked) else {
         return false;
     };
-    let may = match error {
-        // A refresh asks for the new one or nothing.
-        _ if ctx.is_refresh => false,
-        None => found.reuse == Reuse::StaleWhileRevalidate,
-        Some(error) => {
-            origin_failed(error)
-                && on_error(
-                    &found.lifetime,
-                    found.soft_purged,
-                    &asked.directives,
-                    SystemTime::now(),
-                ) == OnError::ServeStale
-        }
-    };
-    let may = may && is_servable_still(edge, session, ctx);
-    if may {
-        ctx.decide(if error.is_some() {
-            "cache:stale_if_error"
-        } else {
-            "cache:stale_while_revalidate"
-        });
-        if error.is_none() {
-            make_refreshable(session);
-        } else {
-            // Pingora ends the connection after whatever failed, so the client is told.
-            session.set_keepalive(None);
-        }
-    }
-    may
+    let now = SystemTime::now();
+    on_error(&found.lifetime, found.soft_purged, &asked.directives, now) == OnError::ServeStale
+}
+
+/// Whether the request came before a fetch ended that failed, and what was found may answer it.
+fn has_waited_in_vain(edge: &Edge, session: &Session, ctx: &Context) -> bool {
+    let failed = &edge.failed_fetches;
+    failed.any_since(session.cache.cache_key(), ctx.clock.began) && stands_in(ctx)
 }
 
 /// Purged since it was found, or isolated since?

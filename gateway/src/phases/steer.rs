@@ -123,19 +123,11 @@ fn order(ctx: &Context) -> Option<Vec<OriginId>> {
 
 /// A connection stands.
 pub fn connected(peer: &HttpPeer, socket: RawFd, reused: bool, ctx: &mut Context) {
-    ctx.steering.handle = needs_watch(ctx)
-        .then(|| SocketHandle::of(socket, reused))
-        .flatten();
+    ctx.steering.handle = SocketHandle::of(socket, reused);
     ctx.steering.watch = None;
     if let (false, Some(address)) = (reused, address_of(peer)) {
         report(ctx, Outcome::Connected(address));
     }
-}
-
-/// Whether one of the limits on an origin's silence is shorter than Pingora's read timeout, which is the longer one.
-fn needs_watch(ctx: &Context) -> bool {
-    ctx.proxying()
-        .is_some_and(|proxy| proxy.timeouts.first_byte != proxy.timeouts.between_bytes)
 }
 
 /// The head of the request is about to go to an origin: without a body, the time of the response's head begins now.
@@ -152,10 +144,7 @@ pub fn request_ends(ctx: &mut Context) {
     let Some(timeouts) = ctx.proxying().map(|proxy| proxy.timeouts) else {
         return;
     };
-    if timeouts.first_byte >= timeouts.between_bytes {
-        return; // Pingora's read timeout is this one.
-    }
-    // A response may come before the end of the request.
+    // Pingora's read timeout, even where it is no longer, runs anew with every octet of a head. A response may come before the end of the request.
     if ctx.steering.watch.is_some() || ctx.steering.status.is_some() {
         return;
     }
@@ -256,10 +245,24 @@ pub fn responded(edge: &Edge, response: &ResponseHeader, ctx: &mut Context) {
     ctx.steering.watch = body_watch(response.status, ctx);
     ctx.steering.ends_by_closing = !response.headers.contains_key(header::CONTENT_LENGTH)
         && !response.headers.contains_key(header::TRANSFER_ENCODING);
-    ctx.steering.status = Some(status);
+    heard(edge, status, ctx);
     let is_empty = (response.headers.get(header::CONTENT_LENGTH))
         .is_some_and(|length| length.as_bytes() == b"0");
     is_answering(!is_empty && !is_bodiless(response.status, ctx), ctx);
+}
+
+/// An origin said that it failed, and something stale is asked whether it stands in: nobody else gets to see that response.
+pub fn responded_with_error(edge: &Edge, error: &Error, ctx: &mut Context) {
+    if let (ErrorSource::Upstream, ErrorType::HTTPStatus(status)) = (error.esource(), error.etype())
+        && ctx.answer.fault.is_none()
+    {
+        ctx.steering.watch = None;
+        heard(edge, *status, ctx);
+    }
+}
+
+fn heard(edge: &Edge, status: u16, ctx: &mut Context) {
+    ctx.steering.status = Some(status);
     if !is_reported(ctx) {
         report(ctx, Outcome::Responded(status));
         count(

@@ -1,6 +1,7 @@
 //! The fields that change on the way to the origin and back.
 
 use crate::{
+    cache_told::{self, CACHE_STATUS},
     context::{Asked, Context},
     isolation::ISOLATED,
     respond::REQUEST_ID,
@@ -15,7 +16,6 @@ use latencify_decide::{
     cache_status::{CacheStatus, Forward, ForwardReason, Told},
     edit::{self, Fields},
     forward::{self, Changes},
-    freshness::{Reuse, Revalidate},
     hops, tags,
 };
 use pingora::{
@@ -28,7 +28,6 @@ use std::{borrow::Cow, time::SystemTime};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 struct RequestFields<'a>(&'a mut RequestHeader);
 struct ResponseFields<'a>(&'a mut ResponseHeader);
@@ -240,16 +239,7 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
             detail: "only_if_cached",
         },
         outcome => {
-            let reason = match (outcome, found.map(|found| found.reuse)) {
-                (CacheOutcome::None, _) if ctx.caching.reason == Some("method") => {
-                    ForwardReason::Method
-                }
-                (CacheOutcome::None, _) => ForwardReason::Bypass,
-                (_, Some(Reuse::Revalidate(why))) if asked_for(why) => ForwardReason::Request,
-                (_, Some(_)) => ForwardReason::Stale,
-                (_, None) if ctx.caching.other_variant => ForwardReason::VaryMiss,
-                (_, None) => ForwardReason::UriMiss,
-            };
+            let reason = cache_told::forward_reason(&ctx.caching);
             let stored = ctx
                 .caching
                 .stored
@@ -267,11 +257,4 @@ fn cache_status(ctx: &Context, now: SystemTime) -> CacheStatus {
             })
         }
     }
-}
-
-fn asked_for(why: Revalidate) -> bool {
-    matches!(
-        why,
-        Revalidate::RequestNoCache | Revalidate::RequestMaxAge | Revalidate::RequestMinFresh
-    )
 }

@@ -21,6 +21,19 @@ fn sizes_and_durations_are_human() {
 }
 
 #[test]
+fn evictions_have_names() {
+    let alone = ["--policy", "p", "--http", "127.0.0.1:0"];
+    assert_eq!(read(&alone).unwrap().cache_eviction, Eviction::S3Fifo);
+    for way in Eviction::ALL {
+        let flag = ["--cache-eviction", way.name()];
+        let settings = read(&[&alone[..], &flag[..]].concat()).unwrap();
+        assert_eq!(settings.cache_eviction, way);
+    }
+    let said = read(&[&alone[..], &["--cache-eviction", "mru"][..]].concat()).unwrap_err();
+    assert!(said.contains("[possible values: s3-fifo, lru]"), "{said}");
+}
+
+#[test]
 fn an_admin_address_that_others_reach_is_warned_of() {
     for (admin, is_open) in [
         ("127.0.0.1:0", false),

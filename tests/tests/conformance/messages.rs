@@ -124,3 +124,41 @@ async fn interim_answers_go_on_and_are_not_stored() {
         "{hit:?}"
     );
 }
+
+/// In one piece with the answer that is stored, they are not lost behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interim_answers_go_on_that_come_together_with_the_answer() {
+    const ANSWERS: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n\
+          HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n\
+          HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Length: 5\r\n\r\nhello";
+    let origin = RawOrigin::serve(async |mut stream| {
+        loop {
+            RawOrigin::head(&mut stream).await?;
+            stream.write_all(ANSWERS).await?;
+        }
+    })
+    .await;
+    for route in ["cache: true", ""] {
+        let edge = Edge::alone(&one_route(&origin.url(), route)).start().await;
+        let fetched = edge.get("shop.example", "/new").await;
+        let interim = fetched.informational.iter();
+        let interim: Vec<_> = interim.map(|(status, _)| status.as_u16()).collect();
+        assert_eq!(interim, [102, 103], "RFC 9110 §15.2: {route}: {fetched:?}");
+        assert_eq!(
+            fetched.informational[1].1["link"],
+            "</style.css>; rel=preload"
+        );
+        assert_eq!(fetched.text(), "hello", "{route}: {fetched:?}");
+
+        // RFC 9110 §15.2: who speaks HTTP/1.0 knows none.
+        let mut client = Client::new().tcp(edge.http()).await.unwrap();
+        client
+            .write_all(b"GET /old HTTP/1.0\r\nHost: shop.example\r\n\r\n")
+            .await
+            .unwrap();
+        let mut came = String::new();
+        client.read_to_string(&mut came).await.unwrap();
+        let heads = came.matches("HTTP/1.").count();
+        assert!(heads == 1 && came.ends_with("hello"), "{route}: {came}");
+    }
+}

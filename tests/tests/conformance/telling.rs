@@ -1,7 +1,7 @@
 //! `Cache-Status` (RFC 9211).
 
 use super::{
-    case::{answer, case, status},
+    case::{End, answer, case, status},
     world::World,
 };
 use latencify_tests::{Edge, Origin, Protocol, policy::one_route, reply, wait_until};
@@ -90,6 +90,45 @@ async fn cache_status_tells_what_happened() {
             .alone(504)
             .tells("detail=only_if_cached")
             .tells_no("fwd"),
+        case("RFC 9211 §2.2", "an origin that gives no answer")
+            .answers([answer("").ending(End::Nothing)])
+            .get("")
+            .status(502)
+            .tells("fwd=uri-miss")
+            .tells("detail=origin_failed")
+            .tells_no("hit")
+            .tells_no("stored"),
+        case(
+            "RFC 9211 §2.2",
+            "one that gives none while something stale must not serve",
+        )
+        .answers([answer(stale), answer("").ending(End::Nothing)])
+        .get("")
+        .fetched(1)
+        .get("")
+        .status(502)
+        .tells("fwd=stale")
+        .tells("detail=origin_failed"),
+        case(
+            "RFC 9211 §2.8",
+            "no detail of an error where the policy tells none",
+        )
+        .site("silent")
+        .answers([answer("").ending(End::Nothing)])
+        .get("")
+        .status(502)
+        .tells("fwd=uri-miss")
+        .tells_no("detail"),
+        case(
+            "RFC 9211 §2.5",
+            "an interim answer does not say whether the answer is stored",
+        )
+        .answers([answer("cache-control: no-store").after(103, "link: </style.css>")])
+        .get("")
+        .fetched(1)
+        .tells("fwd=uri-miss")
+        .tells("detail=no_store")
+        .tells_no("stored"),
         case("RFC 9211 §2", "a member is appended to those of others")
             .answers([answer(
                 "cache-control: max-age=3600 | cache-status: origin-cache; hit",
@@ -122,6 +161,14 @@ async fn cache_status_tells_what_happened() {
     world
         .check(cases, &[Protocol::Http1, Protocol::Http2])
         .await;
+    let own = case("RFC 9211 §2", "a host that nobody answers for")
+        .site("nobody")
+        .get("")
+        .alone(404)
+        .tells("detail=no_site")
+        .tells_no("fwd")
+        .tells_no("hit");
+    world.check(vec![own], &[Protocol::Http1]).await;
 }
 
 /// RFC 9211 §2.6. Whether a request comes while another waits is chance: it is tried until it does.

@@ -337,35 +337,6 @@ async fn many_readers_follow_one_fill_that_is_still_coming() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fill_that_breaks_off_is_not_stored() {
-    let origin = Origin::serve(|call| async move {
-        if call.number == 0 {
-            return reply::of(body::broken("half"))
-                .max_age(60)
-                .header("content-length", 8)
-                .done();
-        }
-        reply::text("whole again").max_age(60).done()
-    })
-    .await;
-    let edge = edge(&origin, CACHED).await;
-    let request = || {
-        Client::request("GET", "shop.example", "/a")
-            .body(body::empty())
-            .unwrap()
-    };
-    let broken = Client::new().send(edge.http(), request()).await;
-    // Whether it is told by a broken connection or a status, it is no good answer.
-    assert!(
-        broken.as_ref().map_or(true, |reply| reply.status != 200),
-        "{broken:?}"
-    );
-    let next = edge.get("shop.example", "/a").await;
-    assert_eq!(next.text(), "whole again");
-    assert!(!next.is_hit());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_tier_stays_within_its_bytes() {
     const OBJECT: usize = 256 * 1024;
     let origin =
@@ -389,4 +360,36 @@ async fn the_memory_tier_stays_within_its_bytes() {
         hits * OBJECT <= 4 * 1024 * 1024,
         "{hits} objects of {OBJECT} bytes are held"
     );
+}
+
+/// 20 objects that were asked for again and again, and then far more than fits, each once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_evicts_as_it_is_told() {
+    let origin =
+        Origin::serve(|_| async { reply::text("x".repeat(8_000)).max_age(600).done() }).await;
+    for (how, kept) in [("s3-fifo", 20), ("lru", 0)] {
+        let edge = Edge::alone(&one_route(&origin.url(), CACHED))
+            .flag("--cache-memory", "4MiB")
+            .flag("--cache-eviction", how)
+            .start()
+            .await;
+        for round in 0..4 {
+            for name in 0..20 {
+                let reply = edge.get("shop.example", &format!("/hot/{name}")).await;
+                assert_eq!(reply.is_hit(), round > 0, "{how} {name}: {reply:?}");
+            }
+        }
+        let mut connection = Client::new().connect(edge.http()).await.unwrap();
+        for name in 0..1_500 {
+            let request = Client::request("GET", "shop.example", &format!("/once/{name}"));
+            let request = request.body(body::empty()).unwrap();
+            connection.send(request).await.unwrap();
+        }
+        let mut hits = 0;
+        for name in 0..20 {
+            let reply = edge.get("shop.example", &format!("/hot/{name}")).await;
+            hits += usize::from(reply.is_hit());
+        }
+        assert_eq!(hits, kept, "{how}");
+    }
 }

@@ -108,6 +108,7 @@ async fn a_background_refresh_never_waits_for_its_parent() {
 async fn a_fetch_that_takes_too_long_is_no_longer_waited_for() {
     let options = Options {
         bytes_max: 1 << 20,
+        eviction: Eviction::default(),
         fill_lock_age: Duration::ZERO,
     };
     let lock = MemoryStorage::open(options, Marks::new()).lock();

@@ -8,7 +8,7 @@ mod trust;
 
 use super::*;
 use bytes::Bytes;
-use latencify_cache::{Fetch, Marks};
+use latencify_cache::{Eviction, Fetch, Marks};
 use latencify_conf::change::{Mode, SiteId, Target};
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
 use pingora::{
@@ -22,6 +22,7 @@ const SITE: SiteId = SiteId(1);
 fn open() -> &'static MemoryStorage {
     let options = Options {
         bytes_max: 16 << 20,
+        eviction: Eviction::default(),
         fill_lock_age: Duration::from_secs(30),
     };
     MemoryStorage::open(options, Marks::new())
