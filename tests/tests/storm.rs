@@ -1,18 +1,24 @@
 //! A storm of writes through a real edge: new keys without end, large bodies and bodies of unknown length, clients that read slowly
-//! or not at all, and purges of all that meanwhile. What the memory tier holds stays within its bound, the process within
+//! or not at all, and purges of all that meanwhile. What each tier holds stays within its bound, the process within
 //! a little more, whatever is answered is whole, and no answer is older than a purge that was answered before.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
 
 use bytes::{Bytes, BytesMut};
-use futures::future::join_all;
+use futures::{
+    future::join_all,
+    stream::{self, StreamExt as _},
+};
 use http_body_util::BodyExt as _;
-use latencify_tests::{Client, Edge, Origin, Reply, body, policy::one_route, reply, wait_until};
+use latencify_tests::{
+    Client, Edge, EdgeOptions, Origin, Reply, body, policy::one_route, reply, wait_until,
+};
 use std::{
+    fs,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, sync::watch};
 
 const HOST: &str = "shop.example";
 /// What every wait is bounded by, on a machine where others build.
@@ -23,6 +29,15 @@ const CACHE_BYTES: usize = 16 << 20;
 /// What the process may grow by beside that: connections, what is on its way to clients, what an allocator keeps. Much
 /// less than what the storm writes.
 const BESIDE_BYTES: usize = 64 << 20;
+
+/// The same, where the larger bodies are more than a quarter of it.
+const LITTLE_CACHE_BYTES: usize = 2 << 20;
+/// What the disk tier may hold …
+const DISK_BYTES: usize = 64 << 20;
+/// … what its owner keeps beside it, and what it may hold in memory of what waits for the disk, and as much again of what is not
+/// stored.
+const DISK_BESIDE_BYTES: usize = 1 << 20;
+const DISK_QUEUE_BYTES: usize = 64 << 20;
 
 /// Clients that ask for what nobody has asked for, and how often each does.
 const WRITERS: u64 = 12;
@@ -81,12 +96,18 @@ struct Seen {
     samples: usize,
     bytes: f64,
     passing: f64,
+    on_disk: f64,
     resident: usize,
+    grown: usize,
 }
 
 impl Storm {
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
+    }
+
+    fn written(&self) -> usize {
+        self.written.load(Ordering::SeqCst) as usize
     }
 
     /// Asks for what is new, and now and then for what was just now.
@@ -173,6 +194,20 @@ impl Storm {
             let value = |name| value(&metrics, name);
             let (bytes, most) = (value("cache_bytes"), value("cache_bytes_max"));
             assert!(bytes <= most, "{bytes} of {most}");
+            if metrics.contains("_disk_bytes ") {
+                let (bytes, most) = (value("disk_bytes"), value("disk_bytes_max"));
+                assert!(
+                    bytes <= most && most <= DISK_BYTES as f64,
+                    "{bytes} of {most}"
+                );
+                let waiting = [value("disk_queue_bytes"), value("disk_passing_bytes")];
+                assert!(
+                    waiting
+                        .iter()
+                        .all(|bytes| *bytes <= DISK_QUEUE_BYTES as f64)
+                );
+                seen.on_disk = seen.on_disk.max(bytes);
+            }
             seen.samples += 1;
             seen.bytes = seen.bytes.max(bytes);
             seen.passing = seen.passing.max(value("cache_passing_bytes"));
@@ -205,11 +240,48 @@ fn value(metrics: &str, name: &str) -> f64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_stays_within_its_bound_whatever_is_written() {
+    let most = CACHE_BYTES + BESIDE_BYTES;
+    let (storm, seen) = rage(CACHE_BYTES, |options| options).await;
+    assert!(storm.written() > 2 * most, "{}", storm.written());
+    assert!(seen.grown <= most, "{seen:?}");
+}
+
+/// Memory is too small for the larger bodies, which only the disk stores, and the disk for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_both_tiers_hold_stays_within_their_bounds() {
+    let (storm, seen) = rage(LITTLE_CACHE_BYTES, |options| {
+        let folder = options.folder().join("disk");
+        fs::create_dir(&folder).unwrap();
+        options
+            .flag("--disk", &folder.display().to_string())
+            .flag("--disk-bytes", &format!("{}MiB", DISK_BYTES >> 20))
+            .flag("--disk-wait", "10s")
+    })
+    .await;
+    assert!(storm.written() > 2 * DISK_BYTES, "{}", storm.written());
+    let most = LITTLE_CACHE_BYTES + BESIDE_BYTES + 2 * DISK_QUEUE_BYTES;
+    assert!(seen.grown <= most, "{seen:?}");
+    let metrics = storm.edge.metrics().await;
+    let value = |name| value(&metrics, name);
+    assert!(seen.on_disk > DISK_BYTES as f64 / 2.0, "{seen:?}");
+    assert!(value("disk_evicted_total") > 0.0 && value("disk_found_total") > 0.0);
+    let folder = storm.edge.folder().join("disk");
+    let files = fs::read_dir(folder).unwrap();
+    let bytes: u64 = files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bytes as usize <= DISK_BYTES + DISK_BESIDE_BYTES, "{bytes}");
+}
+
+/// A storm over an edge with so much memory.
+async fn rage(
+    cache_bytes: usize,
+    options: impl FnOnce(EdgeOptions) -> EdgeOptions,
+) -> (Storm, Seen) {
     let origin = origin().await;
     let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
-        .flag("--cache-memory", &format!("{}MiB", CACHE_BYTES >> 20))
-        .start()
-        .await;
+        .flag("--cache-memory", &format!("{}MiB", cache_bytes >> 20));
+    let edge = options(edge).start().await;
     assert_eq!(edge.get(HOST, "/first/7").await.status, 200);
     let before = edge.resident_bytes();
     let storm = Storm {
@@ -218,40 +290,33 @@ async fn what_is_held_stays_within_its_bound_whatever_is_written() {
         written: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
     };
-    let storm = &storm;
     let writers = async {
         join_all((0..WRITERS).map(|writer| storm.write(writer))).await;
         storm.is_over.store(true, Ordering::SeqCst);
     };
-    let (seen, ..) = tokio::join!(
+    let (mut seen, ..) = tokio::join!(
         storm.watch(),
         writers,
         join_all((0..SLOW_READERS).map(|reader| storm.read_slowly(reader))),
         join_all((0..STALLED_READERS).map(|reader| storm.stall(reader))),
         join_all((0..PURGED).map(|purger| storm.purge(purger))),
     );
-    let written = storm.written.load(Ordering::SeqCst) as usize;
     let metrics = storm.edge.metrics().await;
     let value = |name| value(&metrics, name);
-    let grown = seen.resident.saturating_sub(before);
+    seen.grown = seen.resident.saturating_sub(before);
     println!(
         "{} MiB written, {} evicted, {} dead; seen {seen:?}, peak {}; grown by {} MiB",
-        written >> 20,
+        storm.written() >> 20,
         value("cache_evicted_total"),
         value("cache_dead_total"),
         value("cache_bytes_peak"),
-        grown >> 20
+        seen.grown >> 20
     );
-    assert!(written > 2 * (CACHE_BYTES + BESIDE_BYTES), "{written}");
     assert!(seen.samples > 0 && value("cache_evicted_total") > 0.0);
-    assert!(value("cache_bytes_max") <= CACHE_BYTES as f64);
+    assert!(value("cache_bytes_max") <= cache_bytes as f64);
     assert!(value("cache_bytes_peak") <= value("cache_bytes_max"));
-    assert!(
-        grown <= CACHE_BYTES + BESIDE_BYTES,
-        "grown by {} MiB: {seen:?}",
-        grown >> 20
-    );
     is_well_again(&storm.edge).await;
+    (storm, seen)
 }
 
 /// Nothing is left of what was under way, and what is asked for is stored.
@@ -269,4 +334,60 @@ async fn is_well_again(edge: &Edge) {
     .await;
     edge.get(HOST, "/after/9").await;
     assert!(edge.get(HOST, "/after/9").await.is_hit());
+}
+
+/// As many clients as would fill memory four times over ask for large bodies of an origin that gives out little of each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_bodies_that_come_slowly_drive_out_nothing_that_is_read() {
+    const HOT: usize = 40;
+    const SLOW: usize = 16;
+    let (let_go, is_let) = watch::channel(false);
+    let origin = Origin::serve(move |call| {
+        let mut is_let = is_let.clone();
+        async move {
+            if call.path().starts_with("/hot") {
+                let hot = body::full(vec![7; 64 << 10]);
+                return reply::of(hot).max_age(600).done();
+            }
+            let length = CACHE_BYTES / 4 - (64 << 10);
+            let first = Bytes::from(vec![7; 64 << 10]);
+            let rest = vec![7; length - first.len()];
+            let rest = stream::once(async move {
+                is_let.wait_for(|is_let| *is_let).await.unwrap();
+                Ok(rest.into())
+            });
+            reply::of(body::streamed(stream::iter([Ok(first)]).chain(rest)))
+                .header("content-length", length)
+                .max_age(600)
+                .done()
+        }
+    })
+    .await;
+    let edge = Edge::alone(&one_route(&origin.url(), "cache: true"))
+        .flag("--cache-memory", &format!("{}MiB", CACHE_BYTES >> 20))
+        .start()
+        .await;
+    let hot = async || {
+        let asked = (0..HOT).map(|number| format!("/hot/{number}"));
+        let replies = join_all(asked.map(async |path| edge.get(HOST, &path).await)).await;
+        replies.iter().filter(|reply| reply.is_hit()).count()
+    };
+    assert_eq!((hot().await, hot().await, hot().await), (0, HOT, HOT));
+    let client = edge.client();
+    let ask = async |number| {
+        let mut connection = client.connect(edge.http()).await.unwrap();
+        let request = Client::request("GET", HOST, &format!("/slow/{number}"));
+        let request = request.body(body::empty()).unwrap();
+        let mut body = connection.stream(request).await.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        (connection, body)
+    };
+    let slow = join_all((0..SLOW).map(ask)).await;
+    assert_eq!(hot().await, HOT);
+    assert!(edge.metric("latencify_gateway_cache_filling_bytes").await > 0.0);
+    let_go.send_replace(true);
+    for (_connection, body) in slow {
+        assert!(body.collect().await.is_ok(), "all of it comes");
+    }
+    is_well_again(&edge).await;
 }

@@ -1,8 +1,10 @@
 //! The cache itself: fill, revalidate, make room.
 
 use crate::{
+    body::WHOLE_BYTES_MAX,
     budget::{Budget, Charge},
     count::{CacheCount, Counters},
+    filling::Filling,
     hit_for_miss::HitForMiss,
     identity::{Identified as _, TAGS_MAX},
     index::{Eviction, Index},
@@ -36,9 +38,10 @@ pub struct Cache<M, R = Kept> {
     pub(crate) index: Index<M, R>,
     pub(crate) marks: Arc<Marks<R>>,
     pub(crate) counters: Counters,
+    pub(crate) filling: Filling,
     budget: Arc<Budget>,
-    hit_for_miss: HitForMiss,
-    next_fill: AtomicU64,
+    pub(crate) hit_for_miss: HitForMiss,
+    pub(crate) next_fill: AtomicU64,
 }
 
 /// What is known of a body before it arrives.
@@ -62,6 +65,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             index: Index::new(bytes_max, eviction),
             marks,
             counters: Counters::default(),
+            filling: Filling::new(bytes_max),
             budget: Budget::new(bytes_max),
             hit_for_miss: HitForMiss::default(),
             next_fill: AtomicU64::new(0),
@@ -111,8 +115,14 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             return Err(Refusal::TooManyTags);
         }
         let body_bytes = expectation.bytes.map_or(0, Writer::<M, R>::bytes_for);
-        let charge = self
-            .charge(record_bytes(&record).saturating_add(body_bytes))
+        let is_small = expectation
+            .bytes
+            .is_none_or(|bytes| bytes <= WHOLE_BYTES_MAX);
+        let hold = self
+            .hold(
+                record_bytes(&record).saturating_add(body_bytes),
+                if is_small { 0 } else { body_bytes },
+            )
             .ok_or(Refusal::NoRoom)?;
         let fill = Arc::new(Fill {
             id: self.next_fill.fetch_add(1, Ordering::Relaxed),
@@ -120,7 +130,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             stream: Stream::new(expectation.bytes, Arc::clone(&self.counters.passing_bytes)),
         });
         self.index.begin(Arc::clone(&fill))?;
-        Ok(Writer::new(Arc::clone(self), fill, bytes_max, charge))
+        Ok(Writer::new(Arc::clone(self), fill, bytes_max, hold))
     }
 
     /// Puts new metadata to the body that was validated, if it is still there and nothing newer is.
@@ -175,13 +185,14 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
             bytes_max: self.budget.bytes_max(),
             bytes_peak: self.budget.peak(),
             lingering_bytes: self.index.lingering().bytes(),
+            filling_bytes: self.filling.bytes(),
             hit_for_miss: self.hit_for_miss.len() as u64,
             ..self.counters.read()
         }
     }
 
-    /// Charges bytes, evicting until they fit, and [withdrawing](crate::LINGER_RATE) what slow readers hold. None: that is not
-    /// enough.
+    /// Charges bytes, evicting until they fit, [withdrawing](crate::LINGER_RATE) what slow readers hold, and giving up slow fills.
+    /// None: that is not enough.
     pub(crate) fn charge(&self, bytes: u64) -> Option<Charge> {
         if bytes > self.budget.bytes_max() {
             return None;
@@ -194,7 +205,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
                 Counters::add(&self.counters.evicted);
             } else if self.index.lingering().withdraw_one(R::now()) {
                 Counters::add(&self.counters.withdrawn);
-            } else {
+            } else if !self.give_up_a_fill() {
                 return None;
             }
         }
@@ -214,7 +225,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
     }
 
     /// A larger body is not stored.
-    pub(crate) fn object_bytes_max(&self) -> u64 {
+    pub fn object_bytes_max(&self) -> u64 {
         self.budget.bytes_max() / OBJECT_SHARE
     }
 
@@ -226,7 +237,7 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
     }
 
     /// Before a look-up the variance is unknown, so uncacheable answers are remembered without it.
-    fn primary_hash(&self, key: KeyRef<'_>) -> u64 {
+    pub(crate) fn primary_hash(&self, key: KeyRef<'_>) -> u64 {
         self.index.hash(KeyRef {
             variance: None,
             ..key

@@ -21,12 +21,16 @@ pub struct CacheCount {
     pub bytes_peak: u64,
     /// Bytes of those that left the cache while somebody reads them.
     pub lingering_bytes: u64,
+    /// Bytes of those charged that are of bodies under way, small ones aside.
+    pub filling_bytes: u64,
     /// Bytes that bodies hold which pass through without being stored.
     pub passing_bytes: u64,
     /// Objects evicted to make room, so far.
     pub evicted: u64,
     /// Bodies that slow readers of evicted objects lost, so far.
     pub withdrawn: u64,
+    /// Bodies under way that were too slow to be stored, so far.
+    pub given_up: u64,
     /// Objects taken out because a look-up found them dead, so far.
     pub dead: u64,
     /// Dead objects that sweeps took out, so far.
@@ -49,6 +53,7 @@ pub struct CacheCount {
 pub(crate) struct Counters {
     pub(crate) evicted: AtomicU64,
     pub(crate) withdrawn: AtomicU64,
+    pub(crate) given_up: AtomicU64,
     pub(crate) promoted: AtomicU64,
     pub(crate) dead: AtomicU64,
     pub(crate) swept: AtomicU64,
@@ -75,6 +80,7 @@ impl Counters {
         CacheCount {
             evicted: read(&self.evicted),
             withdrawn: read(&self.withdrawn),
+            given_up: read(&self.given_up),
             promoted: read(&self.promoted),
             dead: read(&self.dead),
             swept: read(&self.swept),

@@ -22,6 +22,13 @@ pub struct Promotion {
     newest_gone: u64,
 }
 
+impl Promotion {
+    /// Whether what a fetch of that generation brings is later than all that had left memory by then.
+    pub fn is_later(&self, generation: u64) -> bool {
+        generation > self.newest_gone
+    }
+}
+
 impl<M: Metadata, R: Rules> Cache<M, R> {
     /// Another tier is about to be asked for what a key has. Must be called before: whatever leaves memory under that key from
     /// now on may be newer than what the tier brings.

@@ -1,9 +1,10 @@
 //! Writes one body into the cache, as it arrives.
 
 use crate::{
-    body::CHUNK_OVERHEAD_BYTES,
+    body::{CHUNK_OVERHEAD_BYTES, WHOLE_BYTES_MAX},
     budget::Charge,
     cache::{Cache, record_bytes},
+    filling::{Hold, Reserve},
     marks::Registered,
     object::{Fill, Object},
     record::{Metadata, Record},
@@ -29,7 +30,7 @@ enum Mode {
         /// Marks that what is stored may need are kept until it is.
         under_way: Registered,
         /// For the record, and for the body as far as it is known.
-        charge: Charge,
+        reserve: Arc<Reserve>,
         /// Bytes left in the present chunk.
         space: usize,
         /// The size of the next chunk, if the length is unknown.
@@ -50,11 +51,15 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
         cache: Arc<Cache<M, R>>,
         fill: Arc<Fill<M>>,
         bytes_max: u64,
-        charge: Charge,
+        hold: Hold,
     ) -> Self {
+        let reserve = Reserve::new(hold, Arc::clone(&fill.stream), R::now());
+        if fill.stream.expected().is_some_and(is_large) {
+            cache.filling.list(&reserve);
+        }
         let mode = Mode::Storing {
             under_way: cache.marks.register(&fill.record.fetch),
-            charge,
+            reserve,
             space: 0,
             next_chunk: CHUNK_BYTES_MIN,
         };
@@ -64,6 +69,18 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
             bytes_max,
             written: 0,
             mode,
+        }
+    }
+
+    /// Hands a body on that is not stored here, for that reason.
+    pub(crate) fn passing(cache: Arc<Cache<M, R>>, fill: Arc<Fill<M>>, why: Refusal) -> Self {
+        fill.stream.pass();
+        Self {
+            cache,
+            fill,
+            bytes_max: u64::MAX,
+            written: 0,
+            mode: Mode::Passing(why),
         }
     }
 
@@ -90,14 +107,8 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
         self.written += data.len() as u64;
         let mut rest = data.clone();
         while !rest.is_empty() {
-            match self.make_space(rest.len()) {
-                Ok(space) => {
-                    let part = rest.split_to(space.min(rest.len()));
-                    self.fill.stream.extend(&part);
-                    if let Mode::Storing { space, .. } = &mut self.mode {
-                        *space -= part.len();
-                    }
-                }
+            match self.add(&mut rest) {
+                Ok(()) => {}
                 Err(refusal) => {
                     self.pass(refusal);
                     return if self.fill.stream.hand_on(rest) {
@@ -113,39 +124,52 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
 
     /// The body is whole. A refusal to store it does not concern those who follow it, unless its length is wrong.
     pub fn finish(mut self) -> Result<(), Refusal> {
-        let mode = std::mem::replace(&mut self.mode, Mode::Ended);
-        let wrong_length = self
-            .fill
-            .stream
-            .expected()
-            .is_some_and(|expected| expected != self.written);
-        let outcome = match mode {
+        let outcome = match std::mem::replace(&mut self.mode, Mode::Ended) {
             Mode::Ended => Ok(()),
-            Mode::Passing(refusal) if wrong_length => {
-                self.fill.stream.break_off(Broken::WrongLength);
-                Err(refusal)
-            }
-            Mode::Passing(refusal) => {
-                self.fill.stream.end();
-                Err(refusal)
-            }
-            Mode::Storing { .. } if wrong_length => {
-                self.fill.stream.break_off(Broken::WrongLength);
-                self.cache
-                    .refuse(self.fill.record.key(), Refusal::WrongLength);
-                Err(Refusal::WrongLength)
-            }
+            Mode::Passing(refusal) => self.end_passing(refusal),
             Mode::Storing {
-                under_way, charge, ..
+                under_way, reserve, ..
             } => {
-                let stored = self.store(charge);
+                let ended = if let Some(charge) = reserve.take() {
+                    self.end_storing(charge)
+                } else {
+                    self.cache.refuse(self.fill.record.key(), Refusal::NoRoom);
+                    self.end_passing(Refusal::NoRoom)
+                };
                 drop(under_way);
-                stored
+                ended
             }
         };
         R::reach(Point::StoreAndEnd);
         self.cache.index.end(self.fill.record.key(), self.fill.id);
         outcome
+    }
+
+    fn has_wrong_length(&self) -> bool {
+        let expected = self.fill.stream.expected();
+        expected.is_some_and(|expected| expected != self.written)
+    }
+
+    fn end_passing(&self, refusal: Refusal) -> Result<(), Refusal> {
+        if self.has_wrong_length() {
+            self.fill.stream.break_off(Broken::WrongLength);
+        } else {
+            self.fill.stream.end();
+        }
+        Err(refusal)
+    }
+
+    fn end_storing(&self, charge: Charge) -> Result<(), Refusal> {
+        let stored = if self.has_wrong_length() {
+            self.fill.stream.break_off(Broken::WrongLength);
+            Err(Refusal::WrongLength)
+        } else {
+            self.store(charge)
+        };
+        if let Err(refusal) = stored {
+            self.cache.refuse(self.fill.record.key(), refusal);
+        }
+        stored
     }
 
     fn store(&self, charge: Charge) -> Result<(), Refusal> {
@@ -155,11 +179,7 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
             Some(meta) => Arc::new(self.fill.record.with_meta(meta)),
             None => Arc::clone(&self.fill.record),
         };
-        let stored = self.cache.store(Object { record, body });
-        if let Err(refusal) = stored {
-            self.cache.refuse(self.fill.record.key(), refusal);
-        }
-        stored
+        self.cache.store(Object { record, body })
     }
 
     /// Why so many more bytes can't be stored.
@@ -178,34 +198,57 @@ impl<M: Metadata, R: Rules> Writer<M, R> {
         (too_long || length > self.bytes_max).then_some(refusal)
     }
 
-    /// Space in the present chunk, or in a new one that is charged first.
-    fn make_space(&mut self, wanted: usize) -> Result<usize, Refusal> {
-        let (held, space, next_chunk) = match &mut self.mode {
+    /// Adds some of the bytes to the present chunk, or to a new one that is charged first.
+    fn add(&mut self, rest: &mut Bytes) -> Result<(), Refusal> {
+        let (reserve, space, next_chunk) = match &mut self.mode {
             Mode::Storing {
-                charge,
+                reserve,
                 space,
                 next_chunk,
                 ..
-            } => (charge, space, next_chunk),
+            } => (reserve, space, next_chunk),
             Mode::Passing(refusal) => return Err(*refusal),
             Mode::Ended => return Err(Refusal::Gone),
         };
+        let stream = &self.fill.stream;
+        let arrived = self.written - rest.len() as u64;
+        let (mut opened, mut more) = (None, None);
         if *space == 0 {
-            let bytes = if let Some(expected) = self.fill.stream.expected() {
-                // Charged when the fill began.
-                let left = expected - (self.written - wanted as u64);
+            let bytes = if let Some(expected) = stream.expected() {
+                // Held since the fill began.
+                let left = expected - arrived;
                 usize::try_from(left).map_or(CHUNK_BYTES_MAX, |left| left.min(CHUNK_BYTES_MAX))
             } else {
-                let bytes = wanted.clamp(*next_chunk, CHUNK_BYTES_MAX);
-                let charge = self.cache.charge(bytes as u64 + CHUNK_OVERHEAD_BYTES);
-                held.absorb(charge.ok_or(Refusal::NoRoom)?);
+                let bytes = rest.len().clamp(*next_chunk, CHUNK_BYTES_MAX);
+                let counted = if is_large(arrived + bytes as u64) {
+                    self.cache.filling.list(reserve);
+                    bytes as u64
+                } else {
+                    0
+                };
+                let hold = self
+                    .cache
+                    .hold(bytes as u64 + CHUNK_OVERHEAD_BYTES, counted);
+                more = Some(hold.ok_or(Refusal::NoRoom)?);
                 *next_chunk = (*next_chunk * 2).min(CHUNK_BYTES_MAX);
                 bytes
             };
-            self.fill.stream.open_chunk(bytes);
+            opened = Some(bytes);
+        }
+        // From here on it can't be given up until the bytes are in their place.
+        let mut hold = reserve.hold();
+        let held = hold.as_mut().ok_or(Refusal::NoRoom)?;
+        if let Some(more) = more {
+            held.absorb(more);
+        }
+        if let Some(bytes) = opened {
+            stream.open_chunk(bytes);
             *space = bytes;
         }
-        Ok(*space)
+        let part = rest.split_to((*space).min(rest.len()));
+        stream.extend(&part);
+        *space -= part.len();
+        Ok(())
     }
 
     /// From here on, the body is not stored; what is charged for it is given back.
@@ -226,6 +269,11 @@ impl<M: Metadata, R: Rules> Drop for Writer<M, R> {
             self.cache.index.end(self.fill.record.key(), self.fill.id);
         }
     }
+}
+
+/// Whether it counts among what bodies under way may hold.
+fn is_large(bytes: u64) -> bool {
+    bytes > WHOLE_BYTES_MAX
 }
 
 impl<M: Metadata, R: Rules> std::fmt::Debug for Writer<M, R> {

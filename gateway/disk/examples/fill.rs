@@ -1,5 +1,6 @@
-//! How long a tier of many small objects takes to be usable after a close, after a kill and without its index, and what an
-//! object costs in memory: `cargo run --release -p latencify-disk --example fill [OBJECTS] [BODY_BYTES]`.
+//! How long a tier of many small objects takes to be usable after a close, after a kill and without its index, what an
+//! object costs in memory, and how long a round of the sweep takes, before and after one object in sixteen is purged:
+//! `cargo run --release -p latencify-disk --example fill [OBJECTS] [BODY_BYTES]`.
 //!
 //! Every measurement is a process of its own; memory is what is resident, before and after.
 
@@ -8,15 +9,19 @@
 use bytes::Bytes;
 use latencify_cache::{Fetch, Identity, KeyRef, Stamp};
 use latencify_conf::change::SiteId;
-use latencify_disk::{Head, Look, Refusal, Settings, Tier};
+use latencify_disk::{Head, Look, Place, Refusal, Settings, Tier};
 use std::{
     env,
     path::Path,
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+const LAST: &str = "without its index";
 const LIMIT: Duration = Duration::from_mins(10);
 
 fn main() {
@@ -45,7 +50,7 @@ fn main() {
     step("kill");
     step("after a kill");
     std::fs::remove_file(folder.path().join("index")).unwrap();
-    step("without its index");
+    step(LAST);
 }
 
 fn run(step: &str, folder: &Path, objects: u64, body_bytes: u64) {
@@ -55,7 +60,12 @@ fn run(step: &str, folder: &Path, objects: u64, body_bytes: u64) {
     };
     let before = resident();
     let began = Instant::now();
-    let tier = Tier::open(settings, Arc::new(|_: &Identity, _: &Stamp| false)).unwrap();
+    let is_purged = Arc::new(AtomicBool::new(false));
+    let purged = Arc::clone(&is_purged);
+    let judge = move |identity: &Identity, _: &Stamp| {
+        purged.load(Ordering::Relaxed) && identity.tags.iter().any(|tag| &**tag == "of-0")
+    };
+    let tier = Tier::open(settings, Arc::new(judge)).unwrap();
     assert!(tier.wait_ready(LIMIT));
     let opened = began.elapsed();
     match step {
@@ -103,9 +113,28 @@ fn run(step: &str, folder: &Path, objects: u64, body_bytes: u64) {
                 "  {asked} of them found and verified, one after the other, in {:.1?}",
                 began.elapsed()
             );
+            if step == LAST {
+                sweep(&tier, "nothing is purged");
+                is_purged.store(true, Ordering::Relaxed);
+                sweep(&tier, "one in sixteen is");
+            }
             assert!(tier.close(LIMIT));
         }
     }
+}
+
+/// A round without the pauses that an edge makes.
+fn sweep(tier: &Tier, when: &str) {
+    let began = Instant::now();
+    let (mut place, mut met, mut dead) = (Some(Place::default()), 0, 0);
+    while let Some(from) = place {
+        let walked = tier.walk(from, 1_024).wait(LIMIT).unwrap().unwrap();
+        (met, dead, place) = (met + walked.met, dead + walked.dead, walked.next);
+    }
+    println!(
+        "  a round when {when}: {met} met, {dead} dead, in {:.1?}",
+        began.elapsed()
+    );
 }
 
 fn key(name: &str) -> KeyRef<'_> {
@@ -122,7 +151,10 @@ fn store(tier: &Tier, numbers: std::ops::Range<u64>, body_bytes: u64) {
         let name = format!("/objects/{number}");
         let head = Head {
             key: key(&name).to_key(),
-            identity: Identity::untagged(SiteId(1), &*name),
+            identity: Identity {
+                tags: [format!("of-{}", number % 16).into()].into(),
+                ..Identity::untagged(SiteId(1), &*name)
+            },
             fetch: Fetch {
                 stamp: Stamp::default(),
                 generation: number + 1,

@@ -176,6 +176,16 @@ impl Index {
             .collect()
     }
 
+    /// What has its head in a segment, from an offset on, in the order in which it stands there.
+    pub(crate) fn from_offset(&self, segment: u32, offset: u32) -> Vec<Entry> {
+        let is_there = |entry: &Entry| entry.segment == segment && entry.offset >= offset;
+        let mut found: Vec<_> = (0..SHARDS)
+            .flat_map(|shard| self.collect(shard, is_there))
+            .collect();
+        found.sort_unstable_by_key(|entry| entry.offset);
+        found
+    }
+
     fn collect(&self, number: usize, mut wanted: impl FnMut(&Entry) -> bool) -> Vec<Entry> {
         let Some(shard) = self.shards.get(number) else {
             return Vec::new();

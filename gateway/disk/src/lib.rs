@@ -64,7 +64,7 @@ pub use settings::{
     SEGMENT_BYTES_MIN, SEGMENTS_MIN, Settings, SettingsError, TIER_BYTES_MIN,
 };
 pub use stored::Stored;
-pub use sweep::{Place, Walked};
+pub use sweep::{GIVEN_UP_MAX, Place, Walked};
 pub use ticket::{Outcome, Ticket};
 pub use tier::{Look, Tier};
 

@@ -129,6 +129,8 @@ named! {
         DiskFull = "disk_full", "the file system is full";
         /// The disk could not be read.
         ReadFailed = "read_failed", "the disk could not be read";
+        /// A record that a sweep met can't be read; it is forgotten.
+        UnreadableRecord = "unreadable_record", "a record can't be read";
         /// The disk could not be written.
         WriteFailed = "write_failed", "the disk could not be written";
         /// A record does not agree with its checksum.

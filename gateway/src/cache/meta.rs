@@ -135,14 +135,15 @@ pub(super) fn meta_of(found: &Found<StoredMeta>) -> CacheMeta {
     meta
 }
 
-/// The same of what was found on disk.
+/// The same of what was found on disk, or on its way there.
 pub(super) fn meta_of_disk(found: &disk::Found) -> CacheMeta {
+    let on_disk = found.version();
     let mut meta = found.record.meta.to_meta();
     meta.extensions_mut().insert(Hit {
         record: Arc::clone(&found.record),
         liveness: found.liveness,
-        filling: false,
-        on_disk: Some(found.stored.version()),
+        filling: on_disk.is_none(),
+        on_disk,
     });
     meta
 }

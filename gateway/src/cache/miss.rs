@@ -4,11 +4,12 @@ use super::stored::StoredMeta;
 use crate::disk::DiskFill;
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_cache::Writer;
+use latencify_cache::{Cache, Writer};
 use pingora::{
     Error, ErrorType, Result,
     cache::storage::{HandleMiss, MissFinishType, streaming_write::U64WriteId},
 };
+use std::sync::Arc;
 
 /// Writes one body. Dropped before its end, it breaks the body off for all who follow it.
 pub(super) struct Miss {
@@ -16,6 +17,8 @@ pub(super) struct Miss {
     tag: U64WriteId,
     written: usize,
     on_disk: Option<DiskFill>,
+    /// Memory, in which nothing older may hide what only the disk stores.
+    gives_way: Option<Arc<Cache<StoredMeta>>>,
 }
 
 impl Miss {
@@ -26,32 +29,54 @@ impl Miss {
             tag,
             written: 0,
             on_disk,
+            gives_way: None,
+        }
+    }
+
+    /// Of what only the disk stores, and memory hands on.
+    pub(super) fn on_disk_alone(
+        memory: Arc<Cache<StoredMeta>>,
+        writer: Writer<StoredMeta>,
+        on_disk: DiskFill,
+    ) -> Self {
+        Self {
+            gives_way: Some(memory),
+            ..Self::new(writer, Some(on_disk))
         }
     }
 }
 
 #[async_trait]
 impl HandleMiss for Miss {
-    /// An error means that the body is not stored and nobody reads it; that ends the fetch.
+    /// An error means that the body is stored nowhere and nobody reads it; that ends the fetch.
     async fn write_body(&mut self, data: Bytes, _eof: bool) -> Result<()> {
         self.written += data.len();
         if let Some(on_disk) = &mut self.on_disk {
             on_disk.write(&data);
         }
-        self.writer.write(&data).map_err(|why| {
-            Error::because(
-                ErrorType::WriteError,
-                "handing on a body that is not stored",
-                why,
-            )
-        })
+        match self.writer.write(&data) {
+            Err(why) if !self.on_disk.as_ref().is_some_and(DiskFill::is_of_use) => {
+                Err(Error::because(
+                    ErrorType::WriteError,
+                    "handing on a body that is not stored",
+                    why,
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A body that is not stored after all (purged meanwhile, older than what is there) is no error: an error here would
     /// break off the client that reads it.
     async fn finish(self: Box<Self>) -> Result<MissFinishType> {
         let written = self.written;
+        let record = Arc::clone(self.writer.record());
         let finished = self.writer.finish();
+        let announced = record.meta.announced_bytes();
+        let is_whole = announced.is_none_or(|bytes| bytes == written as u64);
+        if let Some(memory) = self.gives_way.filter(|_| is_whole) {
+            memory.give_way(&record);
+        }
         if let Some(on_disk) = self.on_disk {
             on_disk.finish(finished);
         }

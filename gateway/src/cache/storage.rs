@@ -7,11 +7,11 @@ use super::{
     miss::Miss,
     stored::StoredMeta,
 };
-use crate::disk::{Disk, DiskHit};
+use crate::disk::{Disk, DiskFill};
 use async_trait::async_trait;
 use latencify_cache::{
     Arrival, Cache, CacheCount, Eviction, Expectation, Fetching, Found, Identity, Liveness, Marks,
-    Record, Sweep,
+    Record, Refusal, Sweep,
 };
 use pingora::{
     Error, ErrorType, Result,
@@ -122,6 +122,38 @@ impl MemoryStorage {
         self.cache.count()
     }
 
+    /// What memory has no room for is stored on disk alone: memory hands it on to the client that it is fetched for, and others follow
+    /// it there. None: neither stores it.
+    fn on_disk_alone(
+        &self,
+        key: &CacheKey,
+        meta: &CacheMeta,
+        expectation: Expectation,
+        on_disk: DiskFill,
+        why: Refusal,
+    ) -> Option<MissHandler> {
+        let is_wanted = expectation
+            .bytes
+            .is_none_or(|bytes| bytes <= expectation.bytes_max);
+        let (identity, fetched) = Self::identify(key, meta).ok()?;
+        if !is_wanted || !matches!(why, Refusal::TooLarge | Refusal::NoRoom) {
+            on_disk.refused(why);
+            return None;
+        }
+        let stored = StoredMeta::of(meta, fetched.notes);
+        let record = Record::of_fetch(identity, fetched.fetch, stored);
+        match self.cache.pass(key_ref(key), record, expectation, why) {
+            Ok(writer) => {
+                let memory = Arc::clone(&self.cache);
+                Some(Box::new(Miss::on_disk_alone(memory, writer, on_disk)))
+            }
+            Err(why) => {
+                on_disk.refused(why);
+                None
+            }
+        }
+    }
+
     /// Everything that a response needs to be stored, or why it can't be.
     fn identify(key: &CacheKey, meta: &CacheMeta) -> Result<(Identity, Fetched)> {
         let named = key
@@ -155,13 +187,7 @@ impl Storage for MemoryStorage {
             return Ok(None);
         };
         let found = disk.find(key, &self.cache).await;
-        Ok(found.map(|found| {
-            let meta = meta_of_disk(&found);
-            (
-                meta,
-                Box::new(DiskHit::new(found.stored, disk)) as HitHandler,
-            )
-        }))
+        Ok(found.map(|found| (meta_of_disk(&found), found.into_reader(disk))))
     }
 
     async fn lookup_streaming_write(
@@ -198,14 +224,15 @@ impl Storage for MemoryStorage {
         match self.cache.fill(key_ref(key), record, expectation) {
             Ok(writer) => Ok(Box::new(Miss::new(writer, on_disk))),
             Err(refusal) => {
-                if let Some(on_disk) = on_disk {
-                    on_disk.refused(refusal);
-                }
-                Err(Error::because(
-                    ErrorType::Custom("cache_refused"),
-                    "the answer passes through unstored",
-                    refusal,
-                ))
+                let alone = on_disk
+                    .and_then(|disk| self.on_disk_alone(key, meta, expectation, disk, refusal));
+                alone.ok_or_else(|| {
+                    Error::because(
+                        ErrorType::Custom("cache_refused"),
+                        "the answer passes through unstored",
+                        refusal,
+                    )
+                })
             }
         }
     }

@@ -29,11 +29,17 @@ impl DiskFill {
         let Some(writer) = &mut self.writer else {
             return;
         };
-        if self.written > self.bytes_max {
-            self.decline(latencify_disk::Refusal::TooLarge);
-        } else if writer.write(data).is_err() {
+        if self.written > self.bytes_max && writer.refused().is_none() {
+            writer.pass(latencify_disk::Refusal::TooLarge);
+        }
+        if writer.write(data).is_err() {
             self.writer = None;
         }
+    }
+
+    /// Whether it is stored, or read by somebody.
+    pub fn is_of_use(&self) -> bool {
+        self.writer.is_some()
     }
 
     /// Memory does not take it from the first, so that nobody reads it from there: the answer passes through. It is not stored here
@@ -50,15 +56,19 @@ impl DiskFill {
         }
     }
 
-    /// The body is whole, and memory has stored it or said why not. Nobody waits for the disk.
+    /// The body is whole, and memory has stored it or said why not. Nobody waits for the disk, and who follows it reads to its end.
     pub fn finish(mut self, memory: Result<(), Refusal>) {
-        match memory {
-            Ok(()) | Err(Refusal::TooLarge | Refusal::NoRoom) => {
-                if let Some(writer) = self.writer.take() {
-                    drop(writer.commit());
-                }
+        let why_not = match memory {
+            Ok(()) | Err(Refusal::TooLarge | Refusal::NoRoom) => None,
+            Err(Refusal::Older) => Some(latencify_disk::Refusal::Older),
+            Err(Refusal::Purged) => Some(latencify_disk::Refusal::Purged),
+            Err(refusal) => return self.refused(refusal),
+        };
+        if let Some(writer) = self.writer.take() {
+            if let Some(why) = why_not {
+                writer.pass(why);
             }
-            Err(refusal) => self.refused(refusal),
+            drop(writer.commit());
         }
     }
 }

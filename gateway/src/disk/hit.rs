@@ -144,10 +144,10 @@ impl HandleHit for DiskHit {
     }
 }
 
-fn broken(why: Broken) -> Box<Error> {
+pub(super) fn broken(why: Broken) -> Box<Error> {
     Error::because(ErrorType::ReadError, "reading a body from disk", why)
 }
 
-fn slow() -> Box<Error> {
+pub(super) fn slow() -> Box<Error> {
     Error::explain(ErrorType::ReadTimedout, "the disk is too slow for a body")
 }

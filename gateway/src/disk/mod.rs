@@ -4,7 +4,8 @@
 //! # Characters
 //! - [`Disk`]: the tier as the rest of the edge holds it. Memory's [storage](crate::cache::MemoryStorage) asks it on a miss, and
 //!   gives it what is fetched.
-//! - [`header`]: what of an object's head is written. [`DiskFill`]: a body on its way. [`DiskHit`]: a body that is read.
+//! - [`look`]: what a look-up finds. [`DiskHit`]: a body that is read; [`DiskFill`]: one on its way; [`follow`]: whoever reads it meanwhile.
+//! - [`header`]: what of an object's head is written.
 //! - [`admission`]: what is worth a write, as the policy says.
 //! - [`local_marks`]: what this edge purges alone, on disk.
 //! - [`sweep`]: goes over the tier, so that marks may be forgotten. [`watch`]: tells of a folder that can't be used.
@@ -20,9 +21,11 @@
 
 pub mod admission;
 mod fill;
+mod follow;
 mod header;
 mod hit;
 pub mod local_marks;
+mod look;
 mod promote;
 mod purging;
 mod start;
@@ -31,18 +34,18 @@ mod watch;
 
 pub use fill::DiskFill;
 pub use hit::{DiskHit, judge, length_of};
+pub use look::{Found, FoundBody};
 pub use promote::{PROMOTE_BYTES_MAX, PROMOTIONS_MAX};
 pub use purging::purge_here;
 pub use start::{end, start};
 
 use crate::cache::{self, Fetched, StoredMeta, key_ref};
 use admission::Admission;
-use latencify_cache::{Cache, Identity, KeyRef, Liveness, Marks, Metadata as _, Record, Stamp};
+use latencify_cache::{Identity, KeyRef, Marks, Stamp};
 use latencify_disk::{
-    Fault, FileSystem, Head, Judge, Layer, Look, Refusal, Settings, SettingsError, Stored, Tier,
-    TierCount,
+    Fault, FileSystem, Head, Judge, Layer, Refusal, Settings, SettingsError, Tier, TierCount,
 };
-use local_marks::{Began, Keeper, MarksFile, Run};
+use local_marks::{Began, Keeper, Later, MarksFile, Run};
 use pingora::cache::CacheKey;
 use promote::Promotions;
 use std::{
@@ -113,21 +116,11 @@ pub struct DiskCount {
     pub marks_failures: u64,
 }
 
-/// Something that was found on disk.
-#[derive(Clone)]
-pub struct Found {
-    /// What is known of it.
-    pub record: Arc<Record<StoredMeta>>,
-    /// Live, or soft-purged.
-    pub liveness: Liveness,
-    /// Its body.
-    pub stored: Arc<Stored>,
-}
-
 /// The marks, as the tier asks them.
 struct Asked {
     marks: Arc<Marks>,
     file: MarksFile,
+    later: Later,
 }
 
 impl Options {
@@ -174,9 +167,11 @@ impl Disk {
         let in_fleet = options.in_fleet;
         let began = Began { epoch, in_fleet };
         let file = MarksFile::new(&options.folder, Run { number, began });
+        let keeper = Keeper::start(file.clone(), options.wait.saturating_mul(LONG_WAITS))?;
         let asked = Asked {
             marks: Arc::clone(&marks),
-            file: file.clone(),
+            file,
+            later: keeper.later(),
         };
         Ok(Self {
             tier: Tier::open_on(layer, options.settings(), Arc::new(asked))?,
@@ -184,57 +179,10 @@ impl Disk {
             wait: options.wait,
             marks,
             admission: Admission::default(),
-            keeper: Keeper::start(file, options.wait.saturating_mul(LONG_WAITS))?,
+            keeper,
             promotions: Promotions::default(),
             numbers: Numbers::default(),
         })
-    }
-
-    /// Looks up what that memory has not; waits for [`Options::wait`] at most. What is found goes there as well.
-    pub async fn find(
-        self: &Arc<Self>,
-        key: &CacheKey,
-        memory: &Arc<Cache<StoredMeta>>,
-    ) -> Option<Found> {
-        let promotion = memory.begin_promotion(key_ref(key));
-        let found = self.look_up(key).await?;
-        promote::promote(self, memory, promotion, key, &found);
-        Some(found)
-    }
-
-    async fn look_up(&self, key: &CacheKey) -> Option<Found> {
-        let ticket = match self.tier.find(key_ref(key)) {
-            Look::Reading(ticket) => ticket,
-            // Who may follow a fill follows it in memory.
-            Look::Following(_) | Look::Miss(_) => return None,
-        };
-        let Ok(found) = timeout(self.wait, ticket).await else {
-            self.numbers.late.fetch_add(1, Relaxed);
-            return None;
-        };
-        let stored = found.ok()?;
-        let Some(meta) = Self::meta_of(&stored) else {
-            self.numbers.unreadable.fetch_add(1, Relaxed);
-            self.tier.remove(key_ref(key), Some(stored.version()));
-            return None;
-        };
-        let head = stored.head();
-        let taken = Record::taken_over(&self.marks, head.identity.clone(), head.fetch, meta);
-        let (record, liveness) = taken.ok()?;
-        Some(Found {
-            record: Arc::new(record),
-            liveness,
-            stored: Arc::new(stored),
-        })
-    }
-
-    fn meta_of(stored: &Stored) -> Option<StoredMeta> {
-        let meta = header::decode(&stored.head().header)?;
-        let meta = meta.completed(stored.body_bytes()).unwrap_or(meta);
-        let announced = meta.announced_bytes();
-        announced
-            .is_none_or(|bytes| bytes == stored.body_bytes())
-            .then_some(meta)
     }
 
     /// Begins to store what is fetched, beside memory; none: it is not stored here, which concerns nobody.
@@ -368,7 +316,7 @@ impl Judge for Asked {
     }
 
     fn opened(&self, _folder: &Path) -> io::Result<()> {
-        local_marks::inherit(&self.file, &self.marks)
+        local_marks::inherit(&self.file, &self.marks, &self.later)
     }
 
     fn is_worth_keeping(&self, head: &Head) -> bool {

@@ -1,7 +1,7 @@
 //! From disk into memory: what is asked for once more costs no disk. What a request found is served from disk all the same; the
 //! next one finds it in memory.
 
-use super::{Disk, Found};
+use super::{Disk, Found, FoundBody};
 use crate::cache::{StoredMeta, key_ref};
 use bytes::{Bytes, BytesMut};
 use latencify_cache::{Cache, Promotion, Record};
@@ -33,21 +33,24 @@ pub(super) fn promote(
     key: &CacheKey,
     found: &Found,
 ) {
-    if let Some(body) = found.stored.inline() {
-        put(disk, cache, promotion, key, found, body);
+    let FoundBody::Stored(stored) = &found.body else {
+        return;
+    };
+    if stored.body_bytes() > PROMOTE_BYTES_MAX.min(cache.object_bytes_max()) {
         return;
     }
-    if found.stored.body_bytes() > PROMOTE_BYTES_MAX {
+    if let Some(body) = stored.inline() {
+        put(disk, cache, promotion, key, stored, &found.record, body);
         return;
     }
     let Ok(permit) = Arc::clone(&disk.promotions.0).try_acquire_owned() else {
         return;
     };
     let (disk, cache, key) = (Arc::clone(disk), Arc::clone(cache), key.clone());
-    let found = found.clone();
+    let (stored, record) = (Arc::clone(stored), Arc::clone(&found.record));
     tokio::spawn(async move {
-        if let Some(body) = read(&found.stored).await {
-            put(&disk, &cache, promotion, &key, &found, &body);
+        if let Some(body) = read(&stored).await {
+            put(&disk, &cache, promotion, &key, &stored, &record, &body);
         }
         drop(permit);
     });
@@ -58,11 +61,12 @@ fn put(
     cache: &Cache<StoredMeta>,
     promotion: Promotion,
     key: &CacheKey,
-    found: &Found,
+    stored: &Stored,
+    record: &Record<StoredMeta>,
     body: &Bytes,
 ) {
-    let head = found.stored.head();
-    let meta = found.record.meta.clone();
+    let head = stored.head();
+    let meta = record.meta.clone();
     // Asked anew: it may have taken a while to read it.
     let taken = Record::taken_over(&disk.marks, head.identity.clone(), head.fetch, meta);
     let Ok((record, _)) = taken else {

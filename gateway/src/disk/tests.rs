@@ -351,12 +351,11 @@ async fn what_is_purged_while_it_is_verified_is_not_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_memory_refuses_leaves_nothing_older_on_disk() {
+async fn what_the_policy_refuses_leaves_nothing_older_on_disk() {
     let world = World::new(LIMIT).await;
     world.put(b"stored").await;
     let memory = world.memory();
-    // More than the quarter that one object may take.
-    let larger = meta(memory, Some(5 << 20));
+    let larger = meta(memory, Some(9 << 20));
     let span = Span::inactive();
     let miss = memory
         .get_miss_handler(&key(), &larger, &span.handle())
@@ -364,6 +363,44 @@ async fn what_memory_refuses_leaves_nothing_older_on_disk() {
     assert!(miss.is_err());
     assert_eq!(world.disk.count().tier.objects, 0);
     assert!(find(memory).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_memory_has_no_room_for_is_stored_on_disk_alone() {
+    let world = World::new(LIMIT).await;
+    world.put(b"older").await;
+    let memory = world.memory();
+    // More than the quarter that one object may take.
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    let (larger, key) = (meta(memory, Some(5 << 20)), key());
+    let trace = Span::inactive().handle();
+    let begun = memory.get_miss_handler(&key, &larger, &trace).await;
+    let mut miss = begun.unwrap();
+    let own = memory.lookup_streaming_write(&key, miss.streaming_write_tag(), &trace);
+    let (_, mut own) = own.await.unwrap().unwrap();
+    let is_led = || memory.lock().held() == 0 && !memory.is_uncacheable(&key);
+    assert!(is_led(), "others wait for each other");
+    miss.write_body(piece.clone(), false).await.unwrap();
+    assert_eq!(own.read_body().await.unwrap().unwrap(), piece);
+    let (meta, mut other) = find(memory).await.expect("who comes now follows it");
+    assert!(adapters::hit(&meta).unwrap().is_filling());
+    // It goes on although its own client has gone.
+    drop(own);
+    for _ in 1..5 {
+        miss.write_body(piece.clone(), false).await.unwrap();
+    }
+    miss.finish().await.unwrap();
+    let mut read = 0;
+    while let Some(piece) = other.read_body().await.unwrap() {
+        read += piece.len();
+    }
+    assert_eq!(read, 5 << 20);
+    world.until(|count| count.tier.stored > 1).await;
+    let (meta, mut hit) = find(memory).await.unwrap();
+    assert!(adapters::hit(&meta).unwrap().is_on_disk());
+    hit.seek((5 << 20) - 1, None).unwrap();
+    assert_eq!(hit.read_body().await.unwrap().unwrap().len(), 1);
+    assert_eq!(memory.count().objects, 0, "it does not rise into memory");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,6 +52,11 @@ impl Pulled {
             cache.lingering_bytes,
         );
         self.gauge(
+            "cache_filling_bytes",
+            "Bytes of cache_bytes that responses under way hold, small ones aside.",
+            cache.filling_bytes,
+        );
+        self.gauge(
             "cache_passing_bytes",
             "Bytes of responses that pass without being stored.",
             cache.passing_bytes,
@@ -71,6 +76,11 @@ impl Pulled {
             "cache_withdrawn_total",
             "Evicted responses that slow readers lost because their memory was needed.",
             cache.withdrawn,
+        );
+        self.counter(
+            "cache_fills_given_up_total",
+            "Responses under way that were too slow to be stored when their memory was needed.",
+            cache.given_up,
         );
         self.counter(
             "cache_promoted_total",

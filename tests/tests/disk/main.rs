@@ -7,6 +7,7 @@ mod bounds;
 mod flags;
 mod fleet;
 mod folders;
+mod large;
 mod purges;
 mod restarts;
 

@@ -83,7 +83,11 @@ impl Follower {
             Phase::Complete(body) => body.slice(self.at, self.end)?,
             Phase::Growing => state.slice(self.at, self.end),
             Phase::Passing { .. } if !state.followers.contains_key(&self.id) => {
-                return Err(Broken::TooSlow);
+                return Err(if state.is_given_up {
+                    Broken::Withdrawn
+                } else {
+                    Broken::TooSlow
+                });
             }
             Phase::Passing { .. } => state.slice(self.at, self.end),
         };
@@ -102,7 +106,7 @@ impl Follower {
     /// Tells the body where this follower stands, so that it lets go of what lies before.
     fn stand(&self, state: &mut super::State) {
         if let Some(at) = state.followers.get_mut(&self.id) {
-            *at = self.at.min(state.length);
+            *at = self.at;
             self.stream.trim(state);
         }
     }

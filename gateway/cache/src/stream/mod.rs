@@ -2,7 +2,7 @@
 //!
 //! - **growing**: all bytes since the first are kept and charged; anyone may begin to follow.
 //! - **passing**: the body will not be stored (no room, too large). What every present follower has read is let go, and
-//!   nobody else may join. A follower that falls [`WINDOW_BYTES_MAX`] behind is cut off, so that one that stopped
+//!   once anything has arrived nobody else may join. A follower that falls [`WINDOW_BYTES_MAX`] behind is cut off, so that one that stopped
 //!   reading can't hold the window open; the writer's own client reads as fast as it is written to.
 //! - **complete**: followers read on in the [`Body`]. If it leaves the index and they are slow, they [lose](crate::LINGER_RATE)
 //!   the rest.
@@ -17,6 +17,7 @@ pub use follower::Follower;
 
 use crate::body::{Body, CHUNK_OVERHEAD_BYTES, Chunk, WHOLE_BYTES_MAX};
 use crate::budget::Charge;
+use crate::filling::LAG_BYTES_MAX;
 use crate::linger::LINGER_RATE;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -51,9 +52,9 @@ pub enum Broken {
     /// This follower fell too far behind a body that is not stored.
     #[error("the reader fell {WINDOW_BYTES_MAX} bytes behind a body that is not stored")]
     TooSlow,
-    /// What it read had left the cache, its readers were too slow, and the memory was needed.
+    /// What it read had left the cache, or was arriving, slowly, and its memory was needed.
     #[error(
-        "the object had left the cache, was read slower than {LINGER_RATE} bytes a second, and its memory was needed"
+        "the object had left the cache or was arriving, was read slower than {LINGER_RATE} bytes a second, and its memory was needed"
     )]
     Withdrawn,
 }
@@ -81,11 +82,13 @@ struct State {
     tail: Vec<u8>,
     /// Bytes that arrived.
     length: u64,
-    /// Follower → offset of its next byte.
+    /// Follower → offset of its next byte, which may be still to arrive.
     followers: HashMap<u64, u64, ahash::RandomState>,
     next_follower: u64,
     /// What this body adds to `passing_bytes`.
     counted: u64,
+    /// Its memory was needed.
+    is_given_up: bool,
 }
 
 /// A chunk as it is kept.
@@ -118,6 +121,7 @@ impl Stream {
             followers: HashMap::default(),
             next_follower: 0,
             counted: 0,
+            is_given_up: false,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -130,7 +134,12 @@ impl Stream {
     /// Begins to read it from its first byte; none when that is no longer possible.
     pub fn follow(self: &Arc<Self>) -> Option<Follower> {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Passing { .. } | Phase::Broken(_)) {
+        let is_late = match state.phase {
+            Phase::Growing | Phase::Complete(_) => false,
+            Phase::Passing { .. } => state.length > 0,
+            Phase::Broken(_) => true,
+        };
+        if is_late {
             return None;
         }
         let id = state.next_follower;
@@ -183,6 +192,28 @@ impl Stream {
         }
     }
 
+    /// From here on the body is not kept, and its memory is needed: who lags far behind loses it.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Growing) {
+            state.close_tail();
+            state.phase = Phase::Passing { ended: false };
+            state.is_given_up = true;
+            let length = state.length;
+            state
+                .followers
+                .retain(|_, at| length.saturating_sub(*at) <= LAG_BYTES_MAX);
+            self.trim(&mut state);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Bytes that have arrived.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.state.lock().length
+    }
+
     /// Hands bytes of a passing body on. False: nobody reads it any more.
     pub(crate) fn hand_on(&self, data: Bytes) -> bool {
         let mut state = self.state.lock();
@@ -195,7 +226,7 @@ impl Stream {
         let length = state.length;
         state
             .followers
-            .retain(|_, at| length - *at <= WINDOW_BYTES_MAX);
+            .retain(|_, at| length.saturating_sub(*at) <= WINDOW_BYTES_MAX);
         self.trim(&mut state);
         let read = !state.followers.is_empty();
         drop(state);

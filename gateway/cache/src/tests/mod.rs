@@ -11,6 +11,7 @@ mod kept;
 mod model;
 mod promotions;
 mod rule;
+mod slow_fills;
 mod slow_readers;
 mod snapshots;
 mod sweeps;

@@ -12,16 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-const BYTES_MAX: u64 = 4 << 20;
+pub(super) const BYTES_MAX: u64 = 4 << 20;
 /// Four of them fill the cache.
-const LARGE: usize = 1_000_000;
+pub(super) const LARGE: usize = 1_000_000;
 
 thread_local! {
     static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// A clock of each test's thread.
-struct Timed;
+pub(super) struct Timed;
 
 impl Rules for Timed {
     fn now() -> Instant {
@@ -30,26 +30,30 @@ impl Rules for Timed {
     }
 }
 
-fn pass(time: Duration) {
+pub(super) fn pass(time: Duration) {
     PASSED.set(PASSED.get() + time);
 }
 
-struct World {
-    cache: Arc<Cache<(), Timed>>,
+pub(super) struct World {
+    pub(super) cache: Arc<Cache<(), Timed>>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
+        Self::of(BYTES_MAX)
+    }
+
+    pub(super) fn of(bytes_max: u64) -> Self {
         let marks = Marks::open(
             ManualClock::at(std::time::SystemTime::UNIX_EPOCH),
             MarkBounds::default(),
         );
         Self {
-            cache: Cache::new(BYTES_MAX, marks),
+            cache: Cache::new(bytes_max, marks),
         }
     }
 
-    fn put(&self, name: &str, bytes: usize) -> Result<(), Refusal> {
+    pub(super) fn put(&self, name: &str, bytes: usize) -> Result<(), Refusal> {
         let record = Record::of_fetch(identity(name, &[]), *self.cache.begin_fetch(), ());
         let mut writer = self.cache.fill(key(name), record, ANY_SIZE)?;
         for piece in vec![7; bytes].chunks(CHUNK_BYTES_MAX) {
@@ -61,14 +65,14 @@ impl World {
         stored
     }
 
-    fn find(&self, name: &str) -> Option<BodyReader> {
+    pub(super) fn find(&self, name: &str) -> Option<BodyReader> {
         match self.cache.find(key(name))?.reader {
             Reader::Stored(reader) => Some(reader),
             Reader::Following(_) => panic!("{name} is arriving"),
         }
     }
 
-    fn assert_bounds(&self) {
+    pub(super) fn assert_bounds(&self) {
         let count = self.cache.count();
         assert!(count.bytes_peak <= BYTES_MAX, "{count:?}");
         assert!(

@@ -84,6 +84,11 @@ impl Follower {
         state.followers.insert(self.id, start);
     }
 
+    /// Whether what it waits for is the disk.
+    pub fn waits_for_disk(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// The next piece, waiting for it if it is still to arrive; none at the end. Cancel-safe.
     pub async fn read(&mut self) -> Result<Option<Bytes>, Broken> {
         poll_fn(|context| self.poll_read(context)).await

@@ -100,6 +100,11 @@ impl Writer {
         self.refuse(why);
     }
 
+    /// It is not to be stored from here on, for that reason, although it is served from elsewhere; whoever follows it reads on.
+    pub fn pass(&self, why: Refusal) {
+        self.refuse(why);
+    }
+
     /// Why it is not stored, if it is known already that it will not be.
     pub fn refused(&self) -> Option<Refusal> {
         self.fill.refused()

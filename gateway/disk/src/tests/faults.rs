@@ -261,3 +261,71 @@ fn a_judge_that_panics_breaks_one_question() {
     wait_until(&tier, "it is closed", |count| !count.is_ready);
     assert_eq!(put(&tier, "good", 2, 100), Err(Refusal::NotReady));
 }
+
+/// Everything that a round meets, in steps of so many records; an error: it did not come to an end.
+fn round(tier: &Tier, records: usize) -> Result<Vec<crate::Walked>, Miss> {
+    let mut place = Some(crate::Place::default());
+    let mut steps = Vec::new();
+    while let Some(from) = place {
+        let walked = kept(tier.walk(from, records))?;
+        place = walked.next;
+        steps.push(walked);
+    }
+    Ok(steps)
+}
+
+#[test]
+fn one_sector_that_can_not_be_read_does_not_keep_a_round_from_its_end() {
+    for records in [1, 7, 1000] {
+        let model = Model::default();
+        let marks = Arc::new(Marks::default());
+        let tier = open_with(&model, settings(), Arc::clone(&marks));
+        for number in 0..10 {
+            put(&tier, &format!("n{number}"), 1, 100).unwrap();
+        }
+        marks.purge("/n9");
+        let [segment] = <[String; 1]>::try_from(model.segments()).unwrap();
+        let bytes = model.read(&segment).len() as u64;
+        // Within the fourth record, about.
+        let at = bytes * 35 / 100;
+        model.trouble(Trouble {
+            unreadable: Some((at, at + 1)),
+            ..Trouble::default()
+        });
+        let steps = round(&tier, records).expect("an end");
+        let dead: usize = steps.iter().map(|walked| walked.dead).sum();
+        let given_up: usize = steps.iter().map(|walked| walked.given_up).sum();
+        assert_eq!((dead, given_up), (1, 1), "{records}: {steps:?}");
+        assert!(steps.iter().all(|walked| walked.met <= records));
+        let met: usize = steps.iter().map(|walked| walked.met).sum();
+        assert_eq!(met, 9, "{records}: {steps:?}");
+        assert_eq!(tier.faults(Fault::UnreadableRecord), 1);
+        assert_eq!(tier.count().objects, 8);
+        let left = (0..9).filter(|number| get(&tier, &format!("n{number}")) == Ok((1, 100)));
+        assert_eq!(left.count(), 8);
+        // What was given up stays so.
+        close(&tier);
+        model.trouble(Trouble::default());
+        assert_eq!(open(&model.copy()).count().objects, 8);
+    }
+}
+
+#[test]
+fn a_disk_that_can_not_be_read_at_all_loses_little_to_a_round() {
+    let model = Model::default();
+    let tier = open(&model);
+    for number in 0..300 {
+        put(&tier, &format!("n{number}"), 1, 10).unwrap();
+    }
+    model.trouble(Trouble {
+        reads: Some(ErrorKind::Other),
+        ..Trouble::default()
+    });
+    for failed in 1..=2 {
+        assert_eq!(round(&tier, 1000), Err(Miss::ReadFailed));
+        let left = 300 - failed * crate::GIVEN_UP_MAX as u64;
+        assert_eq!(tier.count().objects, left);
+    }
+    model.trouble(Trouble::default());
+    round(&tier, 1000).unwrap();
+}

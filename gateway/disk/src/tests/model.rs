@@ -51,6 +51,8 @@ pub(super) struct Trouble {
     pub(super) names: Option<io::ErrorKind>,
     pub(super) writes: Option<io::ErrorKind>,
     pub(super) reads: Option<io::ErrorKind>,
+    /// Bytes of each file that can't be read.
+    pub(super) unreadable: Option<(u64, u64)>,
     /// More bytes than that do not fit.
     pub(super) bytes_max: Option<usize>,
 }
@@ -318,6 +320,10 @@ impl LayerFile for ModelFile {
         let world = self.0.0.world.lock().unwrap();
         if let Some(kind) = world.trouble.reads {
             return Err(kind.into());
+        }
+        let is_asked = |(start, end)| offset < end && offset + into.len() as u64 > start;
+        if world.trouble.unreadable.is_some_and(is_asked) {
+            return Err(io::ErrorKind::Other.into());
         }
         let rest = world.files[self.1].get(offset as usize..).unwrap_or(&[]);
         let bytes = rest.len().min(into.len());

@@ -33,8 +33,15 @@ use tracing::{error, info, warn};
 
 /// The most bytes of marks that wait. Of more, none are kept: then what was stored before is dead after a restart.
 pub const WAITING_BYTES_MAX: usize = 8 << 20;
-/// After a failure it is tried again so often.
-const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// After a failure it is tried again so long after, whatever is purged meanwhile: each attempt writes out all that waits. After each
+/// further one twice as long …
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// … up to this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(4);
+
+/// Hands the keeper what the tier's folder did not take when it was opened.
+#[derive(Clone)]
+pub struct Later(Arc<Shared>);
 
 /// What is to be on disk.
 pub struct Keeper {
@@ -61,7 +68,8 @@ struct State {
     /// No mark that was noted has a higher number.
     highest: u64,
     noted: u64,
-    is_failing: bool,
+    /// Attempts that failed since the last that did not.
+    failed: u32,
     is_stopping: bool,
 }
 
@@ -93,6 +101,11 @@ impl Keeper {
             save_within,
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Whoever opens the folder leaves here what it did not take.
+    pub fn later(&self) -> Later {
+        Later(Arc::clone(&self.shared))
     }
 
     /// A mark was made. Returns what to [wait](Self::saved) for.
@@ -159,6 +172,13 @@ impl Drop for Keeper {
 }
 
 impl State {
+    /// How long nothing is tried.
+    fn retry_after(&self) -> Option<Duration> {
+        let doublings = self.failed.checked_sub(1)?;
+        let after = RETRY_AFTER.saturating_mul(1 << doublings.min(16));
+        Some(after.min(RETRY_AFTER_MAX))
+    }
+
     /// What could not be written waits again, before what came since.
     fn put_back(&mut self, lines: Vec<Line>, run: Run) {
         self.bytes += lines.iter().map(Line::bytes).sum::<usize>();
@@ -217,8 +237,9 @@ impl Shared {
 
     fn take(&self) -> Taken {
         let mut state = self.state.lock();
-        if state.is_failing && !state.is_stopping {
-            self.news.wait_for(&mut state, RETRY_EVERY);
+        if let Some(after) = state.retry_after() {
+            let until = Instant::now() + after;
+            while !state.is_stopping && !self.news.wait_until(&mut state, until).timed_out() {}
         }
         while state.waiting.is_empty() && !state.is_stopping {
             self.news.wait(&mut state);
@@ -235,7 +256,11 @@ impl Shared {
     fn told(&self, written: io::Result<()>) {
         let was_failing = {
             let mut state = self.state.lock();
-            std::mem::replace(&mut state.is_failing, written.is_err())
+            let failed = match &written {
+                Ok(()) => 0,
+                Err(_) => state.failed.saturating_add(1),
+            };
+            std::mem::replace(&mut state.failed, failed) > 0
         };
         match written {
             Ok(()) if was_failing => info!("what this edge purges alone is on disk again"),
@@ -254,8 +279,9 @@ impl Shared {
     }
 }
 
-/// Takes over what earlier runs purged. An error: the folder can't be used now.
-pub fn inherit(file: &MarksFile, marks: &Marks) -> io::Result<()> {
+/// Takes over what earlier runs purged. An error: the folder can't be used now. That this run began is written, now or later: it bars
+/// for those after it what earlier ones stored behind the position that this one knew.
+pub fn inherit(file: &MarksFile, marks: &Marks, later: &Later) -> io::Result<()> {
     let run = file.run();
     let (rises, replaced) = file.renew(|read| {
         if let Some(Err(why)) = &read {
@@ -291,6 +317,7 @@ pub fn inherit(file: &MarksFile, marks: &Marks) -> io::Result<()> {
         // What was read holds; the keeper tells of a folder that can't be written.
         Err(error) => {
             warn!(%error, "the file of what this edge purges alone can't be renewed");
+            later.0.note(Line::begun(run));
             Ok(())
         }
         Ok(()) => Ok(()),

@@ -20,7 +20,7 @@ struct Running {
 impl Running {
     fn new(folder: &Path, second: u64, in_fleet: bool) -> Self {
         let running = Self::unopened(folder, second, in_fleet);
-        inherit(&running.file, &running.marks).unwrap();
+        take_over(&running.file, &running.marks);
         running
     }
 
@@ -62,6 +62,11 @@ impl Running {
         };
         self.marks.check_kept(&identity, &stamp).is_dead()
     }
+}
+
+fn take_over(file: &MarksFile, marks: &Marks) {
+    let keeper = Keeper::start(file.clone(), Duration::ZERO).unwrap();
+    inherit(file, marks, &keeper.later()).unwrap();
 }
 
 /// A clock that stands.
@@ -188,7 +193,7 @@ fn a_file_that_became_unreadable_is_replaced_by_a_floor() {
     first.purge_and_save("/b");
     first.purge_and_save("/c");
     // Its folder is opened again in the same run.
-    inherit(&first.file, &first.marks).unwrap();
+    take_over(&first.file, &first.marks);
     assert!(first.is_dead("/d", stamp));
     assert!(!first.is_dead("/d", first.marks.stamp()));
 }
@@ -207,7 +212,7 @@ fn marks_that_wait_keep_within_their_bound() {
         let held: usize = state.waiting.iter().map(Line::bytes).sum();
         assert!(held == state.bytes && held <= WAITING_BYTES_MAX, "{held}");
     }
-    inherit(&first.file, &first.marks).unwrap();
+    take_over(&first.file, &first.marks);
     first.file.append(&state.waiting, highest).unwrap();
     assert!(Running::new(folder.path(), 200, false).is_dead("/d", before));
 }
@@ -219,7 +224,7 @@ fn a_clock_that_was_set_back_for_one_run_serves_nothing_that_was_purged_in_it() 
     let stamp = first.marks.stamp();
     let set_back = Running::unopened(folder.path(), 50, false);
     let early = set_back.purge("/a");
-    inherit(&set_back.file, &set_back.marks).unwrap();
+    take_over(&set_back.file, &set_back.marks);
     set_back
         .file
         .append(std::slice::from_ref(&early), early.number())
@@ -247,4 +252,37 @@ fn what_was_stored_alone_does_not_outlive_a_time_in_a_fleet() {
         "no change any more"
     );
     assert_eq!(last.marks.stamp().epoch, Epoch(0));
+}
+
+/// What it bars for those after it is not lost with the attempt.
+#[test]
+fn that_a_run_began_is_written_later_if_it_could_not_be_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::new(folder.path(), 100, false);
+    first.purge_and_save("/a");
+    // No file can be written where a folder is.
+    let in_the_way = path_of(folder.path()).with_extension("new");
+    fs::create_dir(&in_the_way).unwrap();
+    let second = Running::unopened(folder.path(), 200, false);
+    let keeper = Keeper::start(second.file.clone(), Duration::ZERO).unwrap();
+    inherit(&second.file, &second.marks, &keeper.later()).unwrap();
+    assert!(keeper.finish(Duration::from_mins(1)));
+    let lines = second.file.read().unwrap().unwrap().unwrap();
+    assert!(lines.contains(&Line::begun(second.file.run())), "{lines:?}");
+}
+
+#[test]
+fn a_folder_that_is_missing_is_tried_seldom_however_much_is_purged() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Running::unopened(&folder.path().join("missing"), 100, false);
+    let began = Instant::now();
+    let keeper = Keeper::start(run.file.clone(), Duration::ZERO).unwrap();
+    while keeper.failures() < 3 {
+        let line = run.purge("/a");
+        keeper.shared.note(line);
+        assert!(began.elapsed() < Duration::from_mins(2), "it is not tried");
+        thread::sleep(Duration::from_millis(1));
+    }
+    // However slow this machine is, that takes no less.
+    assert!(began.elapsed() >= RETRY_AFTER * 3, "{:?}", began.elapsed());
 }

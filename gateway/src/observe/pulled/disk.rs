@@ -40,6 +40,11 @@ impl Pulled {
             tier.queue_bytes,
         );
         self.gauge(
+            "disk_passing_bytes",
+            "Bytes that are not stored, and wait for who follows them.",
+            tier.passing_bytes,
+        );
+        self.gauge(
             "disk_queue",
             "Operations that wait to be written.",
             tier.queue,
