@@ -14,6 +14,7 @@ pub mod edge;
 pub mod errors;
 pub mod fleet;
 pub mod hot;
+pub mod hpack;
 pub mod isolation;
 pub mod limit;
 pub mod listen;

@@ -1,7 +1,8 @@
 //! Hot hits: requests that are answered from memory before Pingora sees them.
 //!
 //! # Characters
-//! - the protocol's loop: `listen::http1`, which has read a [valid head](head::Own), or `listen::http2`, for one stream;
+//! - the protocol's loop: `listen::http1`, which has read a [valid head](head::Own), or `listen::http2`, ahead of its library
+//!   or for one stream;
 //! - [`proxy::decide`](crate::proxy::decide), the phases that every request passes;
 //! - [`find`]: whether a complete, fresh, live object in memory answers, by the same questions that the cache's phases ask,
 //!   and with the same fields, since the same functions make them;
@@ -11,6 +12,7 @@
 //! limited twice; what only a proxy can do (fetching, waiting, ranges, bodies, serving stale while refreshing) is done there
 //! alone.
 
+mod block;
 pub mod head;
 pub mod ready;
 
@@ -136,6 +138,11 @@ impl Hit {
         ctx.head_goes_out(head.status());
         let body = self.note(ctx);
         (*request.method != Method::HEAD).then_some(body)
+    }
+
+    /// How long its body is.
+    pub fn length(&self) -> u64 {
+        self.body.body().len()
     }
 
     /// The version that was found.

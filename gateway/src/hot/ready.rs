@@ -1,6 +1,7 @@
 //! Heads that are written already, for objects that are asked for again and again: all octets but those that differ from
 //! one answer to the next. Each is made of a head that was made the usual way, field by field, so it says the same.
 
+use super::block::ReadyBlock;
 use crate::{cache::StoredMeta, context::Context, respond::REQUEST_ID};
 use ahash::RandomState;
 use bytes::{BufMut as _, BytesMut};
@@ -16,7 +17,7 @@ use pingora::{
 use std::{
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -55,10 +56,13 @@ pub struct ReadyHead {
     route: Arc<ReadyRoute>,
     status: StatusCode,
     pieces: Vec<Piece>,
+    /// The same for HTTP/2, once it is asked for.
+    block: OnceLock<ReadyBlock>,
 }
 
 /// What stands in a head.
-enum Piece {
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
     Octets(Vec<u8>),
     Age,
     /// Seconds of freshness left.
@@ -188,6 +192,7 @@ impl ReadyHead {
             route,
             status: head.status,
             pieces: writer.finish(),
+            block: OnceLock::new(),
         })
     }
 
@@ -198,27 +203,40 @@ impl ReadyHead {
 
     /// Writes it.
     pub fn write(&self, out: &mut BytesMut, differing: &Differing<'_>) {
-        // Writing into memory does not fail.
         for piece in &self.pieces {
-            match piece {
-                Piece::Octets(octets) => out.put_slice(octets),
-                Piece::Age => drop(write!(out, "{}", differing.age)),
-                Piece::Ttl => drop(write!(out, "{}", differing.ttl)),
-                Piece::RateLimit => {
-                    let value = limit::rate_limit(&differing.ctx.admitted.limits);
-                    out.put_slice(value.as_ref().map_or(&[][..], HeaderValue::as_bytes));
-                }
-                Piece::RequestId => {
-                    let asked = differing.ctx.asked.as_ref();
-                    out.put_slice(asked.map_or(&[][..], |asked| asked.id.as_bytes()));
-                }
-                Piece::Date => out.put_slice(date::get_cached_date().as_bytes()),
-                Piece::Connection => out.put_slice(if differing.keeps {
-                    b"keep-alive"
-                } else {
-                    b"close"
-                }),
+            piece.write(out, differing);
+        }
+    }
+
+    /// Writes it as a block of HTTP/2.
+    pub fn write_block(&self, out: &mut BytesMut, differing: &Differing<'_>) {
+        let block = (self.block).get_or_init(|| ReadyBlock::of(self.status, &self.pieces));
+        block.write(out, differing);
+    }
+}
+
+impl Piece {
+    /// Writes it.
+    pub(super) fn write(&self, out: &mut BytesMut, differing: &Differing<'_>) {
+        // Writing into memory does not fail.
+        match self {
+            Self::Octets(octets) => out.put_slice(octets),
+            Self::Age => drop(write!(out, "{}", differing.age)),
+            Self::Ttl => drop(write!(out, "{}", differing.ttl)),
+            Self::RateLimit => {
+                let value = limit::rate_limit(&differing.ctx.admitted.limits);
+                out.put_slice(value.as_ref().map_or(&[][..], HeaderValue::as_bytes));
             }
+            Self::RequestId => {
+                let asked = differing.ctx.asked.as_ref();
+                out.put_slice(asked.map_or(&[][..], |asked| asked.id.as_bytes()));
+            }
+            Self::Date => out.put_slice(date::get_cached_date().as_bytes()),
+            Self::Connection => out.put_slice(if differing.keeps {
+                b"keep-alive"
+            } else {
+                b"close"
+            }),
         }
     }
 }

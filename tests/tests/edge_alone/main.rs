@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // the helpers of tests too
 
+mod ahead;
 mod caching;
 mod errors;
 mod heads;

@@ -163,6 +163,20 @@ impl Connection {
         SERVED.scope(self.clone(), serving).await
     }
 
+    /// The same, of what is done at once.
+    pub fn serve_now<T>(self: &Arc<Self>, serving: impl FnOnce() -> T) -> T {
+        SERVED.sync_scope(self.clone(), serving)
+    }
+
+    /// So much waits for the client beside its responses, until that is dropped.
+    pub fn holds(self: &Arc<Self>, bytes: u64) -> Response {
+        self.add(bytes);
+        Response {
+            connection: self.clone(),
+            bytes,
+        }
+    }
+
     fn add(self: &Arc<Self>, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
         self.settle_if_waited_for();

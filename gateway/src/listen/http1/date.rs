@@ -13,7 +13,7 @@ const NAME: &[u8] = b"\r\ndate: ";
 type Text = [u8; LENGTH];
 
 /// The date that a response has, if it is one in the form of today.
-pub(super) fn of(fields: &HeaderMap) -> Option<&HeaderValue> {
+pub(in crate::listen) fn of(fields: &HeaderMap) -> Option<&HeaderValue> {
     let mut lines = fields.get_all(header::DATE).iter();
     let (date, None) = (lines.next()?, lines.next()) else {
         return None;

@@ -9,7 +9,7 @@
 mod answered;
 mod arrival;
 mod close;
-mod date;
+pub(super) mod date;
 mod guarded;
 mod held;
 mod line;

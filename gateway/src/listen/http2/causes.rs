@@ -4,7 +4,7 @@
 //! ([`super::watched`]). Its code tells which limit: one that no client knows, so that none can pretend. What concerns
 //! the connection as a whole is kept beside its requests' tasks.
 
-use super::watched::Word;
+use super::word::Word;
 use crate::observe::{Cut, Ended};
 use futures::FutureExt as _;
 use pingora::{Error, ErrorTrait, protocols::http::v2::server::HttpSession};

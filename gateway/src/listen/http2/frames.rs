@@ -3,7 +3,8 @@
 
 /// The client's first octets (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADER_BYTES: usize = 9;
+/// RFC 9113 §4.1.
+pub(super) const HEADER_BYTES: usize = 9;
 
 /// Types of frames (RFC 9113 §6; RFC 9218 §7.1).
 pub(super) mod kind {
@@ -21,10 +22,12 @@ pub(super) mod kind {
 
 /// The largest number of a stream, and of octets that a window grows by; the bit above is reserved, and ignored by its
 /// receiver (RFC 9113 §4.1, §5.1.1, §6.9).
-const STREAM_MAX: u32 = (1 << 31) - 1;
+pub(super) const STREAM_MAX: u32 = (1 << 31) - 1;
 const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+pub(super) const PRIORITY: u8 = 0x20;
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub(super) struct FrameReader {
     left: u32,
     record: [u8; 8],
     record_filled: usize,
+    /// A block of fields goes on in the next frame.
+    is_in_block: bool,
 }
 
 impl Frame {
@@ -84,7 +89,18 @@ impl Frame {
         matches!(self.kind, kind::PING | kind::SETTINGS) && self.flags & ACK != 0
     }
 
-    fn parse(header: [u8; HEADER_BYTES]) -> Self {
+    /// Whether its payload ends with padding, whose length stands in front.
+    pub(super) fn is_padded(self) -> bool {
+        self.flags & PADDED != 0
+    }
+
+    /// Whether a priority stands before its block of fields.
+    pub(super) fn has_priority(self) -> bool {
+        self.flags & PRIORITY != 0
+    }
+
+    /// Reads the header of a frame.
+    pub(super) fn parse(header: [u8; HEADER_BYTES]) -> Self {
         let [_, _, _, kind, flags, ..] = header;
         Self {
             length: number(&header) >> 8,
@@ -118,6 +134,24 @@ impl FrameReader {
     /// Whether what passed so far ends with a frame.
     pub(super) fn is_between_frames(&self) -> bool {
         self.preface_left == 0 && self.frame.is_none() && self.header_filled == 0
+    }
+
+    /// Whether that frame is also the last of its block of fields, between whose frames there is no other (RFC 9113 §4.3).
+    pub(super) fn is_between_blocks(&self) -> bool {
+        self.is_between_frames() && !self.is_in_block
+    }
+
+    /// So many of these octets, which come next, belong to the frame that is under way; none: they don't say it.
+    pub(super) fn until_frame(&self, octets: &[u8]) -> Option<usize> {
+        if self.frame.is_some() {
+            return Some(self.left as usize);
+        }
+        if self.header_filled == 0 {
+            return Some(0);
+        }
+        let (mut header, mut filled) = (self.header, self.header_filled);
+        let taken = fill(&mut header, &mut filled, octets);
+        (filled == HEADER_BYTES).then(|| taken + Frame::parse(header).length as usize)
     }
 
     /// Takes the next octets and tells what they are.
@@ -198,29 +232,12 @@ impl FrameReader {
     fn end_if_whole(&mut self, frame: Frame, tell: &mut impl FnMut(Event)) {
         if self.left == 0 {
             self.frame = None;
+            if matches!(frame.kind, kind::HEADERS | kind::CONTINUATION) {
+                self.is_in_block = !frame.ends_headers();
+            }
             tell(Event::End(frame));
         }
     }
-}
-
-/// A RST_STREAM frame (RFC 9113 §6.4).
-pub(super) fn reset(stream: u32, code: u32) -> [u8; 13] {
-    let mut frame = [0; 13];
-    let parts = [
-        [0, 0, 4, kind::RST_STREAM, 0].as_slice(),
-        &stream.to_be_bytes(),
-        &code.to_be_bytes(),
-    ];
-    for (to, from) in frame.iter_mut().zip(parts.into_iter().flatten()) {
-        *to = *from;
-    }
-    frame
-}
-
-/// A GOAWAY frame that names no stream as the last: go, but whatever is under way will be served (RFC 9113 §6.8).
-pub(super) fn going_away() -> [u8; 17] {
-    let [a, b, c, d] = STREAM_MAX.to_be_bytes();
-    [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]
 }
 
 /// The first four octets as a number; what is not there counts as 0.

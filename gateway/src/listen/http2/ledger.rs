@@ -124,6 +124,17 @@ impl Ledger {
         }
     }
 
+    /// A request was answered before the library saw it.
+    pub(super) fn answered_ahead(&mut self, stream: u32) {
+        let place = self
+            .came
+            .iter()
+            .position(|request| request.stream == stream);
+        if let Some(place) = place {
+            self.came.remove(place);
+        }
+    }
+
     /// The library has given out so many of the requests that came since the last time, and has nothing more to give:
     /// the others were refused.
     pub(super) fn settle(&mut self, given: usize) -> Vec<Missed> {

@@ -3,7 +3,7 @@
 use crate::observe::Ended;
 
 /// The largest frame that we take, which is what we announce by saying nothing (RFC 9113 §4.2).
-const FRAME_BYTES_MAX: usize = 16_384;
+pub(super) const FRAME_BYTES_MAX: usize = 16_384;
 /// Resets by us that the client brought about (RFC 9113 §7): PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED,
 /// FRAME_SIZE_ERROR, REFUSED_STREAM.
 pub(super) const PROVOKED: [u32; 5] = [1, 3, 5, 6, REFUSED_STREAM];
@@ -25,6 +25,9 @@ pub(super) fn of_library(length: u32) -> Ended {
         .find(|(text, _)| text.len() == words)
         .map_or(Ended::SmallFrames, |(_, why)| *why)
 }
+
+/// A list of fields that is so many times larger than is announced ends the connection.
+pub(super) const LIST_TIMES_MAX: usize = 4;
 
 /// As many as a head of that size needs, and a few: the library's own bound, so that it is met here first.
 pub(super) fn continuations_max(header_bytes: usize) -> usize {

@@ -2,29 +2,39 @@
 //! that the client can act on, whether it has been idle, has had its share of requests, or was too much.
 //!
 //! # Characters
-//! - [`frames`]: octets → what passes, pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
+//! - [`frames`]: octets → what passes, and [`write`], pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
 //!   is too much, or too slow, pure.
-//! - [`watched`]: the stream between TLS and the library, where frames pass.
-//! - [`answered`]: requests that memory answers before Pingora sees them.
+//! - [`watched`]: the stream between TLS and the library, where frames pass; [`word`]: what it and the loop here tell each other.
+//! - [`ahead`] with [`inbound`], [`own`], [`share`], [`terms`] and [`goodbye`]: requests that memory answers there, before the
+//!   library sees them; [`answered`]: how, and those that memory answers from a stream of the library's.
 //! - [`ledger`] and [`refused`]: requests that nobody takes up, and what is told of them; [`causes`]: why others are cut off.
 
+mod ahead;
 mod answered;
 mod causes;
 mod counts;
 mod credit;
 mod flow;
 mod frames;
+mod goodbye;
+mod inbound;
 mod ledger;
 mod library;
+mod own;
 mod refused;
+mod share;
 mod stream;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod watched;
+mod word;
+mod write;
 
 use super::{backlog, gate::Gate};
 use crate::{drain::Drain, edge::Edge, observe::Ended};
+use answered::Decision;
 use bytes::Bytes;
 use causes::CONNECTION;
 use h2::Reason;
@@ -43,11 +53,12 @@ use refused::Books;
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 use watch::GOODBYE_TIME_MAX;
-use watched::{Watched, Word};
+use watched::Watched;
+use word::Word;
 
 pub use answered::take_decided;
 pub use causes::cut_of_stream;
@@ -66,6 +77,8 @@ enum Next {
     LastStream,
     Cut,
     Ended(Ended),
+    /// The client broke the protocol before the library saw it.
+    Failed(Reason),
     Gone,
 }
 
@@ -119,24 +132,27 @@ pub(super) async fn serve<A>(
         let next = tokio::select! {
             biased;
             why = word.ended() => Next::Ended(why),
+            reason = word.failed() => Next::Failed(reason),
             () = &mut stopping, if !is_leaving => Next::Leave(None),
             () = until(last_stream), if last_stream.is_some() => Next::LastStream,
             () = drain.cutting(), if !is_cut => Next::Cut,
             accepted = asked(&mut books, HttpSession::from_h2_conn(&mut connection, digest.clone())) => Next::Accepted(accepted),
-            () = unused(&mut actives, if is_leaving { GOODBYE_TIME_MAX } else { limits.idle }) => {
+            () = word.filled(limits.requests), if !is_leaving => Next::Leave(Some(Ended::Requests)),
+            () = unused(&mut actives, &word, if is_leaving { GOODBYE_TIME_MAX } else { limits.idle }) => {
                 if is_leaving { Next::Gone } else { Next::Leave(Some(Ended::Idle)) }
             }
         };
         match next {
-            Next::Accepted(Ok(Some(H2Accept::Session(session)))) => {
+            Next::Accepted(Ok(Some(H2Accept::Session(mut session)))) => {
                 books.take();
+                let decision = ahead::take_decision(&mut session, &word);
                 active.send_modify(|active| *active += 1);
                 let guard = Active(active.clone());
                 let (app, door, shutdown) = (app.clone(), gate.clone(), shutdown.clone());
                 let backlog = backlog.clone();
                 drain.spawn(CONNECTION.scope(word.clone(), async move {
                     let _guard = guard;
-                    let serving = request(session, &app, door.edge.get(), &shutdown);
+                    let serving = request(session, decision, &app, door.edge.get(), &shutdown);
                     backlog.serve(serving).await;
                 }));
                 if !is_leaving && word.requests() >= limits.requests {
@@ -174,6 +190,12 @@ pub(super) async fn serve<A>(
                 is_cut = true;
                 word.cut();
             }
+            Next::Failed(reason) => {
+                debug!(%reason, "HTTP/2 connection ended");
+                connection.abrupt_shutdown(reason);
+                let _ = timeout(GOODBYE_TIME_MAX, close(&mut connection)).await;
+                return;
+            }
             Next::Ended(why) => {
                 told(gate, why);
                 connection.abrupt_shutdown(match why {
@@ -190,6 +212,7 @@ pub(super) async fn serve<A>(
 /// Serves one request: from memory, or by Pingora.
 async fn request<A>(
     mut session: HttpSession,
+    decision: Option<Decision>,
     app: &Arc<A>,
     edge: Option<&Arc<Edge>>,
     shutdown: &Receiver<bool>,
@@ -197,11 +220,20 @@ async fn request<A>(
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut decided = None;
-    if let Some(edge) = edge.filter(|_| answered::may_answer(&session)) {
-        let Some((passed, ctx)) = answered::answer(edge, session).await else {
-            return;
+    if let Some(edge) = edge {
+        let ctx = match decision {
+            Some(decision) => Some(answered::take_up(edge, &mut session, decision).await),
+            None if answered::may_answer(&session) => {
+                Some(answered::decide(edge, &mut session).await)
+            }
+            None => None,
         };
-        (session, decided) = (passed, Some(ctx));
+        if let Some(ctx) = ctx {
+            let Some((passed, ctx)) = answered::answer(edge, session, ctx).await else {
+                return;
+            };
+            (session, decided) = (passed, Some(ctx));
+        }
     }
     let session = ServerSession::new_http2(session);
     answered::with_decided(decided, app.process_new_http(session, shutdown)).await;
@@ -226,10 +258,17 @@ async fn until(time: Option<Instant>) {
 }
 
 /// Waits until there has been no request for so long.
-async fn unused(actives: &mut Receiver<usize>, time: Duration) {
+async fn unused(actives: &mut Receiver<usize>, word: &Word, time: Duration) {
     // The sender lives as long as the connection.
     let _ = actives.wait_for(|active| *active == 0).await;
-    sleep(time).await;
+    let mut since = Instant::now();
+    loop {
+        sleep_until(since + time).await;
+        match word.last_answered().map(Instant::from_std) {
+            Some(answered) if answered > since => since = answered,
+            _ => return,
+        }
+    }
 }
 
 fn told(gate: &Gate, why: Ended) {

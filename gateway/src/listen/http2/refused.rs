@@ -1,6 +1,6 @@
 //! Telling of the requests that the library and Pingora refuse: a record and a number for each, as for any other.
 
-use super::{ledger::Missed, watched::Word};
+use super::{ledger::Missed, word::Word};
 use crate::{
     edge::Edge,
     errors::Fault,
@@ -49,6 +49,7 @@ impl Books {
     pub(super) fn heed<T>(&mut self, asked: Poll<T>) -> Poll<T> {
         if asked.is_pending() && self.word.is_read_empty() {
             let missed = self.word.ledger().settle(std::mem::take(&mut self.taken));
+            self.word.forget_decisions();
             self.tell(missed);
         }
         asked

@@ -1,10 +1,12 @@
 //! The counts and the waits, by frames as a client and we would write them.
 
+mod inbound;
 mod waits;
 
 use super::{
     frames::{self, kind},
     watch::Watch,
+    write,
 };
 use crate::observe::Ended;
 use latencify_conf::policy::{EdgeLimits, RateMin};
@@ -241,7 +243,7 @@ fn resets_that_the_client_provoked_are_its_own() {
         let ended = (0..20).find_map(|number: u32| {
             let stream = number * 2 + 1;
             connection.client(&frame(kind::HEADERS, END_HEADERS, stream, b"x"));
-            connection.edge(&frames::reset(stream, code))
+            connection.edge(&write::reset(stream, code))
         });
         let why = if code == 7 {
             Ended::Streams

@@ -8,14 +8,17 @@
 //!
 //! What it ends by itself is read from its GOAWAY, so that it is counted all the same.
 
+mod ours;
+
 use super::{
     counts::Counts,
     credit::Credit,
     flow::Flow,
     frames::{Event, Frame, FrameReader, kind},
     ledger::Ledger,
-    library::{PROVOKED, REFUSED_STREAM, continuations_max, of_library},
+    library::continuations_max,
     stream::{StreamWatch, Waits},
+    terms::Terms,
 };
 use crate::observe::Ended;
 use latencify_conf::policy::EdgeLimits;
@@ -51,6 +54,9 @@ pub(super) struct Watch {
     newest: u32,
     requests: u32,
     flow: Flow,
+    terms: Terms,
+    /// Octets of DATA that the library sent, until somebody asks.
+    data_sent: u64,
     verdict: Option<Ended>,
     ledger: Arc<Mutex<Ledger>>,
 }
@@ -81,6 +87,8 @@ impl Watch {
             newest: 0,
             requests: 0,
             flow: Flow::default(),
+            terms: Terms::default(),
+            data_sent: 0,
             verdict: None,
             ledger,
         }
@@ -169,12 +177,37 @@ impl Watch {
 
     /// Whether a frame of ours may be put in between now.
     pub(super) fn may_insert(&self) -> bool {
-        self.ours.is_between_frames()
+        self.ours.is_between_blocks()
     }
 
-    /// Whether a frame may be put in between what the client sends.
-    pub(super) fn may_insert_theirs(&self) -> bool {
-        self.theirs.is_between_frames()
+    /// So many of the octets that are sent next belong to the frame that is under way.
+    pub(super) fn until_frame(&self, octets: &[u8]) -> Option<usize> {
+        self.ours.until_frame(octets)
+    }
+
+    /// A request was answered ahead of the library, with so many octets of DATA.
+    pub(super) fn answered_ahead(&mut self, stream: u32, data: u32) {
+        self.streams.remove(&stream);
+        if data > 0 {
+            self.flow.send -= i64::from(data);
+            self.credit.data_went(data);
+        }
+        self.ledger.lock().answered_ahead(stream);
+    }
+
+    /// What the client lets us do.
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Octets of DATA that the library sent since the last time.
+    pub(super) fn take_data_sent(&mut self) -> u64 {
+        std::mem::take(&mut self.data_sent)
+    }
+
+    /// Requests that are under way.
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.len()
     }
 
     /// Requests that were opened so far.
@@ -190,8 +223,12 @@ impl Watch {
                     stream.brought(count);
                 }
             }
-            Event::Setting(INITIAL_WINDOW_SIZE, size) => {
-                let size = i64::from(size);
+            Event::Setting(id, value) => {
+                self.terms.their_setting(id, value);
+                if id != INITIAL_WINDOW_SIZE {
+                    return;
+                }
+                let size = i64::from(value);
                 let change = size - self.flow.their_initial;
                 self.flow.their_initial = size;
                 for stream in self.streams.values_mut() {
@@ -206,7 +243,7 @@ impl Watch {
                 }
             }
             Event::End(frame) => self.their_end(frame),
-            Event::Octets(..) | Event::Setting(..) | Event::Number(..) | Event::LastStream(_) => {}
+            Event::Octets(..) | Event::Number(..) | Event::LastStream(_) => {}
         }
     }
 
@@ -248,7 +285,12 @@ impl Watch {
             }
             kind::PING if !frame.is_ack() && self.credit.takes_ping() => {}
             kind::PING => self.control(Ended::Ping, now),
-            kind::SETTINGS => self.control(Ended::Settings, now),
+            kind::SETTINGS => {
+                if !frame.is_ack() {
+                    self.terms.their_settings();
+                }
+                self.control(Ended::Settings, now);
+            }
             kind::PRIORITY | kind::PRIORITY_UPDATE => self.control(Ended::Priority, now),
             kind::WINDOW_UPDATE if self.credit.takes_update() => {}
             kind::WINDOW_UPDATE => self.control(Ended::WindowUpdate, now),
@@ -300,74 +342,6 @@ impl Watch {
         // What was opened before the word reached the client is at most what it may have open, and what took its place.
         let under_way = self.limits.streams.saturating_mul(2);
         is_late || self.requests > self.limits.requests.saturating_add(under_way)
-    }
-
-    fn our(&mut self, event: Event, now: Instant) {
-        match event {
-            Event::Begin(frame) => match frame.kind {
-                kind::DATA => {
-                    self.flow.send -= i64::from(frame.length);
-                    self.credit.data_went(frame.length);
-                    if let Some(stream) = self.streams.get_mut(&frame.stream) {
-                        stream.sends(frame.length);
-                    }
-                }
-                kind::HEADERS => {
-                    if let Some(stream) = self.streams.get_mut(&frame.stream) {
-                        stream.response_begins();
-                    }
-                }
-                kind::RST_STREAM => {
-                    self.streams.remove(&frame.stream);
-                }
-                _ => {}
-            },
-            Event::Setting(INITIAL_WINDOW_SIZE, size) => {
-                let size = i64::from(size);
-                let change = size - self.flow.our_initial;
-                self.flow.our_initial = size;
-                for stream in self.streams.values_mut() {
-                    stream.widen_receive(change);
-                }
-            }
-            Event::Number(frame, number) => self.our_number(frame, number, now),
-            Event::End(frame) if frame.ends_stream() => {
-                if let Some(stream) = self.streams.get_mut(&frame.stream)
-                    && stream.response_ends()
-                {
-                    self.streams.remove(&frame.stream);
-                }
-            }
-            Event::Octets(..) | Event::Setting(..) | Event::LastStream(_) | Event::End(_) => {}
-        }
-    }
-
-    fn our_number(&mut self, frame: Frame, number: u32, now: Instant) {
-        match (frame.kind, frame.stream) {
-            (kind::WINDOW_UPDATE, 0) => self.flow.receive += i64::from(number),
-            (kind::WINDOW_UPDATE, id) => {
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.widen_receive(i64::from(number));
-                }
-            }
-            (kind::RST_STREAM, _) if PROVOKED.contains(&number) => {
-                self.reset(number == REFUSED_STREAM, now);
-            }
-            (kind::GOAWAY, _) if number == NO_ERROR => {
-                self.goodbye = match self.goodbye {
-                    Goodbye::Unsaid => Goodbye::Begun(now),
-                    Goodbye::Begun(_) | Goodbye::Done => Goodbye::Done,
-                };
-            }
-            (kind::GOAWAY, _) if number == ENHANCE_YOUR_CALM => {
-                let why = match of_library(frame.length) {
-                    Ended::Resets => self.counts.why_resets(),
-                    other => other,
-                };
-                self.end(why);
-            }
-            _ => {}
-        }
     }
 
     fn reset(&mut self, is_refusal: bool, now: Instant) {

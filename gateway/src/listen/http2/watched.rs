@@ -1,39 +1,35 @@
 //! The stream under an HTTP/2 connection: everything that passes is shown to [`Watch`], and what it says is done.
 
+mod identity;
+
 use super::{
-    causes, frames,
-    ledger::Ledger,
+    ahead::{Ahead, WAITING_BYTES_MAX, Ways},
+    causes, goodbye,
     watch::{TICK, Watch},
+    word::Word,
+    write,
 };
 use crate::{
+    hot::head::Caller,
     listen::{
         backlog::{self, Waits},
         gate::Gate,
         paced::EndedBy,
+        untaken,
     },
     observe::Ended,
 };
-use async_trait::async_trait;
-use parking_lot::{Mutex, MutexGuard};
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
-    raw_connect::ProxyDigest,
-    tls::{SslDigest, TlsRef},
-};
+use bytes::{Buf as _, BytesMut};
+use pingora::protocols::Stream;
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
     time::Sleep,
 };
 
@@ -41,78 +37,7 @@ use tokio::{
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What the stream and the loop that accepts its requests tell each other.
-#[derive(Debug, Default)]
-pub(super) struct Word {
-    ledger: Arc<Mutex<Ledger>>,
-    /// The limit for which the socket was given up.
-    broken: Mutex<Option<Ended>>,
-    /// What is under way is to end.
-    is_cut: AtomicBool,
-    ended: Mutex<Option<Ended>>,
-    told: Notify,
-    requests: AtomicU32,
-    is_going: AtomicBool,
-    /// The library has read all that came, and asked for more.
-    is_read_empty: AtomicBool,
-}
-
-impl Word {
-    /// Lets the client know that the connection is to end, with the next flush.
-    pub(super) fn say_going(&self) {
-        self.is_going.store(true, Ordering::Relaxed);
-    }
-
-    /// The requests that nobody has taken up yet.
-    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock()
-    }
-
-    /// Ends all requests when the connection is asked for the next; they learn that the drain's time is over.
-    pub(super) fn cut(&self) {
-        self.is_cut.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the library has read all that came, and so decided about every request of it. When it waits for the client
-    /// to take its own frames, it leaves others as they are.
-    pub(super) fn is_read_empty(&self) -> bool {
-        self.is_read_empty.load(Ordering::Relaxed)
-    }
-
-    /// The limit for which the connection ended, if it was one.
-    pub(super) fn why(&self) -> Option<Ended> {
-        self.ended_already().or(*self.broken.lock())
-    }
-
-    /// Waits until a limit ends the connection.
-    pub(super) async fn ended(&self) -> Ended {
-        loop {
-            let told = self.told.notified();
-            if let Some(why) = self.ended_already() {
-                return why;
-            }
-            told.await;
-        }
-    }
-
-    /// Which limit has ended the connection, if one has.
-    pub(super) fn ended_already(&self) -> Option<Ended> {
-        *self.ended.lock()
-    }
-
-    /// Requests that were opened so far.
-    pub(super) fn requests(&self) -> u32 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    fn end(&self, why: Ended) {
-        self.ended.lock().get_or_insert(why);
-        self.told.notify_one();
-    }
-}
-
 /// A stream that is watched.
-#[derive(Debug)]
 pub(super) struct Watched {
     inner: Stream,
     gate: Arc<Gate>,
@@ -121,12 +46,17 @@ pub(super) struct Watched {
     word: Arc<Word>,
     tick: Option<Pin<Box<Sleep>>>,
     overdue: Vec<(u32, Ended)>,
-    /// Frames that the library is to take for the client's.
-    as_theirs: Vec<u8>,
+    ahead: Ahead,
+    /// What the library is to read: of the client's frames those that are its own, and some of ours.
+    passed: BytesMut,
+    /// What the client sent and nobody has looked at, but for its limits.
+    unread: BytesMut,
     /// Frames of ours that the library knows nothing of.
-    as_ours: Vec<u8>,
+    as_ours: BytesMut,
     /// Whether one of them is under way.
     is_inserting: bool,
+    /// They wait for the client.
+    unsent: Option<backlog::Response>,
 }
 
 impl Watched {
@@ -138,6 +68,11 @@ impl Watched {
         word: Arc<Word>,
     ) -> Self {
         let watch = Watch::new(gate.limits.now(), Instant::now(), word.ledger.clone());
+        let caller = Caller {
+            peer: untaken::peer_address(&*inner),
+            https: inner.get_ssl_digest().is_some(),
+        };
+        let ahead = Ahead::new(gate.clone(), backlog.clone(), word.clone(), caller);
         Self {
             inner,
             gate,
@@ -146,9 +81,12 @@ impl Watched {
             word,
             tick: None,
             overdue: Vec::new(),
-            as_theirs: Vec::new(),
-            as_ours: Vec::new(),
+            ahead,
+            passed: BytesMut::new(),
+            unread: BytesMut::new(),
+            as_ours: BytesMut::new(),
             is_inserting: false,
+            unsent: None,
         }
     }
 
@@ -193,19 +131,19 @@ impl Watched {
     /// stopped in the middle of a frame can't be answered for, so that its whole connection ends.
     fn end_overdue(&mut self) {
         for (id, why) in std::mem::take(&mut self.overdue) {
-            if !self.watch.may_insert_theirs() {
+            if !self.ahead.is_between_passed() {
                 self.word.end(why);
                 return;
             }
             self.gate.metrics.stream_ended(why);
             tracing::debug!(stream = id, limit = why.name(), "request ended");
             // Which limit it was, the request on the stream reads from the code.
-            self.as_theirs.extend(frames::reset(id, causes::code(why)));
+            (self.passed).extend_from_slice(&write::reset(id, causes::code(why)));
             let code = match why {
                 Ended::DrainTime => CANCEL,
                 _ => ENHANCE_YOUR_CALM,
             };
-            self.as_ours.extend(frames::reset(id, code));
+            self.as_ours.extend_from_slice(&write::reset(id, code));
         }
         self.heed(None);
     }
@@ -213,14 +151,85 @@ impl Watched {
     fn poll_insert(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.as_ours.is_empty() {
             self.is_inserting = true;
-            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.as_ours))?;
+            let written = match Pin::new(&mut self.inner).poll_write(cx, &self.as_ours) {
+                Poll::Ready(written) => written.inspect_err(|error| self.broke(error))?,
+                Poll::Pending => {
+                    let bytes = self.as_ours.len() as u64;
+                    self.unsent.get_or_insert_with(|| self.backlog.holds(bytes));
+                    return Poll::Pending;
+                }
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.as_ours.drain(..written.min(self.as_ours.len()));
+            self.as_ours.advance(written.min(self.as_ours.len()));
         }
         self.is_inserting = false;
+        self.unsent = None;
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends what was answered ahead of the library, if nothing of the library's is under way; whether nothing is left of it.
+    fn send_ours(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.as_ours.is_empty() {
+            return Ok(true);
+        }
+        if !self.is_inserting && !self.watch.may_insert() {
+            return Ok(false);
+        }
+        Ok(match self.poll_insert(cx) {
+            Poll::Ready(sent) => sent.map(|()| true)?,
+            Poll::Pending => false,
+        })
+    }
+
+    /// Gives the library what has passed, if something has; whether it has.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        if self.passed.is_empty() {
+            return false;
+        }
+        let room = buf.remaining().min(self.passed.len());
+        buf.put_slice(&self.passed.split_to(room));
+        self.word.is_read_empty.store(false, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes what the client sent.
+    fn received(&mut self, octets: &[u8], cx: &mut Context<'_>) {
+        let verdict = self.watch.received(octets, Instant::now());
+        self.word
+            .requests
+            .store(self.watch.requests(), Ordering::Relaxed);
+        self.heed(verdict);
+        if verdict.is_some() {
+            return;
+        }
+        self.take(octets, cx);
+        if self.watch.requests() >= self.gate.limits.now().requests {
+            self.word.filled.notify_one();
+        }
+        // What just came may have begun a wait.
+        self.poll_tick(cx);
+        self.heed_backlog(cx);
+    }
+
+    /// Answers it, or passes it on.
+    fn take(&mut self, mut octets: &[u8], cx: &mut Context<'_>) {
+        // While the socket is full, or a frame of the library is under way, nothing can go out ahead of it.
+        let may_answer = !self.is_inserting && self.watch.may_insert();
+        let mut ways = Ways {
+            watch: &mut self.watch,
+            passed: &mut self.passed,
+            out: &mut self.as_ours,
+        };
+        match self.ahead.take(&mut octets, may_answer, &mut ways, cx) {
+            Ok(()) => self.unread.extend_from_slice(octets),
+            Err(failure) => self.word.fail(failure),
+        }
+    }
+
+    fn broke(&self, error: &io::Error) {
+        *self.word.broken.lock() = EndedBy::of(error);
     }
 }
 
@@ -230,46 +239,55 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.word.is_cut.swap(false, Ordering::Relaxed) {
-            let this = &mut *self;
+        let this = &mut *self;
+        if this.word.is_cut.swap(false, Ordering::Relaxed) {
             this.watch.end_all(Ended::DrainTime, &mut this.overdue);
             this.end_overdue();
         }
-        self.poll_tick(cx);
-        self.heed_backlog(cx);
-        // Nothing more is read of a client whose time is over: what it sends stays its own.
-        if self.word.ended_already().is_some() {
-            return Poll::Pending;
-        }
-        if !self.as_theirs.is_empty() {
-            let room = buf.remaining().min(self.as_theirs.len());
-            let inserted: Vec<u8> = self.as_theirs.drain(..room).collect();
-            buf.put_slice(&inserted);
-            self.word.is_read_empty.store(false, Ordering::Relaxed);
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        let is_empty = read.is_pending();
-        self.word.is_read_empty.store(is_empty, Ordering::Relaxed);
-        ready!(read)?;
-        let octets = buf.filled().get(before..).unwrap_or_default();
-        if octets.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        let verdict = self.watch.received(octets, Instant::now());
-        self.word
-            .requests
-            .store(self.watch.requests(), Ordering::Relaxed);
-        self.heed(verdict);
-        if verdict.is_some() {
+        this.poll_tick(cx);
+        this.heed_backlog(cx);
+        loop {
+            // Nothing more is read of a client whose time is over: what it sends stays its own.
+            if this.word.ended_already().is_some() {
+                return Poll::Pending;
+            }
+            if this.give(buf) {
+                this.send_ours(cx)?;
+                return Poll::Ready(Ok(()));
+            }
+            if this.word.is_over() {
+                return Poll::Pending;
+            }
+            if this.as_ours.len() >= WAITING_BYTES_MAX {
+                this.send_ours(cx)?;
+            }
+            if !this.unread.is_empty() {
+                let unread = std::mem::take(&mut this.unread);
+                this.take(&unread, cx);
+                continue;
+            }
+            let before = buf.filled().len();
+            let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+            let is_empty = read.is_pending();
+            this.word.is_read_empty.store(is_empty, Ordering::Relaxed);
+            if is_empty {
+                if this.send_ours(cx)? {
+                    let _ = Pin::new(&mut this.inner).poll_flush(cx)?;
+                    // Who waits holds no buffers.
+                    (this.as_ours, this.passed) = (BytesMut::new(), BytesMut::new());
+                    this.ahead.rest();
+                }
+                return Poll::Pending;
+            }
+            ready!(read)?;
+            let octets = buf.filled().get(before..).unwrap_or_default();
+            if octets.is_empty() {
+                this.send_ours(cx)?;
+                return Poll::Ready(Ok(()));
+            }
+            this.received(octets, cx);
             buf.set_filled(before);
-            return Poll::Pending;
         }
-        // What just came may have begun a wait.
-        self.poll_tick(cx);
-        self.heed_backlog(cx);
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -279,22 +297,43 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.is_inserting {
-            ready!(self.poll_insert(cx))?;
+        let this = &mut *self;
+        if this.is_inserting {
+            ready!(this.poll_insert(cx))?;
         }
-        let written =
-            ready!(Pin::new(&mut self.inner).poll_write(cx, buf)).inspect_err(|error| {
-                *self.word.broken.lock() = EndedBy::of(error);
-            })?;
+        let until_goodbye = match this.watch.until_frame(buf) {
+            Some(until) => goodbye::find(buf, until),
+            None => buf.len(),
+        };
+        if until_goodbye == 0
+            && let Some(goodbye) = goodbye::naming(buf, this.ahead.newest_answered())
+        {
+            // It goes out behind what was answered.
+            this.as_ours.extend_from_slice(&goodbye);
+            this.is_inserting = true;
+            let verdict = this.watch.sent(&goodbye, Instant::now());
+            this.heed(verdict);
+            return Poll::Ready(Ok(goodbye.len()));
+        }
+        let buf = match until_goodbye {
+            0 => buf,
+            until => buf.get(..until).unwrap_or(buf),
+        };
+        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))
+            .inspect_err(|error| this.broke(error))?;
         let octets = buf.get(..written).unwrap_or_default();
-        let verdict = self.watch.sent(octets, Instant::now());
-        self.heed(verdict);
+        let verdict = this.watch.sent(octets, Instant::now());
+        let data = this.watch.take_data_sent();
+        if this.ahead.library_sent(data, &mut this.passed) {
+            cx.waker().wake_by_ref();
+        }
+        this.heed(verdict);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.word.is_going.swap(false, Ordering::Relaxed) {
-            self.as_ours.extend(frames::going_away());
+            self.as_ours.extend_from_slice(&write::going_away());
         }
         // The library flushes when all it had is written, so this is where nothing of a cancelled request follows.
         if self.is_inserting || self.watch.may_insert() {
@@ -304,70 +343,17 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_inserting || self.watch.may_insert() {
+            ready!(self.poll_insert(cx))?;
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 
-#[async_trait]
-impl Shutdown for Watched {
-    async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
-    }
-}
-
-#[async_trait]
-impl Peek for Watched {}
-
-impl UniqueID for Watched {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for Watched {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.inner.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Watched {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-
-    fn get_read_pending_time(&self) -> Duration {
-        self.inner.get_read_pending_time()
-    }
-
-    fn get_write_pending_time(&self) -> Duration {
-        self.inner.get_write_pending_time()
-    }
-}
-
-impl GetProxyDigest for Watched {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-
-    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
-        self.inner.set_proxy_digest(digest);
-    }
-}
-
-impl GetSocketDigest for Watched {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
-
-    fn set_socket_digest(&mut self, digest: SocketDigest) {
-        self.inner.set_socket_digest(digest);
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched")
+            .field("watch", &self.watch)
+            .finish_non_exhaustive()
     }
 }
