@@ -13,7 +13,7 @@ use crate::{
     step::Step,
 };
 use http::{HeaderMap, Method, StatusCode, Version, header};
-use latencify_cache::{Arrival, Fetch, Fetching, Stamp};
+use latencify_cache::{Arrival, Fetch, Fetching, History, Stamp};
 use latencify_conf::{
     policy::{Action, CacheRule, OriginId, Proxy, RateLimit, Site},
     record::CacheOutcome,
@@ -287,6 +287,12 @@ impl Context {
             untold: None,
             _under_way: (under_way, counted),
         }
+    }
+
+    /// The history that the ids of its policy's sites are of.
+    pub fn history(&self) -> History {
+        let policy = self.policy.as_ref();
+        policy.map_or_else(History::default, |policy| policy.history)
     }
 
     /// Notes a step of the decision.

@@ -16,6 +16,7 @@ use crate::{
     purge::PurgePort,
 };
 use arc_swap::ArcSwapOption;
+use latencify_cache::History;
 use latencify_conf::{bundle::Bundle, change::Revision, digest::Digest, validate::SiteIds};
 use latencify_geoip::GeoIp;
 use parking_lot::Mutex;
@@ -141,20 +142,21 @@ impl Edge {
         self.purge_port.get()
     }
 
-    /// Compiles a policy and puts it into effect, whole; on an error (for people) the one before stays. Blocks for as
+    /// Compiles a policy, whose ids are of that history, and puts it into effect, whole; on an error (for people) the one before stays. Blocks for as
     /// long as compiling and reading certificates take: call it off the request threads.
     pub fn install(
         &self,
         bundle: &Bundle,
         sites: &SiteIds,
         revision: Option<Revision>,
+        history: History,
     ) -> Result<Digest, String> {
         let mut loaded_files = self.loaded_files.lock();
         let previous = self.running();
         let (compiled, certificates) = compile(
             bundle,
             sites,
-            revision,
+            (revision, history),
             &self.certificate_folder,
             previous.as_deref(),
         )?;

@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, anyhow};
 use async_trait::async_trait;
-use latencify_cache::Marks;
+use latencify_cache::{History, Marks};
 use latencify_conf::{bundle::Bundle, change::Revision, digest::Digest, validate::SiteIds};
 use std::sync::Arc;
 use tracing::info;
@@ -104,9 +104,11 @@ impl PolicyPort for Installer {
         bundle: Arc<Bundle>,
         sites: SiteIds,
         revision: Revision,
+        history: History,
     ) -> Result<Digest, String> {
         let edge = self.0.clone();
-        tokio::task::spawn_blocking(move || edge.install(&bundle, &sites, Some(revision)))
+        let install = move || edge.install(&bundle, &sites, Some(revision), history);
+        tokio::task::spawn_blocking(install)
             .await
             .unwrap_or_else(|error| Err(format!("compiling the policy failed: {error}")))
             .inspect_err(|_| self.0.metrics.policy_reload_failures.inc())

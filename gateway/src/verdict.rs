@@ -67,7 +67,7 @@ impl Verdict {
     }
 }
 
-/// Judges something stored that was found; none: it was purged since. The marks that the look-up saw may be from before the
+/// Judges something stored that was found; none: it was purged since, or is not what the request's policy names so. The marks that the look-up saw may be from before the
 /// edge caught up: they are asked again, after `isolated`.
 pub fn judge<M: Metadata, R: Rules>(
     cache: &Cache<M, R>,
@@ -81,6 +81,10 @@ pub fn judge<M: Metadata, R: Rules>(
         isolation = isolated();
         isolation.map_or(Trust::Marks, |_| Trust::Isolated(asked.arrival))
     });
+    // After the marks: what lives is of the history that is obeyed. Ids of another may have named something else.
+    if !cache.marks().is_of(asked.arrival.history()) {
+        return None;
+    }
     let (liveness, is_doubtful) = match judged {
         Judged::Dead(_) => return None,
         Judged::Usable(liveness) => (liveness, false),

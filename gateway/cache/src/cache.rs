@@ -9,7 +9,7 @@ use crate::{
     identity::{Identified as _, TAGS_MAX},
     index::{Eviction, Index},
     key::KeyRef,
-    marks::{Fetching, Marks},
+    marks::{Fetching, History, Marks},
     object::{Fill, Object},
     record::{Metadata, Record},
     refusal::Refusal,
@@ -77,15 +77,27 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
         &self.marks
     }
 
-    /// A request has come. To be called before it looks anything up, for [`Trust::Isolated`](crate::Trust::Isolated).
+    /// A request has come that names sites as the history does that is obeyed now.
     pub fn arrive(&self) -> Arrival {
-        self.marks.arrive()
+        self.arrive_under(self.marks.history())
+    }
+
+    /// A request has come, decided by a policy of that history. To be called before it looks anything up, for
+    /// [`Trust::Isolated`](crate::Trust::Isolated), and for its [fetches](Self::begin_fetch_for).
+    pub fn arrive_under(&self, history: History) -> Arrival {
+        self.marks.arrive_under(history)
     }
 
     /// Begins a fetch or a validation. Must be called before the origin is asked, and what it returns be held until the
     /// body begins to be stored, or the 304 has renewed what it validated.
     pub fn begin_fetch(&self) -> Fetching {
         self.marks.begin()
+    }
+
+    /// The same for a request. None: nothing of what it brings is to be stored, for its policy is of another history than the one
+    /// that is obeyed by now.
+    pub fn begin_fetch_for(&self, arrival: Arrival) -> Option<Fetching> {
+        self.marks.begin_for(arrival)
     }
 
     /// Begins to store what a fetch brings. A refusal does not concern the client: its answer passes through.

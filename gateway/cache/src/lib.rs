@@ -10,7 +10,8 @@
 //! - [`Writer`]: brings one body; followers read it meanwhile ([`stream`]).
 //! - [`Sweep`]: goes over everything that is stored, a little at a time, takes out what is dead, and proves which marks
 //!   nothing needs any more.
-//! - [`Trust`]: what a request may believe, given that an edge that is cut off may lack marks; [`Arrival`]: when it came.
+//! - [`Trust`]: what a request may believe, given that an edge that is cut off may lack marks; [`Arrival`]: when it came, and by a
+//!   policy of which [`History`].
 //! - [`Slots`](slots::Slots): who fetches and who waits. [`HitForMiss`](hit_for_miss::HitForMiss): where nobody waits.
 //!
 //! # The play
@@ -18,7 +19,7 @@
 //!    their counter stands where it stood at the last verdict), and what is dead is taken out and not found.
 //! 2. Nothing found: the request leads a fetch or waits for it. The fetch covers the marks that the edge had seen when it was
 //!    led, so a reader of after a purge never waits for a fetch of before it.
-//! 3. Before the origin is asked, [`Cache::begin_fetch`]. With the header, [`Cache::fill`]; whoever looks up now follows the fill.
+//! 3. Before the origin is asked, [`Cache::begin_fetch_for`]. With the header, [`Cache::fill`]; whoever looks up now follows the fill.
 //! 4. At the end, [`Writer::finish`]: stored, unless it is dead, or a later fetch brought its answer first.
 //! 5. A validation takes a fetch of its own; its 304 puts new metadata, with the validation's stamp, to the same body
 //!    ([`Cache::revalidate`]).
@@ -76,8 +77,8 @@ pub use linger::{LINGER_GRACE, LINGER_RATE, LINGER_SHARE};
 pub use liveness::{Checked, Death, Liveness};
 pub use look::{Found, Judged};
 pub use marks::{
-    Earlier, Fetching, Held, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks, MarksCount,
-    MarksSnapshot, SnapshotError, number_at,
+    Earlier, Fetching, Held, History, KeptRound, LocalMark, LocalMarks, MarkBounds, Marks,
+    MarksCount, MarksSnapshot, SnapshotError, number_at,
 };
 pub use object::{Fill, Object, Reader};
 pub use promote::Promotion;

@@ -21,6 +21,9 @@ pub trait Rules: Send + Sync + 'static {
     /// An isolated edge uses only what began to be fetched after the request came.
     const FETCHED_AFTER_ARRIVAL: bool = true;
 
+    /// A request whose policy is of another history than the one that is obeyed neither stores anything nor uses what is stored.
+    const SAME_HISTORY: bool = true;
+
     /// Hashes keys: into shards, and for what is remembered of keys by their hash. By chance, so that no client can choose
     /// keys that meet.
     fn hasher() -> ahash::RandomState {

@@ -1,10 +1,17 @@
 //! How far the marks may be trusted: an edge that is cut off may lack some.
 
-use crate::liveness::{Death, Liveness};
+use crate::{
+    liveness::{Death, Liveness},
+    marks::History,
+};
 
-/// When a request came, in the order in which fetches begin. Taken once, before anything is looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Arrival(pub(crate) u64);
+/// When a request came, in the order in which fetches begin, and by a policy of which history it is decided. Taken once, before
+/// anything is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Arrival {
+    pub(crate) generation: u64,
+    pub(crate) history: History,
+}
 
 /// What a request may believe at the moment when it looks something up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,12 +33,19 @@ pub enum StaleRefusal {
     Isolated,
 }
 
+impl Arrival {
+    /// The history that the request's policy is of.
+    pub fn history(self) -> History {
+        self.history
+    }
+}
+
 impl Trust {
     /// Whether what a fetch of that generation brought may be used as it is, as far as isolation decides.
     pub fn allows(self, generation: u64) -> bool {
         match self {
             Self::Marks => true,
-            Self::Isolated(Arrival(arrival)) => generation > arrival,
+            Self::Isolated(arrival) => generation > arrival.generation,
         }
     }
 }

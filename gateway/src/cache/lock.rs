@@ -3,7 +3,7 @@
 //! The permit keeps what its release needs: by then another fetch may lead the key.
 
 use super::{
-    meta::{Background, Named, Refusable, key_ref},
+    meta::{Background, MeetsNobody, Named, Refusable, key_ref},
     stored::StoredMeta,
 };
 use http::Extensions;
@@ -23,6 +23,8 @@ use std::{
 /// Pingora's reason when an origin answers 304 to a request that had nothing to validate: this request's trouble, not a
 /// property of the answer, so those who wait elect another to fetch.
 const NOT_MODIFIED_ON_MISS: &str = "304 on miss";
+/// Why nothing is stored for a request whose policy is of another history than the one that is obeyed: its trouble, too.
+pub const OTHER_HISTORY: &str = "other_history";
 
 /// Who fetches and who waits.
 pub struct FillLock {
@@ -78,7 +80,8 @@ impl CacheKeyLock for FillLock {
             return self.alone(stale_writer);
         }
         let refusable = key.extensions.get::<Refusable>();
-        if refusable.is_some_and(|refusable| refusable.0.load(Ordering::Relaxed)) {
+        let meets_nobody = key.extensions.get::<MeetsNobody>().is_some();
+        if meets_nobody || refusable.is_some_and(|refusable| refusable.0.load(Ordering::Relaxed)) {
             return self.alone(stale_writer);
         }
         // A background refresh finds the slot held by its own parent. With a stale object to refresh, Pingora swaps the
@@ -123,7 +126,7 @@ impl CacheKeyLock for FillLock {
 
     /// What is uncacheable for a reason of ours is so for those who wait: they fetch side by side.
     fn custom_lock_status(&self, reason: &'static str) -> LockStatus {
-        if reason == NOT_MODIFIED_ON_MISS {
+        if matches!(reason, NOT_MODIFIED_ON_MISS | OTHER_HISTORY) {
             LockStatus::TransientError
         } else {
             LockStatus::GiveUp

@@ -25,6 +25,10 @@ pub(super) struct Background;
 #[derive(Debug, Clone)]
 pub(super) struct Refusable(pub(super) Arc<AtomicBool>);
 
+/// A request for which nothing will be stored: it waits for nobody's fetch, and nobody for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MeetsNobody;
+
 /// What `response_cache_filter` tells the cache of a response that is to be stored, or that validated a stored one.
 /// [`fetched`] puts it into the meta; without it nothing is stored.
 #[derive(Clone)]
@@ -66,6 +70,11 @@ pub fn refusable(key: &mut CacheKey) -> Arc<AtomicBool> {
     let refused = Arc::new(AtomicBool::new(false));
     key.extensions.insert(Refusable(refused.clone()));
     refused
+}
+
+/// Marks the key of a request for which nothing will be stored: it waits for nobody's fetch, and nobody for it.
+pub fn meets_nobody(key: &mut CacheKey) {
+    key.extensions.insert(MeetsNobody);
 }
 
 /// Tells the cache what it needs to store a response under this meta.

@@ -8,8 +8,9 @@
 //!   overrides. Never call `set_max_file_size_bytes`: it breaks off a response midway; [`Fetched::object_bytes_max`] does not.
 //! - `cache_key_callback`: [`name`] every key; [`mark_background`] too in a subrequest.
 //! - `cache_hit_filter`: [`verdict::judge`](crate::verdict::judge) says what the object may be used for.
-//! - when a request comes: `storage.arrive()`, for the look-ups of an isolated edge ([`verdict`](crate::verdict)).
-//! - before every attempt to ask the origin (`upstream_request_filter`): `ctx.fetch = cache.begin_fetch()`.
+//! - when a request comes: `storage.arrive_under(history)`, for its look-ups ([`verdict`](crate::verdict)) and fetches.
+//! - before every attempt to ask the origin (`upstream_request_filter`): `ctx.fetch = cache.begin_fetch_for(arrival)`; none: nothing
+//!   of the answer is stored.
 //! - `response_cache_filter`: cacheable → [`fetched`] on the meta; uncacheable → `cache.remember_uncacheable(key, …)`.
 //! - `should_serve_stale`: [`verdict::ask_before_stale`](crate::verdict::ask_before_stale) asks again; false when refused, and false in a subrequest.
 
@@ -26,9 +27,9 @@ mod sweep;
 
 pub use failed::{FAILED_FETCHES_MAX, FailedFetches};
 pub use hit::is_withdrawn;
-pub use lock::FillLock;
+pub use lock::{FillLock, OTHER_HISTORY};
 pub(crate) use meta::key_ref;
-pub use meta::{Fetched, Hit, Named, fetched, hit, mark_background, name, refusable};
+pub use meta::{Fetched, Hit, Named, fetched, hit, mark_background, meets_nobody, name, refusable};
 pub use notes::Notes;
 pub use storage::{MemoryStorage, Options};
 pub use stored::{Decoded, StoredMeta};

@@ -10,7 +10,7 @@ use super::{
 use crate::disk::{Disk, DiskFill};
 use async_trait::async_trait;
 use latencify_cache::{
-    Arrival, Cache, CacheCount, Eviction, Expectation, Fetching, Found, Identity, Liveness, Marks,
+    Arrival, Cache, CacheCount, Eviction, Expectation, Fetching, Found, History, Identity, Liveness, Marks,
     Record, Refusal, Sweep,
 };
 use pingora::{
@@ -79,15 +79,27 @@ impl MemoryStorage {
         self.cache.marks()
     }
 
-    /// A request has come: to be called before it looks anything up, for its [verdicts](crate::verdict).
+    /// A request has come that names sites as the history does that is obeyed now.
     pub fn arrive(&self) -> Arrival {
         self.cache.arrive()
+    }
+
+    /// A request has come, decided by a policy of that history: to be called before it looks anything up, for its
+    /// [verdicts](crate::verdict) and fetches.
+    pub fn arrive_under(&self, history: History) -> Arrival {
+        self.cache.arrive_under(history)
     }
 
     /// Begins a fetch or a validation: to be called before the origin is asked, once for each attempt. What it returns is
     /// to be held until the response is stored: marks that it may need are kept as long.
     pub fn begin_fetch(&self) -> Fetching {
         self.cache.begin_fetch()
+    }
+
+    /// The same for a request. None: nothing of what it brings is to be stored, for its policy is of another history than the one
+    /// that is obeyed by now.
+    pub fn begin_fetch_for(&self, arrival: Arrival) -> Option<Fetching> {
+        self.cache.begin_fetch_for(arrival)
     }
 
     /// The engine itself, for [verdicts](crate::verdict).

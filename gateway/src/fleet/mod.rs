@@ -157,7 +157,8 @@ impl Fleet {
             report,
             reload.clone(),
         );
-        policies.boot().await;
+        let (marks, resumed) = SavedMarks::new(ports.marks, load_marks(&folder).await);
+        policies.boot(marks.history()).await;
         let introduction = Introduction {
             edge: settings.edge,
             process,
@@ -166,7 +167,6 @@ impl Fleet {
             when_isolated: settings.when_isolated.said(),
             saves_marks: settings.acks == Acks::Saved,
         };
-        let (marks, resumed) = SavedMarks::new(ports.marks, load_marks(&folder).await);
         let saver =
             Saver::start(&marks, folder.clone(), resumed).map_err(|error| FleetError::State {
                 path: settings.state.display().to_string(),

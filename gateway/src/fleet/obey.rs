@@ -12,6 +12,7 @@
 //! Entries that came together are acked together, once.
 
 use super::ports::MarksPort;
+use latencify_cache::History;
 use latencify_conf::{
     change::{Change, LogId, Position},
     link::{
@@ -27,8 +28,20 @@ use std::{sync::Arc, time::Duration};
 pub struct Wanted {
     /// The log that its revision is of.
     pub log: LogId,
+    /// The history of it that the ids of its sites are of: requests that it decides do nothing to what is stored under another.
+    pub history: History,
     /// Which.
     pub target: Target,
+}
+
+impl Wanted {
+    /// As an earlier run saved it, for marks that are of the history `now`, restored or empty.
+    pub fn of_saved(self, now: History) -> Self {
+        Self {
+            history: self.history.of_saved(now),
+            ..self
+        }
+    }
 }
 
 /// What the driver is told, in order.
@@ -154,6 +167,7 @@ impl Obedience {
                     outcomes.extend(at.map(|position| {
                         Outcome::Want(Wanted {
                             log: position.log,
+                            history: self.marks.history(),
                             target,
                         })
                     }));

@@ -8,6 +8,7 @@ use super::{
     ports::PolicyPort,
     state::{SavedPolicy, StateFolder},
 };
+use latencify_cache::History;
 use latencify_conf::{
     bundle::Bundle,
     digest::Digest,
@@ -79,8 +80,8 @@ impl Policies {
         }
     }
 
-    /// Puts the saved policy in force, if there is one that can be read and built.
-    pub async fn boot(&mut self) {
+    /// Puts the saved policy in force, if there is one that can be read and built; the marks are of that history.
+    pub async fn boot(&mut self, obeyed: History) {
         let saved = match self.folder.load() {
             Ok(Some(saved)) => saved,
             Ok(None) => return info!("no saved policy: waiting for control"),
@@ -93,6 +94,7 @@ impl Policies {
         };
         let SavedPolicy {
             log,
+            history,
             revision,
             digest,
             sites,
@@ -100,12 +102,14 @@ impl Policies {
         } = saved;
         let wanted = Wanted {
             log,
+            history,
             target: Target {
                 revision,
                 digest,
                 sites,
             },
         };
+        let wanted = wanted.of_saved(obeyed);
         self.fetched = Some((digest, Arc::new(bundle)));
         match self.install(&wanted).await {
             Ok(()) => {
@@ -217,7 +221,12 @@ impl Policies {
             .ok_or_else(|| failed("its files are gone".into()))?;
         let installed = self
             .port
-            .install(bundle, SiteIds::from_map(sites.clone()), *revision)
+            .install(
+                bundle,
+                SiteIds::from_map(sites.clone()),
+                *revision,
+                wanted.history,
+            )
             .await
             .map_err(failed)?;
         if installed != *digest {
@@ -255,6 +264,7 @@ impl Policies {
             } = wanted.target;
             folder.save(&SavedPolicy {
                 log: wanted.log,
+                history: wanted.history,
                 revision,
                 digest,
                 sites,

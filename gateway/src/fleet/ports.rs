@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use latencify_cache::{
-    Marks,
+    History, Marks,
     marks::{LocalMarks, MarksSnapshot},
     rules::Rules,
 };
@@ -26,20 +26,23 @@ pub struct EdgePorts {
 /// Puts policies in force.
 #[async_trait]
 pub trait PolicyPort: Send + Sync {
-    /// Builds the policy and puts it in force, whole, or says why it can't be built here; then the former one stays.
+    /// Builds the policy, whose ids of sites are of that history, and puts it in force, whole, or says why it can't be built here; then the former one stays.
     /// Returns the digest of what is in force now. May take its time: purges do not wait for it.
     async fn install(
         &self,
         bundle: Arc<Bundle>,
         sites: SiteIds,
         revision: Revision,
+        history: History,
     ) -> Result<Digest, String>;
 }
 
 /// Obeys purges. Called in the order of the log, from one task; returns when every worker obeys.
 pub trait MarksPort: Send + Sync {
-    /// Marks may have been missed: everything stored before this position is suspect.
+    /// Marks may have been missed: everything stored before this position is suspect, and another history begins.
     fn reset(&self, start: &Position);
+    /// The history that is obeyed.
+    fn history(&self) -> History;
     /// A purge entry.
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch);
     /// Everything up to here was applied: fetches that begin from now on may be stamped with it.
@@ -85,6 +88,10 @@ impl<R: Rules> KeptMarks for Marks<R> {
 impl<R: Rules> MarksPort for Marks<R> {
     fn reset(&self, start: &Position) {
         self.raise_floor(start);
+    }
+
+    fn history(&self) -> History {
+        Marks::history(self)
     }
 
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch) {

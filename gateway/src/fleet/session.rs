@@ -178,7 +178,7 @@ impl Session {
             match outcome {
                 Outcome::Send(message) => stream.send(message)?,
                 Outcome::Want(wanted) => {
-                    let Wanted { log, target } = &wanted;
+                    let Wanted { log, target, .. } = &wanted;
                     debug!(%log, revision = target.revision.0, digest = %target.digest, "policy target");
                     self.want.send_replace(Some(wanted));
                 }

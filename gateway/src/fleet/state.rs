@@ -1,6 +1,7 @@
 //! The edge's state folder: the last good policy, with which an edge starts while control is away; and, by
 //! [`saved`](super::saved), what it obeys. One process at a time writes into it.
 
+use latencify_cache::History;
 use latencify_conf::{
     bundle::Bundle,
     change::{LogId, Revision, SiteId},
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 /// The most bytes of a saved policy: a bundle as JSON, whose texts may need escapes.
 const SAVED_BYTES_MAX: u64 = 3 * latencify_conf::bundle::BUNDLE_BYTES_MAX as u64;
 /// The version of the file's format that is written. Every former version stays readable.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FILE: &str = "policy.json";
 
 /// Held, by a lock of the system, by the one process that writes into the folder.
@@ -45,6 +46,8 @@ struct Lock {
 pub struct SavedPolicy {
     /// The log that its revision is of.
     pub log: LogId,
+    /// The history that the ids of its sites are of.
+    pub history: History,
     /// Its number.
     pub revision: Revision,
     /// The digest of its bundle.
@@ -59,6 +62,7 @@ pub struct SavedPolicy {
 struct Written<'a> {
     format: u32,
     log: LogId,
+    history: History,
     revision: Revision,
     digest: Digest,
     sites: &'a BTreeMap<String, SiteId>,
@@ -70,6 +74,9 @@ struct Written<'a> {
 struct Found {
     format: u32,
     log: LogId,
+    /// Format 1 did not say.
+    #[serde(default)]
+    history: History,
     revision: Revision,
     digest: Digest,
     sites: BTreeMap<String, SiteId>,
@@ -165,6 +172,7 @@ fn write(saved: &SavedPolicy) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Written {
         format: FORMAT,
         log: saved.log,
+        history: saved.history,
         revision: saved.revision,
         digest: saved.digest,
         sites: &saved.sites,
@@ -177,9 +185,9 @@ fn read(text: &[u8]) -> Result<SavedPolicy, String> {
         return Err(format!("larger than {SAVED_BYTES_MAX} bytes"));
     }
     let found: Found = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    if found.format != FORMAT {
+    if !(1..=FORMAT).contains(&found.format) {
         return Err(format!(
-            "format {} is of another version of this program; this one writes {FORMAT}",
+            "format {} is of another version of this program; this one reads 1 to {FORMAT}",
             found.format
         ));
     }
@@ -192,6 +200,7 @@ fn read(text: &[u8]) -> Result<SavedPolicy, String> {
     }
     Ok(SavedPolicy {
         log: found.log,
+        history: found.history,
         revision: found.revision,
         digest,
         sites: found.sites,
@@ -206,11 +215,14 @@ mod tests {
 
     /// As version 1 was written, and is read forever.
     const FORMAT_1: &str = include_str!("state/policy.v1.json");
+    /// As version 2 is written.
+    const FORMAT_2: &str = include_str!("state/policy.v2.json");
 
     fn saved() -> SavedPolicy {
         let bundle = Bundle::single("shop.yaml", "version: 1\n# \"ü\"\n");
         SavedPolicy {
             log: LogId(Uuid::from_u128(7)),
+            history: History::default(),
             revision: Revision(3),
             digest: bundle.digest(),
             sites: [("shop".to_owned(), SiteId(4))].into(),
@@ -245,7 +257,7 @@ mod tests {
             (String::new(), "EOF"),
             (good[..good.len() / 2].to_owned(), "EOF"),
             (good.replace("version: 1", "version: 2"), "digest"),
-            (good.replace("\"format\":1", "\"format\":9"), "format 9"),
+            (good.replace("\"format\":2", "\"format\":9"), "format 9"),
             (good.replace("\"log\"", "\"lag\""), "lag"),
             ("\0".repeat(100), "expected value"),
         ];
@@ -263,5 +275,8 @@ mod tests {
     #[test]
     fn every_format_ever_written_is_read() {
         assert_eq!(read(FORMAT_1.as_bytes()), Ok(saved()));
+        let told: SavedPolicy = read(FORMAT_2.as_bytes()).unwrap();
+        assert_ne!(told.history, History::default());
+        assert_eq!(write(&told).unwrap(), FORMAT_2.trim_end().as_bytes());
     }
 }

@@ -7,7 +7,7 @@ mod stream;
 use super::*;
 use control::{Control, TOKEN};
 use latencify_cache::{
-    Marks,
+    History, Marks,
     marks::{LocalMarks, MarksSnapshot},
 };
 use latencify_conf::{
@@ -61,6 +61,10 @@ impl MarksPort for Noted {
         self.note(format!("{mode:?} {on:?} at {epoch}"));
     }
 
+    fn history(&self) -> History {
+        History::default()
+    }
+
     fn obey(&self, position: &Position) {
         self.note(format!("obey {}", position.epoch));
     }
@@ -91,6 +95,7 @@ impl PolicyPort for Noted {
         bundle: Arc<Bundle>,
         sites: SiteIds,
         revision: Revision,
+        _history: History,
     ) -> Result<Digest, String> {
         if let Some(builds) = &self.builds {
             builds.acquire().await.unwrap().forget();

@@ -55,7 +55,7 @@ pub fn find(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Option<Hit
     if caching::askable(request).is_err() || needs_more(request.headers) {
         return None;
     }
-    ctx.caching.arrival = edge.cache.arrive();
+    ctx.caching.arrival = edge.cache.arrive_under(ctx.history());
     let key = caching::primary_key(&rule, request.headers, ctx)?;
     let found = caching::find(edge, &rule, &key, request.headers)?;
     let Reader::Stored(body) = found.reader else {

@@ -35,7 +35,7 @@ const LOCK_RETRIES_MAX: usize = 3;
 
 /// Asks the cache, if the route caches and the request can be answered by it.
 pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut Context) {
-    ctx.caching.arrival = storage.arrive();
+    ctx.caching.arrival = storage.arrive_under(ctx.history());
     let Some(rule) = ctx.proxying().and_then(|proxy| proxy.cache.clone()) else {
         ctx.caching.reason = Some("route_does_not_cache");
         return;
@@ -86,6 +86,9 @@ pub fn key(edge: &Edge, session: &Session, ctx: &mut Context) -> pingora::Result
     ctx.caching.key_told = told_key(rule, headers, ctx);
     if ctx.is_refresh {
         cache::mark_background(&mut key);
+    }
+    if !edge.cache.marks().is_of(ctx.caching.arrival.history()) {
+        cache::meets_nobody(&mut key);
     }
     if edge.refuses_stored() {
         ctx.caching.refused = Some(cache::refusable(&mut key));

@@ -15,7 +15,11 @@ use std::sync::Arc;
 /// Purges the path, what `Location` and `Content-Location` name of the same origin, each over all queries and variants, and
 /// the groups that the response names. Only at sites that cache at all, so that uploads elsewhere make no marks.
 pub async fn after_unsafe(storage: &MemoryStorage, response: &ResponseHeader, ctx: &mut Context) {
-    let targets = targets(response, ctx);
+    let marks = storage.marks();
+    let named = targets(response, ctx).into_iter();
+    let targets: Vec<_> = named
+        .map(|target| marks.named(target, ctx.history()))
+        .collect();
     if !targets.is_empty() {
         // What the origin did is done, whether or not the disk took it.
         let _ = purge_here(storage, &targets, Mode::Hard).await;

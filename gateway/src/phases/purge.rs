@@ -39,6 +39,11 @@ pub async fn purge(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Res
     let Some(port) = edge.purge_port() else {
         return Err(unreachable());
     };
+    // The id may be another site's in the log that is obeyed now; its policy is about to be in force.
+    if !edge.cache.marks().is_of(ctx.history()) {
+        ctx.decide("purge:other_history");
+        return Err(unreachable());
+    }
     let mode = match headers.get(PURGE_MODE).map(HeaderValue::as_bytes) {
         Some(value) if value.eq_ignore_ascii_case(b"soft") => Mode::Soft,
         None => Mode::Hard,

@@ -1,7 +1,7 @@
 //! What a fetch brings: under which stamp, what of it is kept, and what a 304 makes of what is kept already.
 
 use crate::{
-    cache::{self, Fetched, MemoryStorage, Notes},
+    cache::{self, Fetched, MemoryStorage, Notes, OTHER_HISTORY},
     context::Context,
 };
 use http::{HeaderMap, Method, StatusCode, header};
@@ -33,8 +33,9 @@ const TAGS_OUT_OF_BOUNDS: &str = "tags_out_of_bounds";
 /// A 304 of another representation: what is stored stays as it is, and is stale (RFC 9111 §4.3.4).
 const OTHER_REPRESENTATION: &str = "other_representation";
 
-/// At the start of each attempt: what this edge obeys now is the stamp of what comes back. What was found may have been
-/// purged since: then the origin is not asked whether it still holds, but for what holds now.
+/// At the start of each attempt: what this edge obeys now is the stamp of what comes back; if that is another history than the
+/// policy's, there is none. What was found may have been purged since: then the origin is not asked whether it still holds, but
+/// for what holds now.
 pub fn begin_fetch(
     storage: &MemoryStorage,
     session: &Session,
@@ -45,7 +46,7 @@ pub fn begin_fetch(
     ctx.caching.left_out.clear();
     if session.cache.enabled() {
         ctx.caching.authorized = request.headers.contains_key(header::AUTHORIZATION);
-        ctx.caching.fetch = Some(storage.begin_fetch());
+        ctx.caching.fetch = storage.begin_fetch_for(ctx.caching.arrival);
         ctx.caching.fetch_sent_at = Some(SystemTime::now());
         // After the stamp: whatever is purged from here on is newer than it, and takes what comes back as well.
         let found = session.cache.maybe_cache_meta();
@@ -105,9 +106,11 @@ pub fn store(
     response: &ResponseHeader,
     ctx: &mut Context,
 ) -> RespCacheable {
-    let fetch = ctx.caching.fetch.as_deref().copied();
-    let (Some(rule), Some(fetch)) = (ctx.caching.rule.clone(), fetch) else {
-        return RespCacheable::Uncacheable(NoCacheReason::Custom("no_fetch"));
+    let Some(rule) = ctx.caching.rule.clone() else {
+        return RespCacheable::Uncacheable(NoCacheReason::Custom("no_rule"));
+    };
+    let Some(fetch) = ctx.caching.fetch.as_deref().copied() else {
+        return refuse(OTHER_HISTORY, ctx);
     };
     let mut head = match ctx.caching.freshened.take() {
         None => response.clone(),

@@ -1,6 +1,7 @@
 //! From a bundle to what requests are decided by.
 
 use crate::{listen::tls::Certificates, observe::RouteCounts, origin::Origins};
+use latencify_cache::History;
 use latencify_conf::{
     bundle::Bundle,
     change::Revision,
@@ -20,6 +21,8 @@ pub struct Compiled {
     pub origins: Origins,
     /// Its number in the log; none: from files.
     pub revision: Option<Revision>,
+    /// The history that the ids of its sites are of.
+    pub history: History,
     /// By where its routes lie: they stay there as long as the router does.
     counts: HashMap<usize, RouteCounts, ahash::RandomState>,
 }
@@ -40,7 +43,7 @@ fn place(route: &Arc<ReadyRoute>) -> usize {
 pub fn compile(
     bundle: &Bundle,
     sites: &SiteIds,
-    revision: Option<Revision>,
+    (revision, history): (Option<Revision>, History),
     folder: &Path,
     previous: Option<&Compiled>,
 ) -> Result<(Compiled, Certificates), String> {
@@ -63,6 +66,7 @@ pub fn compile(
             router,
             origins,
             revision,
+            history,
             counts,
         },
         certificates,

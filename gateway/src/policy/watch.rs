@@ -59,7 +59,8 @@ impl FilePolicy {
             return Ok(());
         }
         self.tried = Some(digest);
-        edge.install(&bundle, &SiteIds::standalone(), None)
+        let history = edge.cache.marks().history();
+        edge.install(&bundle, &SiteIds::standalone(), None, history)
             .map(drop)
     }
 

@@ -127,6 +127,8 @@ faults! {
     Fork => "fork",
     /// An edge that obeyed some of what is gone is told to start over.
     Forked => "forked",
+    /// The origin is asked by a policy of another history than the edge obeys by then: nothing of the answer is stored.
+    OtherHistory => "other_history",
     /// The log moves to a new one.
     NewLog => "new_log",
     /// The writer's answer is lost: it writes again with the same key.

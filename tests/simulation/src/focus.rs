@@ -26,13 +26,15 @@ pub enum Focus {
     Drains,
     /// Edges are cut off and come back, while others come between their steps.
     Returns,
+    /// The log is put back to its beginning again and again, so that sites get other ids, and requests take long.
+    Histories,
     /// Nothing is purged, everything changes, and answers and bodies take long: fetches overtake each other.
     Overtakes,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Removals,
         Self::Restores,
         Self::LateWords,
@@ -41,6 +43,7 @@ impl Focus {
         Self::LateAnnouncements,
         Self::Drains,
         Self::Returns,
+        Self::Histories,
         Self::Overtakes,
     ];
 
@@ -55,6 +58,7 @@ impl Focus {
             Self::LateAnnouncements => "late_announcements",
             Self::Drains => "drains",
             Self::Returns => "returns",
+            Self::Histories => "histories",
             Self::Overtakes => "overtakes",
         }
     }
@@ -107,10 +111,11 @@ impl Focus {
             ],
             Self::Drains => vec![Trouble::EdgeLeave],
             Self::Returns => vec![Trouble::Partition, Trouble::Break],
+            Self::Histories => vec![Trouble::Rewind],
             Self::Overtakes => vec![],
         };
         let log = match self {
-            Self::Restores => Kind::Embedded,
+            Self::Restores | Self::Histories => Kind::Embedded,
             Self::LateWords | Self::OldStores | Self::Successions | Self::LateAnnouncements => {
                 Kind::Broker
             }
@@ -157,6 +162,17 @@ impl Focus {
             Self::LateWords => Plan {
                 lease: random.millis(1500..4000),
                 unread_max: [random.millis(500..1000); 2],
+                ..plan
+            },
+            Self::Histories => Plan {
+                trouble_pause: (random.millis(2000..4000), random.millis(5000..9000)),
+                rates: Rates {
+                    slow_question: 200,
+                    slow_answer: 200,
+                    slow_fill: 100,
+                    unsafe_method: 20,
+                    ..plan.rates
+                },
                 ..plan
             },
             Self::Overtakes => Plan {

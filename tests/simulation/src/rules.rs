@@ -65,4 +65,6 @@ rules! {
     StaleAsFound { ASK_AGAIN_BEFORE_STALE = false }
     /// An isolated edge serves as if it were not.
     ServesIsolated { FETCHED_AFTER_ARRIVAL = false }
+    /// What a request of before the edge started over brings is stored and used all the same.
+    AnyHistory { SAME_HISTORY = false }
 }

@@ -8,7 +8,7 @@ use latencify_simulation::{
     focus::Focus,
     many::run_many,
     rules::{
-        CounterFirst, LookFirst, MarksFirst, ServesIsolated, Shipped, StaleAsFound,
+        AnyHistory, CounterFirst, LookFirst, MarksFirst, ServesIsolated, Shipped, StaleAsFound,
         WithoutGenerations, WithoutLive,
     },
 };
@@ -90,6 +90,21 @@ fn whoever_serves_stale_asks_again() {
 #[test]
 fn an_isolated_edge_doubts_what_it_has() {
     check::<ServesIsolated>(KEPT, 50, &["receipt"]);
+}
+
+/// An edge runs the policy of the former history until that of the new one is built, and some requests are decided by it for longer:
+/// what they bring is stored under ids that no purge of the new history names.
+#[test]
+fn nothing_is_stored_for_a_policy_of_another_history() {
+    let histories = Breaks {
+        focus: Some(Focus::Histories),
+        ..KEPT
+    };
+    check::<AnyHistory>(
+        histories,
+        100,
+        &["receipt", "obeyed_purge", "nothing_goes_back"],
+    );
 }
 
 #[test]

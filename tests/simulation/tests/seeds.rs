@@ -3,7 +3,11 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr)] // the helpers of tests too
 
 use latencify_simulation::{
-    breaks::Breaks, focus::Focus, many::run_many, rules::Shipped, world::run,
+    breaks::Breaks,
+    focus::Focus,
+    many::run_many,
+    rules::{AnyHistory, Shipped},
+    world::run,
 };
 
 /// The first seeds; `SEEDS=100000` for more.
@@ -120,5 +124,17 @@ fn seeds_that_once_failed_do_not() {
         };
         let ended = run::<Shipped>(seed, kept, false);
         assert_eq!(ended.violation, None, "seed {seed}: {what}");
+    }
+}
+
+/// A request that was under way when its edge started over on another history kept the ids of its policy: what it brought was stored
+/// where no purge of that history found it, and served to others of before.
+#[test]
+fn seeds_in_which_requests_outlived_a_history_do_not_fail() {
+    for seed in [32721, 52650] {
+        let broken = run::<AnyHistory>(seed, Breaks::NONE, false).violation;
+        assert!(broken.is_some(), "seed {seed} does not show it");
+        let kept = run::<Shipped>(seed, Breaks::NONE, false).violation;
+        assert_eq!(kept, None, "seed {seed}");
     }
 }

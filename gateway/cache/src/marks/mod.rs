@@ -12,6 +12,7 @@
 
 mod bounds;
 mod forget;
+mod history;
 mod index;
 mod kept;
 mod mark;
@@ -24,6 +25,7 @@ mod widen;
 pub use bounds::{MarkBounds, PREFIX_SEGMENTS_MAX};
 pub(crate) use forget::Round;
 pub use forget::UNDER_WAY_MAX;
+pub use history::History;
 pub use kept::{Earlier, Held, KeptRound, LocalMark, number_at};
 pub use snapshot::{LocalMarks, MarksSnapshot, SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use under_way::Fetching;
@@ -37,7 +39,6 @@ use crate::{
     rules::{Kept, Point, Rules},
     slots::Slot,
     stamp::{Fetch, Newest, Stamp},
-    trust::Arrival,
 };
 use latencify_conf::change::{Epoch, Mode, Position, SiteId, Target};
 use mark::Order;
@@ -58,6 +59,8 @@ pub struct Marks<R = Kept> {
     /// Starts at 1, so that what was never checked (0) is.
     counter: AtomicU64,
     generation: AtomicU64,
+    /// Which [`History`] is obeyed; changed while the state is locked.
+    history: AtomicU64,
     state: RwLock<State>,
     under_way: Arc<UnderWay>,
     clock: Box<dyn Clock>,
@@ -99,6 +102,7 @@ impl<R: Rules> Marks<R> {
         Arc::new(Self {
             counter: AtomicU64::new(1),
             generation: AtomicU64::new(0),
+            history: AtomicU64::new(0),
             state: RwLock::new(State::new(bounds)),
             under_way: Arc::default(),
             clock: Box::new(clock),
@@ -164,6 +168,7 @@ impl<R: Rules> Marks<R> {
     /// whose chain differs is another log, whatever its name. Marks of before have nothing left to say.
     pub fn raise_floor(&self, start: &Position) {
         self.change(|state| {
+            self.set_history(self.history_after(start));
             state.now = Stamp {
                 log: Some(start.log),
                 epoch: start.epoch,
@@ -189,8 +194,18 @@ impl<R: Rules> Marks<R> {
     /// may need are kept, until what this returns is dropped: hold it until the body begins to be stored.
     pub fn begin(&self) -> Fetching {
         let began = self.clock.now();
-        // The number is taken under the lock, so that of two fetches the later has no older stamp.
+        self.begin_under(&self.state.read(), began)
+    }
+
+    /// The same if that holds at that moment.
+    fn begin_if(&self, may_begin: impl FnOnce() -> bool) -> Option<Fetching> {
+        let began = self.clock.now();
         let state = self.state.read();
+        may_begin().then(|| self.begin_under(&state, began))
+    }
+
+    /// The number is taken under the lock, so that of two fetches the later has no older stamp.
+    fn begin_under(&self, state: &State, began: SystemTime) -> Fetching {
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         let fetch = Fetch {
             stamp: state.now,
@@ -202,11 +217,6 @@ impl<R: Rules> Marks<R> {
     /// A body of that fetch begins to be stored: it is under way until what this returns is dropped.
     pub(crate) fn register(&self, fetch: &Fetch) -> Registered {
         self.under_way.register(fetch.stamp, self.clock.now())
-    }
-
-    /// A request has come: what begins to be fetched from now on began after it.
-    pub fn arrive(&self) -> Arrival {
-        Arrival(self.generation.load(Ordering::Acquire))
     }
 
     /// The counter of changes. To be loaded *before* [`check`](Self::check).

@@ -1,8 +1,9 @@
 //! The marks as they are written to disk, so that an edge that starts again judges what it stored before as it would have
 //! judged it without a stop. Pure: who writes it where, how often, and with which checksum, is the caller's.
 //!
-//! **Version 1** is text, one JSON object a line. The first says the version and where the edge stands; each further one is
-//! the mark of one target. Marks come in the order of what they name, so that equal marks are equal bytes.
+//! **Version 2** is text, one JSON object a line. The first says the version and where the edge stands; each further one is
+//! the mark of one target. Marks come in the order of what they name, so that equal marks are equal bytes. Version 1 did not
+//! say which history is obeyed.
 //!
 //! **Local marks** are numbered by this edge alone, and no log repeats them. A snapshot holds them, their floor and the last
 //! number, and the numbers go on from there. What was made after the last snapshot that reached the disk is lost in a crash;
@@ -10,13 +11,13 @@
 //!
 //! **Soft purges** keep the times at which they were made, on the edge's clock of then.
 
-use super::{Marks, Rules, mark::Mark};
+use super::{History, Marks, Rules, mark::Mark};
 use crate::stamp::{Floor, Stamp};
 use latencify_conf::change::{Epoch, Position, Target};
 use serde::{Deserialize, Serialize};
 
-/// The version that is written.
-const VERSION: u32 = 1;
+/// The version that is written. Every former one is read.
+const VERSION: u32 = 2;
 /// The most bytes that are read back: more than [`MarkBounds`](super::MarkBounds) let a snapshot have, names escaped.
 pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 /// A run makes fewer local marks than this after its last snapshot.
@@ -48,7 +49,7 @@ pub enum SnapshotError {
     #[error("a snapshot of marks that is cut off")]
     CutOff,
     /// Of another version.
-    #[error("a snapshot of marks of version {0}: this program reads version {VERSION}")]
+    #[error("a snapshot of marks of version {0}: this program reads versions 1 to {VERSION}")]
     Version(u32),
     /// A line that is not what its version says.
     #[error("line {line} of a snapshot of marks: {why}")]
@@ -72,6 +73,8 @@ struct Head {
     /// The version.
     marks: u32,
     obeyed: Option<Position>,
+    #[serde(default)]
+    history: History,
     /// The last local number.
     local: u64,
     floor_epoch: Epoch,
@@ -124,10 +127,11 @@ impl MarksSnapshot {
         let (_, first) = lines.next().ok_or(SnapshotError::CutOff)?;
         let at = |line| move |why| SnapshotError::Line { line, why };
         let Versioned { marks: version } = serde_json::from_slice(first).map_err(at(1))?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(SnapshotError::Version(version));
         }
-        let head: Head = serde_json::from_slice(first).map_err(at(1))?;
+        let mut head: Head = serde_json::from_slice(first).map_err(at(1))?;
+        head.marks = VERSION;
         let marks = lines
             .map(|(line, text)| serde_json::from_slice(text).map_err(at(line)))
             .collect::<Result<Vec<Line>, _>>()?;
@@ -152,6 +156,7 @@ impl<R: Rules> Marks<R> {
         let head = Head {
             marks: VERSION,
             obeyed: state.obeyed,
+            history: self.history(),
             local: state.now.local,
             floor_epoch: floor.epoch,
             floor_local: floor.local,
@@ -170,6 +175,7 @@ impl<R: Rules> Marks<R> {
         self.change(|state| {
             state.index.clear();
             state.resets += 1;
+            self.set_history(head.history);
             state.obeyed = head.obeyed;
             state.now = Stamp {
                 log: head.obeyed.map(|obeyed| obeyed.log),

@@ -151,3 +151,52 @@ fn a_reader_does_not_wait_for_a_fetch_of_the_history_that_was_given_up() {
     assert!(!after.newest.is_covered_by(&before.seen));
     assert!(after.newest.is_covered_by(&after.seen));
 }
+
+/// The ids of a request's policy are of the history under which that policy came into force: nothing that the request brings may
+/// be stored under the other one, whose purges name other ids.
+#[test]
+fn a_request_of_before_the_edge_started_over_stores_nothing_and_purges_too_much() {
+    let cache = cache(PLENTY);
+    let marks = cache.marks();
+    marks.raise_floor(&position(log(1), 50));
+    let (before, of_before) = (marks.history(), cache.arrive());
+    assert!(cache.begin_fetch_for(of_before).is_some());
+    // Another log, an older copy of the same one, and the very same place once more: each is another history.
+    for start in [
+        position(log(2), 50),
+        position(log(1), 40),
+        position(log(1), 50),
+    ] {
+        marks.raise_floor(&start);
+        assert!(!marks.is_of(before), "{start:?}");
+        assert!(cache.begin_fetch_for(of_before).is_none(), "{start:?}");
+        assert_eq!(marks.named(url("/a"), before), Target::All, "{start:?}");
+        let now = cache.arrive();
+        assert!(cache.begin_fetch_for(now).is_some(), "{start:?}");
+        assert_eq!(marks.named(url("/a"), now.history()), url("/a"));
+    }
+    // Obeying more of one history is no other.
+    let now = marks.history();
+    obey_up_to(marks, 60);
+    assert_eq!(marks.history(), now);
+}
+
+#[test]
+fn a_restart_goes_on_in_the_history_that_was_saved_and_a_saved_policy_is_of_its_own() {
+    let marks = Marks::new();
+    assert_eq!(marks.history(), History::default());
+    marks.raise_floor(&position(log(1), 50));
+    let saved = marks.history();
+    let again = Marks::new();
+    assert_eq!(
+        saved.of_saved(again.history()),
+        History::default(),
+        "nothing is obeyed yet"
+    );
+    again.restore(marks.snapshot(), LocalMarks::Lost);
+    assert_eq!(again.history(), saved);
+    assert_eq!(saved.of_saved(again.history()), saved);
+    again.raise_floor(&position(log(1), 40));
+    assert_eq!(saved.of_saved(again.history()), saved);
+    assert!(!again.is_of(saved));
+}

@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime};
 
 /// Written by version 1, and read for ever.
 const V1: &str = include_str!("marks.v1.jsonl");
+/// Written by version 2.
+const V2: &str = include_str!("marks.v2.jsonl");
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(
@@ -17,7 +19,7 @@ fn clock() -> Arc<ManualClock> {
     ))
 }
 
-/// What the golden file says.
+/// What the golden files say.
 fn meant() -> Arc<Marks> {
     let clock = clock();
     let marks = Marks::with_clock(Arc::clone(&clock));
@@ -41,14 +43,26 @@ fn restored(snapshot: MarksSnapshot, locals: LocalMarks) -> Arc<Marks> {
 }
 
 #[test]
-fn marks_of_version_1_are_read_and_still_written_so() {
+fn marks_of_version_2_are_read_and_still_written_so() {
     let written = String::from_utf8(meant().snapshot().encode().unwrap()).unwrap();
-    assert_eq!(written, V1, "an older program would meet another form");
-    let read = MarksSnapshot::decode(V1.as_bytes()).unwrap();
+    assert_eq!(written, V2, "an older program would meet another form");
+    let read = MarksSnapshot::decode(V2.as_bytes()).unwrap();
     assert_eq!(read.obeyed(), Some(position(log(1), 7)));
     assert_eq!(read, meant().snapshot());
-    let again = restored(read.clone(), LocalMarks::Known).snapshot();
-    assert_eq!(again, read);
+    let again = restored(read.clone(), LocalMarks::Known);
+    assert_eq!(again.snapshot(), read);
+    assert_eq!(again.history(), meant().history(), "a restart keeps it");
+}
+
+#[test]
+fn marks_of_version_1_are_read_and_say_nothing_of_their_history() {
+    let read = MarksSnapshot::decode(V1.as_bytes()).unwrap();
+    let again = restored(read, LocalMarks::Known);
+    assert_eq!(again.history(), History::default());
+    again.raise_floor(&position(log(1), 7));
+    assert_ne!(again.history(), History::default());
+    let (now, then) = (again.snapshot(), meant().snapshot());
+    assert_eq!((now.obeyed(), now.len()), (then.obeyed(), 0));
 }
 
 #[test]
@@ -67,7 +81,7 @@ fn what_is_cut_off_altered_or_of_another_version_is_not_believed() {
         ("CutOff", V1.trim_end().to_owned()),
         ("CutOff", V1.lines().next().unwrap().to_owned() + "\n"),
         ("CutOff", V1.to_owned() + V1.lines().last().unwrap() + "\n"),
-        ("Version", V1.replacen("\"marks\":1", "\"marks\":2", 1)),
+        ("Version", V1.replacen("\"marks\":1", "\"marks\":3", 1)),
         ("Line", V1.replacen("hard_epoch", "hard_epoxy", 1)),
         ("Line", V1.replacen("\"on\":\"url\"", "\"on\":\"host\"", 1)),
     ];

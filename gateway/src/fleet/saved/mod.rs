@@ -39,7 +39,7 @@ pub use queue::Taken;
 pub use saver::{Saver, Saving};
 
 use super::ports::{KeptMarks, MarksPort};
-use latencify_cache::marks::LocalMarks;
+use latencify_cache::{History, marks::LocalMarks};
 use latencify_conf::change::{Epoch, Mode, Position, Target};
 use queue::Queue;
 use record::Purge;
@@ -93,6 +93,10 @@ fn resume(marks: &dyn KeptMarks, loaded: Loaded) -> Option<Position> {
 impl MarksPort for SavedMarks {
     fn reset(&self, start: &Position) {
         self.queue.reset(|| self.marks.reset(start));
+    }
+
+    fn history(&self) -> History {
+        self.marks.history()
     }
 
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch) {

@@ -46,6 +46,7 @@ impl<R: Rules> World<R> {
         if !(self.replica.running.as_ref()).is_some_and(super::Running::serves_edges) {
             return self.reply(writer, attempt, Reply::Failed);
         }
+        self.make_first_copy();
         // Names that the head policy does not know, because the log was put back: the shipped verb says so.
         let Some(change) = self.change(&intent) else {
             return self.reply(writer, attempt, Reply::Refused);

@@ -1,15 +1,21 @@
 //! What the origin says, and what an edge makes of it: a failure, a 304, or a [body](super::body).
 
-use super::{Meta, fetch::Question, key, key_ref, look::Base, url};
+use super::{
+    Meta,
+    fetch::{Named, Question},
+    key_ref,
+    look::Base,
+    url,
+};
 use crate::{
     event::{Event, FetchId, Run},
     faults::Fault,
     oracle::Source,
-    origin::{self, Object},
+    origin,
     world::World,
 };
 use latencify_cache::{Record, rules::Rules};
-use latencify_conf::change::{Mode, SiteId};
+use latencify_conf::change::Mode;
 use latencify_decide::freshness::{Lifetime, LifetimeSource, OnError, RequestDirectives, on_error};
 use std::time::Duration;
 
@@ -61,7 +67,7 @@ impl<R: Rules> World<R> {
             return;
         };
         let question = &asking.question;
-        let object = question.object;
+        let object = question.named.object;
         let known = question
             .base
             .as_ref()
@@ -175,7 +181,7 @@ impl<R: Rules> World<R> {
             .edges
             .get(edge)
             .and_then(|machine| machine.running.as_ref()?.asking.get(&id))
-            .map_or(0, |asking| tags(asking.question.object));
+            .map_or(0, |asking| tags(asking.question.named.object));
         let Some(process) = self.process(edge, run) else {
             return;
         };
@@ -204,7 +210,7 @@ impl<R: Rules> World<R> {
         };
         let record = Record::of_validation(&base.found.record, identity, *fetching, meta);
         let question = &asking.question;
-        let key = key(question.site, question.object);
+        let key = question.named.key();
         let request = question.request;
         let renewed = process.cache.revalidate(key_ref(&key), record);
         drop(fetching);
@@ -236,17 +242,23 @@ impl<R: Rules> World<R> {
         };
         let is_unsafe = self.is_unsafe(edge, run, request);
         if is_unsafe {
-            self.invalidate(edge, run, question.site, question.object);
+            self.invalidate(edge, run, question.named);
         }
         self.given_directly(edge, run, request, version);
     }
 
     /// RFC 9111 §4.4, as the shipped phase does it.
-    fn invalidate(&mut self, edge: usize, run: Run, site: SiteId, object: Object) {
+    fn invalidate(&mut self, edge: usize, run: Run, named: Named) {
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        process.marks.local_purge(&url(site, object), Mode::Hard);
+        let Named {
+            object,
+            site,
+            arrival,
+        } = named;
+        let target = process.marks.named(url(site, object), arrival.history());
+        process.marks.local_purge(&target, Mode::Hard);
         self.local_purged(edge, object);
     }
 }

@@ -1,6 +1,6 @@
 //! A body arrives from the origin and is stored as it comes.
 
-use super::{Meta, answer::Full, interleave, key, key_ref};
+use super::{Meta, answer::Full, fetch::Named, interleave, key_ref};
 use crate::{
     event::{Event, FetchId, Run},
     faults::Fault,
@@ -39,7 +39,7 @@ impl<R: Rules> World<R> {
                 .get(edge)
                 .and_then(|machine| machine.running.as_ref()?.asking.get(&id));
             asking.map_or(0, |asking| {
-                self.origin.tags(asking.question.object, version)
+                self.origin.tags(asking.question.named.object, version)
             })
         };
         let Some(process) = self.process(edge, run) else {
@@ -50,8 +50,8 @@ impl<R: Rules> World<R> {
         };
         let question = &mut asking.question;
         question.base = None;
-        let (object, site, request) = (question.object, question.site, question.request);
-        let key = key(site, object);
+        let (Named { object, site, .. }, request) = (question.named, question.request);
+        let key = question.named.key();
         let Some(lifetime) = lifetime else {
             process
                 .cache
@@ -65,7 +65,7 @@ impl<R: Rules> World<R> {
         };
         let body = origin::body(object, version, words);
         let Some(fetching) = asking.fetching.take() else {
-            return;
+            return self.pass(edge, run, id, version);
         };
         let meta = Meta {
             lifetime,
@@ -117,7 +117,7 @@ impl<R: Rules> World<R> {
         let Some(asking) = process.asking.get_mut(&id) else {
             return;
         };
-        let object = asking.question.object;
+        let object = asking.question.named.object;
         let Some(arriving) = &mut asking.arriving else {
             return;
         };

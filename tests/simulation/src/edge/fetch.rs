@@ -7,7 +7,7 @@ use crate::{
     origin::{self, Object},
     world::World,
 };
-use latencify_cache::{Fetching, Key, rules::Rules};
+use latencify_cache::{Arrival, Fetching, Key, rules::Rules};
 use latencify_conf::change::SiteId;
 use std::time::Duration;
 
@@ -20,13 +20,22 @@ pub struct Held {
     pub ticket: u64,
 }
 
-/// What is asked, and for whom.
-#[derive(Debug)]
-pub struct Question {
+/// An object, as a request names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
     /// What.
     pub object: Object,
     /// Its site, as the request found it.
     pub site: SiteId,
+    /// When the request came, and under which history.
+    pub arrival: Arrival,
+}
+
+/// What is asked, and for whom.
+#[derive(Debug)]
+pub struct Question {
+    /// What.
+    pub named: Named,
     /// Who brings the answer to its client; none: a refresh in the background.
     pub request: Option<RequestId>,
     /// What was found.
@@ -39,7 +48,7 @@ pub struct Question {
 pub struct Asking<R: Rules> {
     /// What is asked.
     pub question: Question,
-    /// What this edge obeyed when it was asked.
+    /// What this edge obeyed when it was asked; none: nothing of the answer is stored.
     pub fetching: Option<Fetching>,
     /// When it was asked.
     pub began: Duration,
@@ -49,6 +58,13 @@ pub struct Asking<R: Rules> {
     pub waiters: Vec<RequestId>,
     /// The body that arrives.
     pub arriving: Option<Arriving<R>>,
+}
+
+impl Named {
+    /// The cache key.
+    pub fn key(&self) -> Vec<u8> {
+        key(self.site, self.object)
+    }
 }
 
 impl<R: Rules> World<R> {
@@ -68,10 +84,13 @@ impl<R: Rules> World<R> {
             return;
         };
         request.state = State::Fetching;
-        let (object, site) = (request.object, request.site);
+        let named = Named {
+            object: request.object,
+            site: request.site,
+            arrival: request.arrival,
+        };
         let question = Question {
-            object,
-            site,
+            named,
             request: Some(id),
             base,
             held,
@@ -80,20 +99,14 @@ impl<R: Rules> World<R> {
     }
 
     /// Asks the origin behind a stale answer, unless somebody does.
-    pub fn refresh(
-        &mut self,
-        edge: usize,
-        run: Run,
-        object: Object,
-        site: SiteId,
-        base: Option<Base>,
-    ) {
+    pub fn refresh(&mut self, edge: usize, run: Run, named: Named, base: Option<Base>) {
         let next_fetch = self.next_fetch + 1;
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        let key = key_ref(&key(site, object)).to_key();
-        let slot = process.marks.slot(key, site, origin::path_of(object));
+        let key = key_ref(&named.key()).to_key();
+        let path = origin::path_of(named.object);
+        let slot = process.marks.slot(key, named.site, path);
         let asking = &process.asking;
         let held = process.slots.join_or_lead(
             slot,
@@ -111,8 +124,7 @@ impl<R: Rules> World<R> {
         if held.is_some() {
             self.fault(Fault::BackgroundRefresh);
             let question = Question {
-                object,
-                site,
+                named,
                 request: None,
                 base,
                 held,
@@ -133,22 +145,28 @@ impl<R: Rules> World<R> {
         let Some(process) = self.process(edge, run) else {
             return;
         };
-        let fetching = process.cache.begin_fetch();
+        let fetching = process.cache.begin_fetch_for(question.named.arrival);
         // After the stamp: whatever is purged from here on is newer than it, and takes what comes back as well.
         let is_validation = question.base.as_ref().is_some_and(|base| {
             let found = &base.found;
             !found.is_filling() && !found.record.liveness(&process.marks).is_dead()
         });
-        let (generation, object) = (fetching.generation, question.object);
+        let is_validation = is_validation && fetching.is_some();
+        let generation = fetching.as_ref().map_or(0, |fetching| fetching.generation);
+        let object = question.named.object;
+        let is_of_before = fetching.is_none();
         let asking = Asking {
             question,
-            fetching: Some(fetching),
+            fetching,
             began: now,
             is_validation,
             waiters: Vec::new(),
             arriving: None,
         };
         process.asking.insert(id, asking);
+        if is_of_before {
+            self.fault(Fault::OtherHistory);
+        }
         self.tell("fetch begins", &[edge as u64, id, generation], || {
             let path = origin::path_of(object);
             format!("edge {edge}: fetch {id} of {path}, generation {generation}, validates: {is_validation}")

@@ -36,7 +36,7 @@ pub trait Others {
     /// Does it about an object. False: it can't be done here.
     fn act(&mut self, act: Act, object: Object, random: &mut Random, done: &mut Done) -> bool;
     /// The thread that was interrupted is at its end.
-    fn go_home(&mut self);
+    fn go_home(&mut self, done: &mut Done);
 }
 
 /// What was done.
@@ -143,7 +143,7 @@ pub fn begin(others: Box<dyn Others>, random: Random, permille: u64) {
 /// Nobody comes between any more.
 pub fn end() -> Done {
     SCENE.take().map_or_else(Done::default, |mut scene| {
-        scene.others.go_home();
+        scene.others.go_home(&mut scene.done);
         scene.done
     })
 }

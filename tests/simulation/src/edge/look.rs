@@ -1,6 +1,11 @@
 //! A request looks: what was found, what it may be used for, and who fetches when it may not.
 
-use super::{Meta, fetch::Held, interleave, key, key_ref, request::State};
+use super::{
+    Meta,
+    fetch::{Held, Named},
+    interleave, key, key_ref,
+    request::State,
+};
 use crate::{
     event::{Event, FetchId, RequestId, Run},
     faults::Fault,
@@ -134,10 +139,14 @@ impl<R: Rules> World<R> {
         let Some(request) = process.requests.get(&id) else {
             return;
         };
-        let (object, site) = (request.object, request.site);
-        let found = process.cache.find(key_ref(&key(site, object)));
+        let named = Named {
+            object: request.object,
+            site: request.site,
+            arrival: request.arrival,
+        };
+        let found = process.cache.find(key_ref(&named.key()));
         self.serve(edge, run, id, base.found, Some(Source::Stale));
-        self.refresh(edge, run, object, site, found.map(Base::of));
+        self.refresh(edge, run, named, found.map(Base::of));
     }
 
     /// Whether something stale may be served after all; if not, whether isolation says so.
@@ -176,6 +185,10 @@ impl<R: Rules> World<R> {
         if request.looks > LOOKS_MAX
             || (base.is_none() && process.cache.is_uncacheable(key_ref(&key)))
         {
+            return self.fetch(edge, run, id, base, None);
+        }
+        // Nothing of it will be stored: it meets nobody.
+        if !process.marks.is_of(request.arrival.history()) {
             return self.fetch(edge, run, id, base, None);
         }
         let path = origin::path_of(request.object);

@@ -137,7 +137,8 @@ impl<R: Rules> World<R> {
         let mut process = Process::new(run, clock, marks, bytes_max, port, obedience);
         process.saver = saver;
         process.floor_at = floor_at;
-        process.policy.clone_from(&machine.saved_policy);
+        let saved_policy = machine.saved_policy.clone();
+        process.policy = saved_policy.map(|saved| saved.of_saved(process.marks.history()));
         if breaks.lease_from_answer {
             process.session.borrow_mut().lease_from_answer = Some(lease);
         }

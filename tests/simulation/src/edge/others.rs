@@ -15,13 +15,14 @@ use crate::{
 };
 use bytes::Bytes;
 use latencify_cache::{
-    Cache, Expectation, Fetching, Identity, Record, Sweep, Writer, rules::Rules,
+    Arrival, Cache, Expectation, Fetching, History, Identity, Record, Sweep, Writer, rules::Rules,
 };
 use latencify_conf::{
     change::{Epoch, LogId, Mode, Position, SiteId},
     digest::Digest,
 };
 use latencify_decide::freshness::{Lifetime, LifetimeSource};
+use latencify_gateway::fleet::obey::{Outcome, Wanted};
 use std::{
     array,
     cell::RefCell,
@@ -49,8 +50,18 @@ pub struct OtherThreads<R: Rules> {
     now: Duration,
     wall: SystemTime,
     saver: Option<Rc<RefCell<Saver>>>,
+    /// The policy that the edge wants.
+    wanted: Option<Wanted>,
+    /// As its requests come.
+    arrival: Arrival,
     /// The marks are on another log: where they go back to.
-    home: Option<Position>,
+    home: Option<Home>,
+}
+
+/// Where the marks were.
+struct Home {
+    position: Position,
+    history: History,
 }
 
 /// What another thread fetches.
@@ -110,6 +121,8 @@ impl<R: Rules> OtherThreads<R> {
             now,
             wall,
             saver: process.saver.clone(),
+            wanted: process.wanted.clone(),
+            arrival: process.cache.arrive_under(process.history()),
             home: None,
         }
     }
@@ -124,9 +137,9 @@ impl<R: Rules> OtherThreads<R> {
     }
 
     fn purge(&self, site: SiteId, object: Object, done: &mut Done) -> bool {
-        self.cache
-            .marks()
-            .local_purge(&url(site, object), Mode::Hard);
+        let marks = self.cache.marks();
+        let target = marks.named(url(site, object), self.arrival.history());
+        marks.local_purge(&target, Mode::Hard);
         done.purged.push(object);
         true
     }
@@ -149,17 +162,22 @@ impl<R: Rules> OtherThreads<R> {
         let Some(home) = session.obedience.link().obeyed() else {
             return false;
         };
+        drop(session);
         let marks = self.cache.marks();
-        if self.home.take().is_some() {
-            marks.raise_floor(&home);
+        if self.home.is_some() {
+            self.go_home(done);
         } else {
+            let history = marks.history();
             let (log, epoch) = (random.draw(), random.below(2 * home.epoch.0 + 2));
             marks.raise_floor(&Position {
                 log: LogId(Uuid::from_u128(u128::from(log))),
                 epoch: Epoch(epoch),
                 hash: Digest::of_parts([&log.to_be_bytes()[..]]),
             });
-            self.home = Some(home);
+            self.home = Some(Home {
+                position: home,
+                history,
+            });
         }
         done.has_reset = true;
         true
@@ -202,7 +220,9 @@ impl<R: Rules> OtherThreads<R> {
         let key = key(site, object);
         let &(version, tags) = self.versions.get(object).unwrap_or(&(0, 0));
         let base = self.cache.find(key_ref(&key));
-        let fetching = self.cache.begin_fetch();
+        let Some(fetching) = self.cache.begin_fetch_for(self.arrival) else {
+            return true;
+        };
         let meta = Meta {
             lifetime: self.lifetime(random),
             version,
@@ -276,9 +296,27 @@ impl<R: Rules> Others for OtherThreads<R> {
         }
     }
 
-    fn go_home(&mut self) {
-        if let Some(home) = self.home.take() {
-            self.cache.marks().raise_floor(&home);
+    fn go_home(&mut self, done: &mut Done) {
+        let Some(home) = self.home.take() else {
+            return;
+        };
+        let marks = self.cache.marks();
+        marks.raise_floor(&home.position);
+        // Control names its target again on the stream that welcomed the edge home.
+        let told = done
+            .outcomes
+            .iter()
+            .rev()
+            .find_map(|outcome| match outcome {
+                Outcome::Want(wanted) => Some(wanted.clone()),
+                _ => None,
+            });
+        let wanted = told.or(self.wanted.clone());
+        if let Some(wanted) = wanted.filter(|wanted| wanted.history == home.history) {
+            done.outcomes.push(Outcome::Want(Wanted {
+                history: marks.history(),
+                ..wanted
+            }));
         }
     }
 }

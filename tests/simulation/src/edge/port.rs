@@ -1,7 +1,7 @@
 //! The edge's marks behind the shipped port, and what was published through it.
 
 use latencify_cache::{
-    Marks,
+    History, Marks,
     marks::{LocalMarks, MarksSnapshot},
     rules::Rules,
 };
@@ -53,6 +53,10 @@ impl<R: Rules> MarksPort for Port<R> {
     fn reset(&self, start: &Position) {
         self.publish_late();
         self.marks.raise_floor(start);
+    }
+
+    fn history(&self) -> History {
+        self.marks.history()
     }
 
     fn purge(&self, targets: &[Target], mode: Mode, epoch: Epoch) {

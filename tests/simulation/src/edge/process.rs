@@ -17,7 +17,7 @@ use crate::{
     saving::Saver,
     world::World,
 };
-use latencify_cache::{Cache, Clock, Marks, Sweep, rules::Rules, slots::Slots};
+use latencify_cache::{Cache, Clock, History, Marks, Sweep, rules::Rules, slots::Slots};
 use latencify_conf::{
     change::{ProcessId, SiteId},
     link::message::WhenIsolated as Said,
@@ -170,6 +170,12 @@ impl<R: Rules> Process<R> {
     pub fn site(&self, place: usize) -> Option<SiteId> {
         let policy = self.policy.as_ref()?;
         policy.target.sites.get(*SITES.get(place)?).copied()
+    }
+
+    /// The history that the ids of that policy are of.
+    pub fn history(&self) -> History {
+        let policy = self.policy.as_ref();
+        policy.map_or_else(History::default, |policy| policy.history)
     }
 
     /// Whether purges may be missing, as requests ask it.

@@ -24,7 +24,7 @@ pub struct Request {
     pub site: SiteId,
     /// When the client sent it.
     pub sent: Duration,
-    /// When it came, in the order in which fetches begin.
+    /// When it came, in the order in which fetches begin, and under which history.
     pub arrival: Arrival,
     /// How often it has looked.
     pub looks: u8,
@@ -127,7 +127,7 @@ impl<R: Rules> World<R> {
             object: sent.object,
             site,
             sent: sent.at,
-            arrival: process.cache.arrive(),
+            arrival: process.cache.arrive_under(process.history()),
             looks: 0,
             is_unsafe: sent.is_unsafe,
             directives,

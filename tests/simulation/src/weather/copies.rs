@@ -3,6 +3,7 @@
 use crate::{
     control::store::Store,
     faults::Fault,
+    focus::Focus,
     log::{Kind, Log},
     world::World,
 };
@@ -22,6 +23,21 @@ pub struct Copy {
 }
 
 impl<R: Rules> World<R> {
+    /// A copy is made of everything.
+    pub fn make_copy(&mut self) {
+        self.copy = Some(Copy {
+            log: self.log.clone(),
+            store: self.replica.store.clone(),
+        });
+    }
+
+    /// Where sites shall get other ids again and again, the copy is from before they have any.
+    pub fn make_first_copy(&mut self) {
+        if self.copy.is_none() && self.plan.breaks.focus == Some(Focus::Histories) {
+            self.make_copy();
+        }
+    }
+
     /// The operator puts an older copy of the store in place, beside a broker that has the whole log, and perhaps is away. The
     /// replica has to see for itself that its store is older than receipts that were given.
     pub fn restore_store(&mut self) {

@@ -7,12 +7,12 @@ use crate::{
     disk::Disk,
     event::{Event, Run},
     faults::Fault,
+    focus::Focus,
     log::Kind,
     plan::Trouble,
     saving::Death,
     world::World,
 };
-use copies::Copy;
 use latencify_cache::rules::Rules;
 use latencify_conf::change::ProcessId;
 use std::time::Duration;
@@ -27,11 +27,9 @@ impl<R: Rules> World<R> {
             return;
         }
         self.put(pause, Event::Weather);
-        if self.random.permille(200) {
-            self.copy = Some(Copy {
-                log: self.log.clone(),
-                store: self.replica.store.clone(),
-            });
+        let is_kept = self.plan.breaks.focus == Some(Focus::Histories);
+        if self.random.permille(200) && !is_kept {
+            self.make_copy();
         }
         let Some(trouble) = self.random.pick(&self.plan.troubles.clone()).copied() else {
             return;
