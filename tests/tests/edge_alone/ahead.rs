@@ -199,6 +199,7 @@ async fn hot_and_other_requests_share_a_connection_and_a_table() {
     let post = [&[0x83, 0x87, 0xc0][..], &[4, 6], b"/other"].concat();
     let mut stream = 1;
     let mut next = async |block: &[u8], body: Option<&[u8]>| {
+        assert!(stream < STREAMS_MAX, "what is stored does not become hot");
         let flags = if body.is_some() { 0 } else { END_STREAM };
         let mut octets = frame(HEADERS, END_HEADERS | flags, stream, block);
         if let Some(body) = body {
@@ -350,6 +351,48 @@ async fn both_ways_share_the_window_of_the_connection() {
     raw.send(&frames::get(101, HOST, "/hello")).await.unwrap();
     let answers = Heard::of(&mut raw, &[101]).await;
     assert!(answers[&101].is_ahead(), "{answers:?}");
+}
+
+/// Answers of both ways wait for a client that does not read, and come whole and in their frames when it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_its_client_comes_whole() {
+    let ground = Ground::storing(&["/hello", "/middling"], "streams: 1000").await;
+    let mut raw = ground.connect(&setting(INITIAL_WINDOW_SIZE, PLENTY)).await;
+    raw.send(&window(0, 1 << 30)).await.unwrap();
+    // The SETTINGS are confirmed before anything comes.
+    while raw.reader.next().await.unwrap().flags != frames::ACK {}
+    let paths = [
+        "/middling",
+        "/hello",
+        "/other",
+        "/middling",
+        "/large",
+        "/hello",
+        "/middling",
+    ];
+    let asked: Vec<_> = (1..400_u32)
+        .step_by(2)
+        .zip(paths.into_iter().cycle())
+        .collect();
+    // More than all buffers on the way hold.
+    for (stream, path) in &asked {
+        raw.send(&frames::get(*stream, HOST, path)).await.unwrap();
+    }
+    let streams: Vec<u32> = asked.iter().map(|(stream, _)| *stream).collect();
+    let answers = Heard::of(&mut raw, &streams).await;
+    let mut ahead = 0;
+    for (stream, path) in &asked {
+        let answer = &answers[stream];
+        let expected = match *path {
+            "/middling" => "0123456789abcdef".repeat(2_000),
+            "/large" => "0123456789abcdef".repeat(1 << 16),
+            _ => "hello".to_owned(),
+        };
+        assert!(answer.body == expected.as_bytes(), "{stream}: {path}");
+        ahead += u32::from(answer.is_ahead());
+    }
+    assert!(ahead > 0 && ahead < 200, "{ahead}");
+    nothing_is_under_way(&ground.edge).await;
 }
 
 /// The next block must say that the table shrank (RFC 7541 §4.2), which only the library's can.
