@@ -5,6 +5,7 @@
 //! stored objects `latencify-cache`'s.
 
 pub mod admin;
+pub mod alarm;
 pub mod cache;
 pub mod cache_told;
 pub mod context;
@@ -21,6 +22,7 @@ pub mod listen;
 pub mod membership;
 pub mod observe;
 pub mod origin;
+pub mod outgoing;
 pub mod phases;
 pub mod policy;
 pub mod proxy;
@@ -32,7 +34,9 @@ pub mod run;
 pub mod service;
 pub mod settings;
 pub mod signals;
+pub mod spelling;
 pub mod step;
 pub mod systemd;
+pub mod through;
 pub mod upgrade;
 pub mod verdict;

@@ -6,6 +6,7 @@ use crate::{
     disk,
     edge::Edge,
     listen::{self, Lent},
+    origin::address_of,
     phases::{
         admit, caching, fail, finish, hops, identify, interim, invalidate, preconditions, purge,
         redirect, route, stale, steer, storing, transform,
@@ -15,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use latencify_decide::hops as rules;
 use pingora::{
     Error, Result,
@@ -110,7 +111,13 @@ impl ProxyHttp for Gateway {
         match self.decide(session, ctx).await {
             Ok(()) if finish::is_for_nobody(session, ctx) => Ok(true),
             Ok(()) => transform::upgrade(session, ctx).map(|()| false),
-            Err(stop) => respond::write(session, ctx, stop).await.map(|()| true),
+            Err(stop) => {
+                // An origin has failed already, before Pingora got the request: as after every such failure.
+                if ctx.steering.attempts > 0 {
+                    session.set_keepalive(None);
+                }
+                respond::write(session, ctx, stop).await.map(|()| true)
+            }
         }
     }
 
@@ -223,7 +230,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         e: Box<Error>,
     ) -> Box<Error> {
-        steer::could_not_connect(&self.edge, peer, session, ctx, e)
+        let is_repeatable = !session.as_ref().retry_buffer_truncated();
+        steer::could_not_connect(&self.edge, address_of(peer), is_repeatable, ctx, e)
     }
 
     fn error_while_proxy(
@@ -234,9 +242,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
+        let is_repeatable =
+            !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
         steer::failed(
             &self.edge,
-            session,
+            is_repeatable,
             ctx,
             e.more_context(format!("origin at {peer}")),
             client_reused,
@@ -249,7 +259,11 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        hops::begin_request(session, request)?;
+        if request.version == Version::HTTP_2 {
+            hops::begin_http2_request(session, request)?;
+        } else {
+            hops::begin_request(request)?;
+        }
         transform::towards_origin(request, self.edge.name(), ctx)?;
         storing::begin_fetch(self.cache, session, request, ctx);
         steer::request_begins(session, request.version, ctx);
@@ -335,7 +349,10 @@ impl ProxyHttp for Gateway {
             ctx.body_is_fetched(&response.headers);
         }
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
-        hops::begin_response(session, response);
+        let is_old = !session.is_http2() && session.req_header().version == Version::HTTP_10;
+        if is_old && hops::without_chunks(response) {
+            session.set_keepalive(None);
+        }
         transform::towards_client(response, self.edge.name(), limits, ctx)?;
         hops::keep_date(response, ctx);
         hops::let_head_wait(session, ctx);

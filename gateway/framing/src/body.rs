@@ -54,20 +54,37 @@ impl BodyReader {
                 *left -= taken as u64;
                 Ok(Filtered { taken, kept: taken })
             }
-            State::Chunked(chunks) => filter_chunks(chunks, piece, &self.limits),
+            State::Chunked(chunks) => filter_chunks(chunks, piece, &self.limits, Keep::Chunks),
         }
     }
+
+    /// The same, but of chunks only their data goes on, for whoever frames it anew.
+    pub fn decode(&mut self, piece: &mut [u8]) -> Result<Filtered, Violation> {
+        match &mut self.state {
+            State::Left(_) => self.filter(piece),
+            State::Chunked(chunks) => filter_chunks(chunks, piece, &self.limits, Keep::Data),
+        }
+    }
+}
+
+/// What of a chunked body goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Chunks,
+    Data,
 }
 
 fn filter_chunks(
     chunks: &mut Chunks,
     piece: &mut [u8],
     limits: &Limits,
+    keep: Keep,
 ) -> Result<Filtered, Violation> {
     let (mut taken, mut kept) = (0, 0);
     while taken < piece.len() && !chunks.is_done() {
+        let is_data = chunks.is_in_data();
         let (count, passes) = chunks.take(piece.get(taken..).unwrap_or_default(), limits)?;
-        if passes {
+        if passes && (is_data || keep == Keep::Chunks) {
             if kept < taken {
                 piece.copy_within(taken..taken + count, kept);
             }

@@ -64,6 +64,11 @@ impl Chunks {
         matches!(self.state, State::Done)
     }
 
+    /// Whether data comes next.
+    pub fn is_in_data(&self) -> bool {
+        matches!(self.state, State::Data)
+    }
+
     /// Takes octets that share a fate from the start of `input`; says how many, and whether they go on.
     pub fn take(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, bool), Violation> {
         if let State::Data = self.state {

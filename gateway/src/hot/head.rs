@@ -1,6 +1,10 @@
 //! The head of an HTTP/1 request, read into what the phases ask of it.
 
-use crate::request::{Head, Request};
+use crate::{
+    outgoing::Plain,
+    request::{Head, Request},
+    spelling::Spelling,
+};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
@@ -9,6 +13,9 @@ use http::{
 use latencify_decide::hops;
 use latencify_framing::{self as framing, Framing};
 use std::net::IpAddr;
+
+/// Fields that are added on the way to an origin, about.
+const FIELDS_ADDED: usize = 8;
 
 /// Whose request it is.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +74,20 @@ impl Own {
         octets.into()
     }
 
+    /// The head as it goes on, without what was taken out, for no target yet.
+    pub fn forward(&self) -> Plain {
+        Plain {
+            method: self.method.clone(),
+            target: String::new(),
+            fields: self.headers.clone(),
+        }
+    }
+
+    /// How its fields are spelt.
+    pub fn spelling(&self) -> Spelling {
+        Spelling::of_head(&self.octets)
+    }
+
     /// Whether the client wants the connection to go on.
     pub fn keeps_connection(&self) -> bool {
         hops::persists(self.version, &self.headers)
@@ -123,7 +144,8 @@ fn split_line(octets: &[u8], from: usize) -> Option<(&[u8], usize)> {
 }
 
 fn read_fields(octets: &Bytes, mut from: usize, count: usize) -> Option<HeaderMap> {
-    let mut fields = HeaderMap::with_capacity(count);
+    // What is copied from it for an origin has room, too, then.
+    let mut fields = HeaderMap::with_capacity(count + FIELDS_ADDED);
     loop {
         let (line, next) = split_line(octets, from)?;
         if line.is_empty() {

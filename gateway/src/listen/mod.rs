@@ -30,7 +30,7 @@ pub use bind::{Bound, bind, write_ports_file};
 pub use cut::cut_of;
 pub use descriptors::{is_exhaustion, raise as raise_descriptors};
 pub use gate::Gate;
-pub use http1::{Lent, Wire, fault_of};
+pub use http1::{Lent, Wire, cut_by, fault_of};
 pub use http2::take_decided;
 pub use limits::Limits;
 pub use sockets::{Asked, Handles, Kept, Label, Role, Sockets};

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub ends: EndMetrics,
     /// Requests that were answered from memory before Pingora saw them.
     pub hot_answers: IntCounter,
+    /// Requests that an origin answered before Pingora saw them.
+    pub passed_answers: IntCounter,
     /// Access records that the writer was too far behind to take.
     pub access_log_dropped: IntCounter,
     /// Policies that took effect.
@@ -110,6 +112,10 @@ impl Metrics {
             hot_answers: make.counter(
                 "hot_answers_total",
                 "Requests answered from memory without the proxy's machinery.",
+            )?,
+            passed_answers: make.counter(
+                "passed_answers_total",
+                "Requests passed through to an origin and back without the proxy's machinery.",
             )?,
             access_log_dropped: make.counter(
                 "access_log_dropped_total",

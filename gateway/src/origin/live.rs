@@ -6,6 +6,7 @@ use super::{
     check::CheckFailure,
     eject::Ejection,
     health::{Checked, Turn},
+    idle::Idle,
 };
 use latencify_conf::policy::{HealthCheck, Origin};
 use parking_lot::Mutex;
@@ -36,6 +37,8 @@ pub struct Live {
     pub unhealthy: AtomicBool,
     /// What has happened.
     pub counters: Counters,
+    /// Connections that wait for a request.
+    pub idle: Idle,
 }
 
 /// The counters of [`OriginState`](super::OriginState).

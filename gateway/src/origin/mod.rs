@@ -9,6 +9,7 @@ mod ca;
 mod check;
 mod eject;
 mod health;
+mod idle;
 mod live;
 mod peer;
 mod resolve;
@@ -19,15 +20,17 @@ mod upstream;
 pub use addresses::{ADDRESS_REST, ADDRESSES_MAX};
 pub use eject::{EJECT_AFTER_FAILURES, EJECT_FIRST, EJECT_MAX};
 pub use health::Health;
+pub use idle::{Connection, IDLE_IN_ALL_MAX, IDLE_OF_ORIGIN_MAX, connect};
 pub use peer::over_new_connection;
 pub use resolve::{TTL_MAX, TTL_MIN};
 pub use silence::{Handle as SocketHandle, Watch};
+pub use upstream::Upstream;
 
-use latencify_conf::policy::{OriginId, Policy, Timeouts};
+use crate::step::Step;
+use latencify_conf::policy::{OriginId, Policy, Scheme, Timeouts};
 use pingora::{connectors::http::Connector, upstreams::peer::HttpPeer};
 use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 use tokio::runtime::Handle;
-use upstream::Upstream;
 
 /// What origins need of the outside: answers for names, and connections for health checks. One a program.
 pub struct Network {
@@ -175,6 +178,23 @@ impl Origins {
         match self.get(id) {
             Some(upstream) => upstream.peer(timeouts).await,
             None => Err(OriginError::Unknown(id)),
+        }
+    }
+
+    /// An origin, if HTTP/1.1 is spoken to it in cleartext.
+    pub fn plain(&self, id: OriginId) -> Option<&Arc<Upstream>> {
+        self.get(id)
+            .filter(|upstream| upstream.origin().scheme == Scheme::Http)
+    }
+
+    /// The name of an origin, and the step of a decision for it.
+    pub fn named(&self, id: OriginId) -> (Arc<str>, Step) {
+        match self.get(id) {
+            Some(upstream) => (
+                upstream.origin().name.clone(),
+                upstream.step().clone().into(),
+            ),
+            None => (Arc::from("-"), "origin:-".into()),
         }
     }
 

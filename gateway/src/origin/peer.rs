@@ -19,6 +19,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// … and so many unanswered ones end the connection.
 const KEEPALIVE_PROBES: usize = 3;
 
+/// How the system looks after connections that nothing comes over.
+pub fn keepalive() -> socket2::TcpKeepalive {
+    socket2::TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES as u32)
+}
+
 /// The peer for one request. All time limits are set.
 ///
 /// Pingora knows one read timeout for head and body, so it is the longer of `first_byte` and `between_bytes`. Over

@@ -4,14 +4,15 @@ use super::{
     BuildError, Network, OriginError, OriginState, Outcome,
     ca::{self, Ca},
     health::Health,
+    idle::{self, Idle},
     live::Live,
     peer,
     tasks::{check_health, follow_name},
 };
-use latencify_conf::policy::{Origin, Timeouts};
+use latencify_conf::policy::{Origin, Scheme, Timeouts};
 use pingora::upstreams::peer::HttpPeer;
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::{
         Arc,
@@ -27,6 +28,7 @@ pub struct Upstream {
     origin: Arc<Origin>,
     ca: Option<Ca>,
     live: Arc<Live>,
+    step: Arc<str>,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
     started: AtomicBool,
@@ -73,6 +75,7 @@ impl Upstream {
             origin: origin.clone(),
             ca,
             live,
+            step: format!("origin:{}", origin.name).into(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
             started: AtomicBool::new(false),
@@ -91,6 +94,10 @@ impl Upstream {
         }
         if self.origin.host.parse::<IpAddr>().is_err() {
             let task = follow_name(self.origin.clone(), self.live.clone(), network.clone());
+            runtime.spawn(self.stop.clone().run_until_cancelled_owned(task));
+        }
+        if self.origin.scheme == Scheme::Http {
+            let task = idle::keep_swept(self.live.clone());
             runtime.spawn(self.stop.clone().run_until_cancelled_owned(task));
         }
         if let Some(rule) = self.origin.health.clone() {
@@ -126,22 +133,40 @@ impl Upstream {
     /// The peer for one request, at the next address. Waits for the first answer to the origin's name, for as long as
     /// a connection may take.
     pub async fn peer(&self, timeouts: &Timeouts) -> Result<Box<HttpPeer>, OriginError> {
-        let mut address = self.live.addresses.next(Instant::now());
-        if address.is_none() {
-            let mut asked = self.live.asked.subscribe();
-            let _ = timeout(timeouts.connect, asked.wait_for(|asked| *asked)).await;
-            address = self.live.addresses.next(Instant::now());
-        }
-        let address = address.ok_or_else(|| OriginError::Unresolved {
-            origin: self.origin.name.clone(),
-            host: self.origin.host.clone(),
-        })?;
+        let address = self.address(timeouts).await?;
         Ok(Box::new(peer::peer(
             &self.origin,
             self.ca.as_ref(),
             address,
             timeouts,
         )))
+    }
+
+    /// The address for one request. Waits as [`peer`](Self::peer) does. Where there is none, the name is asked for again.
+    pub async fn address(&self, timeouts: &Timeouts) -> Result<SocketAddr, OriginError> {
+        let mut address = self.live.addresses.next(Instant::now());
+        if address.is_none() {
+            let mut asked = self.live.asked.subscribe();
+            let _ = timeout(timeouts.connect, asked.wait_for(|asked| *asked)).await;
+            address = self.live.addresses.next(Instant::now());
+        }
+        if address.is_none() {
+            self.live.ask.notify_one();
+        }
+        address.ok_or_else(|| OriginError::Unresolved {
+            origin: self.origin.name.clone(),
+            host: self.origin.host.clone(),
+        })
+    }
+
+    /// Idle connections to it, of those that this edge makes itself.
+    pub fn idle(&self) -> &Idle {
+        &self.live.idle
+    }
+
+    /// The step of a decision for it.
+    pub fn step(&self) -> &Arc<str> {
+        &self.step
     }
 
     /// Learns what became of a request.
@@ -164,5 +189,28 @@ impl Upstream {
             checks_good: counters.checks_good.load(Relaxed),
             checks_failed: counters.checks_failed.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::tests::origin;
+
+    #[tokio::test]
+    async fn who_finds_no_address_has_the_name_asked_for_again() {
+        let origin = Arc::new(origin("a", "http://origin.test:80"));
+        let upstream = Upstream::build(&origin, Path::new("/nowhere"), None)
+            .ok()
+            .unwrap();
+        // As after a failure: nobody asks for minutes.
+        upstream.live.asked.send_replace(true);
+        assert!(upstream.address(&Timeouts::default()).await.is_err());
+        let is_asked = tokio::select! {
+            biased;
+            () = upstream.live.ask.notified() => true,
+            () = std::future::ready(()) => false,
+        };
+        assert!(is_asked);
     }
 }

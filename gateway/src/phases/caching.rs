@@ -28,7 +28,7 @@ use pingora::{
     },
     proxy::Session,
 };
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 /// How often a request that waited for another's fetch looks again before it fetches itself.
 const LOCK_RETRIES_MAX: usize = 3;
@@ -36,14 +36,16 @@ const LOCK_RETRIES_MAX: usize = 3;
 /// Asks the cache, if the route caches and the request can be answered by it.
 pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut Context) {
     ctx.caching.arrival = storage.arrive_under(ctx.history());
-    let Some(rule) = ctx.proxying().and_then(|proxy| proxy.cache.clone()) else {
-        ctx.caching.reason = Some("route_does_not_cache");
-        return;
+    let rule = match rule(&session.request(), ctx) {
+        Ok(rule) => rule,
+        Err(why) => {
+            ctx.caching.reason = Some(why);
+            return;
+        }
     };
     let is_bodiless = (ctx.caching.is_bodiless).unwrap_or_else(|| session.is_body_empty());
-    let has_body = is_bodiless.then_some(()).ok_or("request_body");
-    if let Err(why) = askable(&session.request()).and(has_body) {
-        ctx.caching.reason = Some(why);
+    if !is_bodiless {
+        ctx.caching.reason = Some("request_body");
         return;
     }
     let mut overrides = CacheOptionOverrides::default();
@@ -53,6 +55,13 @@ pub fn enable(storage: &'static MemoryStorage, session: &mut Session, ctx: &mut 
         .cache
         .enable(storage, None, None, Some(storage.lock()), Some(overrides));
     ctx.caching.rule = Some(rule);
+}
+
+/// The rule by which the cache is asked for a request without a body, or why it is not.
+pub fn rule(request: &Request<'_>, ctx: &Context) -> Result<Arc<CacheRule>, &'static str> {
+    let rule = ctx.proxying().and_then(|proxy| proxy.cache.clone());
+    let rule = rule.ok_or("route_does_not_cache")?;
+    askable(request).map(|()| rule)
 }
 
 /// Whether what is stored could answer a request, or why not. Whether it has a body is another question.

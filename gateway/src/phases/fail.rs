@@ -102,7 +102,7 @@ async fn refuse(session: &mut Session, violation: Violation, ctx: &mut Context) 
 }
 
 /// The fault; none: the client is gone, and nothing can be said to it.
-fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
+pub fn fault(error: &Error, ctx: &Context) -> Option<Fault> {
     if let Some(fault) = ctx.answer.fault {
         return Some(fault);
     }

@@ -3,8 +3,8 @@
 //! Of a request it goes before anything is decided, so that the key, `Vary` and the origin see the same fields: a client
 //! that names `Accept-Language` in `Connection` must not have the origin's default stored as another language's response.
 
-use crate::{cache, context::Context, errors::Fault, request::Head};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use crate::{cache, context::Context, errors::Fault, outgoing::Outgoing, request::Head};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use latencify_decide::hops;
 use pingora::{
     Error, ErrorType, Result,
@@ -56,16 +56,21 @@ pub fn end_of_request(head: &mut impl Head, ctx: &Context) -> Result<(), Fault> 
     has_room.then_some(()).ok_or(Fault::Internal)
 }
 
-/// Says to an HTTP/2 origin whether the client takes trailers. Over HTTP/1.1 Pingora passes none on, so none are asked for.
-pub fn begin_request(session: &Session, request: &mut RequestHeader) -> Result<()> {
-    if request.version == Version::HTTP_2 && hops::takes_trailers(&session.req_header().headers) {
+/// Says to an HTTP/2 origin whether the client takes trailers.
+pub fn begin_http2_request(session: &Session, request: &mut RequestHeader) -> Result<()> {
+    if hops::takes_trailers(&session.req_header().headers) {
         return request.insert_header(header::TE, TRAILERS);
     }
-    request.remove_header(&header::TE);
+    begin_request(request)
+}
+
+/// Over HTTP/1.1 no trailers are passed on, so none are asked for.
+pub fn begin_request(request: &mut impl Outgoing) -> Result<()> {
+    request.remove(&header::TE);
     // `007` and `7` are the same number; the origin gets it in one spelling.
-    let length = request.headers.get(header::CONTENT_LENGTH);
+    let length = request.fields().get(header::CONTENT_LENGTH);
     if let Some(length) = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
-        request.insert_header(header::CONTENT_LENGTH, length)?;
+        request.set(header::CONTENT_LENGTH, length.into())?;
     }
     Ok(())
 }
@@ -111,13 +116,10 @@ pub fn decide_upgrade(status: StatusCode, ctx: &Context) {
     }
 }
 
-/// Frames the response in a way that the client knows: HTTP/1.0 has no chunks (RFC 9112 §6.1), so there the end of the
-/// connection ends a body without a length.
-pub fn begin_response(session: &mut Session, response: &mut ResponseHeader) {
-    let old = !session.is_http2() && session.req_header().version == Version::HTTP_10;
-    if old && response.remove_header(&header::TRANSFER_ENCODING).is_some() {
-        session.set_keepalive(None);
-    }
+/// HTTP/1.0 has no chunks (RFC 9112 §6.1), so there the end of the connection ends a body without a length. Says whether it
+/// does.
+pub fn without_chunks(response: &mut ResponseHeader) -> bool {
+    response.remove_header(&header::TRANSFER_ENCODING).is_some()
 }
 
 /// What a response has as its `Date` goes out as it is (RFC 9110 §6.6.1), where Pingora would write the time of sending.

@@ -5,16 +5,19 @@ use crate::{
     edge::Edge,
     errors::Fault,
     listen::is_exhaustion,
-    origin::{Outcome, SocketHandle, Watch, address_of, over_new_connection},
+    origin::{
+        OriginError, Outcome, SocketHandle, Upstream, Watch, address_of, over_new_connection,
+    },
+    policy::Compiled,
 };
 use http::{Method, StatusCode, Version, header};
-use latencify_conf::policy::OriginId;
+use latencify_conf::policy::{OriginId, Timeouts};
 use latencify_decide::steer::{self, Health};
 use pingora::{
     Error, ErrorSource, ErrorType, Result, http::ResponseHeader, protocols::ALPN, proxy::Session,
     upstreams::peer::HttpPeer,
 };
-use std::{os::fd::RawFd, sync::Arc, time::Instant};
+use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Instant};
 
 /// The most attempts at origins for one request, whatever the policy says.
 pub const ATTEMPTS_MAX: usize = 16;
@@ -36,40 +39,59 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
         );
     };
     let timeouts = proxy.timeouts;
-    let name = policy
-        .policy
-        .origins
-        .get(id.0)
-        .map_or_else(|| Arc::from("-"), |origin| origin.name.clone());
-    ctx.steering.attempts += 1;
-    ctx.steering.status = None;
-    ctx.steering.current = Some(Attempt {
-        origin: id,
-        name: name.clone(),
-        began: Instant::now(),
-        reported: false,
-    });
-    ctx.decide(format!("origin:{name}"));
+    begin(&policy, id, ctx);
     match policy.origins.peer(id, &timeouts).await {
         Ok(mut peer) => {
             for_old_client(&mut peer, ctx);
-            if ctx.steering.idle_races >= IDLE_RACES_MAX {
+            if !may_be_idle(ctx) {
                 over_new_connection(&mut peer);
             }
             Ok(peer)
         }
-        Err(error) => {
-            ctx.answer.fault = Some(Fault::NoOrigin);
-            let mut error = Error::because(
-                ErrorType::HTTPStatus(503),
-                "no address of the origin",
-                error,
-            );
-            error.as_up();
-            error.set_retry(may_try_another(ctx));
-            Err(error)
-        }
+        Err(error) => Err(no_address(error, ctx)),
     }
+}
+
+/// The next origin to ask, if it speaks HTTP/1.1 in cleartext: the attempt begins. None: it is not this one's turn, or there
+/// is none; nothing has been noted of this.
+pub fn begin_plain(ctx: &mut Context) -> Option<(Arc<Upstream>, Timeouts)> {
+    let id = next(ctx)?;
+    let policy = ctx.policy.clone()?;
+    let timeouts = ctx.proxying()?.timeouts;
+    let upstream = policy.origins.plain(id)?.clone();
+    begin(&policy, id, ctx);
+    Some((upstream, timeouts))
+}
+
+fn begin(policy: &Compiled, id: OriginId, ctx: &mut Context) {
+    let (name, step) = policy.origins.named(id);
+    ctx.steering.attempts += 1;
+    ctx.steering.status = None;
+    ctx.steering.current = Some(Attempt {
+        origin: id,
+        name,
+        began: Instant::now(),
+        reported: false,
+    });
+    ctx.decide(step);
+}
+
+/// Whether the attempt may go over a connection that was idle.
+pub fn may_be_idle(ctx: &Context) -> bool {
+    ctx.steering.idle_races < IDLE_RACES_MAX
+}
+
+/// The name of the origin has no address.
+pub fn no_address(error: OriginError, ctx: &mut Context) -> Box<Error> {
+    ctx.answer.fault = Some(Fault::NoOrigin);
+    let mut error = Error::because(
+        ErrorType::HTTPStatus(503),
+        "no address of the origin",
+        error,
+    );
+    error.as_up();
+    error.set_retry(may_try_another(ctx));
+    error
 }
 
 /// Asks over HTTP/1.1 for a client of HTTP/1.0: of a response over HTTP/2 that tells no length, Pingora makes chunks after
@@ -126,8 +148,13 @@ pub fn connected(peer: &HttpPeer, socket: RawFd, reused: bool, ctx: &mut Context
     ctx.steering.handle = SocketHandle::of(socket, reused);
     ctx.steering.watch = None;
     if let (false, Some(address)) = (reused, address_of(peer)) {
-        report(ctx, Outcome::Connected(address));
+        connected_to(address, ctx);
     }
+}
+
+/// A new connection stands.
+pub fn connected_to(address: SocketAddr, ctx: &Context) {
+    report(ctx, Outcome::Connected(address));
 }
 
 /// The head of the request is about to go to an origin: without a body, the time of the response's head begins now.
@@ -158,8 +185,8 @@ pub fn request_ends(ctx: &mut Context) {
 /// No connection came about: nothing has been sent, so any request may be tried elsewhere.
 pub fn could_not_connect(
     edge: &Edge,
-    peer: &HttpPeer,
-    session: &Session,
+    address: Option<SocketAddr>,
+    is_repeatable: bool,
     ctx: &mut Context,
     mut error: Box<Error>,
 ) -> Box<Error> {
@@ -172,8 +199,8 @@ pub fn could_not_connect(
         return error;
     }
     // Asked before the report: after it, the address that failed is not among the usable ones.
-    let retry = may_try_another(ctx) && !session.as_ref().retry_buffer_truncated();
-    report(ctx, Outcome::ConnectFailed(address_of(peer)));
+    let retry = may_try_another(ctx) && is_repeatable;
+    report(ctx, Outcome::ConnectFailed(address));
     count(edge, ctx, "connect_failed");
     error.set_retry(retry);
     error
@@ -188,9 +215,10 @@ fn is_our_shortage(error: &Error) -> bool {
 }
 
 /// The exchange with the origin failed after the connection stood.
+/// `is_repeatable`: what came of the request's body is there still, and nothing has been said to the client.
 pub fn failed(
     edge: &Edge,
-    session: &Session,
+    is_repeatable: bool,
     ctx: &mut Context,
     mut error: Box<Error>,
     reused: bool,
@@ -222,8 +250,7 @@ pub fn failed(
         .as_ref()
         .is_some_and(|asked| asked.method.is_idempotent())
         && ctx.body_bytes == 0
-        && !session.as_ref().retry_buffer_truncated()
-        && session.response_written().is_none();
+        && is_repeatable;
     let retry = from_origin
         && repeatable
         && ctx.steering.status.is_none()

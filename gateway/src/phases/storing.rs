@@ -42,8 +42,7 @@ pub fn begin_fetch(
     request: &mut RequestHeader,
     ctx: &mut Context,
 ) {
-    ctx.caching.freshened = None;
-    ctx.caching.left_out.clear();
+    begin_unstored(ctx);
     if session.cache.enabled() {
         ctx.caching.authorized = request.headers.contains_key(header::AUTHORIZATION);
         ctx.caching.fetch = storage.begin_fetch_for(ctx.caching.arrival);
@@ -56,9 +55,32 @@ pub fn begin_fetch(
             ctx.decide("cache:purged_since");
         }
     }
+    asks(&request.headers, ctx);
+}
+
+/// The same where nothing can be stored.
+pub fn begin_unstored(ctx: &mut Context) {
+    ctx.caching.freshened = None;
+    ctx.caching.left_out.clear();
+}
+
+/// The origin is asked with these fields.
+pub fn asks(fields: &HeaderMap, ctx: &mut Context) {
     ctx.caching.validating = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]
         .iter()
-        .any(|name| request.headers.contains_key(name));
+        .any(|name| fields.contains_key(name));
+}
+
+/// Refuses a 304 that nobody asked for.
+pub fn is_asked_for(response: &ResponseHeader, ctx: &Context) -> Result<()> {
+    if response.status == StatusCode::NOT_MODIFIED && !ctx.caching.validating {
+        return Err(Error::explain(
+            ErrorType::InvalidHTTPHeader,
+            "304 to a request without a condition",
+        )
+        .into_up());
+    }
+    Ok(())
 }
 
 /// When the head goes out: what the fetch brought is stored, on its way, or nothing, and needs no marks for the sake of the
@@ -75,13 +97,7 @@ pub fn freshen(session: &Session, response: &mut ResponseHeader, ctx: &mut Conte
     if response.status != StatusCode::NOT_MODIFIED {
         return Ok(());
     }
-    if !ctx.caching.validating {
-        return Err(Error::explain(
-            ErrorType::InvalidHTTPHeader,
-            "304 to a request without a condition",
-        )
-        .into_up());
-    }
+    is_asked_for(response, ctx)?;
     let Some(meta) = session.cache.maybe_cache_meta() else {
         return Ok(());
     };

@@ -4,6 +4,7 @@ use crate::{
     cache_told::{self, CACHE_STATUS},
     context::{Asked, Context},
     isolation::ISOLATED,
+    outgoing::Outgoing,
     respond::REQUEST_ID,
 };
 use http::{HeaderName, HeaderValue, header};
@@ -18,18 +19,13 @@ use latencify_decide::{
     forward::{self, Changes},
     hops, tags,
 };
-use pingora::{
-    Error, ErrorType, OrErr as _, Result,
-    http::{RequestHeader, ResponseHeader},
-    proxy::Session,
-};
+use pingora::{Error, ErrorType, OrErr as _, Result, http::ResponseHeader, proxy::Session};
 use std::{borrow::Cow, time::SystemTime};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-struct RequestFields<'a>(&'a mut RequestHeader);
 struct ResponseFields<'a>(&'a mut ResponseHeader);
 
 macro_rules! fields_of_pingora {
@@ -48,7 +44,7 @@ macro_rules! fields_of_pingora {
         }
     )*};
 }
-fields_of_pingora!(RequestFields, ResponseFields);
+fields_of_pingora!(ResponseFields);
 
 /// Keeps a request for another protocol open: Pingora would send the end of its empty body to the origin, and when that
 /// overtakes the origin's 101, it takes it for the end of the tunnel. As a chunked body that never comes, it does not
@@ -63,38 +59,30 @@ pub fn upgrade(session: &mut Session, ctx: &Context) -> Result<()> {
 }
 
 /// Makes the request that goes to the origin.
-pub fn towards_origin(request: &mut RequestHeader, edge: &str, ctx: &Context) -> Result<()> {
+pub fn towards_origin(request: &mut impl Outgoing, edge: &str, ctx: &Context) -> Result<()> {
     let (Some(asked), Some(route), Some(proxy)) = (&ctx.asked, ctx.route(), ctx.proxying()) else {
         return Error::e_explain(ErrorType::InternalError, "a request for no route");
     };
     if asked.upgrade {
         // See `upgrade`.
-        request.remove_header(&header::TRANSFER_ENCODING);
-        request.insert_header(header::CONTENT_LENGTH, 0)?;
+        request.remove(&header::TRANSFER_ENCODING);
+        request.set(header::CONTENT_LENGTH, HeaderValue::from_static("0"))?;
     }
     let mut query = asked.query.clone();
     if let Some(rule) = &ctx.caching.rule {
-        let facts = asked.facts(&request.headers, ctx.clock.began_at);
+        let facts = asked.facts(request.fields(), ctx.clock.began_at);
         let changes = Changes::of(rule, &facts, edge);
-        changes.apply(&mut RequestFields(request));
+        changes.apply(&mut request.edit());
         query = forward::query(rule, query.as_deref()).map(Cow::into_owned);
     }
     if let Some(jwt) = route.auth.as_ref().filter(|jwt| jwt.strip) {
-        admit::strip_token(
-            &jwt.sources,
-            &request.headers.clone(),
-            &mut RequestFields(request),
-        );
+        let fields = request.fields().clone();
+        admit::strip_token(&jwt.sources, &fields, &mut request.edit());
         query = query.and_then(|query| admit::strip_parameters(&jwt.sources, &query));
     }
-    // `OPTIONS *` asks about the server, not about a path.
-    if request.uri.path() != "*" {
+    if !request.is_for_server() {
         let target = edit::origin_target(proxy.rewrite.as_ref(), &asked.path, query.as_deref());
-        request.set_uri(
-            target
-                .parse()
-                .or_err(ErrorType::InvalidHTTPHeader, "target for the origin")?,
-        );
+        request.aim(target)?;
     }
     let origin = ctx.steering.current.as_ref().and_then(|attempt| {
         ctx.policy
@@ -104,34 +92,32 @@ pub fn towards_origin(request: &mut RequestHeader, edge: &str, ctx: &Context) ->
     let host = origin
         .and_then(|origin| origin.host_header.as_deref())
         .unwrap_or(&asked.authority);
-    request.insert_header(header::HOST, host)?;
+    request.set(header::HOST, value(host)?)?;
 
     forwarded_for(request, asked, ctx)?;
-    request.insert_header(
-        X_FORWARDED_PROTO,
-        if asked.https { "https" } else { "http" },
-    )?;
-    request.insert_header(X_FORWARDED_HOST, asked.authority.as_str())?;
-    request.insert_header(REQUEST_ID, asked.id.as_str())?;
+    let scheme = if asked.https { "https" } else { "http" };
+    request.set(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
+    request.set(X_FORWARDED_HOST, value(&asked.authority)?)?;
+    request.set(REQUEST_ID, value(&asked.id)?)?;
     if let Some(via) = hops::via(asked.version, edge) {
-        request.append_header(header::VIA, via)?;
+        request.add(header::VIA, via)?;
     }
     if let Some(member) = hops::cdn_loop(edge) {
-        request.append_header(hops::CDN_LOOP, member)?;
+        request.add(hops::CDN_LOOP, member)?;
     }
-    edit::apply(&route.request_headers, &mut RequestFields(request));
+    edit::apply(&route.request_headers, &mut request.edit());
     Ok(())
 }
 
 /// Tells the origin of the client as it was found, then of the hop that asked for it, if there was one: what anybody else
 /// claimed ends here. `Forwarded` goes on where it is the header that trusted hops write, and from them alone.
-fn forwarded_for(request: &mut RequestHeader, asked: &Asked, ctx: &Context) -> Result<()> {
+fn forwarded_for(request: &mut impl Outgoing, asked: &Asked, ctx: &Context) -> Result<()> {
     let believed = ctx.policy.as_ref().is_some_and(|compiled| {
         let rules = &compiled.policy.edge;
         rules.client_address_header == ClientAddressHeader::Forwarded && rules.trusts(asked.peer)
     });
     if !believed {
-        request.remove_header(&header::FORWARDED);
+        request.remove(&header::FORWARDED);
     }
     let (client, peer) = (asked.client, asked.peer);
     let list = if client == peer {
@@ -139,7 +125,12 @@ fn forwarded_for(request: &mut RequestHeader, asked: &Asked, ctx: &Context) -> R
     } else {
         format!("{client}, {peer}")
     };
-    request.insert_header(X_FORWARDED_FOR, list)
+    request.set(X_FORWARDED_FOR, value(&list)?)
+}
+
+fn value(text: &str) -> Result<HeaderValue> {
+    text.parse()
+        .or_err(ErrorType::InvalidHTTPHeader, "a value that is none")
 }
 
 /// Makes the response that goes to the client.

@@ -15,6 +15,7 @@ mod passing;
 mod proxied;
 mod purging;
 mod reloading;
+mod through;
 mod tls;
 mod tls_strength;
 mod withdrawn;

@@ -10,9 +10,11 @@ use crate::{
     phases::finish::{self, Ending},
     proxy,
     request::Head as _,
+    spelling::Spelling,
+    through,
 };
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use http::header;
+use http::{Version, header};
 use latencify_cache::{BodyReader, stream::Broken};
 use pingora::{http::ResponseHeader, protocols::http::date};
 use std::{
@@ -37,7 +39,7 @@ pub(super) enum Outcome {
     Passes(Box<Context>, BytesMut),
 }
 
-/// Decides a request, and answers it if memory can. `keeps`: whether the connection may go on afterwards.
+/// Decides a request, and answers it if memory can, or has its origin answer it if that is all there is to do. `keeps`: whether the connection may go on afterwards.
 pub(super) async fn answer(
     edge: &Arc<Edge>,
     mut own: Own,
@@ -52,14 +54,22 @@ pub(super) async fn answer(
         Err(_) => None,
     };
     let Some((octets, body)) = ready else {
-        ctx.decided = Some(decided);
+        ctx.decided = Some(match decided {
+            Ok(()) if through::takes(&own, &mut ctx) => {
+                match through::pass(edge, &own, line, keeps, &mut ctx).await {
+                    through::Outcome::Answered { goes_on } => return Outcome::Answered { goes_on },
+                    through::Outcome::Passes(decided) => decided,
+                }
+            }
+            decided => decided,
+        });
         return Outcome::Passes(ctx, own.into_octets());
     };
     let status = ctx.answer.status.map_or(0, |status| status.as_u16());
     edge.metrics.hot_answers.inc();
     let sent = line.send(octets, body, &mut ctx.answer.bytes).await;
     if let Err(error) = &sent {
-        ctx.answer.cut = Some(cut_by(error));
+        ctx.answer.cut = Some(cut_by(Some(error)));
         ctx.answer.detail = Some(error.to_string());
     }
     let ending = Ending {
@@ -93,7 +103,7 @@ fn make_ready(
     }
     let record = may_be_ready.then(|| hit.record().clone());
     let Answer { mut head, body } = hit.answer(edge, &request, ctx)?;
-    let octets = write_head(&mut head, keeps);
+    let octets = write_head(&mut head, None, keeps);
     if let Some(record) = record.filter(|record| edge.ready_heads.wants(record))
         && let (Some(put), Some(route)) = (hot::differing(ctx, keeps), ctx.route())
         && let Some(head) = ReadyHead::of(&head, &put, record, route.clone())
@@ -104,7 +114,11 @@ fn make_ready(
 }
 
 /// The head as it goes over the wire, with the fields that Pingora would add.
-fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
+pub(super) fn write_head(
+    head: &mut ResponseHeader,
+    spelling: Option<&Spelling>,
+    keeps: bool,
+) -> BytesMut {
     let connection = if keeps { "keep-alive" } else { "close" };
     // In the spelling of the long way too, if it is the date that was stored.
     let stored = dates::of(&head.headers).cloned();
@@ -113,12 +127,19 @@ fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
     let _ = head.insert_header(header::DATE, date);
     let _ = head.insert_header(header::CONNECTION, connection);
     let mut octets = BytesMut::with_capacity(HEAD_BYTES);
-    octets.put_slice(b"HTTP/1.1 ");
+    octets.put_slice(if head.version == Version::HTTP_10 {
+        b"HTTP/1.0 "
+    } else {
+        b"HTTP/1.1 "
+    });
     octets.put_slice(head.status.as_str().as_bytes());
     octets.put_u8(b' ');
     octets.put_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
     octets.put_slice(b"\r\n");
-    head.header_to_h1_wire(&mut octets);
+    match spelling {
+        Some(spelling) => spelling.write(&head.headers, &mut octets),
+        None => head.header_to_h1_wire(&mut octets),
+    }
     octets.put_slice(b"\r\n");
     octets
 }
@@ -168,8 +189,11 @@ impl Line {
     }
 }
 
-/// Why a response did not go out whole.
-fn cut_by(error: &io::Error) -> Cut {
+/// Why a response did not go out whole; without an error, the client closed.
+pub fn cut_by(error: Option<&io::Error>) -> Cut {
+    let Some(error) = error else {
+        return Cut::ClientGone;
+    };
     if let Some(inner) = error.get_ref()
         && inner.is::<Broken>()
     {

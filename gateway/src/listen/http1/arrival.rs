@@ -5,7 +5,12 @@ use crate::{drain::Drain, observe::Ended};
 use bytes::{Buf as _, BytesMut};
 use latencify_conf::policy::EdgeLimits;
 use latencify_framing::{Head, HeadReader, Violation};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+use tokio::time::{Instant, timeout_at};
 
 /// What came.
 pub(super) enum Arrival {
@@ -35,13 +40,17 @@ impl Line {
             } else {
                 (limits.idle, Ended::Idle)
             };
-            let came = tokio::select! {
-                biased;
-                came = self.read_more() => matches!(came, Ok(1..)).then_some(()).ok_or(None),
-                () = sleep_until(came_at + wait) => Err(Some(over)),
-                () = drain.idle_closes() => Err(None),
-            };
-            if let Err(ended) = came {
+            let mut closing = pin!(drain.idle_closes());
+            let came = poll_fn(|cx| {
+                if let Poll::Ready(came) = self.poll_more(cx) {
+                    return Poll::Ready(matches!(came, Ok(1..)).then_some(()).ok_or(None));
+                }
+                if self.alarm.poll_over(cx, came_at + wait).is_ready() {
+                    return Poll::Ready(Err(Some(over)));
+                }
+                closing.as_mut().poll(cx).map(|()| Err(None))
+            });
+            if let Err(ended) = came.await {
                 return Arrival::Nothing(ended);
             }
         }

@@ -1,7 +1,7 @@
 //! A connection, and what has come of it without having been given out.
 
 use super::framing_limits;
-use crate::listen::patience::Patience;
+use crate::{alarm::Alarm, listen::patience::Patience};
 use bytes::{Buf as _, BytesMut};
 use latencify_conf::policy::EdgeLimits;
 use latencify_framing::{BodyReader, Framing, Head, Violation};
@@ -27,6 +27,8 @@ pub struct Line {
     pub(super) pending: BytesMut,
     body: BodyReader,
     patience: Patience,
+    /// For the wait between requests.
+    pub(super) alarm: Alarm,
     /// How much of what follows a body is taken while nobody asks for it.
     read_ahead_max: usize,
     /// Whether the client has said that it sends no more.
@@ -40,6 +42,7 @@ impl Line {
             pending: BytesMut::new(),
             body: BodyReader::new(Framing::Empty, latencify_framing::Limits::default()),
             patience: Patience::new(EdgeLimits::default().body),
+            alarm: Alarm::default(),
             read_ahead_max: EdgeLimits::default().header_bytes,
             at_end: false,
         }
@@ -118,6 +121,17 @@ impl Line {
         while self.pending.len() < self.read_ahead_max {
             if ready!(self.poll_more(cx)).map_err(BodyError::Lost)? == 0 {
                 return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Takes what comes behind a request that has been read whole, as much as a head may have. Ready when the client sends no
+    /// more.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.pending.len() < self.read_ahead_max {
+            if !matches!(ready!(self.poll_more(cx)), Ok(1..)) {
+                return Poll::Ready(());
             }
         }
         Poll::Pending

@@ -13,6 +13,7 @@ pub(super) mod date;
 mod guarded;
 mod held;
 mod line;
+mod passed;
 mod refusal;
 mod rewrite;
 mod wire;
@@ -39,6 +40,7 @@ use pingora::{
 use refusal::Refusal;
 use std::sync::Arc;
 
+pub use answered::cut_by;
 pub use wire::{Lent, Wire};
 
 /// What all requests of a connection share.

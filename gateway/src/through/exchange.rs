@@ -1,0 +1,363 @@
+//! One request, its attempts at origins, and what is said to its client.
+
+use super::{Client, Link, Trouble, body::Body, response};
+use crate::{
+    context::Context,
+    edge::Edge,
+    hot::head::Own,
+    origin::{Connection, Upstream, connect},
+    phases::{admit, hops, steer, storing, transform},
+    request::Head as _,
+    spelling::Spelling,
+};
+use bytes::{BufMut as _, BytesMut};
+use http::{Method, Version, header};
+use latencify_conf::policy::Timeouts;
+use latencify_decide::hops::persists;
+use pingora::{Error, ErrorType, Result, http::ResponseHeader};
+use std::{
+    fmt::Write as _,
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+use tokio::time::{Instant, timeout};
+
+/// Room for the head of a request.
+const REQUEST_BYTES: usize = 1 << 10;
+/// A piece of a body that is not larger goes out in one piece with what stands before it.
+const JOINED_BYTES_MAX: usize = 16 << 10;
+
+/// A request on its way through.
+pub(super) struct Exchange<'a, C> {
+    pub(super) edge: &'a Edge,
+    pub(super) own: &'a Own,
+    client: &'a mut C,
+    keeps: bool,
+    pub(super) ctx: &'a mut Context,
+    /// Whether an interim answer has gone out.
+    has_spoken: bool,
+    /// Whether the final head is on its way.
+    pub(super) head_is_out: bool,
+}
+
+/// How a body is framed for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    /// As it is.
+    Plain,
+    /// In chunks.
+    Chunks,
+}
+
+impl<'a, C: Client> Exchange<'a, C> {
+    pub(super) fn new(
+        edge: &'a Edge,
+        own: &'a Own,
+        client: &'a mut C,
+        keeps: bool,
+        ctx: &'a mut Context,
+    ) -> Self {
+        Self {
+            edge,
+            own,
+            client,
+            keeps,
+            ctx,
+            has_spoken: false,
+            head_is_out: false,
+        }
+    }
+
+    /// Asks one origin, and passes its response on. Says whether the client's connection goes on.
+    pub(super) async fn attempt(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        timeouts: &Timeouts,
+    ) -> std::result::Result<bool, Trouble> {
+        let address = upstream.address(timeouts).await;
+        let address = address.map_err(|error| steer::no_address(error, self.ctx))?;
+        let link = self.link(upstream, address, timeouts).await?;
+        let reused = link.reused;
+        match self.exchange(link, timeouts).await {
+            Err(Trouble::Origin(error)) => {
+                let error = error.more_context(format!("origin at {address}"));
+                let is_repeatable = !self.has_spoken && !self.head_is_out;
+                let error = steer::failed(self.edge, is_repeatable, self.ctx, error, reused);
+                Err(Trouble::Origin(error))
+            }
+            done => done,
+        }
+    }
+
+    async fn link(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        address: SocketAddr,
+        timeouts: &Timeouts,
+    ) -> std::result::Result<Link, Trouble> {
+        if steer::may_be_idle(self.ctx)
+            && let Some(connection) = upstream.idle().take(address)
+        {
+            return Ok(Link::new(connection, upstream, address, true));
+        }
+        let connected = self.connect(address, timeouts).await?;
+        let connection = connected.map_err(|error| {
+            steer::could_not_connect(self.edge, Some(address), true, self.ctx, error.into_up())
+        })?;
+        steer::connected_to(address, self.ctx);
+        Ok(Link::new(connection, upstream, address, false))
+    }
+
+    async fn connect(
+        &mut self,
+        address: SocketAddr,
+        timeouts: &Timeouts,
+    ) -> std::result::Result<Result<Connection>, Trouble> {
+        let connecting = timeout(timeouts.connect, connect(address));
+        let what = || format!("origin at {address}");
+        Ok(match unless_gone(self.client, connecting).await? {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(Error::because(ErrorType::ConnectError, what(), error)),
+            Err(_) => Error::e_explain(ErrorType::ConnectTimedout, what()),
+        })
+    }
+
+    async fn exchange(
+        &mut self,
+        mut link: Link,
+        timeouts: &Timeouts,
+    ) -> std::result::Result<bool, Trouble> {
+        let request = self.request()?;
+        gathered().await;
+        link.send(&request, timeouts.send).await?;
+        drop(request);
+        let until = Instant::now() + timeouts.first_byte;
+        loop {
+            let (mut response, spelling) = self.response(&mut link, until).await?;
+            steer::responded(self.edge, &response, self.ctx);
+            // Of lengths that contradict each other one counts; the connection is not trusted any further.
+            let is_doubtful = response.headers.contains_key(header::TRANSFER_ENCODING)
+                && (response.version != Version::HTTP_11
+                    || response.headers.contains_key(header::CONTENT_LENGTH));
+            let goes_on = !is_doubtful && persists(response.version, &response.headers);
+            hops::end_of_response(&mut response, self.ctx)?;
+            storing::is_asked_for(&response, self.ctx)?;
+            if !response.status.is_informational() {
+                return self
+                    .answer(link, response, &spelling, goes_on, timeouts)
+                    .await;
+            }
+            self.interim(&response, &spelling).await?;
+        }
+    }
+
+    /// The request as it goes to the origin.
+    fn request(&mut self) -> Result<BytesMut> {
+        let mut request = self.own.forward();
+        hops::begin_request(&mut request)?;
+        transform::towards_origin(&mut request, self.edge.name(), self.ctx)?;
+        storing::begin_unstored(self.ctx);
+        storing::asks(&request.fields, self.ctx);
+        let mut octets = BytesMut::with_capacity(REQUEST_BYTES);
+        octets.put_slice(request.method.as_str().as_bytes());
+        octets.put_u8(b' ');
+        octets.put_slice(request.target.as_bytes());
+        octets.put_slice(b" HTTP/1.1\r\n");
+        self.own.spelling().write(&request.fields, &mut octets);
+        octets.put_slice(b"\r\n");
+        Ok(octets)
+    }
+
+    async fn response(
+        &mut self,
+        link: &mut Link,
+        until: Instant,
+    ) -> std::result::Result<(ResponseHeader, Spelling), Trouble> {
+        loop {
+            if !link.octets.is_empty()
+                && let Some(response) = response::take(&mut link.octets).map_err(|e| e.into_up())?
+            {
+                return Ok(response);
+            }
+            if link.more(self.client, until).await? == 0 {
+                return Err(link.ended("before the end of a response's head").into());
+            }
+        }
+    }
+
+    /// An interim answer, for those who know any.
+    async fn interim(
+        &mut self,
+        response: &ResponseHeader,
+        spelling: &Spelling,
+    ) -> std::result::Result<(), Trouble> {
+        if self.own.request().version == Version::HTTP_10 {
+            return Ok(());
+        }
+        let mut octets = BytesMut::with_capacity(REQUEST_BYTES);
+        octets.put_slice(b"HTTP/1.1 ");
+        octets.put_slice(response.status.as_str().as_bytes());
+        octets.put_u8(b' ');
+        octets.put_slice(response.get_reason_phrase().unwrap_or_default().as_bytes());
+        octets.put_slice(b"\r\n");
+        spelling.write(&response.headers, &mut octets);
+        octets.put_slice(b"\r\n");
+        self.has_spoken = true;
+        self.say(octets, BytesMut::new(), b"").await.map(drop)
+    }
+
+    /// Passes a final response on.
+    async fn answer(
+        &mut self,
+        mut link: Link,
+        mut response: ResponseHeader,
+        spelling: &Spelling,
+        goes_on: bool,
+        timeouts: &Timeouts,
+    ) -> std::result::Result<bool, Trouble> {
+        let asked = self.own.request();
+        let (is_old, is_head) = (
+            asked.version == Version::HTTP_10,
+            *asked.method == Method::HEAD,
+        );
+        let mut body = Body::of(&response, is_head)?;
+        if body.is_closing() {
+            response.set_version(Version::HTTP_11);
+            response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+        self.ctx.head_goes_out(response.status);
+        self.ctx.body_is_fetched(&response.headers);
+        let limits = admit::limit_fields(self.ctx).collect();
+        let mut keeps = self.keeps;
+        if is_old && hops::without_chunks(&mut response) {
+            keeps = false;
+        }
+        transform::towards_client(&mut response, self.edge.name(), limits, self.ctx)?;
+        let is_chunked =
+            response.headers.contains_key(header::TRANSFER_ENCODING) && !body.is_done();
+        let frame = if is_chunked {
+            Frame::Chunks
+        } else {
+            Frame::Plain
+        };
+        // What is wrong with the first of it can still be told.
+        let mut piece = body.take(&mut link.octets)?;
+        let mut front = C::head_octets(&mut response, spelling, keeps);
+        drop(response);
+        gathered().await;
+        let mut link = Some(link);
+        loop {
+            let is_done = body.is_done();
+            let goes_on = goes_on && !body.is_closing();
+            if is_done && let Some(link) = link.take_if(|link| goes_on && link.octets.is_empty()) {
+                link.let_wait(timeouts.idle);
+            }
+            let back = frame.around(&mut front, piece.len(), is_done);
+            self.head_is_out = true;
+            piece = self.say(std::mem::take(&mut front), piece, back).await?;
+            let Some(link) = link.as_mut().filter(|_| !is_done) else {
+                return Ok(keeps);
+            };
+            if link.octets.is_empty() {
+                piece.clear();
+                link.octets = piece;
+            }
+            let until = Instant::now() + timeouts.between_bytes;
+            if link.more(self.client, until).await? == 0 && !body.end() {
+                return Err(link.ended("before the end of a response's body").into());
+            }
+            piece = body.take(&mut link.octets)?;
+        }
+    }
+
+    /// Says what stands before a piece of the body, the piece, and what stands behind it. Gives the piece back.
+    async fn say(
+        &mut self,
+        mut front: BytesMut,
+        mut piece: BytesMut,
+        back: &'static [u8],
+    ) -> std::result::Result<BytesMut, Trouble> {
+        let (before, length) = (front.len(), piece.len());
+        let sent_before = self.ctx.answer.bytes;
+        if length <= JOINED_BYTES_MAX {
+            front.extend_from_slice(&piece);
+            front.extend_from_slice(back);
+            piece.clear();
+        }
+        let back = if piece.is_empty() { b"" } else { back };
+        let mut written = 0;
+        let (client, ctx) = (&mut *self.client, &mut *self.ctx);
+        let saying = poll_fn(|task| {
+            loop {
+                let pieces = rest(&[&front, &piece, back], written);
+                if pieces.iter().all(|piece| piece.is_empty()) {
+                    return client.poll_flush(task);
+                }
+                let taken = match client.poll_write(task, &pieces) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(taken)) => taken,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                };
+                written += taken;
+                ctx.answer.bytes = sent_before + written.saturating_sub(before).min(length) as u64;
+            }
+        });
+        let said = saying.await;
+        said.map_err(|error| Trouble::Client(Some(error)))?;
+        Ok(piece)
+    }
+}
+
+impl Frame {
+    /// Puts before a piece what must stand there, and says what must stand behind it.
+    fn around(self, front: &mut BytesMut, length: usize, is_last: bool) -> &'static [u8] {
+        if self == Self::Plain {
+            return b"";
+        }
+        if length > 0 {
+            // Memory is all that could refuse it.
+            let _ = write!(front, "{length:X}\r\n");
+        }
+        match (length > 0, is_last) {
+            (true, true) => b"\r\n0\r\n\r\n",
+            (true, false) => b"\r\n",
+            (false, true) => b"0\r\n\r\n",
+            (false, false) => b"",
+        }
+    }
+}
+
+/// What is left of pieces of which so much is gone.
+fn rest<'a>(pieces: &[&'a [u8]; 3], mut gone: usize) -> [IoSlice<'a>; 3] {
+    pieces.map(|piece| {
+        let from = gone.min(piece.len());
+        gone -= from;
+        IoSlice::new(piece.get(from..).unwrap_or_default())
+    })
+}
+
+/// Lets whoever else is ready go first: so writes come one behind the other, and those who wait for them on another core are
+/// woken once, and not each time. To wake somebody costs as much as half of a write.
+async fn gathered() {
+    tokio::task::yield_now().await;
+}
+
+/// Does something while the client is there.
+async fn unless_gone<T>(
+    client: &mut impl Client,
+    work: impl Future<Output = T>,
+) -> std::result::Result<T, Trouble> {
+    let mut work = pin!(work);
+    poll_fn(|task| {
+        if let Poll::Ready(done) = work.as_mut().poll(task) {
+            return Poll::Ready(Ok(done));
+        }
+        client.poll_gone(task).map(|()| Err(Trouble::Client(None)))
+    })
+    .await
+}
