@@ -19,7 +19,7 @@ use crate::{
     },
     output,
     presence::{self, Announcement, Lost, Presence, announce},
-    serve::serve,
+    serve::{Served, Terms, serve},
     settings::Settings,
     store::Store,
     tls,
@@ -110,10 +110,18 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
     );
     let (stop_serving, stop_working) = (begun.stop_serving.clone(), begun.stop_working.clone());
     let entrance = Entrance::default();
+    let metrics = Metrics::new()?;
+    let served = |name, terms, tls: &Option<TlsAcceptor>, router| Served {
+        name,
+        terms,
+        tls: tls.clone(),
+        router,
+        connections: metrics.connections(),
+    };
+    let admin_routes = admin::routes(entrance.clone());
     begun.admin = Some(tokio::spawn(serve(
         bound.admin,
-        None,
-        admin::routes(entrance.clone()),
+        served("admin", Terms::Open, &None, admin_routes),
         stop_working.clone(),
     )));
     entrance.opening("the data folder and its store");
@@ -141,7 +149,6 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
     for risk in log.risks() {
         tracing::warn!("{risk}");
     }
-    let metrics = Metrics::new()?;
     let said = SaidByEdges::load(&store, &state).await?;
     let contacts = Contacts::load(&store, state.roster.keys().copied(), started).await?;
     let log_is_here = settings.kafka.is_none();
@@ -215,7 +222,7 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
     fleet.contacts.held_since(presence.alone_since());
     fleet.hold = (fleet.hold).map(|hold| hold.held_since(longest, presence.alone_since()));
     entrance.opened(Admin {
-        metrics,
+        metrics: metrics.clone(),
         fold,
         log,
         store,
@@ -236,14 +243,12 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
     begun.servers = vec![
         tokio::spawn(serve(
             bound.api,
-            bound.tls.clone(),
-            api_routes,
+            served("api", Terms::Token, &bound.tls, api_routes),
             stop_serving.clone(),
         )),
         tokio::spawn(serve(
             bound.fleet,
-            bound.tls,
-            fleet_routes,
+            served("fleet", Terms::Token, &bound.tls, fleet_routes),
             stop_serving.clone(),
         )),
     ];

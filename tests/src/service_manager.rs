@@ -7,15 +7,27 @@ use std::{
     os::{fd::AsRawFd, unix::net::UnixDatagram},
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
+    thread,
+    time::Duration,
 };
 
 /// Holds the sockets of a service (HTTP, HTTPS, admin) whether or not it runs, and hears what it says of itself.
 pub struct ServiceManager {
     sockets: [TcpListener; 3],
-    notified: UnixDatagram,
     path: PathBuf,
+    ear: Arc<Ear>,
+}
+
+/// What was said. Somebody listens all the time: the kernel keeps few datagrams, and whoever speaks does not wait.
+struct Ear {
+    notified: UnixDatagram,
     heard: Mutex<Vec<String>>,
 }
+
+const LISTENS_EACH: Duration = Duration::from_millis(20);
+/// The service is to say that often that it is not stuck.
+const WATCHDOG: Duration = Duration::from_secs(1);
 
 impl ServiceManager {
     /// Listens on 127.0.0.1; keeps its own socket in the folder.
@@ -29,12 +41,19 @@ impl ServiceManager {
         let path = folder.join("notify");
         let notified = UnixDatagram::bind(&path).unwrap();
         notified.set_nonblocking(true).unwrap();
-        Self {
-            sockets,
+        let ear = Arc::new(Ear {
             notified,
-            path,
             heard: Mutex::default(),
-        }
+        });
+        let listening = Arc::downgrade(&ear);
+        thread::spawn(move || {
+            while let Some(ear) = listening.upgrade() {
+                ear.listen();
+                drop(ear);
+                thread::sleep(LISTENS_EACH);
+            }
+        });
+        Self { sockets, path, ear }
     }
 
     /// Where it listens: HTTP, HTTPS, admin.
@@ -60,17 +79,24 @@ impl ServiceManager {
             .arg(program)
             .env("LISTEN_FDS", "3")
             .env("LISTEN_FDNAMES", "http:https:admin")
-            .env("NOTIFY_SOCKET", &self.path);
+            .env("NOTIFY_SOCKET", &self.path)
+            .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
         command
     }
 
     /// Everything that was said so far, in order: one datagram each.
     pub fn heard(&self) -> Vec<String> {
+        self.ear.listen();
+        self.ear.heard.lock().clone()
+    }
+}
+
+impl Ear {
+    fn listen(&self) {
         let mut heard = self.heard.lock();
         let mut datagram = [0; 4096];
         while let Ok(length) = self.notified.recv(&mut datagram) {
             heard.push(String::from_utf8_lossy(&datagram[..length]).into_owned());
         }
-        heard.clone()
     }
 }

@@ -45,8 +45,8 @@ pub struct EdgeLimits {
     /// The time that a client may fall behind `send_rate`. Default 60s.
     pub send_grace: Option<Timeout>,
     /// Memory of responses whose clients do not take them for the moment: the most that each can hold is counted, 32KiB
-    /// and, of a body that comes from an origin, up to 640KiB. Over it, responses are ended at the client address that
-    /// holds most, from the longest wait on. From 1MiB to 1TiB. Default 1GiB.
+    /// and, of a body that comes from an origin, up to 640KiB. Over it, responses are ended from the longest wait of all
+    /// on, whatever their client's address holds. From 1MiB to 1TiB. Default 1GiB.
     pub unsent_bytes: Option<Size>,
     /// The same of one client address; IPv6 by its /64. From 1MiB to `unsent_bytes`. Default 128MiB, or `unsent_bytes` if
     /// that is less.
@@ -67,4 +67,12 @@ pub struct EdgeLimits {
     /// what was sent, empty frames) in 10 seconds. Default 1000.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub control_frames: Option<u32>,
+    /// Requests that an origin is asked for at a time, until its response has come whole; background refreshes count, who
+    /// waits for another's fetch does not. Further ones are answered by 503, or by what is stale where the policy lets it
+    /// stand in. Default 16384, as each may need one of the about 28000 ports that a machine has towards one address.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub fetches: Option<u32>,
+    /// The same of one client, as `trusted_hops` name it; IPv6 by its /64. Default 1024, or `fetches` if that is less.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub fetches_per_address: Option<u32>,
 }

@@ -44,6 +44,10 @@ pub struct EdgeLimits {
     pub resets: u32,
     /// HTTP/2: frames of one connection that carry nothing of a request in [`EdgeLimits::WINDOW`].
     pub control_frames: u32,
+    /// Requests that are at an origin at a time, background refreshes included.
+    pub fetches: u32,
+    /// The same of one client; IPv6 by its /64. At most `fetches`.
+    pub fetches_per_address: u32,
 }
 
 /// The least that must pass while one side waits for the other.
@@ -91,6 +95,10 @@ impl Default for EdgeLimits {
             // Whoever scrolls over a map gives up dozens of requests a second.
             resets: 500,
             control_frames: 1_000,
+            // Well below the 28,000 ports that Linux has towards one address.
+            fetches: 16_384,
+            // One for each connection that an address may have: of HTTP/1 clients, none ever meets it.
+            fetches_per_address: 1_024,
         }
     }
 }

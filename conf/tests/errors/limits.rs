@@ -39,6 +39,13 @@ fn numbers_have_bounds() {
         "too small",
         "from 16",
     );
+    in_limits("fetches: ▸0", "fetches", "too small", "from 1");
+    in_limits(
+        "fetches_per_address: ▸1000001",
+        "fetches_per_address",
+        "too large",
+        "1000000",
+    );
 }
 
 #[test]
@@ -130,6 +137,12 @@ fn one_address_has_no_more_than_all() {
         "handshakes_per_address",
         "more than the 10 in all",
         "raise `handshakes`",
+    );
+    in_limits(
+        "fetches: 10, fetches_per_address: ▸11",
+        "fetches_per_address",
+        "more than the 10 in all",
+        "raise `fetches`",
     );
 }
 

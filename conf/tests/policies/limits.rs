@@ -24,7 +24,7 @@ fn what_is_written_is_obeyed() {
         "{ limits: { connections: 9, connections_per_address: 8, handshake_time: 1s, handshakes: 12, handshakes_per_address: 11, header_time: 2s, headers: 50, \
          header_bytes: 2KiB, uri_bytes: 1KiB, body_rate: 3B, body_grace: 4s, send_rate: 0B, send_grace: 5s, unsent_bytes: 3MiB, \
          unsent_bytes_per_address: 2MiB, idle: 0s, \
-         requests: 6, streams: 7, resets: 10, control_frames: 16 } }",
+         requests: 6, streams: 7, resets: 10, control_frames: 16, fetches: 14, fetches_per_address: 13 } }",
     );
     let rate = |bytes_per_second, grace| RateMin {
         bytes_per_second,
@@ -49,6 +49,8 @@ fn what_is_written_is_obeyed() {
         streams: 7,
         resets: 10,
         control_frames: 16,
+        fetches: 14,
+        fetches_per_address: 13,
     };
     assert_eq!(obeyed, expected);
 }
@@ -65,6 +67,8 @@ fn a_lower_whole_lowers_its_parts() {
     assert_eq!((few.connections_per_address, few.uri_bytes), (100, 8 << 10));
     let few = limits("{ limits: { handshakes: 50 } }");
     assert_eq!(few.handshakes_per_address, 50);
+    let few = limits("{ limits: { fetches: 60 } }");
+    assert_eq!(few.fetches_per_address, 60);
     let little = limits("{ limits: { unsent_bytes: 5MiB } }");
     assert_eq!(little.unsent_bytes_per_address, 5 << 20);
 }

@@ -1,7 +1,7 @@
 //! What every request goes through: an id, a time limit, a token, an epoch, and errors as problems.
 
 use super::{Api, ApiError, Kind};
-use crate::{auth::bearer, observe::metrics::Metrics};
+use crate::{auth::bearer, observe::metrics::Metrics, serve::token_shown};
 use axum::{
     Json,
     body::Body,
@@ -69,7 +69,10 @@ pub async fn authorise(State(api): State<Api>, request: Request, next: Next) -> 
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
     let detail = match header.map(bearer) {
-        Some(Some(token)) if api.token.is(token) => return next.run(request).await,
+        Some(Some(token)) if api.token.is(token) => {
+            token_shown(request.extensions());
+            return next.run(request).await;
+        }
         Some(Some(_)) => "the token is not this control's",
         Some(None) => "the Authorization header is not of the form: Bearer TOKEN",
         None => {

@@ -3,6 +3,7 @@
 use super::{Fleet, session};
 use crate::{
     auth::{Token, bearer},
+    serve::token_shown,
     verbs::{Control, Location, Refused},
 };
 use futures::Stream;
@@ -50,7 +51,10 @@ impl FleetService {
             .get("authorization")
             .and_then(|value| value.to_str().ok());
         match header.and_then(bearer) {
-            Some(token) if self.token.is(token) => Ok(()),
+            Some(token) if self.token.is(token) => {
+                token_shown(request.extensions());
+                Ok(())
+            }
             Some(_) => Err(Status::unauthenticated(
                 "the join token is not this fleet's",
             )),

@@ -1,6 +1,6 @@
 //! `latencify_control_*`: counters and gauges in the Prometheus text format. No label's values are chosen by clients.
 
-use crate::{fault::Kind, fleet::Standing, fold::Outcome};
+use crate::{fault::Kind, fleet::Standing, fold::Outcome, observe::connections::Connections};
 use latencify_conf::{change::Epoch, link::replica::End};
 use prometheus::{
     Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -37,6 +37,7 @@ struct Inner {
     policies_unread: IntCounter,
     log_forks: IntCounter,
     faults: IntGaugeVec,
+    connections: Connections,
 }
 
 impl Metrics {
@@ -128,11 +129,17 @@ impl Metrics {
             consumer_errors,
             policies_unread,
             log_forks,
+            connections: Connections::register(&registry)?,
             registry,
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Those of connections.
+    pub fn connections(&self) -> Connections {
+        self.inner.connections.clone()
     }
 
     /// What keeps a part from being written; none: it works.

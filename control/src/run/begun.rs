@@ -5,15 +5,20 @@
 //!
 //! A run is taken out of the log again whose start was stopped or failed behind its announcement. One that was stopped while
 //! that was being written may stay announced, as after a crash.
+//!
+//! Nothing that a client does or leaves undone keeps a run in the log that was told to stop: [`serve`](crate::serve) cuts it
+//! off in time. The run leaves when nobody decides anything any more, sessions and servers, and not before: whoever comes
+//! next counts on that.
 
 use super::Presence;
-use crate::{log::ChangeLog, store::Store};
+use crate::{log::ChangeLog, serve::FINISH_MAX, store::Store};
 use std::{fs, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long what is under way may take after a stop.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long what is under way may take after a stop: what is served, the entry in the log, and who looks at metrics. The unit
+/// gives the process more.
+const DRAIN_MAX: Duration = Duration::from_secs(2 * FINISH_MAX.as_secs() + 10);
 /// How long the databases may take to be closed, at least.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
@@ -44,10 +49,17 @@ impl Begun {
             .await
             .is_err()
         {
-            tracing::warn!(
-                after_s = DRAIN_MAX.as_secs(),
-                "not everything under way was finished"
-            );
+            let after_s = DRAIN_MAX.as_secs();
+            if self.presence.is_some() {
+                tracing::warn!(
+                    after_s,
+                    "not everything under way was finished, and the run stays announced in the log, as after a crash: with the \
+                     log in Kafka, the next run waits for --log-unread-max and a lease before it calls an edge fenced that it \
+                     has not heard of"
+                );
+            } else {
+                tracing::warn!(after_s, "not everything under way was finished");
+            }
         }
         let closed = drained.max(Instant::now() + CLOSE_MAX);
         let is_closed = tokio::time::timeout_at(closed, self.close()).await.is_ok();
@@ -71,6 +83,7 @@ impl Begun {
         if let Some(presence) = &self.presence {
             presence.leave().await;
         }
+        self.presence = None;
         self.stop_working.cancel();
         for worker in self.admin.take().into_iter().chain(self.workers.drain(..)) {
             let _ = worker.await;
@@ -93,9 +106,13 @@ impl Begun {
 mod tests {
     use crate::{
         log, run,
-        testing::{Replica, settings},
+        testing::{API_TOKEN, Replica, settings},
     };
     use std::path::{Path, PathBuf};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
 
     /// What this process has open in a folder, and what an open database leaves beside it.
     fn open_in(folder: &Path) -> Vec<PathBuf> {
@@ -158,5 +175,27 @@ mod tests {
         let count = |kind: &str| log.to_string().matches(&format!("\"{kind}\"")).count();
         let (joined, left) = (count("replica_joined"), count("replica_left"));
         assert_eq!((joined, left), (3, 2), "{log:#}");
+    }
+
+    /// A request of which nothing more comes keeps the run from its end for a while, and not in the log.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_that_is_stopped_under_a_request_without_an_end_leaves_the_log() {
+        let replica = Replica::start().await;
+        let mut client = TcpStream::connect(replica.running.api).await.unwrap();
+        let half = format!(
+            "POST /v1/purges HTTP/1.1\r\nhost: api\r\nauthorization: Bearer {API_TOKEN}\r\n\
+             content-type: application/json\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n"
+        );
+        client.write_all(half.as_bytes()).await.unwrap();
+        // The handler waits for the body.
+        let mut asked = [0; 12];
+        client.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked, b"HTTP/1.1 100");
+        let replica = replica.restart().await;
+        let log = replica.get("/v1/log?after=0").await.body;
+        let count = |kind: &str| log.to_string().matches(&format!("\"{kind}\"")).count();
+        let (joined, left) = (count("replica_joined"), count("replica_left"));
+        assert_eq!((joined, left), (2, 1), "{log:#}");
+        drop(client);
     }
 }

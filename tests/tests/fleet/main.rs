@@ -12,6 +12,7 @@ mod policies;
 mod purges;
 mod records;
 mod secrecy;
+mod silent_clients;
 mod state;
 
 use latencify_tests::{Call, Edge, Origin, reply};

@@ -1,6 +1,7 @@
 //! The classic attempts, each with what it would gain: a second request at the origin that the edge never decided on.
 
-use crate::world::{HOST, Over, World, good};
+use crate::world::{HOST, Over, WITHIN, World, good};
+use latencify_tests::wait_until;
 
 /// Requests that some pair of parsers reads differently. Each carries `GET /smuggled` where one of the two would find it.
 fn attempts() -> Vec<String> {
@@ -119,15 +120,25 @@ async fn nothing_is_smuggled_past_the_edge() {
             + head.matches("transfer-encoding: chunked").count();
         assert!(lengths <= 1, "{head}");
     }
-    let decided: Vec<_> = world.edge.access_log();
-    assert!(
-        decided.iter().all(|record| record["path"] != "/smuggled"),
-        "the edge took it for a request of its own"
-    );
     // The next client's request is its own.
     let mut peer = world.connect(Over::Tcp).await;
     peer.send(good("/innocent")).await;
     assert_eq!(peer.answer("GET").await.body, b"ok");
+    // Records come a moment later: what was decided before is told by then.
+    let decided = wait_until("its record is written", WITHIN, async || {
+        let records = world.edge.access_log();
+        let is_there = records.iter().any(|record| record["path"] == "/innocent");
+        if is_there {
+            Ok(records)
+        } else {
+            Err(format!("{} others", records.len()))
+        }
+    })
+    .await;
+    assert!(
+        decided.iter().all(|record| record["path"] != "/smuggled"),
+        "the edge took it for a request of its own"
+    );
     assert_eq!(
         world.seen.text().matches("GET /innocent HTTP/1.1").count(),
         1

@@ -1,6 +1,6 @@
 //! Clients that never retry. A request that was sent and is not answered in full is a failure, whatever the reason.
 
-use super::{HOST, LONG, LONG_BYTES, LONG_OCTET, SMALL, SMALL_BODY, speech::Line};
+use super::{HOST, LONG, LONG_BYTES, LONG_OCTET, SMALL_BODY, SMALLS, speech::Line};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -225,6 +225,7 @@ impl World {
 
 async fn keepalive(world: Arc<World>, tally: Arc<Tally>, is_tls: bool, think: Duration) {
     let mut kept: Option<Line> = None;
+    let mut smalls = SMALLS.iter().cycle();
     while world.goes_on() {
         tokio::time::sleep(think).await;
         let since = Instant::now();
@@ -240,7 +241,8 @@ async fn keepalive(world: Arc<World>, tally: Arc<Tally>, is_tls: bool, think: Du
         };
         let asked = async {
             let mut line = line?;
-            line.ask(HOST, SMALL).await?;
+            let path = smalls.next().context("they go round")?;
+            line.ask(HOST, path).await?;
             let answer = line.head().await?;
             let (status, closes) = (answer.status, answer.closes);
             let body = line.body(answer, Duration::ZERO).await?;
@@ -336,8 +338,8 @@ async fn multiplexed(world: Arc<World>, tally: Arc<Tally>, streams: usize) {
             let (mut sender, world, tally) = (sender.clone(), &world, &tally);
             async move {
                 let mut since = began;
-                for _ in 0..REQUESTS_PER_HTTP2 {
-                    match ask_http2(&mut sender, SMALL, Duration::ZERO).await {
+                for path in SMALLS.iter().cycle().take(REQUESTS_PER_HTTP2) {
+                    match ask_http2(&mut sender, path, Duration::ZERO).await {
                         Ok(None) => return,
                         Ok(Some((200, body))) if body == SMALL_BODY.as_bytes() => {
                             tally.answered(since);

@@ -25,8 +25,10 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_mins(1);
 /// So often one process takes over from another.
 const TIMES: usize = 20;
-/// What every client asks for, and what it must get.
+/// What every client asks for, and what it must get: from the origin, and from memory.
 const SMALL: &str = "/small";
+const STORED: &str = "/stored";
+const SMALLS: [&str; 2] = [SMALL, STORED];
 const SMALL_BODY: &str = "small, but whole";
 const LONG: &str = "/long";
 const LONG_OCTET: u8 = b'x';
@@ -43,7 +45,11 @@ async fn answer(call: Call) -> http::Response<Body> {
             .no_store()
             .done();
     }
-    reply::text(SMALL_BODY).no_store().done()
+    let small = reply::text(SMALL_BODY);
+    if call.path() == STORED {
+        return small.max_age(600).done();
+    }
+    small.no_store().done()
 }
 
 fn edge(origin: &Origin, authority: &Authority) -> EdgeOptions {
@@ -51,10 +57,30 @@ fn edge(origin: &Origin, authority: &Authority) -> EdgeOptions {
         "version: 1\n\
          origins: {{app: {{url: '{}'}}}}\n\
          certificates: {{shop: {{chain: shop.pem, key: shop.key}}}}\n\
-         sites: {{main: {{hosts: ['{HOST}'], certificate: shop, routes: [{{origins: [app]}}]}}}}\n",
+         sites: {{main: {{hosts: ['{HOST}'], certificate: shop, routes: [{{match: {{path: {STORED}}}, origins: [app], cache: true}}, {{origins: [app]}}]}}}}\n",
         origin.url()
     );
     Edge::alone(&policy).certificate(authority, "shop", &[HOST])
+}
+
+/// Every kind of client was answered from memory, too, and by whoever serves now before Pingora saw the request.
+async fn was_answered_from_memory(edge: &Edge) {
+    let records = edge.access_log();
+    for (scheme, protocol) in [
+        ("http", "HTTP/1.1"),
+        ("https", "HTTP/1.1"),
+        ("https", "HTTP/2"),
+    ] {
+        let hits = records.iter().filter(|record| {
+            record["path"] == STORED
+                && record["cache"] == "hit"
+                && record["scheme"] == scheme
+                && record["protocol"] == protocol
+        });
+        assert!(hits.count() > 0, "{scheme} {protocol}");
+    }
+    let hot = edge.metric("latencify_gateway_hot_answers_total").await;
+    assert!(hot > 0.0, "{hot}");
 }
 
 /// As many clients of each kind as find every gap, and leave two cores some room.

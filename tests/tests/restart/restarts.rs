@@ -1,6 +1,9 @@
 //! Restarts with the sockets held by somebody else, as systemd does with a socket unit.
 
-use super::{HOST, SMALL, SMALL_BODY, SOON, TIMES, clients, edge, origin, speech::Line};
+use super::{
+    HOST, SMALL, SMALL_BODY, SOON, TIMES, clients, edge, origin, speech::Line,
+    was_answered_from_memory,
+};
 use latencify_tests::{Authority, Client, Edge, wait_until};
 use std::time::Duration;
 
@@ -21,11 +24,13 @@ async fn no_request_fails_while_the_program_is_restarted() {
         stop(&mut edge).await;
         edge.start_again().await;
     }
-    clients.more_answers(2).await;
+    // What is asked for again by then has been stored.
+    clients.more_answers(6).await;
     let seen = clients.stop().await;
     eprintln!("restarts: {seen:?}");
     assert!(seen.failures.is_empty(), "{seen:#?}");
     assert_eq!(seen.closed_idle, 0, "{seen:#?}");
+    was_answered_from_memory(&edge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,6 +55,24 @@ async fn who_waits_in_the_kernel_while_nobody_runs_is_served() {
     }
 }
 
+/// Says so again, from now on: without it, systemd would end a service whose unit has a watchdog.
+async fn is_alive(edge: &Edge) {
+    let told = || {
+        let heard = edge.manager().heard();
+        heard.iter().filter(|said| *said == "WATCHDOG=1").count()
+    };
+    let before = told();
+    wait_until(
+        "the watchdog is told twice more",
+        SOON,
+        async || match told() {
+            now if now >= before + 2 => Ok(()),
+            now => Err(format!("{now} after {before}")),
+        },
+    )
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_manager_hears_what_the_service_is_at() {
     let (origin, authority) = (origin().await, Authority::new());
@@ -70,6 +93,7 @@ async fn the_service_manager_hears_what_the_service_is_at() {
         .await;
     };
     hears(&edge, "READY=1", 1).await;
+    is_alive(&edge).await;
     edge.process().signal("HUP");
     hears(&edge, "RELOADING=1", 1).await;
     hears(&edge, "MONOTONIC_USEC=", 1).await;
@@ -79,6 +103,15 @@ async fn the_service_manager_hears_what_the_service_is_at() {
     hears(&edge, &format!("MAINPID={pid}"), 1).await;
     hears(&edge, "READY=1", 3).await;
     hears(&edge, "STOPPING=1", 0).await;
+    // Whoever has taken over tells it, too; the one before has nothing under way, and goes.
+    wait_until("the one before has ended", SOON, async || {
+        match edge.process().predecessors() {
+            none if none.is_empty() => Ok(()),
+            some => Err(format!("{some:?} run")),
+        }
+    })
+    .await;
+    is_alive(&edge).await;
     edge.process().signal("TERM");
     hears(&edge, "STOPPING=1", 1).await;
 }

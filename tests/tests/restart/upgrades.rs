@@ -1,6 +1,8 @@
 //! SIGUSR2: a new process takes over the sockets.
 
-use super::{HOST, SMALL, SMALL_BODY, SOON, TIMES, clients, edge, origin};
+use super::{
+    HOST, SMALL, SMALL_BODY, SOON, TIMES, clients, edge, origin, was_answered_from_memory,
+};
 use latencify_tests::{Authority, Client, body, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,11 +25,13 @@ async fn no_request_fails_while_one_process_after_another_takes_over() {
             (http, https, admin)
         );
     }
-    clients.more_answers(2).await;
+    // What is asked for again by then has been stored.
+    clients.more_answers(6).await;
     let seen = clients.stop().await;
     eprintln!("upgrades: {seen:?}");
     assert!(seen.failures.is_empty(), "{seen:#?}");
     assert_eq!(seen.closed_idle, 0, "{seen:#?}");
+    was_answered_from_memory(&edge).await;
     assert_ne!(edge.process().pid(), first);
     // Nobody stays behind.
     wait_until("those before have ended", SOON, async || {

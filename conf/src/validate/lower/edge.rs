@@ -44,6 +44,7 @@ impl Lowering<'_, '_, '_> {
         let usual = EdgeLimits::default();
         let connections = written.connections.unwrap_or(usual.connections);
         let handshakes = written.handshakes.unwrap_or(usual.handshakes);
+        let fetches = written.fetches.unwrap_or(usual.fetches);
         let header_bytes =
             self.bytes_within(written.header_bytes, HEADER_BYTES, at, "header_bytes");
         let header_bytes = header_bytes.unwrap_or(usual.header_bytes as u64);
@@ -52,6 +53,7 @@ impl Lowering<'_, '_, '_> {
         for (what, each, all) in [
             ("connections", written.connections_per_address, connections),
             ("handshakes", written.handshakes_per_address, handshakes),
+            ("fetches", written.fetches_per_address, fetches),
         ] {
             let Some(each) = each.filter(|each| *each > all) else {
                 continue;
@@ -121,6 +123,9 @@ impl Lowering<'_, '_, '_> {
             streams: written.streams.unwrap_or(usual.streams),
             resets: written.resets.unwrap_or(usual.resets),
             control_frames: written.control_frames.unwrap_or(usual.control_frames),
+            fetches,
+            fetches_per_address: (written.fetches_per_address)
+                .unwrap_or(usual.fetches_per_address.min(fetches)),
         }
     }
 

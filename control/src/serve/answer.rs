@@ -1,0 +1,185 @@
+//! An answer under way: the body that says when it is handed over, and the stream that says whether the client takes it.
+
+use super::visit::{UnderWay, Visit};
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A body is handed over in parts of so many bytes at most, so that all but the last was taken when it is at its end: a
+/// large one is not over while most of it waits for a slow client.
+const PART_BYTES_MAX: usize = 64 * 1024;
+
+/// The body of an answer. Its request is under way until it is dropped.
+pub struct Answer {
+    body: Body,
+    /// Of the part that came last.
+    rest: Bytes,
+    _under_way: UnderWay,
+}
+
+/// A stream whose client is looked after.
+pub struct Looked<S> {
+    stream: S,
+    visit: Arc<Visit>,
+}
+
+impl Answer {
+    /// The body of an answer to that request.
+    pub fn new(body: Body, under_way: UnderWay) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            _under_way: under_way,
+        }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.into_data() {
+                Ok(data) => this.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let part = this.rest.split_to(this.rest.len().min(PART_BYTES_MAX));
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(body.lower() + rest);
+        hint
+    }
+}
+
+impl<S> Looked<S> {
+    /// That stream of that connection.
+    pub fn new(stream: S, visit: Arc<Visit>) -> Self {
+        Self { stream, visit }
+    }
+
+    fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.visit.takes(written.is_ready());
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Looked<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, octets)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Looked<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.noted(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, octets);
+        self.noted(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.noted(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.noted(shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::visit::Terms, *};
+    use futures::FutureExt as _;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    #[tokio::test]
+    async fn a_body_is_handed_over_in_parts_and_is_under_way_until_then() {
+        let visit = Visit::new(Terms::Open);
+        let whole: Vec<u8> = (0..PART_BYTES_MAX * 2 + 5).map(|at| at as u8).collect();
+        let mut answer = Answer::new(Body::from(whole.clone()), visit.request());
+        let (mut got, mut parts) = (Vec::new(), Vec::new());
+        loop {
+            let left = (whole.len() - got.len()) as u64;
+            assert_eq!(answer.size_hint().exact(), Some(left));
+            let next = poll_fn(|context| Pin::new(&mut answer).poll_frame(context)).await;
+            let Some(frame) = next else {
+                break;
+            };
+            let part = frame.unwrap().into_data().unwrap();
+            parts.push(part.len());
+            got.extend_from_slice(&part);
+            assert_eq!(answer.is_end_stream(), got.len() == whole.len());
+            assert!(visit.is_served());
+        }
+        assert_eq!(parts, [PART_BYTES_MAX, PART_BYTES_MAX, 5]);
+        assert!(got == whole);
+        drop(answer);
+        assert!(!visit.is_served());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_noticed_and_one_that_goes_on_too() {
+        let visit = Visit::new(Terms::Open);
+        let (near, mut far) = duplex(8);
+        let mut near = Looked::new(near, Arc::clone(&visit));
+        let _request = visit.request();
+        let long_after =
+            || visit.overstays(tokio::time::Instant::now() + super::super::visit::TAKE_MAX);
+        near.write_all(b"12345678").await.unwrap();
+        assert_eq!(long_after(), None);
+        assert!(near.write_all(b"9").now_or_never().is_none());
+        assert_eq!(long_after(), Some(super::super::visit::Cut::NotTaken));
+        far.read_exact(&mut [0; 4]).await.unwrap();
+        near.write_all(b"9").await.unwrap();
+        assert_eq!(long_after(), None);
+    }
+}
