@@ -3,11 +3,13 @@
 use crate::{
     breaks::Breaks,
     faults::Faults,
+    oracle::Violation,
     world::{Ended, run},
 };
 use latencify_cache::rules::Rules;
 use parking_lot::Mutex;
 use std::{
+    any::Any,
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -63,7 +65,7 @@ pub fn run_many<R: Rules>(
                     if seed >= seeds.end {
                         return;
                     }
-                    let ended = run::<R>(seed, breaks, false);
+                    let ended = ended::<R>(seed, breaks);
                     let mut many = many.lock();
                     many.add(ended);
                     if !goes_on(&many) {
@@ -76,4 +78,67 @@ pub fn run_many<R: Rules>(
     let mut many = many.into_inner();
     many.failed.sort_by_key(|ended| ended.seed);
     many
+}
+
+/// Runs a seed's world. A panic in it is its violation, and names the seed as others do; the next worlds go on. Its thread is its
+/// own, so that it leaves nothing there to others.
+fn ended<R: Rules>(seed: u64, breaks: Breaks) -> Ended {
+    let world = thread::scope(|scope| {
+        let thread = thread::Builder::new().name(format!("seed {seed}"));
+        let world = thread.spawn_scoped(scope, || run::<R>(seed, breaks, false));
+        let world = world.map_err(|error| error.to_string())?;
+        world.join().map_err(|panic| said(&*panic))
+    });
+    world.unwrap_or_else(|panicked| Ended {
+        seed,
+        violation: Some(Violation {
+            invariant: "panic",
+            text: panicked,
+        }),
+        faults: Faults::default(),
+        hash: 0,
+        events: 0,
+        answers: 0,
+        stored_answers: 0,
+        purges: 0,
+        text: String::new(),
+    })
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it says nothing".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latencify_cache::rules::Point;
+
+    /// What is shipped panics at every point that it reaches.
+    struct Panics;
+
+    impl Rules for Panics {
+        fn reach(_: Point) {
+            panic!("reached");
+        }
+    }
+
+    #[test]
+    fn a_world_that_panics_has_failed_and_keeps_its_seed() {
+        let many = run_many::<Panics>(7..10, Breaks::NONE, |_| true);
+        assert_eq!(many.worlds, 3);
+        let failed = many.failed.iter().map(|ended| {
+            let violation = ended.violation.as_ref().unwrap();
+            (ended.seed, violation.invariant, violation.text.as_str())
+        });
+        let failed: Vec<_> = failed.collect();
+        assert_eq!(
+            failed,
+            [7, 8, 9].map(|seed| (seed, "panic", "reached")),
+            "each, in order"
+        );
+    }
 }

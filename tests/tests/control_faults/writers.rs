@@ -245,41 +245,61 @@ pub async fn readyz(control: &Control) -> Reply {
     Client::new().get(control.admin(), "admin", "/readyz").await
 }
 
-/// Waits until `/readyz` says 503 with a fault of that kind, and the metric says so too.
+/// Waits until `/readyz` says 503 with a fault of one of these kinds, and the metric says so too.
 pub async fn until_fault(control: &Control, kinds: &[&str]) -> String {
     let what = format!("control tells of a fault: {kinds:?}");
-    let said = wait_until(&what, SOON, async || {
+    wait_until(&what, SOON, async || {
         let reply = readyz(control).await;
         let said: serde_json::Value = reply.json();
         let told = said["faults"].as_array().cloned().unwrap_or_default();
         let is_told = told
             .iter()
             .any(|kind| kinds.contains(&kind.as_str().unwrap_or_default()));
-        if reply.status == 503 && is_told {
+        if reply.status != 503 || !is_told {
+            return Err(format!("{} {said}", reply.status));
+        }
+        let counted = faults_counted(control).await?;
+        if counted.iter().any(|kind| kinds.contains(&kind.as_str())) {
             Ok(said["log"].as_str().unwrap().to_owned())
         } else {
-            Err(format!("{} {said}", reply.status))
+            Err(format!("{said}, and the metric says {counted:?}"))
+        }
+    })
+    .await
+}
+
+/// Waits until `/readyz` says 200, and the metric tells of no fault.
+pub async fn until_ready(control: &Control) {
+    wait_until("control is ready again", SOON, async || {
+        let reply = readyz(control).await;
+        if reply.status != 200 {
+            return Err(format!("{} {}", reply.status, reply.text()));
+        }
+        let counted = faults_counted(control).await?;
+        if counted.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("ready, and the metric says {counted:?}"))
         }
     })
     .await;
+}
+
+/// The kinds of the faults that the metric tells, which has a line for every kind of every part.
+async fn faults_counted(control: &Control) -> Result<Vec<String>, String> {
+    const NAME: &str = "latencify_control_fault{kind=\"";
     let metrics = Client::new()
         .get(control.admin(), "admin", "/metrics")
         .await;
-    assert!(
-        metrics.text().contains("latencify_control_fault{"),
-        "{}",
-        metrics.text()
-    );
-    said
-}
-
-/// Waits until `/readyz` says 200.
-pub async fn until_ready(control: &Control) {
-    wait_until("control is ready again", SOON, async || {
-        match readyz(control).await {
-            reply if reply.status == 200 => Ok(()),
-            reply => Err(format!("{} {}", reply.status, reply.text())),
-        }
-    })
-    .await;
+    let lines: Vec<_> = metrics
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix(NAME))
+        .collect();
+    if lines.is_empty() {
+        return Err(format!("no {NAME}: {}", metrics.text()));
+    }
+    let there = lines.iter().filter(|line| !line.ends_with("} 0"));
+    let kinds = there.filter_map(|line| line.split('"').next());
+    Ok(kinds.map(str::to_owned).collect())
 }

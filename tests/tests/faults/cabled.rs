@@ -68,6 +68,6 @@ async fn an_edge_whose_cable_to_control_is_pulled_serves_its_clients_nothing_old
         )
         .await;
     }
-    check(&control, 2, &stand.publisher.published, seed).await;
+    check(&control, &stand, &targets, seed).await;
     assert!(hammer.end().await > 100, "the clients were not answered");
 }

@@ -63,7 +63,7 @@ async fn faults_upon_faults_break_no_promise() {
         tokio::join!(publish, harm);
         stand.seen.check();
     }
-    check(&control, edges.len(), &stand.publisher.published, seed).await;
+    check(&control, &stand, &targets, seed).await;
     assert!(hammer.end().await > 100, "the clients were not answered");
 }
 

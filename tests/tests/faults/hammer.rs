@@ -1,6 +1,6 @@
 //! Clients that ask without a pause, and patient ones that wait for an edge to come back.
 
-use latencify_tests::{Client, Reply, body};
+use latencify_tests::{Client, Reply, body, wait_until};
 use parking_lot::Mutex;
 use std::{
     net::SocketAddr,
@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Target {
     pub client: Client,
     pub edge: SocketAddr,
+    /// It refuses while it is isolated.
+    pub refuses: bool,
 }
 
 /// What clients know and have seen.
@@ -72,12 +74,34 @@ impl Seen {
                     ));
                 }
             }
-            // An isolated edge that refuses.
-            503 => {
+            // Isolated.
+            503 if to.refuses => {
                 self.refusals.fetch_add(1, Ordering::Relaxed);
             }
             _ => self.break_with(format!("{to:?}: {reply:?}")),
         }
+    }
+
+    /// Waits until each of the edges answers from its store: none refuses for ever.
+    pub async fn all_serve(&self, targets: &[Target], seed: u64) {
+        for target in targets {
+            let what = format!("seed {seed}: {target:?} answers from its store");
+            wait_until(&what, super::SOON, async || {
+                let promised = self.promised();
+                let request = Client::request("GET", "shop.example", PATHS[0]);
+                let request = request.body(body::empty()).unwrap();
+                let reply = target.client.send(target.edge, request).await;
+                let reply = reply.map_err(|error| format!("{error:#}"))?;
+                self.judge(promised, *target, &reply);
+                if reply.status == 200 && reply.is_hit() {
+                    Ok(())
+                } else {
+                    Err(format!("{reply:?}"))
+                }
+            })
+            .await;
+        }
+        self.check();
     }
 
     fn break_with(&self, what: String) {

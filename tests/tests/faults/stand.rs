@@ -120,11 +120,12 @@ pub async fn wired_members(control: &Control, edges: &[(&str, &str)]) -> (Vec<Ed
     (members, wires)
 }
 
-/// Where clients ask an edge.
+/// Where clients ask an edge, which refuses while it is isolated if [`THREE`] says so of its name.
 pub fn target(edge: &Edge) -> Target {
     Target {
         client: edge.client(),
         edge: edge.http(),
+        refuses: THREE.contains(&(edge.name(), "refuse")),
     }
 }
 
@@ -135,8 +136,8 @@ pub fn when_isolated(options: EdgeOptions, mode: &str) -> EdgeOptions {
 
 /// Waits until everybody who lives is connected and obeys the head, and nobody else is counted on; then checks what must
 /// hold whatever has happened.
-pub async fn check(control: &Control, edges: usize, published: &[Published], seed: u64) {
-    let roster = settled(control, edges, seed).await;
+pub async fn check(control: &Control, stand: &Stand, targets: &[Target], seed: u64) {
+    let roster = settled(control, targets.len(), seed).await;
     let digests: BTreeSet<_> = roster
         .edges
         .iter()
@@ -149,7 +150,8 @@ pub async fn check(control: &Control, edges: usize, published: &[Published], see
         1,
         "seed {seed}: one epoch, one policy: {roster:#?}"
     );
-    in_the_log_once(control, published, seed).await;
+    in_the_log_once(control, &stand.publisher.published, seed).await;
+    stand.seen.all_serve(targets, seed).await;
 }
 
 async fn settled(control: &Control, edges: usize, seed: u64) -> Edges {

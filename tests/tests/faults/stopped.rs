@@ -80,7 +80,7 @@ async fn a_stopped_edge_is_fenced_and_serves_nothing_old_when_it_goes_on() {
         )
         .await;
     }
-    check(&control, edges.len(), &stand.publisher.published, seed).await;
+    check(&control, &stand, &targets, seed).await;
     assert!(hammer.end().await > 100, "the clients were not answered");
 }
 
@@ -134,6 +134,6 @@ async fn while_control_is_stopped_edges_are_isolated_and_recover() {
         )
         .await;
     }
-    check(&control, edges.len(), &stand.publisher.published, seed).await;
+    check(&control, &stand, &targets, seed).await;
     assert!(hammer.end().await > 100, "the clients were not answered");
 }

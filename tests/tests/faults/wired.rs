@@ -101,6 +101,6 @@ async fn whatever_the_wire_to_control_does_no_promise_breaks() {
     for wire in &wires {
         wire.becomes(Weather::FINE);
     }
-    check(&control, edges.len(), &stand.publisher.published, seed).await;
+    check(&control, &stand, &targets, seed).await;
     assert!(hammer.end().await > 100, "the clients were not answered");
 }
