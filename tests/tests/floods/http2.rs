@@ -7,6 +7,7 @@ use latencify_tests::{
         ACK, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS, PING,
         PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get, post, tls,
     },
+    wait_until,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -170,31 +171,47 @@ async fn fields_and_targets_are_bounded() {
 }
 
 /// A few octets that name the same large field again and again.
+fn bomb(times: usize) -> Vec<u8> {
+    let mut bomb = block(2, HOST, "/");
+    // Literal with incremental indexing: a name of one octet, a value of 2000.
+    bomb.extend([0x40, 1, b'a', 0x7f, 0xd1, 0x0e]);
+    bomb.extend([b'b'; 2_000]);
+    bomb.extend(vec![INDEXED_62; times]);
+    frame(HEADERS, END_HEADERS | 1, 1, &bomb)
+}
+
+/// Not by what is stored: of what is small on the wire, only its record and its number tell.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compression_bomb_is_answered_by_431() {
     let attacked = Attacked::with("header_bytes: 16KiB, uri_bytes: 8KiB").await;
     let mut raw = attacked.raw(ATTACKER, &[]).await;
-    let mut bomb = block(2, HOST, "/");
-    // Literal with incremental indexing: a name of one octet, a value of 2000; then indexed 300 times.
-    bomb.extend([0x40, 1, b'a', 0x7f, 0xd1, 0x0e]);
-    bomb.extend([b'b'; 2_000]);
-    bomb.extend([INDEXED_62; 300]);
-    let whole = frame(HEADERS, END_HEADERS | 1, 1, &bomb);
-    raw.send(&whole).await.unwrap();
-    let ended = async {
-        loop {
-            match raw.reader.next().await {
-                None => return "closed",
-                Some(frame) if frame.kind == GOAWAY => return "goaway",
-                // 431 is no entry of the static table, so that its digits are there as they are, or as Huffman codes.
-                Some(frame) if frame.kind == HEADERS => return "answered",
-                Some(frame) if frame.kind == RST_STREAM => return "reset",
-                Some(_) => {}
-            }
+    raw.send(&bomb(10)).await.unwrap();
+    raw.reader.wait_for(HEADERS, 1).await;
+    let refused = "latencify_gateway_http2_requests_refused_total{reason=\"header_bytes\"}";
+    attacked.counted(refused, 1.0).await;
+    wait_until("its record tells why", SOON, async || {
+        let records = attacked.edge.access_log();
+        let of_attacker: Vec<_> = (records.iter())
+            .filter(|record| record["client"] == ATTACKER)
+            .collect();
+        match of_attacker.as_slice() {
+            [record] if record["status"] == 431 && record["error"] == "header_bytes" => Ok(()),
+            other => Err(format!("{other:?}")),
         }
-    };
-    let how = timeout(SOON, ended).await.expect("it is ended");
-    assert_ne!(how, "closed");
+    })
+    .await;
+    assert_eq!(attacked.origin.requests_for("/"), 1, "only the bystander's");
+    attacked.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compression_bomb_that_is_far_too_large_ends_its_connection() {
+    let attacked = Attacked::with("header_bytes: 16KiB, uri_bytes: 8KiB").await;
+    let mut raw = attacked.raw(ATTACKER, &[]).await;
+    raw.send(&bomb(300)).await.unwrap();
+    let end = timeout(SOON, raw.reader.end()).await.expect("it is ended");
+    assert_eq!(end.goaway, Some(ENHANCE_YOUR_CALM));
+    attacked.counted_ended("header_bytes", 1.0).await;
     assert_eq!(attacked.origin.requests_for("/"), 1, "only the bystander's");
     attacked.over().await;
 }

@@ -19,10 +19,10 @@ async fn twenty_thousand_idle_connections_cost_little() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_idle_connections_over_tls_cost_little() {
-    within(&cost(Spoken::Tls, 20_000).await, 40 << 10);
+    within(&cost(Spoken::Tls, 20_000).await, 28 << 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_idle_connections_over_http2_cost_little() {
-    within(&cost(Spoken::Http2, 20_000).await, 64 << 10);
+    within(&cost(Spoken::Http2, 20_000).await, 48 << 10);
 }
