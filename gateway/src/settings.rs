@@ -115,8 +115,8 @@ pub struct Arguments {
     #[arg(long, env = "LATENCIFY_CACHE_EVICTION", value_name = "HOW", default_value = Eviction::default().name(), value_parser = eviction())]
     cache_eviction: Eviction,
     /// Existing folder, for it alone, of the disk tier: stored responses that a restart survives. Without it, there is none.
-    /// Empty the folder if this edge has run without it: what was purged then is not known there. A response passes through memory on
-    /// its way there: one that announces more than a quarter of --cache-memory is not stored there either.
+    /// Empty the folder if this edge has run without it: what was purged then is not known there. What is larger than a quarter of
+    /// --cache-memory is stored there alone.
     #[arg(long, env = "LATENCIFY_DISK", value_name = "DIR")]
     disk: Option<PathBuf>,
     /// The most bytes of all files in that folder.

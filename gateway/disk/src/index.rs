@@ -177,7 +177,7 @@ impl Index {
     }
 
     /// What has its head in a segment, from an offset on, in the order in which it stands there.
-    pub(crate) fn from_offset(&self, segment: u32, offset: u32) -> Vec<Entry> {
+    pub(crate) fn behind(&self, segment: u32, offset: u32) -> Vec<Entry> {
         let is_there = |entry: &Entry| entry.segment == segment && entry.offset >= offset;
         let mut found: Vec<_> = (0..SHARDS)
             .flat_map(|shard| self.collect(shard, is_there))

@@ -131,7 +131,7 @@ impl Walked {
         offset: u32,
         records: usize,
     ) -> Result<Option<u32>, Miss> {
-        for entry in shared.index.from_offset(segment.number, offset) {
+        for entry in shared.index.behind(segment.number, offset) {
             if self.met >= records {
                 return Ok(Some(entry.offset));
             }
