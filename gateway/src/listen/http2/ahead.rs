@@ -116,9 +116,9 @@ impl Ahead {
         }
     }
 
-    /// Whether what has passed to the library ends with a whole frame.
-    pub(super) fn is_between_passed(&self) -> bool {
-        self.inbound.is_between_passed()
+    /// Whether the library can be told about a stream: it knows of it, and what has passed ends with a whole frame.
+    pub(super) fn can_tell_of(&self, stream: u32) -> bool {
+        self.inbound.is_between_passed() && self.inbound.has_passed(stream)
     }
 
     /// The newest stream that was answered; 0: none.

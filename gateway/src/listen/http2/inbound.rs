@@ -92,6 +92,11 @@ impl Inbound {
         self.streams.passed = self.streams.passed.max(stream);
     }
 
+    /// Whether the library knows of a stream.
+    pub(super) fn has_passed(&self, stream: u32) -> bool {
+        stream <= self.streams.passed
+    }
+
     /// It was answered ahead of it.
     pub(super) fn answered(&mut self, stream: u32) {
         let streams = &mut self.streams;

@@ -128,10 +128,10 @@ impl Watched {
     }
 
     /// Ends single requests: the library is told that the client cancelled them, the client that we did. A client that
-    /// stopped in the middle of a frame can't be answered for, so that its whole connection ends.
+    /// stopped in the middle of a frame or of a head can't be answered for, so that its whole connection ends.
     fn end_overdue(&mut self) {
         for (id, why) in std::mem::take(&mut self.overdue) {
-            if !self.ahead.is_between_passed() {
+            if !self.ahead.can_tell_of(id) {
                 self.word.end(why);
                 return;
             }
