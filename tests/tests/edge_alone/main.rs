@@ -16,6 +16,7 @@ mod proxied;
 mod purging;
 mod reloading;
 mod through;
+mod through_ends;
 mod tls;
 mod tls_strength;
 mod withdrawn;
