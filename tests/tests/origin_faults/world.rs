@@ -79,14 +79,12 @@ impl World {
         let (head, mut rest) = answer.into_parts();
         let mut came = Vec::new();
         while let Some(frame) = rest.frame().await {
-            match frame {
-                Ok(frame) => came.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-                Err(_) => {
-                    let id = head.headers.get("x-request-id");
-                    let id = id.map_or("", |id| id.to_str().unwrap()).to_owned();
-                    return Seen::Cut { id, body: came };
-                }
-            }
+            let Ok(frame) = frame else {
+                let id = head.headers.get("x-request-id");
+                let id = id.map_or("", |id| id.to_str().unwrap()).to_owned();
+                return Seen::Cut { id, body: came };
+            };
+            came.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         }
         Seen::Whole(Reply {
             status: head.status,

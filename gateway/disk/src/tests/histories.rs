@@ -1,12 +1,13 @@
 //! Memory over disk, under one set of marks: fills, purges, evictions, restarts, power losses, validations, promotions and sweeps in any
-//! order. What is served is never older than the newest purge that was acknowledged, and never torn.
+//! order. What is served is never older than the newest purge that was acknowledged, and never torn: neither what is stored, nor what
+//! arrives while it is read. A fill, a validation and a promotion each begin in one step and end in a later one.
 
 use super::{
     model::{Chance, Model},
     *,
 };
 use latencify_cache::{
-    Cache, Earlier, Expectation, Fetching, Held, LocalMark, LocalMarks, ManualClock,
+    Cache, Earlier, Expectation, Fetching, Found, Held, LocalMark, LocalMarks, ManualClock,
     Marks as Purges, MarksSnapshot, Metadata, Promotion, Record, Sweep,
 };
 use latencify_conf::{
@@ -41,8 +42,19 @@ impl Metadata for Said {
 struct Arriving {
     name: usize,
     said: Said,
+    followers: Vec<Found<Said>>,
     memory: Option<latencify_cache::Writer<Said>>,
     disk: Option<crate::Writer>,
+    _held: Held,
+}
+
+/// The origin is being asked whether what was found holds still.
+struct Validating {
+    name: usize,
+    record: Arc<Record<Said>>,
+    fetch: Fetch,
+    /// What it had when it was asked.
+    version: u64,
     _held: Held,
 }
 
@@ -79,12 +91,15 @@ struct World {
     log: Vec<Target>,
     obeyed: usize,
     arriving: Vec<Arriving>,
+    validating: Vec<Validating>,
     rising: Vec<Rising>,
     /// What the origin has now.
     versions: [u64; NAMES],
     /// What an acknowledged purge leaves nothing older of.
     promised: [u64; NAMES],
     served: [u64; 2],
+    /// Bodies that came whole under their readers, those that broke off, and validations that held.
+    happened: [u64; 3],
 }
 
 fn position(epoch: usize) -> Position {
@@ -165,10 +180,12 @@ impl World {
             log: Vec::new(),
             obeyed: 0,
             arriving: Vec::new(),
+            validating: Vec::new(),
             rising: Vec::new(),
             versions: [1; NAMES],
             promised: [0; NAMES],
             served: [0; 2],
+            happened: [0; 3],
         }
     }
 
@@ -176,13 +193,14 @@ impl World {
         for _ in 0..STEPS {
             let name = self.chance.below(NAMES as u64) as usize;
             match self.chance.below(60) {
-                0..24 => self.ask(name),
-                24..34 => self.fetch(name),
-                34..44 => self.arrive(),
-                44..47 => self.rise(),
-                47..49 => self.purge_by_log(name),
-                49 => self.purge_alone(name),
-                50..52 => self.validate(name),
+                0..18 => self.ask(name),
+                18..27 => self.fetch(name),
+                27..36 => self.arrive(),
+                36..39 => self.rise(),
+                39..41 => self.purge_by_log(name),
+                41 => self.purge_alone(name),
+                42..46 => self.validate(name),
+                46..52 => self.renew(),
                 52 => self.sweep_memory(),
                 53 => self.sweep_disk(),
                 54 => self.save(),
@@ -196,11 +214,11 @@ impl World {
     fn ask(&mut self, name: usize) {
         let text = name_of(name);
         if let Some(mut found) = self.cache.find(key(&text)) {
-            // One that is arriving would be waited for.
-            if !found.is_filling() {
-                let read = block_on(found.read_all()).unwrap();
-                self.serve(0, name, found.record.meta, &read);
+            if found.is_filling() {
+                return self.follow(name, found);
             }
+            let read = block_on(found.read_all()).unwrap();
+            self.serve(0, name, found.record.meta, &read);
             return;
         }
         let promotion = self.cache.begin_promotion(key(&text));
@@ -214,6 +232,16 @@ impl World {
             body: body.into(),
         };
         self.rising.push(rising);
+    }
+
+    /// Reads what arrives, to the end that it will have.
+    fn follow(&mut self, name: usize, found: Found<Said>) {
+        self.is_new_enough(0, name, found.record.meta);
+        let fetch = found.record.fetch;
+        let is_its = |fill: &latencify_cache::Writer<Said>| fill.record().fetch == fetch;
+        let mut arriving = self.arriving.iter_mut();
+        let fill = arriving.find(|arriving| arriving.memory.as_ref().is_some_and(is_its));
+        fill.unwrap().followers.push(found);
     }
 
     /// What the disk has, served.
@@ -247,13 +275,17 @@ impl World {
 
     fn serve(&mut self, tier: usize, name: usize, said: Said, read: &[u8]) {
         assert_eq!(read, body_of(name, said), "torn: {name} {said:?}");
+        self.is_new_enough(tier, name, said);
+        self.served[tier] += 1;
+    }
+
+    fn is_new_enough(&self, tier: usize, name: usize, said: Said) {
         let promised = self.promised[name];
         assert!(
             said.version >= promised,
             "{} serves {said:?} of {name}, and everything before {promised} was purged",
             ["memory", "disk"][tier]
         );
-        self.served[tier] += 1;
     }
 
     fn fetch(&mut self, name: usize) {
@@ -281,6 +313,7 @@ impl World {
         self.arriving.push(Arriving {
             name,
             said,
+            followers: Vec::new(),
             memory,
             disk: disk.ok(),
             _held: self.marks.hold(&fetching),
@@ -296,6 +329,7 @@ impl World {
         let Arriving {
             name,
             said,
+            followers,
             mut memory,
             mut disk,
             _held,
@@ -314,6 +348,12 @@ impl World {
             let _ = disk.write(&part);
         }
         if breaks_off {
+            drop(memory);
+            for mut follower in followers {
+                let read = block_on(follower.read_all());
+                assert!(read.is_err(), "half of {name} {said:?} is whole: {read:?}");
+                self.happened[1] += 1;
+            }
             return;
         }
         let is_refused = memory.is_some_and(|memory| memory.finish().is_err());
@@ -323,6 +363,12 @@ impl World {
                 let _ = kept(ticket);
             }
         }
+        // It was good when they asked, whatever has been purged since, and is whole for them.
+        for mut follower in followers {
+            let read = block_on(follower.read_all()).unwrap();
+            assert_eq!(read, body_of(name, said), "torn: {name} {said:?}");
+            self.happened[0] += 1;
+        }
     }
 
     /// What was found on disk comes into memory, late.
@@ -331,15 +377,11 @@ impl World {
             return;
         }
         let at = self.chance.below(self.rising.len() as u64) as usize;
-        let Rising {
-            name,
-            promotion,
-            head,
-            body,
-        } = self.rising.swap_remove(at);
-        if let Some((record, _)) = self.taken_over(&head) {
-            let text = name_of(name);
-            let _ = self.cache.promote(promotion, key(&text), record, &body);
+        let rising = self.rising.swap_remove(at);
+        if let Some((record, _)) = self.taken_over(&rising.head) {
+            let (promotion, text) = (rising.promotion, name_of(rising.name));
+            let risen = (self.cache).promote(promotion, key(&text), record, &rising.body);
+            drop(risen);
         }
     }
 
@@ -408,23 +450,41 @@ impl World {
 
     /// Asks the origin whether what memory has still holds.
     fn validate(&mut self, name: usize) {
-        let text = name_of(name);
-        let Some(found) = self.cache.find(key(&text)) else {
+        let Some(found) = self.cache.find(key(&name_of(name))) else {
             return;
         };
+        if found.is_filling() || self.validating.len() >= 4 {
+            return self.renew();
+        }
         let fetching = self.marks.begin();
-        let said = found.record.meta;
-        if found.is_filling() || said.version != self.versions[name] {
+        self.validating.push(Validating {
+            name,
+            record: found.record,
+            fetch: *fetching,
+            version: self.versions[name],
+            _held: self.marks.hold(&fetching),
+        });
+    }
+
+    /// It answers as it was when it was asked, whatever has happened since to what was found.
+    fn renew(&mut self) {
+        if self.validating.is_empty() {
             return;
         }
-        let of = self
-            .tier
-            .version_of(key(&text), found.record.fetch.generation);
-        if let Some(of) = of {
-            drop(self.tier.renew(of, head_of(name, *fetching, said)));
+        let at = self.chance.below(self.validating.len() as u64) as usize;
+        let asked = self.validating.swap_remove(at);
+        let (name, record, fetch) = (asked.name, asked.record, asked.fetch);
+        let (said, text) = (record.meta, name_of(name));
+        if said.version != asked.version {
+            return;
         }
-        let record = Record::of_validation(&found.record, identity(name), *fetching, said);
-        let _ = self.cache.revalidate(key(&text), record);
+        let of = self.tier.version_of(key(&text), record.fetch.generation);
+        if let Some(of) = of {
+            drop(self.tier.renew(of, head_of(name, fetch, said)));
+        }
+        let renewed = Record::of_validation(&record, identity(name), fetch, said);
+        let renewed = self.cache.revalidate(key(&text), renewed);
+        self.happened[2] += u64::from(renewed.is_ok());
     }
 
     fn sweep_memory(&mut self) {
@@ -459,6 +519,7 @@ impl World {
 
     fn restart(&mut self) {
         self.arriving.clear();
+        self.validating.clear();
         self.rising.clear();
         match self.chance.below(3) {
             0 => {
@@ -516,13 +577,15 @@ impl World {
 
 #[test]
 fn nothing_purged_and_nothing_torn_is_served_whatever_happens() {
-    let mut served = [0; 2];
+    let mut happened = [0; 5];
     for seed in 0..SEEDS {
         let mut world = World::new(seed, true);
         world.play();
-        served = [served[0] + world.served[0], served[1] + world.served[1]];
+        let ([memory, disk], [whole, broken, renewed]) = (world.served, world.happened);
+        let these = [memory, disk, whole, broken, renewed];
+        happened = std::array::from_fn(|kind| happened[kind] + these[kind]);
     }
-    assert!(served.iter().all(|&times| times > SEEDS), "{served:?}");
+    assert!(happened.iter().all(|&n| n > SEEDS / 2), "{happened:?}");
 }
 
 /// The history finds out a tier that asks nobody.
