@@ -179,7 +179,7 @@ impl<'a, C: Client> Exchange<'a, C> {
     ) -> std::result::Result<(ResponseHeader, Spelling), Trouble> {
         loop {
             if !link.octets.is_empty()
-                && let Some(response) = response::take(&mut link.octets).map_err(|e| e.into_up())?
+                && let Some(response) = response::take(&mut link.octets).map_err(Error::into_up)?
             {
                 return Ok(response);
             }
