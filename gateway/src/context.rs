@@ -4,6 +4,7 @@ use crate::{
     drain::UnderWay,
     edge::Edge,
     errors::Fault,
+    fetches::Place as PlaceAtOrigin,
     fleet::Isolated,
     listen::{UnsentResponse, Wire},
     observe::{Counted, Cut},
@@ -196,6 +197,8 @@ pub struct Found {
 pub struct Steering {
     /// The origins in the order in which they are tried; none until the first attempt.
     pub order: Option<Vec<OriginId>>,
+    /// Its place at the origins, from the first attempt to the end of the response; none: it has none, or needs it no more.
+    pub place: Option<PlaceAtOrigin>,
     /// Attempts so far.
     pub attempts: u32,
     /// Those of them that met a connection which the origin had closed while it was idle.

@@ -3,6 +3,7 @@
 use crate::{
     cache::{FailedFetches, MemoryStorage},
     drain::Drain,
+    fetches::Fetches,
     fleet::{Fleet, Isolated, WhenIsolated},
     hot::ready::ReadyHeads,
     limit::Limiter,
@@ -36,6 +37,8 @@ pub struct Edge {
     certificates: CertificateSource,
     /// What clients may take, by the policy that runs.
     pub limits: Limits,
+    /// Who is at an origin.
+    pub fetches: Arc<Fetches>,
     certificate_folder: PathBuf,
     /// What the certificate files looked like when they were loaded. The lock is also held while a policy is installed,
     /// so that two never interleave.
@@ -94,14 +97,16 @@ struct FileLook {
 impl Edge {
     /// An edge without a policy yet. Follows origins on the runtime that it is made in.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let limits = Limits::default();
         Arc::new(Self {
+            fetches: Fetches::new(limits.clone(), parts.metrics.fetches.clone()),
             name: parts.name,
             cache: parts.cache,
             failed_fetches: FailedFetches::default(),
             ready_heads: ReadyHeads::default(),
             running: ArcSwapOption::empty(),
             certificates: Arc::new(ArcSwapOption::empty()),
-            limits: Limits::default(),
+            limits,
             certificate_folder: parts.certificate_folder,
             loaded_files: Mutex::new(Vec::new()),
             place_files: parts.place_files,

@@ -49,6 +49,10 @@ pub enum Fault {
     OriginUnreachable,
     /// No origin answered in time.
     OriginTimeout,
+    /// As many requests are at origins as the edge lets be there.
+    Fetches,
+    /// The same of this client's.
+    FetchesOfAddress,
     /// No origin of the route is healthy or resolvable.
     NoOrigin,
     /// The edge runs no policy yet.
@@ -89,6 +93,8 @@ impl Fault {
             Self::OriginFailed => "origin_failed",
             Self::OriginUnreachable => "origin_unreachable",
             Self::OriginTimeout => "origin_timeout",
+            Self::Fetches => "fetches",
+            Self::FetchesOfAddress => "fetches_per_address",
             Self::NoOrigin => "no_origin",
             Self::NoPolicy => "no_policy",
             Self::ControlUnreachable => "control_unreachable",
@@ -122,7 +128,9 @@ impl Fault {
             Self::OriginTimeout | Self::OnlyIfCached | Self::NotRevalidated => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::NoOrigin
+            Self::Fetches
+            | Self::FetchesOfAddress
+            | Self::NoOrigin
             | Self::NoPolicy
             | Self::ControlUnreachable
             | Self::PurgeNotKept
@@ -153,6 +161,7 @@ impl Fault {
             Self::OriginFailed => "The origin did not answer properly",
             Self::OriginUnreachable => "The origin can't be reached",
             Self::OriginTimeout => "The origin did not answer in time",
+            Self::Fetches | Self::FetchesOfAddress => "Too many requests wait for origins",
             Self::NoOrigin => "No origin is available",
             Self::NoPolicy => "The edge is starting",
             Self::ControlUnreachable => "Control can't be reached",
@@ -161,6 +170,11 @@ impl Fault {
             Self::Isolated => "The edge is cut off",
             Self::NotRevalidated => "What is stored needs its origin, which can't be reached",
         }
+    }
+
+    /// The seconds after which it is worth another try, where that can be said.
+    pub fn retry_after(self) -> Option<u32> {
+        matches!(self, Self::Fetches | Self::FetchesOfAddress).then_some(1)
     }
 
     /// Whether the same request may succeed later.
@@ -172,6 +186,8 @@ impl Fault {
                 | Self::OriginFailed
                 | Self::OriginUnreachable
                 | Self::OriginTimeout
+                | Self::Fetches
+                | Self::FetchesOfAddress
                 | Self::NoOrigin
                 | Self::NoPolicy
                 | Self::ControlUnreachable

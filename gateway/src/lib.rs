@@ -13,6 +13,7 @@ pub mod disk;
 pub mod drain;
 pub mod edge;
 pub mod errors;
+pub mod fetches;
 pub mod fleet;
 pub mod hot;
 pub mod hpack;

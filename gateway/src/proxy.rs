@@ -207,7 +207,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         ctx: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        steer::peer(ctx).await
+        steer::peer(&self.edge, ctx).await
     }
 
     async fn connected_to_upstream(

@@ -46,11 +46,14 @@ pub struct Reply {
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
+        let seconds = fault.retry_after().map(HeaderValue::from);
         Self::Fault(Refusal {
             fault,
             kind: None,
             detail: None,
-            headers: Vec::new(),
+            headers: (seconds.map(|seconds| (header::RETRY_AFTER, seconds)))
+                .into_iter()
+                .collect(),
         })
     }
 }

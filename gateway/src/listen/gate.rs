@@ -48,7 +48,7 @@ pub struct Slot {
 
 /// What counts as one client: an IPv4 address, or the /64 that one IPv6 subscriber has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Block(IpAddr);
+pub struct Block(IpAddr);
 
 impl Gate {
     /// A gate with nobody inside. The process may have so many descriptors.
@@ -155,7 +155,7 @@ impl Drop for Slot {
 
 impl Block {
     /// The one that an address belongs to.
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let network = u128::from(address) & !u128::from(u64::MAX);

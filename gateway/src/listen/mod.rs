@@ -29,7 +29,7 @@ pub use backlog::Response as UnsentResponse;
 pub use bind::{Bound, bind, write_ports_file};
 pub use cut::cut_of;
 pub use descriptors::{is_exhaustion, raise as raise_descriptors};
-pub use gate::Gate;
+pub use gate::{Block, Gate};
 pub use http1::{Lent, Wire, cut_by, fault_of};
 pub use http2::take_decided;
 pub use limits::Limits;

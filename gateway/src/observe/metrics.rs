@@ -3,10 +3,12 @@
 
 mod connections;
 mod ends;
+mod fetches;
 mod requests;
 
 pub use connections::{ConnectionMetrics, Ended, Refused};
 pub use ends::EndMetrics;
+pub use fetches::FetchMetrics;
 pub use requests::{Course, RequestMetrics, RouteCounts};
 
 use crate::errors::Fault;
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// Requests without a whole answer.
     pub ends: EndMetrics,
+    /// Requests at origins.
+    pub fetches: FetchMetrics,
     /// Requests that were answered from memory before Pingora saw them.
     pub hot_answers: IntCounter,
     /// Requests that an origin answered before Pingora saw them.
@@ -109,6 +113,7 @@ impl Metrics {
             )?,
             connections: ConnectionMetrics::register(&registry)?,
             ends: EndMetrics::register(&registry)?,
+            fetches: FetchMetrics::register(&registry)?,
             hot_answers: make.counter(
                 "hot_answers_total",
                 "Requests answered from memory without the proxy's machinery.",

@@ -8,7 +8,8 @@ mod unserved;
 
 pub use access_log::{AccessLog, AccessLogWriter};
 pub use metrics::{
-    ConnectionMetrics, Counted, Course, Ended, Metrics, Refused, RequestLabels, RouteCounts,
+    ConnectionMetrics, Counted, Course, Ended, FetchMetrics, Metrics, Refused, RequestLabels,
+    RouteCounts,
 };
 pub use own_log::{JsonWithProcess, TimeAndProcess};
 pub use pulled::Pulled;

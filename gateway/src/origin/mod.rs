@@ -13,6 +13,7 @@ mod idle;
 mod live;
 mod peer;
 mod resolve;
+mod shortage;
 mod silence;
 mod tasks;
 mod upstream;
@@ -23,6 +24,7 @@ pub use health::Health;
 pub use idle::{Connection, IDLE_IN_ALL_MAX, IDLE_OF_ORIGIN_MAX, connect};
 pub use peer::over_new_connection;
 pub use resolve::{TTL_MAX, TTL_MIN};
+pub use shortage::Shortage;
 pub use silence::{Handle as SocketHandle, Watch};
 pub use upstream::Upstream;
 

@@ -4,9 +4,10 @@ use crate::{
     context::{Attempt, Context},
     edge::Edge,
     errors::Fault,
-    listen::is_exhaustion,
+    fetches::Crowded,
     origin::{
-        OriginError, Outcome, SocketHandle, Upstream, Watch, address_of, over_new_connection,
+        OriginError, Outcome, Shortage, SocketHandle, Upstream, Watch, address_of,
+        over_new_connection,
     },
     policy::Compiled,
 };
@@ -27,7 +28,7 @@ const IDLE_RACES_MAX: u32 = 1;
 
 /// The next origin to ask: the first of the order, after a failure the next one. With a single origin that has several
 /// addresses, its next address.
-pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
+pub async fn peer(edge: &Edge, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     let Some(id) = next(ctx) else {
         ctx.answer.fault = Some(Fault::NoOrigin);
         return Error::e_explain(ErrorType::HTTPStatus(503), "the route has no origin");
@@ -39,6 +40,7 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
         );
     };
     let timeouts = proxy.timeouts;
+    enter(edge, ctx).map_err(|crowded| turned_away(crowded, ctx))?;
     begin(&policy, id, ctx);
     match policy.origins.peer(id, &timeouts).await {
         Ok(mut peer) => {
@@ -53,14 +55,32 @@ pub async fn peer(ctx: &mut Context) -> Result<Box<HttpPeer>> {
 }
 
 /// The next origin to ask, if it speaks HTTP/1.1 in cleartext: the attempt begins. None: it is not this one's turn, or there
-/// is none; nothing has been noted of this.
-pub fn begin_plain(ctx: &mut Context) -> Option<(Arc<Upstream>, Timeouts)> {
+/// is none, or no place at it; nothing has been noted of this.
+pub fn begin_plain(edge: &Edge, ctx: &mut Context) -> Option<(Arc<Upstream>, Timeouts)> {
     let id = next(ctx)?;
     let policy = ctx.policy.clone()?;
     let timeouts = ctx.proxying()?.timeouts;
     let upstream = policy.origins.plain(id)?.clone();
+    enter(edge, ctx).ok()?;
     begin(&policy, id, ctx);
     Some((upstream, timeouts))
+}
+
+/// Takes the request's place at origins, unless an attempt before has.
+fn enter(edge: &Edge, ctx: &mut Context) -> Result<(), Crowded> {
+    if ctx.steering.place.is_none() {
+        // A refresh is nobody's in particular.
+        let asked = ctx.asked.as_ref().filter(|_| !ctx.is_refresh);
+        ctx.steering.place = Some(edge.fetches.enter(asked.map(|asked| asked.client))?);
+    }
+    Ok(())
+}
+
+/// No origin is asked: too many requests are there. What is stale may stand in, as for an origin that says so itself.
+fn turned_away(crowded: Crowded, ctx: &mut Context) -> Box<Error> {
+    ctx.decide(crowded.step());
+    ctx.answer.fault = Some(crowded.fault());
+    Error::explain(ErrorType::HTTPStatus(503), crowded.name())
 }
 
 fn begin(policy: &Compiled, id: OriginId, ctx: &mut Context) {
@@ -190,11 +210,11 @@ pub fn could_not_connect(
     ctx: &mut Context,
     mut error: Box<Error>,
 ) -> Box<Error> {
-    if is_our_shortage(&error) {
-        // No other origin can be connected to either, and this one is not to blame.
-        ctx.decide("edge:no_descriptor");
+    if let Some(shortage) = Shortage::of(&error, address) {
+        // This origin is not to blame; another can hardly be connected to either.
+        ctx.decide(shortage.step());
         ctx.answer.fault = Some(Fault::OriginUnreachable);
-        count(edge, ctx, "no_descriptor");
+        count(edge, ctx, shortage.name());
         error.set_retry(false);
         return error;
     }
@@ -204,14 +224,6 @@ pub fn could_not_connect(
     count(edge, ctx, "connect_failed");
     error.set_retry(retry);
     error
-}
-
-/// Whether a connection failed because this process has no descriptor left for it.
-fn is_our_shortage(error: &Error) -> bool {
-    let cause: &(dyn std::error::Error + 'static) = error.root_cause();
-    cause
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(is_exhaustion)
 }
 
 /// The exchange with the origin failed after the connection stood.
@@ -333,6 +345,7 @@ pub fn body_piece(end: bool, ctx: &mut Context) -> Result<()> {
         return Ok(());
     }
     is_answering(false, ctx);
+    ctx.steering.place = None;
     let silent = ctx
         .steering
         .watch

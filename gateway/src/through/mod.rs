@@ -112,7 +112,7 @@ pub async fn pass<C: Client>(
 ) -> Outcome {
     let mut exchange = Exchange::new(edge, own, client, keeps, ctx);
     loop {
-        let Some((upstream, timeouts)) = steer::begin_plain(exchange.ctx) else {
+        let Some((upstream, timeouts)) = steer::begin_plain(edge, exchange.ctx) else {
             return Outcome::Passes(Ok(()));
         };
         match exchange.attempt(&upstream, &timeouts).await {

@@ -257,6 +257,7 @@ pub const KINDS: &[Kind] = &[
             visit: ask,
         },
     },
+    crate::fetches::SILENT_ORIGIN,
 ];
 
 const fn hold(door: Door, say: &'static [u8], manner: Manner) -> Act {

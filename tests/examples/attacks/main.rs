@@ -16,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a measuring program
 
 mod attacker;
+mod fetches;
 mod kinds;
 mod stand;
 mod visitor;

@@ -83,6 +83,7 @@ impl Behind {
 pub async fn serve_for_ever() {
     let origin = Origin::serve(|call| async move {
         match call.path() {
+            held if held.starts_with("/held") => std::future::pending().await,
             "/large" => reply::of(body::full(vec![b'x'; LARGE])).max_age(600).done(),
             // A body is waited for to its end.
             _ if call.request.method() == "POST" => {

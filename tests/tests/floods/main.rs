@@ -6,6 +6,7 @@
 mod attacked;
 mod bodies;
 mod connections;
+mod fetches;
 mod good_clients;
 mod handshakes;
 mod http2;

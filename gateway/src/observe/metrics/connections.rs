@@ -40,7 +40,7 @@ pub enum Ended {
     SendRate,
     /// Responses waited that hold `unsent_bytes_per_address`, and this one's client had been waited for the longest.
     UnsentOfAddress,
-    /// The same of `unsent_bytes`, at the address that held most.
+    /// The same of `unsent_bytes`, whatever its address held.
     UnsentInAll,
     /// HTTP/2: more requests were opened at once than `streams` allows, and refused, over and over.
     Streams,
