@@ -21,8 +21,10 @@ use std::{
 pub const TTL_MIN: Duration = Duration::from_secs(1);
 /// A name is asked for at least this often, whatever its TTL.
 pub const TTL_MAX: Duration = Duration::from_mins(5);
-/// After a failure, the name is asked for again after this; doubled with each further failure, up to [`TTL_MAX`].
+/// After a failure, the name is asked for again after this; doubled with each further failure, up to [`TTL_MAX`] …
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// … or, as long as no address is known, up to this: until then every request fails.
+pub const RETRY_UNKNOWN_MAX: Duration = Duration::from_secs(10);
 
 const HOSTS_FILE: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -180,11 +182,16 @@ pub fn clamp_ttl(ttl: Duration) -> Duration {
     ttl.clamp(TTL_MIN, TTL_MAX)
 }
 
-/// When to ask again after so many failures in a row (from 1).
-pub fn retry_after(failures: u32) -> Duration {
+/// When to ask again after so many failures in a row (from 1), with so many addresses that were good before.
+pub fn retry_after(failures: u32, kept: usize) -> Duration {
+    let most = if kept == 0 {
+        RETRY_UNKNOWN_MAX
+    } else {
+        TTL_MAX
+    };
     RETRY_FIRST
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(TTL_MAX)
+        .min(most)
 }
 
 #[cfg(test)]
@@ -200,19 +207,24 @@ mod tests {
                 "TTL {ttl}"
             );
         }
-        for (failures, expected) in [
-            (0, 1),
-            (1, 1),
-            (2, 2),
-            (3, 4),
-            (9, 256),
-            (10, 300),
-            (u32::MAX, 300),
+        for (failures, kept, expected) in [
+            (0, 1, 1),
+            (1, 1, 1),
+            (2, 1, 2),
+            (3, 1, 4),
+            (9, 2, 256),
+            (10, 2, 300),
+            (u32::MAX, 1, 300),
+            // Without any address, nothing is served meanwhile.
+            (1, 0, 1),
+            (4, 0, 8),
+            (5, 0, 10),
+            (u32::MAX, 0, 10),
         ] {
             assert_eq!(
-                retry_after(failures),
+                retry_after(failures, kept),
                 Duration::from_secs(expected),
-                "{failures} failures"
+                "{failures} failures, {kept} addresses"
             );
         }
     }

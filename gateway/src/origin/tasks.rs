@@ -41,7 +41,7 @@ pub async fn follow_name(origin: Arc<Origin>, live: Arc<Live>, network: Arc<Netw
                 } else {
                     debug!(origin = %origin.name, host = origin.host, %error, kept, failures, "origin name not resolved");
                 }
-                resolve::retry_after(failures)
+                resolve::retry_after(failures, kept)
             }
         };
         live.asked.send_replace(true);
@@ -76,7 +76,10 @@ pub async fn check_health(
     loop {
         tokio::time::sleep(pause).await;
         let result = match live.addresses.next(Instant::now()) {
-            None => Err(CheckFailure::NoAddress),
+            None => {
+                live.ask.notify_one();
+                Err(CheckFailure::NoAddress)
+            }
             Some(address) => {
                 let peer = peer::peer(&origin, ca.as_ref(), address, &limits);
                 let result = check::check(&network.connector, &peer, &origin, &rule).await;
