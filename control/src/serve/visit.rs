@@ -174,8 +174,6 @@ pub fn token_shown(extensions: &Extensions) {
 mod tests {
     use super::*;
 
-    const TICK: Duration = Duration::from_millis(1);
-
     /// After so long.
     fn after(visit: &Visit, time: Duration) -> Option<Cut> {
         visit.overstays(visit.began + time)
@@ -185,7 +183,7 @@ mod tests {
     fn a_token_is_to_be_shown_in_time_whatever_is_under_way() {
         let visit = Visit::new(Terms::Token);
         let _request = visit.request();
-        assert_eq!(after(&visit, TOKEN_MAX - TICK), None);
+        assert_eq!(after(&visit, TOKEN_MAX * 99 / 100), None);
         assert_eq!(after(&visit, TOKEN_MAX), Some(Cut::NoToken));
         assert!(!visit.is_served());
         visit.token_shown.cancel();
@@ -196,7 +194,7 @@ mod tests {
     #[test]
     fn who_needs_no_token_needs_a_request() {
         let visit = Visit::new(Terms::Open);
-        assert_eq!(after(&visit, IDLE_MAX - TICK), None);
+        assert_eq!(after(&visit, IDLE_MAX * 99 / 100), None);
         assert_eq!(after(&visit, IDLE_MAX), Some(Cut::Idle));
         let first = visit.request();
         let second = visit.request();
@@ -204,7 +202,7 @@ mod tests {
         assert_eq!(after(&visit, IDLE_MAX * 100), None);
         drop(second);
         let quiet_since = visit.state.lock().quiet_since;
-        assert_eq!(visit.overstays(quiet_since + IDLE_MAX - TICK), None);
+        assert_eq!(visit.overstays(quiet_since + IDLE_MAX * 99 / 100), None);
         assert_eq!(visit.overstays(quiet_since + IDLE_MAX), Some(Cut::Idle));
     }
 
@@ -219,12 +217,12 @@ mod tests {
         assert_eq!(visit.state.lock().waits_since, Some(since));
         // The last of an answer is on its way: nothing is under way any more, and it is not idle.
         drop(request);
-        assert_eq!(visit.overstays(since + TAKE_MAX - TICK), None);
+        assert_eq!(visit.overstays(since + TAKE_MAX * 99 / 100), None);
         assert_eq!(visit.overstays(since + TAKE_MAX), Some(Cut::NotTaken));
         visit.takes(true);
         let quiet_since = visit.state.lock().quiet_since;
         assert!(quiet_since >= since);
-        assert_eq!(visit.overstays(quiet_since + IDLE_MAX - TICK), None);
+        assert_eq!(visit.overstays(quiet_since + IDLE_MAX * 99 / 100), None);
         assert_eq!(visit.overstays(quiet_since + IDLE_MAX), Some(Cut::Idle));
     }
 }
