@@ -37,7 +37,7 @@
 
 mod announcing;
 
-pub use announcing::{Announcement, announce};
+pub use announcing::{Announcement, Unsettled, announce};
 
 use crate::{
     fleet::{contact, contacts},
@@ -154,22 +154,26 @@ impl Presence {
         let Some(replica) = self.announced.filter(is_there) else {
             return;
         };
-        let change = Change::ReplicaLeft {
-            replica,
-            why: LeaveReason::Stopped,
-        };
-        let left = tokio::time::timeout(LEAVE_MAX, self.writer.write(BY, None, change));
-        let error = match left.await {
-            Ok(Ok(_)) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the log did not take it in time".to_owned(),
-        };
-        tracing::warn!(
-            error,
-            %replica,
-            "this replica stops without having left the log: one with another store has to take it out with --remove-replica"
-        );
+        leave(replica, &self.writer).await;
     }
+}
+
+async fn leave(replica: ReplicaId, writer: &Writer) {
+    let change = Change::ReplicaLeft {
+        replica,
+        why: LeaveReason::Stopped,
+    };
+    let left = tokio::time::timeout(LEAVE_MAX, writer.write(BY, None, change));
+    let error = match left.await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the log did not take it in time".to_owned(),
+    };
+    tracing::warn!(
+        error,
+        %replica,
+        "this replica stops without having left the log: one with another store has to take it out with --remove-replica"
+    );
 }
 
 fn is_out(replica: ReplicaId) -> Lost {

@@ -18,7 +18,7 @@ use crate::{
         missing::tell_of_missing_files,
     },
     output,
-    presence::{self, Announcement, Lost, Presence, announce},
+    presence::{self, Announcement, Lost, Presence, Unsettled, announce},
     serve::{Served, Terms, serve},
     settings::Settings,
     store::Store,
@@ -28,9 +28,11 @@ use crate::{
 };
 use anyhow::Context as _;
 use begun::Begun;
+use latencify_conf::change::ReplicaId;
 use std::{fs, net::SocketAddr, path::Path};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use uuid::Uuid;
 
 /// A replica that serves. It stops by [`Running::stop`].
 pub struct Running {
@@ -100,6 +102,9 @@ struct Built {
 async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> {
     settings.check()?;
     if let Some(warning) = settings.open_admin() {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = settings.hasty_unread() {
         tracing::warn!("{warning}");
     }
     let bound = bind(settings).await?;
@@ -208,6 +213,7 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
         tokio::spawn(log_read.keep_reading(log.clone(), fold.clone(), stop_working.clone())),
     ];
     let announcement = Announcement {
+        run: ReplicaId(Uuid::now_v7()),
         name,
         remove: settings.remove_replica,
         log_is_here,
@@ -215,7 +221,9 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
         unread_max: settings.log_unread_max,
     };
     entrance.opening("the log is folded to its end, and this run is announced in it");
-    let presence = announce(announcement, &*log, &store, &fold, &fleet.writer).await?;
+    let unsettled = Unsettled::new(announcement.run, fleet.writer.clone());
+    begun.unsettled = Some(unsettled.clone());
+    let presence = announce(announcement, &unsettled, &*log, &store, &fold, &fleet.writer).await?;
     begun.presence = Some(presence.clone());
     fleet.edges_wait_for = presence.edges_wait_for();
     fleet.run = presence.replica();

@@ -5,6 +5,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use latencify_conf::document::text::{self, Text as _};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+/// Less than this for `--log-unread-max` is told of: one slow election among brokers takes longer.
+const UNREAD_SANE_MIN: Duration = Duration::from_secs(30);
+
 /// The control service of a latencify fleet: policies, purges, edges, content events.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "latencify-control", version)]
@@ -213,6 +216,19 @@ impl Settings {
         }
     }
 
+    /// What is to be said at start of a time for which the log may be unread that is too short, if it is: one slow answer of its
+    /// brokers then isolates every edge.
+    pub fn hasty_unread(&self) -> Option<String> {
+        (self.kafka.is_some() && self.log_unread_max < UNREAD_SANE_MIN).then(|| {
+            format!(
+                "--log-unread-max {:?}: the brokers may take seconds to say where the log ends, and are asked again when they fail; \
+                 when they are slow for a moment, or one of them is elected anew, every edge is isolated. Give it \
+                 {UNREAD_SANE_MIN:?} or more",
+                self.log_unread_max
+            )
+        })
+    }
+
     /// What is to be said of the admin address at start: that others can reach it, if they can.
     pub fn open_admin(&self) -> Option<String> {
         (!self.admin.ip().is_loopback()).then(|| {
@@ -306,6 +322,16 @@ mod tests {
             let warning = Settings::try_parse_from(arguments).unwrap().open_admin();
             assert_eq!(warning.is_some(), is_open, "{admin}");
             assert!(warning.is_none_or(|warning| warning.contains(admin)));
+        }
+        for (flags, is_told) in [
+            (&["--log-unread-max", "10s"][..], false),
+            (&["--log-unread-max", "10s", "--kafka", "k:9092"], true),
+            (&["--log-unread-max", "30s", "--kafka", "k:9092"], false),
+            (&["--kafka", "k:9092"], false),
+        ] {
+            let arguments = ["latencify-control", "--data", "d"].iter().chain(flags);
+            let warning = Settings::try_parse_from(arguments).unwrap().hasty_unread();
+            assert_eq!(warning.is_some(), is_told, "{flags:?}");
         }
         let lone = ["latencify-control", "--data", "d", "--tls-cert", "c.pem"];
         assert!(

@@ -1,6 +1,6 @@
 //! How a run comes to serve: it folds the log to its end, sees that nobody stands in the way, and announces itself.
 
-use super::{BY, Lost, Presence, WRITE_PAUSE, is_out};
+use super::{BY, Lost, Presence, WRITE_PAUSE, is_out, leave};
 use crate::{
     fleet::{contact, contacts},
     fold::{
@@ -14,7 +14,13 @@ use crate::{
 };
 use anyhow::bail;
 use latencify_conf::change::{Change, Epoch, LeaveReason, Replaces, ReplicaId, StoreRef};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// Between two notes of how far the fold has come before this replica may serve.
@@ -29,6 +35,8 @@ const ANNOUNCEMENTS_MAX: usize = 8;
 /// What an announcement says.
 #[derive(Debug, Clone)]
 pub struct Announcement {
+    /// This run's id in the log.
+    pub run: ReplicaId,
     /// This replica's name, for people.
     pub name: String,
     /// A replica to be taken out before.
@@ -42,9 +50,40 @@ pub struct Announcement {
     pub unread_max: Duration,
 }
 
+/// An announcement that is being written: whoever stops waiting for it does not know whether it comes to the log.
+#[derive(Clone)]
+pub struct Unsettled {
+    run: ReplicaId,
+    is_written: Arc<AtomicBool>,
+    writer: Writer,
+}
+
+impl Unsettled {
+    /// Nothing is written yet.
+    pub fn new(run: ReplicaId, writer: Writer) -> Self {
+        Self {
+            run,
+            is_written: Arc::default(),
+            writer,
+        }
+    }
+
+    fn set(&self, is_written: bool) {
+        self.is_written.store(is_written, Ordering::Relaxed);
+    }
+
+    /// Takes the run out of the log again, if it may have come there: what says so comes behind what announces it.
+    pub async fn leave(&self) {
+        if self.is_written.load(Ordering::Relaxed) {
+            leave(self.run, &self.writer).await;
+        }
+    }
+}
+
 /// Catches up with the log and announces this run in it, unless another replica stands in the way.
 pub async fn announce(
     announcement: Announcement,
+    unsettled: &Unsettled,
     log: &dyn ChangeLog,
     store: &Store,
     fold: &Fold,
@@ -81,7 +120,7 @@ pub async fn announce(
             take_out(other, fold, writer).await?;
         }
     }
-    let run = ReplicaId(Uuid::now_v7());
+    let run = announcement.run;
     for _ in 0..ANNOUNCEMENTS_MAX {
         let state = fold.state();
         refuse_beside_another(&state, here)?;
@@ -93,6 +132,7 @@ pub async fn announce(
             replaces: Some(Replaces::of(on_store(&state.replicas, here))),
             unread_max_ms: announcement.bound().map(|bound| bound.as_millis() as u64),
         };
+        unsettled.set(true);
         let outcome = if announcement.log_is_here {
             match writer.write(BY, None, change).await {
                 Ok(settled) => settled.folded.outcome,
@@ -107,6 +147,7 @@ pub async fn announce(
         } else {
             persist(change, writer).await?
         };
+        unsettled.set(fold.state().replicas.contains_key(&run));
         if fold.state().replicas.contains_key(&run) {
             return Ok(presence(Some(run), None));
         }
@@ -217,4 +258,37 @@ fn refuse_beside_another(state: &State, here: StoreRef) -> anyhow::Result<()> {
         kind = store.kind.as_str(),
         id = store.id,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Replica;
+
+    /// Whoever stops waits no more for what is being written, and does not know what becomes of it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_announcement_that_comes_to_the_log_of_a_stopped_run_is_taken_back() {
+        let replica = Replica::start().await;
+        let fleet = &replica.running.control.fleet;
+        let (fold, writer) = (&fleet.fold, &fleet.writer);
+        let unsettled = Unsettled::new(ReplicaId(Uuid::now_v7()), writer.clone());
+        let applied = fold.state().applied;
+        unsettled.leave().await;
+        assert_eq!(fold.state().applied, applied, "nothing was written");
+
+        let here = fleet.store.identity();
+        let change = Change::ReplicaJoined {
+            replica: unsettled.run,
+            name: "stopped".to_owned(),
+            store: here,
+            version: String::new(),
+            replaces: Some(Replaces::of(on_store(&fold.state().replicas, here))),
+            unread_max_ms: None,
+        };
+        unsettled.set(true);
+        writer.write(BY, None, change).await.unwrap();
+        assert!(fold.state().replicas.contains_key(&unsettled.run));
+        unsettled.leave().await;
+        assert!(!fold.state().replicas.contains_key(&unsettled.run));
+    }
 }

@@ -3,14 +3,14 @@
 //! The data folder is let go of when its databases are closed, apart from one that was just being opened when the start was
 //! stopped: nobody has it yet who could close it. The process ends at once then, and it with it.
 //!
-//! A run is taken out of the log again whose start was stopped or failed behind its announcement. One that was stopped while
-//! that was being written may stay announced, as after a crash.
+//! A run is taken out of the log again whose start was stopped or failed behind its announcement, or while that was being
+//! written: what takes it out comes behind it. If the log takes nothing meanwhile, it may stay announced, as after a crash.
 //!
 //! Nothing that a client does or leaves undone keeps a run in the log that was told to stop: [`serve`](crate::serve) cuts it
 //! off in time. The run leaves when nobody decides anything any more, sessions and servers, and not before: whoever comes
 //! next counts on that.
 
-use super::Presence;
+use super::{Presence, Unsettled};
 use crate::{log::ChangeLog, serve::FINISH_MAX, store::Store};
 use std::{fs, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
@@ -32,6 +32,8 @@ pub(super) struct Begun {
     pub(super) admin: Option<JoinHandle<()>>,
     pub(super) workers: Vec<JoinHandle<()>>,
     pub(super) sessions: TaskTracker,
+    /// Once it announces itself.
+    pub(super) unsettled: Option<Unsettled>,
     /// Once the run is announced.
     pub(super) presence: Option<Presence>,
     pub(super) log: Option<Arc<dyn ChangeLog>>,
@@ -80,9 +82,12 @@ impl Begun {
             let _ = server.await;
         }
         // Nothing is served any more; the fold still works.
-        if let Some(presence) = &self.presence {
-            presence.leave().await;
+        match (&self.presence, &self.unsettled) {
+            (Some(presence), _) => presence.leave().await,
+            (None, Some(unsettled)) => unsettled.leave().await,
+            (None, None) => {}
         }
+        (self.presence, self.unsettled) = (None, None);
         self.presence = None;
         self.stop_working.cancel();
         for worker in self.admin.take().into_iter().chain(self.workers.drain(..)) {

@@ -20,8 +20,10 @@ use rdkafka::{
 };
 use std::{
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// The header that says for which log a record was written: a topic that was deleted and made again may hold another log,
@@ -49,7 +51,15 @@ fn written_for(message: &OwnedMessage) -> Option<LogId> {
 
 /// Reads records as they stand, whatever they are.
 pub(super) struct Records {
-    consumer: StreamConsumer,
+    consumer: Option<StreamConsumer>,
+}
+
+/// librdkafka waits for its own threads, and for brokers, for as long as they take. So a client ends on a thread that nobody
+/// has to wait for, a process that stops least of all.
+impl Drop for Records {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
 }
 
 impl Records {
@@ -68,7 +78,22 @@ impl Records {
         consumer
             .assign(&from)
             .map_err(|error| unreachable(&error))?;
-        Ok(Self { consumer })
+        Ok(Self {
+            consumer: Some(consumer),
+        })
+    }
+
+    /// Ends the client; what comes back is told when it is gone.
+    fn end(&mut self) -> oneshot::Receiver<()> {
+        let (gone, is_gone) = oneshot::channel();
+        let consumer = self.consumer.take();
+        let ending = thread::Builder::new().name("log-reader-end".into());
+        // Without a thread it ends here: what was not begun is dropped.
+        let _ = ending.spawn(move || {
+            drop(consumer);
+            let _ = gone.send(());
+        });
+        is_gone
     }
 
     /// The records behind an epoch, as they stand now. When this returns, its client is gone.
@@ -78,22 +103,25 @@ impl Records {
         after: Epoch,
         wait: Duration,
     ) -> Result<Vec<OwnedMessage>, LogError> {
-        let records = Self::after(cluster, topic, after)?;
+        let mut records = Self::after(cluster, topic, after)?;
         let next = records.next(wait).await;
-        // librdkafka waits for its own threads, and for brokers. Were that not waited for here, clients could pile up.
-        let _ = tokio::task::spawn_blocking(move || drop(records)).await;
+        // Were that not waited for here, clients could pile up.
+        let _ = records.end().await;
         next
     }
 
     pub(super) async fn next(&self, wait: Duration) -> Result<Vec<OwnedMessage>, LogError> {
-        let mut records = match tokio::time::timeout(wait, self.consumer.recv()).await {
+        let Some(consumer) = &self.consumer else {
+            return Ok(Vec::new()); // It has ended.
+        };
+        let mut records = match tokio::time::timeout(wait, consumer.recv()).await {
             Err(_) => return Ok(Vec::new()),
             Ok(Ok(message)) => vec![message.detach()],
             Ok(Err(error)) => return Err(unreachable(&error)),
         };
         while records.len() < READ_MAX {
             // What is here already; nothing is waited for.
-            match self.consumer.recv().now_or_never() {
+            match consumer.recv().now_or_never() {
                 Some(Ok(message)) => records.push(message.detach()),
                 // It comes again, or stays away, with the next call.
                 Some(Err(_)) | None => break,
