@@ -88,7 +88,6 @@ impl Begun {
             (None, None) => {}
         }
         (self.presence, self.unsettled) = (None, None);
-        self.presence = None;
         self.stop_working.cancel();
         for worker in self.admin.take().into_iter().chain(self.workers.drain(..)) {
             let _ = worker.await;

@@ -10,8 +10,8 @@ use super::{
 use crate::disk::{Disk, DiskFill};
 use async_trait::async_trait;
 use latencify_cache::{
-    Arrival, Cache, CacheCount, Eviction, Expectation, Fetching, Found, History, Identity, Liveness, Marks,
-    Record, Refusal, Sweep,
+    Arrival, Cache, CacheCount, Eviction, Expectation, Fetching, Found, History, Identity,
+    Liveness, Marks, Record, Refusal, Sweep,
 };
 use pingora::{
     Error, ErrorType, Result,
