@@ -80,21 +80,19 @@ impl Fetches {
     pub fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Place, Crowded> {
         let limits = self.limits.now();
         let client = client.map(Block::of);
-        let entered =
-            (self.counts.lock()).enter(client, limits.fetches, limits.fetches_per_address);
-        match entered {
-            Ok(()) => {
-                self.metrics.entered();
-                Ok(Place {
-                    fetches: self.clone(),
-                    client,
-                })
-            }
-            Err(crowded) => {
-                self.metrics.refused(crowded);
-                Err(crowded)
-            }
-        }
+        let mut counts = self.counts.lock();
+        counts.enter(client, limits.fetches, limits.fetches_per_address)?;
+        drop(counts);
+        self.metrics.entered();
+        Ok(Place {
+            fetches: self.clone(),
+            client,
+        })
+    }
+
+    /// A request, or a background refresh, is turned away for that.
+    pub fn turned_away(&self, crowded: Crowded) {
+        self.metrics.refused(crowded);
     }
 }
 

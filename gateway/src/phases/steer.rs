@@ -40,7 +40,7 @@ pub async fn peer(edge: &Edge, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         );
     };
     let timeouts = proxy.timeouts;
-    enter(edge, ctx).map_err(|crowded| turned_away(crowded, ctx))?;
+    enter(edge, ctx).map_err(|crowded| turned_away(edge, crowded, ctx))?;
     begin(&policy, id, ctx);
     match policy.origins.peer(id, &timeouts).await {
         Ok(mut peer) => {
@@ -77,7 +77,8 @@ fn enter(edge: &Edge, ctx: &mut Context) -> Result<(), Crowded> {
 }
 
 /// No origin is asked: too many requests are there. What is stale may stand in, as for an origin that says so itself.
-fn turned_away(crowded: Crowded, ctx: &mut Context) -> Box<Error> {
+fn turned_away(edge: &Edge, crowded: Crowded, ctx: &mut Context) -> Box<Error> {
+    edge.fetches.turned_away(crowded);
     ctx.decide(crowded.step());
     ctx.answer.fault = Some(crowded.fault());
     Error::explain(ErrorType::HTTPStatus(503), crowded.name())

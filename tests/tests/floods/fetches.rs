@@ -162,6 +162,8 @@ async fn a_client_has_its_share_of_the_waiting_and_others_go_on() {
 
     let refused = "latencify_gateway_fetches_refused_total{reason=\"fetches_per_address\"}";
     counted(&stand.edge, refused, 11.0).await;
+    // Once each, though two ways to the origin were tried.
+    assert!(stand.edge.metric(refused).await < 11.5);
     let faults = "latencify_gateway_faults_total{fault=\"fetches_per_address\"}";
     counted(&stand.edge, faults, 11.0).await;
     wait_until("a record tells of it", SOON, async || {
