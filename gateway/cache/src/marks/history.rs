@@ -30,8 +30,8 @@ impl History {
             &start.hash.0,
             &at.unwrap_or_default().as_nanos().to_le_bytes(),
         ];
-        let [a, b, c, d, e, f, g, h, ..] = Digest::of_parts(parts).0;
-        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+        let number = Digest::of_parts(parts).0.first_chunk().copied();
+        Self(u64::from_le_bytes(number.unwrap_or_default()))
     }
 
     /// Of which history a policy is that was saved as one of `self`, in an edge that obeys `now`. Before an edge obeys any log,
