@@ -10,7 +10,7 @@ mod stored;
 
 use stand::Stand;
 use std::{env, hint::black_box, process::Command};
-use stored::BODY_BYTES;
+use stored::{BODY_BYTES, REQUEST, read};
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
@@ -25,8 +25,8 @@ struct Part {
 }
 
 const PARTS: [Part; 10] = [
-    part("request read", |stand| {
-        black_box(stand.read());
+    part("request read", |_| {
+        black_box(read(REQUEST));
     }),
     part("request decided", Stand::decide),
     part("key", Stand::key),

@@ -137,10 +137,6 @@ impl Stand {
         }
     }
 
-    pub fn read(&mut self) -> Own {
-        read(REQUEST)
-    }
-
     pub fn decide(&mut self) {
         let mut ctx = decided(&self.edge, &mut self.own);
         ctx.untold = None;
