@@ -10,7 +10,7 @@ use latencify_tests::{
 use std::{process::Command, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 
-const UNDER_WAY: &str = "latencify_gateway_fetches_under_way";
+const UNDER_WAY: &str = "latencify_gateway_origin_requests_under_way";
 const ATTACKER: &str = "127.10.0.1";
 const SOMEBODY: &str = "127.20.0.1";
 

@@ -16,7 +16,7 @@ impl FetchMetrics {
         let make = Maker { registry };
         let metrics = Self {
             under_way: make.gauge(
-                "fetches_under_way",
+                "origin_requests_under_way",
                 "Requests that are at an origin, background refreshes included.",
             )?,
             refused: make.counters(
