@@ -4,8 +4,8 @@ use crate::attacked::{Attacked, HOST, LARGE, SOON};
 use latencify_tests::{
     Client, Protocol, body,
     frames::{
-        ACK, CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS, PING,
-        PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get, post, tls,
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, End, GOAWAY, HEADERS,
+        PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get, post, tls,
     },
     wait_until,
 };
@@ -15,6 +15,8 @@ use tokio::time::timeout;
 /// The newest field of the dynamic table, named by one octet (RFC 7541 §6.1).
 const INDEXED_62: u8 = 0xbe;
 const ATTACKER: &str = "127.10.0.1";
+/// Windows of streams that nothing fills (RFC 9113 §6.5.2).
+const WIDE: [u8; 6] = [0, 4, 0x7f, 0, 0, 0];
 
 /// A flood of what `next` gives, number by number, is ended for that reason.
 async fn check(reason: &str, next: impl FnMut(u32) -> Vec<u8>) {
@@ -283,6 +285,100 @@ async fn responses_that_are_not_taken_end_and_hold_little_memory() {
     assert!(grown < 64 << 20, "grown by {} KiB", grown >> 10);
     let metric = "latencify_gateway_streams_ended_total{reason=\"send_rate\"}";
     attacked.counted(metric, 100.0).await;
+    attacked.over().await;
+}
+
+/// Takes what the connection's window lets through, and then grants a single octet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_of_single_octets_for_the_connection_ends_responses() {
+    /// RFC 9113 §6.9.2.
+    const WINDOW: usize = 65_535;
+    let attacked = Attacked::with("send_grace: 2s").await;
+    let mut raw = attacked.raw(ATTACKER, &WIDE).await;
+    for number in 0..3 {
+        raw.send(&get(odd(number), HOST, "/large")).await.unwrap();
+    }
+    let mut brought = 0;
+    while brought < WINDOW {
+        let frame = raw.reader.next().await.expect("the connection goes on");
+        brought += if frame.kind == DATA {
+            frame.payload.len()
+        } else {
+            0
+        };
+    }
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]))
+        .await
+        .unwrap();
+    let mut resets = 0;
+    while resets < 3 {
+        let frame = timeout(SOON, raw.reader.next())
+            .await
+            .expect("all are reset")
+            .expect("the connection goes on");
+        resets += usize::from(frame.kind == RST_STREAM);
+        brought += if frame.kind == DATA {
+            frame.payload.len()
+        } else {
+            0
+        };
+    }
+    assert_eq!(brought, WINDOW + 1, "it is not kept back");
+    let metric = "latencify_gateway_streams_ended_total{reason=\"send_rate\"}";
+    attacked.counted(metric, 3.0).await;
+    attacked.over().await;
+}
+
+/// Stops in the middle of a frame, so that nothing can be told to the library behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_frame_keeps_no_response() {
+    let attacked = Attacked::with("send_grace: 2s").await;
+    let mut raw = attacked.raw(ATTACKER, &WIDE).await;
+    let octets = [
+        frame(WINDOW_UPDATE, 0, 0, &100_000_u32.to_be_bytes()),
+        get(1, HOST, "/large"),
+        frame(PING, 0, 0, &[0; 8])[..9].to_vec(),
+    ]
+    .concat();
+    raw.send(&octets).await.unwrap();
+    let end = timeout(SOON, raw.reader.end()).await.expect("it is ended");
+    assert_eq!(end.goaway, Some(ENHANCE_YOUR_CALM));
+    attacked.counted_ended("send_rate", 1.0).await;
+    attacked.over().await;
+}
+
+/// As many fields as a list of the size that the policy lets come can have, and more than a map has room for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_very_many_fields_is_answered_by_431() {
+    let attacked = Attacked::with("header_bytes: 1MiB").await;
+    let mut raw = attacked.raw(ATTACKER, &[]).await;
+    let mut list = block(2, HOST, "/");
+    list.extend(b"\x00\x01a\x01b".repeat(25_000));
+    let mut octets = Vec::new();
+    let pieces = list.chunks(16_384);
+    for (number, piece) in pieces.clone().enumerate() {
+        let (kind, flags) = if number == 0 {
+            (HEADERS, END_STREAM)
+        } else {
+            (CONTINUATION, 0)
+        };
+        let is_last = number + 1 == pieces.len();
+        let ends = if is_last { END_HEADERS } else { 0 };
+        octets.extend(frame(kind, flags | ends, 1, piece));
+    }
+    raw.send(&octets).await.unwrap();
+    raw.reader.wait_for(HEADERS, 1).await;
+    wait_until("its record says 431", SOON, async || {
+        let records = attacked.edge.access_log();
+        match records.iter().find(|record| record["client"] == ATTACKER) {
+            Some(record) if record["status"] == 431 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    // The connection goes on.
+    raw.send(&get(3, HOST, "/")).await.unwrap();
+    raw.reader.wait_for(HEADERS, 3).await;
     attacked.over().await;
 }
 

@@ -14,6 +14,7 @@ use super::{
     inbound::{Head, Inbound, Item},
     library::LIST_TIMES_MAX,
     own::Own,
+    room,
     share::Share,
     watch::Watch,
     word::Word,
@@ -43,6 +44,9 @@ pub(super) const WAITING_BYTES_MAX: usize = 128 << 10;
 /// Written anew, what passes may be far larger than what came; with so much of it, what follows is looked at later.
 const PASSED_BYTES_MAX: usize = 128 << 10;
 
+/// Method, scheme, authority and path.
+const PSEUDO_FIELDS_MAX: usize = 4;
+
 /// The field that says which decision is that of a request; chosen by chance for each process.
 static MARK: LazyLock<HeaderName> = LazyLock::new(|| {
     let name = format!("decided-{:032x}", rand::random::<u128>());
@@ -58,6 +62,8 @@ pub(super) struct Ahead {
     /// What the library was told of them.
     header_bytes: usize,
     streams: usize,
+    /// Whoever sends more goes the long way, where that is counted.
+    fields: usize,
     inbound: Inbound,
     decoder: Decoder,
     list: List,
@@ -89,25 +95,22 @@ pub(super) fn take_decision(session: &mut HttpSession, word: &Word) -> Option<De
 }
 
 impl Ahead {
-    /// On a connection on which nothing has come yet.
+    /// On a connection on which nothing has come yet. The library is told of the same limits.
     pub(super) fn new(
         gate: Arc<Gate>,
+        limits: &EdgeLimits,
         backlog: Arc<backlog::Connection>,
         word: Arc<Word>,
         caller: Caller,
     ) -> Self {
-        let EdgeLimits {
-            header_bytes,
-            streams,
-            ..
-        } = gate.limits.now();
         Self {
             gate,
             backlog,
             word,
             caller,
-            header_bytes,
-            streams: streams as usize,
+            header_bytes: limits.header_bytes,
+            streams: limits.streams as usize,
+            fields: limits.headers.saturating_add(PSEUDO_FIELDS_MAX),
             inbound: Inbound::default(),
             decoder: Decoder::default(),
             list: List::default(),
@@ -124,6 +127,11 @@ impl Ahead {
     /// The newest stream that was answered; 0: none.
     pub(super) fn newest_answered(&self) -> u32 {
         self.inbound.newest_answered()
+    }
+
+    /// What may be sent ahead of the library.
+    pub(super) fn credit(&self) -> u64 {
+        self.share.ours()
     }
 
     /// The library has sent so many octets of DATA; whether it has something to read for it.
@@ -162,8 +170,8 @@ impl Ahead {
 
     /// Gives large buffers back.
     pub(super) fn rest(&mut self) {
-        self.list = List::default();
-        self.block = BytesMut::new();
+        room::rest_list(&mut self.list.fields);
+        room::rest(&mut self.block);
         self.inbound.rest();
     }
 
@@ -233,6 +241,7 @@ impl Ahead {
         ways.watch.terms().let_answer()
             && ways.out.len() < WAITING_BYTES_MAX
             && self.list.bytes + MARK_BYTES < self.header_bytes
+            && self.list.fields.len() <= self.fields
             && ways.watch.open_streams() <= self.streams
             && self.word.decisions() < self.streams
     }

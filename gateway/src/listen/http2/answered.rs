@@ -6,7 +6,7 @@ use super::{causes, own::Own, write};
 use crate::{
     context::Context,
     edge::Edge,
-    hot::{self, Answer, ready::ReadyHead},
+    hot::{self, Answer, Hit, ready::ReadyHead},
     hpack::encode,
     listen::{backlog, http1::date},
     observe::Cut,
@@ -44,7 +44,12 @@ tokio::task_local! {
 
 /// What is decided of a request that goes on to its stream's task, which tells of it.
 pub(super) enum Decision {
-    Made(Box<Context>, Result<(), Stop>),
+    Made {
+        ctx: Box<Context>,
+        decided: Result<(), Stop>,
+        /// Memory had something for it, so that another look is worth while.
+        is_stored: bool,
+    },
     UnderWay(BoxFuture<'static, Decided>),
 }
 
@@ -63,7 +68,7 @@ pub(super) struct Outgoing<'a> {
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Made(..) => "Made",
+            Self::Made { .. } => "Made",
             Self::UnderWay(_) => "UnderWay",
         })
     }
@@ -77,19 +82,24 @@ pub(super) fn ahead(
     to: &mut Outgoing<'_>,
     cx: &mut task::Context<'_>,
 ) -> std::result::Result<u64, Decision> {
-    let mut ctx = backlog.serve_now(|| Box::new(Context::begin(edge)));
-    // Until somebody takes it up, the connection's books tell of it.
-    ctx.untold = None;
+    let ctx = backlog.serve_now(|| Box::new(Context::begin(edge)));
     let mut deciding = Box::pin(decided(edge.clone(), own, ctx));
     let Poll::Ready((own, mut ctx, decided)) = deciding.as_mut().poll(cx) else {
         return Err(Decision::UnderWay(deciding));
     };
-    let written = match decided {
-        Ok(()) => respond(edge, &own, &mut ctx, to),
+    // Until somebody takes it up, the connection's books tell of it. Who is still deciding tells of itself if it is dropped.
+    ctx.untold = None;
+    let hit = match decided {
+        Ok(()) => hot::find(edge, &own.request(), &mut ctx),
         Err(_) => None,
     };
-    let Some(sent) = written else {
-        return Err(Decision::Made(ctx, decided));
+    let is_stored = hit.is_some();
+    let Some(sent) = hit.and_then(|hit| respond(edge, hit, &own, &mut ctx, to)) else {
+        return Err(Decision::Made {
+            ctx,
+            decided,
+            is_stored,
+        });
     };
     edge.metrics.hot_answers.inc();
     ctx.answer.bytes = sent;
@@ -108,9 +118,14 @@ async fn decided(edge: Arc<Edge>, mut own: Own, mut ctx: Box<Context>) -> Decide
 }
 
 /// Writes what memory has; none: nothing was written, and nothing is noted of the look.
-fn respond(edge: &Edge, own: &Own, ctx: &mut Context, to: &mut Outgoing<'_>) -> Option<u64> {
+fn respond(
+    edge: &Edge,
+    hit: Hit,
+    own: &Own,
+    ctx: &mut Context,
+    to: &mut Outgoing<'_>,
+) -> Option<u64> {
     let request = own.request();
-    let hit = hot::find(edge, &request, ctx)?;
     if hit.length() > to.body_bytes_max && *request.method != Method::HEAD {
         return None;
     }
@@ -192,24 +207,28 @@ pub(super) async fn decide(edge: &Arc<Edge>, session: &mut HttpSession) -> Box<C
     ctx
 }
 
-/// Takes up what was decided of a request.
+/// Takes up what was decided of a request, and whether memory may have something for it.
 pub(super) async fn take_up(
     edge: &Arc<Edge>,
     session: &mut HttpSession,
     decision: Decision,
-) -> Box<Context> {
-    let (mut ctx, decided) = match decision {
-        Decision::Made(ctx, decided) => (ctx, decided),
+) -> (Box<Context>, bool) {
+    let (mut ctx, decided, may_be_stored) = match decision {
+        Decision::Made {
+            ctx,
+            decided,
+            is_stored,
+        } => (ctx, decided, is_stored),
         Decision::UnderWay(deciding) => {
             let (_, ctx, decided) = deciding.await;
-            (ctx, decided)
+            (ctx, decided, true)
         }
     };
     ctx.untold = Some(edge.clone());
     // What ends here has left the head that was decided on, too.
     let ended = decided.and_then(|()| hops::end_of_request(session, &ctx).map_err(Stop::from));
     ctx.decided = Some(ended);
-    ctx
+    (ctx, may_be_stored)
 }
 
 /// Answers a request of which that was decided, if memory can; none: that is done. Otherwise it goes on to Pingora.
@@ -217,9 +236,10 @@ pub(super) async fn answer(
     edge: &Arc<Edge>,
     mut session: HttpSession,
     mut ctx: Box<Context>,
+    may_be_stored: bool,
 ) -> Option<(HttpSession, Box<Context>)> {
     let answer = match ctx.decided {
-        Some(Ok(())) => hot::look(edge, &session.request(), &mut ctx),
+        Some(Ok(())) if may_be_stored => hot::look(edge, &session.request(), &mut ctx),
         _ => None,
     };
     let Some(answer) = answer else {

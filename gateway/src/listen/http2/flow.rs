@@ -10,6 +10,8 @@ pub(super) struct Flow {
     pub receive: i64,
     /// What we may still send.
     pub send: i64,
+    /// Of it, what is kept for answers ahead of the library.
+    pub ahead: i64,
     /// What we give a new stream.
     pub our_initial: i64,
     /// What the client gives a new stream.
@@ -21,8 +23,16 @@ impl Default for Flow {
         Self {
             receive: WINDOW,
             send: WINDOW,
+            ahead: 0,
             our_initial: WINDOW,
             their_initial: WINDOW,
         }
+    }
+}
+
+impl Flow {
+    /// Whether nothing is left of the library's part, so that what it sends waits for the client.
+    pub(super) fn is_shut(&self) -> bool {
+        self.send <= self.ahead
     }
 }

@@ -4,6 +4,7 @@
 use super::{
     frames::{Frame, HEADER_BYTES, PREFACE, kind},
     library::FRAME_BYTES_MAX,
+    room,
 };
 use h2::Reason;
 
@@ -112,7 +113,8 @@ impl Inbound {
     /// Gives buffers back.
     pub(super) fn rest(&mut self) {
         if self.head.is_none() && self.under_way.is_none() {
-            (self.held, self.block) = (Vec::new(), Vec::new());
+            room::rest_list(&mut self.held);
+            room::rest_list(&mut self.block);
         }
     }
 

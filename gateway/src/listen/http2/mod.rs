@@ -5,7 +5,7 @@
 //! - [`frames`]: octets → what passes, and [`write`], pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
 //!   is too much, or too slow, pure.
 //! - [`watched`]: the stream between TLS and the library, where frames pass; [`word`]: what it and the loop here tell each other.
-//! - [`ahead`] with [`inbound`], [`own`], [`share`], [`terms`] and [`goodbye`]: requests that memory answers there, before the
+//! - [`ahead`] with [`inbound`], [`own`], [`share`], [`terms`], [`room`] and [`goodbye`]: requests that memory answers there, before the
 //!   library sees them; [`answered`]: how, and those that memory answers from a stream of the library's.
 //! - [`ledger`] and [`refused`]: requests that nobody takes up, and what is told of them; [`causes`]: why others are cut off.
 
@@ -22,6 +22,7 @@ mod ledger;
 mod library;
 mod own;
 mod refused;
+mod room;
 mod share;
 mod stream;
 mod terms;
@@ -105,8 +106,10 @@ pub(super) async fn serve<A>(
     let word = Arc::new(Word::default());
     let digest = digest(&stream);
     let mut books = Books::open(gate.clone(), word.clone(), &stream);
-    let watched = Watched::new(stream, gate.clone(), backlog.clone(), word.clone());
-    let options = options(&gate.limits.now());
+    // Once for both: what the library would cut short must not pass for whole.
+    let limits = gate.limits.now();
+    let watched = Watched::new(stream, &limits, gate.clone(), backlog.clone(), word.clone());
+    let options = options(&limits);
     let mut connection = tokio::select! {
         biased;
         why = word.ended() => {
@@ -136,8 +139,8 @@ pub(super) async fn serve<A>(
             () = &mut stopping, if !is_leaving => Next::Leave(None),
             () = until(last_stream), if last_stream.is_some() => Next::LastStream,
             () = drain.cutting(), if !is_cut => Next::Cut,
+            () = word.filled(&gate.limits), if !is_leaving => Next::Leave(Some(Ended::Requests)),
             accepted = asked(&mut books, HttpSession::from_h2_conn(&mut connection, digest.clone())) => Next::Accepted(accepted),
-            () = word.filled(limits.requests), if !is_leaving => Next::Leave(Some(Ended::Requests)),
             () = unused(&mut actives, &word, if is_leaving { GOODBYE_TIME_MAX } else { limits.idle }) => {
                 if is_leaving { Next::Gone } else { Next::Leave(Some(Ended::Idle)) }
             }
@@ -155,12 +158,6 @@ pub(super) async fn serve<A>(
                     let serving = request(session, decision, &app, door.edge.get(), &shutdown);
                     backlog.serve(serving).await;
                 }));
-                if !is_leaving && word.requests() >= limits.requests {
-                    is_leaving = true;
-                    told(gate, Ended::Requests);
-                    word.say_going();
-                    last_stream = Some(Instant::now() + LAST_STREAM_AFTER);
-                }
             }
             Next::Accepted(Ok(Some(H2Accept::Rejected))) => {}
             Next::Gone => return,
@@ -224,12 +221,13 @@ async fn request<A>(
         let ctx = match decision {
             Some(decision) => Some(answered::take_up(edge, &mut session, decision).await),
             None if answered::may_answer(&session) => {
-                Some(answered::decide(edge, &mut session).await)
+                Some((answered::decide(edge, &mut session).await, true))
             }
             None => None,
         };
-        if let Some(ctx) = ctx {
-            let Some((passed, ctx)) = answered::answer(edge, session, ctx).await else {
+        if let Some((ctx, may_be_stored)) = ctx {
+            let answering = answered::answer(edge, session, ctx, may_be_stored);
+            let Some((passed, ctx)) = answering.await else {
                 return;
             };
             (session, decided) = (passed, Some(ctx));

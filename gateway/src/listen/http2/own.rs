@@ -36,7 +36,7 @@ impl Own {
             return None;
         }
         let (mut method, mut parts) = (None, Parts::default());
-        let mut headers = HeaderMap::with_capacity(fields.len());
+        let mut headers = HeaderMap::try_with_capacity(fields.len()).ok()?;
         for field in fields {
             let is_again = match &field.meaning {
                 Meaning::Regular(name, value) => {
@@ -184,6 +184,8 @@ mod tests {
         check(&GET.replace("/a?b", ""));
         check(&GET.replace("shop", "user@shop"));
         check(&format!("x=y|{GET}"));
+        // More than a map has room for.
+        check(&format!("{GET}{}", "|a=b".repeat(25_000)));
         let with_body = inbound::Head {
             ends_stream: false,
             ..HEAD

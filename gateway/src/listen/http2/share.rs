@@ -37,14 +37,15 @@ impl Share {
         self.ours.unsigned_abs()
     }
 
-    /// The client grants more; how much of it is the library's: as much as makes both parts alike.
+    /// The client grants more; how much of it is the library's: as much as makes both parts alike. What can't be halved is
+    /// the library's, so that it never starves of single octets.
     pub(super) fn grant(&mut self, more: u32) -> Result<u32, Overflow> {
         let more = i64::from(more);
         let all = self.ours + self.library + more;
         if all > WINDOW_MAX {
             return Err(Overflow);
         }
-        let passed = (all / 2 - self.library).clamp(0, more);
+        let passed = (all - all / 2 - self.library).clamp(0, more);
         self.library += passed;
         self.ours += more - passed;
         Ok(passed as u32)
@@ -104,6 +105,19 @@ mod tests {
         assert_eq!((share.ours(), share.hand_over()), (0, None));
         share.library_sent(1);
         assert_eq!(share.hand_over(), None);
+    }
+
+    #[test]
+    fn a_single_octet_is_the_librarys() {
+        let mut share = Share::default();
+        share.library_sent(65_535);
+        assert_eq!(share.hand_over(), None);
+        for _ in 0..3 {
+            assert_eq!(share.grant(1), Ok(1));
+            assert_eq!(share.ours(), 0);
+            share.library_sent(1);
+            assert_eq!(share.hand_over(), None);
+        }
     }
 
     #[test]

@@ -333,6 +333,10 @@ fn requests_far_beyond_their_number_end_the_connection() {
     connection.client(&[frames::PREFACE.to_vec(), frame(kind::SETTINGS, 0, 0, &[])].concat());
     let ended = (0..100_u32).find_map(|number| {
         let stream = number * 2 + 1;
+        if number == 10 {
+            assert!(connection.watch.goes());
+            assert!(!connection.watch.goes(), "it was told");
+        }
         let ended = connection.client(&frame(
             kind::HEADERS,
             END_HEADERS | END_STREAM,
@@ -348,4 +352,21 @@ fn requests_far_beyond_their_number_end_the_connection() {
         ended.map(|why| (number + 1, why))
     });
     assert_eq!(ended, Some((27, Ended::GoawayIgnored)));
+}
+
+/// However many it has had: the limit may be lower than it was.
+#[test]
+fn who_was_not_told_to_go_may_ask() {
+    let mut connection = Connection::begun();
+    connection.watch.obey(EdgeLimits {
+        requests: 10,
+        streams: 8,
+        ..LIMITS()
+    });
+    for number in 0..100_u32 {
+        let flags = END_HEADERS | END_STREAM;
+        let get = frame(kind::HEADERS, flags, number * 2 + 1, b"x");
+        assert_eq!(connection.client(&get), None, "request {number}");
+        connection.edge(&frame(kind::HEADERS, flags, number * 2 + 1, b"y"));
+    }
 }

@@ -53,6 +53,8 @@ pub(super) struct Watch {
     streams: HashMap<u32, StreamWatch>,
     newest: u32,
     requests: u32,
+    /// How many there had been when the client was told to go.
+    gone_at: Option<u32>,
     flow: Flow,
     terms: Terms,
     /// Octets of DATA that the library sent, until somebody asks.
@@ -86,6 +88,7 @@ impl Watch {
             streams: HashMap::new(),
             newest: 0,
             requests: 0,
+            gone_at: None,
             flow: Flow::default(),
             terms: Terms::default(),
             data_sent: 0,
@@ -140,7 +143,7 @@ impl Watch {
         }
         let connection = Waits {
             to_receive: self.flow.receive > 0,
-            to_send: self.flow.send <= 0,
+            to_send: self.flow.is_shut(),
         };
         for (id, stream) in &mut self.streams {
             if let Some(reason) = stream.tick(&self.limits, connection, now) {
@@ -155,7 +158,7 @@ impl Watch {
 
     /// Whether a response waits for a window of the client.
     pub(super) fn waits_for_window(&self) -> bool {
-        let is_shut = self.flow.send <= 0;
+        let is_shut = self.flow.is_shut();
         self.streams
             .values()
             .any(|stream| stream.waits_for_window(is_shut))
@@ -163,7 +166,7 @@ impl Watch {
 
     /// Gives up the responses that wait for a window of the client, and puts them into `overdue`.
     pub(super) fn end_waiting(&mut self, why: Ended, overdue: &mut Vec<(u32, Ended)>) {
-        let is_shut = self.flow.send <= 0;
+        let is_shut = self.flow.is_shut();
         let waiting = self
             .streams
             .extract_if(|_, stream| stream.waits_for_window(is_shut));
@@ -178,6 +181,18 @@ impl Watch {
     /// Whether a frame of ours may be put in between now.
     pub(super) fn may_insert(&self) -> bool {
         self.ours.is_between_blocks()
+    }
+
+    /// So much of the connection's window is for answers ahead of the library, which waits for its own.
+    pub(super) fn keep_for_ahead(&mut self, octets: u64) {
+        self.flow.ahead = i64::try_from(octets).unwrap_or(i64::MAX);
+    }
+
+    /// The client is told to go; says whether it had not been.
+    pub(super) fn goes(&mut self) -> bool {
+        self.gone_at
+            .replace(self.gone_at.unwrap_or(self.requests))
+            .is_none()
     }
 
     /// So many of the octets that are sent next belong to the frame that is under way.
@@ -341,7 +356,9 @@ impl Watch {
         };
         // What was opened before the word reached the client is at most what it may have open, and what took its place.
         let under_way = self.limits.streams.saturating_mul(2);
-        is_late || self.requests > self.limits.requests.saturating_add(under_way)
+        let allowed =
+            (self.gone_at).map(|at| at.max(self.limits.requests).saturating_add(under_way));
+        is_late || allowed.is_some_and(|allowed| self.requests > allowed)
     }
 
     fn reset(&mut self, is_refusal: bool, now: Instant) {

@@ -1,10 +1,12 @@
 //! The stream under an HTTP/2 connection: everything that passes is shown to [`Watch`], and what it says is done.
 
 mod identity;
+#[cfg(test)]
+mod tests;
 
 use super::{
     ahead::{Ahead, WAITING_BYTES_MAX, Ways},
-    causes, goodbye,
+    causes, goodbye, room,
     watch::{TICK, Watch},
     word::Word,
     write,
@@ -20,6 +22,7 @@ use crate::{
     observe::Ended,
 };
 use bytes::{Buf as _, BytesMut};
+use latencify_conf::policy::EdgeLimits;
 use pingora::protocols::Stream;
 use std::{
     fmt, io,
@@ -55,24 +58,28 @@ pub(super) struct Watched {
     as_ours: BytesMut,
     /// Whether one of them is under way.
     is_inserting: bool,
+    /// What the library wrote last, the stream below could not take. TLS may hold a record of it by now: what is written
+    /// next must begin with the same octets.
+    library_waits: bool,
     /// They wait for the client.
     unsent: Option<backlog::Response>,
 }
 
 impl Watched {
-    /// Watches over a stream on which nothing has passed yet.
+    /// Watches over a stream on which nothing has passed yet. The library is told of the same limits.
     pub(super) fn new(
         inner: Stream,
+        limits: &EdgeLimits,
         gate: Arc<Gate>,
         backlog: Arc<backlog::Connection>,
         word: Arc<Word>,
     ) -> Self {
-        let watch = Watch::new(gate.limits.now(), Instant::now(), word.ledger.clone());
+        let watch = Watch::new(*limits, Instant::now(), word.ledger.clone());
         let caller = Caller {
             peer: untaken::peer_address(&*inner),
             https: inner.get_ssl_digest().is_some(),
         };
-        let ahead = Ahead::new(gate.clone(), backlog.clone(), word.clone(), caller);
+        let ahead = Ahead::new(gate.clone(), limits, backlog.clone(), word.clone(), caller);
         Self {
             inner,
             gate,
@@ -86,11 +93,13 @@ impl Watched {
             unread: BytesMut::new(),
             as_ours: BytesMut::new(),
             is_inserting: false,
+            library_waits: false,
             unsent: None,
         }
     }
 
-    fn heed(&self, verdict: Option<Ended>) {
+    fn heed(&mut self, verdict: Option<Ended>) {
+        self.watch.keep_for_ahead(self.ahead.credit());
         if let Some(why) = verdict {
             self.word.end(why);
         }
@@ -148,6 +157,18 @@ impl Watched {
         self.heed(None);
     }
 
+    /// Tells the client to go, once.
+    fn say_going(&mut self) {
+        if self.watch.goes() {
+            self.as_ours.extend_from_slice(&write::going_away());
+        }
+    }
+
+    /// Whether a frame of ours may begin: nothing of the library's is under way, be it here or below.
+    fn may_insert(&self) -> bool {
+        !self.library_waits && self.watch.may_insert()
+    }
+
     fn poll_insert(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.as_ours.is_empty() {
             self.is_inserting = true;
@@ -174,7 +195,7 @@ impl Watched {
         if self.as_ours.is_empty() {
             return Ok(true);
         }
-        if !self.is_inserting && !self.watch.may_insert() {
+        if !self.is_inserting && !self.may_insert() {
             return Ok(false);
         }
         Ok(match self.poll_insert(cx) {
@@ -189,13 +210,16 @@ impl Watched {
             return false;
         }
         let room = buf.remaining().min(self.passed.len());
-        buf.put_slice(&self.passed.split_to(room));
+        buf.put_slice(self.passed.get(..room).unwrap_or_default());
+        self.passed.advance(room);
         self.word.is_read_empty.store(false, Ordering::Relaxed);
         true
     }
 
     /// Takes what the client sent.
     fn received(&mut self, octets: &[u8], cx: &mut Context<'_>) {
+        let limits = self.gate.limits.now();
+        self.watch.obey(limits);
         let verdict = self.watch.received(octets, Instant::now());
         self.word
             .requests
@@ -204,10 +228,12 @@ impl Watched {
         if verdict.is_some() {
             return;
         }
-        self.take(octets, cx);
-        if self.watch.requests() >= self.gate.limits.now().requests {
+        if self.watch.requests() >= limits.requests {
+            // Ahead of what is answered next, so that nobody goes on for not having been told.
+            self.say_going();
             self.word.filled.notify_one();
         }
+        self.take(octets, cx);
         // What just came may have begun a wait.
         self.poll_tick(cx);
         self.heed_backlog(cx);
@@ -216,7 +242,7 @@ impl Watched {
     /// Answers it, or passes it on.
     fn take(&mut self, mut octets: &[u8], cx: &mut Context<'_>) {
         // While the socket is full, or a frame of the library is under way, nothing can go out ahead of it.
-        let may_answer = !self.is_inserting && self.watch.may_insert();
+        let may_answer = !self.is_inserting && self.may_insert();
         let mut ways = Ways {
             watch: &mut self.watch,
             passed: &mut self.passed,
@@ -226,6 +252,7 @@ impl Watched {
             Ok(()) => self.unread.extend_from_slice(octets),
             Err(failure) => self.word.fail(failure),
         }
+        self.heed(None);
     }
 
     fn broke(&self, error: &io::Error) {
@@ -273,8 +300,9 @@ impl AsyncRead for Watched {
             if is_empty {
                 if this.send_ours(cx)? {
                     let _ = Pin::new(&mut this.inner).poll_flush(cx)?;
-                    // Who waits holds no buffers.
-                    (this.as_ours, this.passed) = (BytesMut::new(), BytesMut::new());
+                    // Who waits holds no large buffers.
+                    room::rest(&mut this.as_ours);
+                    room::rest(&mut this.passed);
                     this.ahead.rest();
                 }
                 return Poll::Pending;
@@ -319,8 +347,9 @@ impl AsyncWrite for Watched {
             0 => buf,
             until => buf.get(..until).unwrap_or(buf),
         };
-        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))
-            .inspect_err(|error| this.broke(error))?;
+        let written = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.library_waits = written.is_pending();
+        let written = ready!(written).inspect_err(|error| this.broke(error))?;
         let octets = buf.get(..written).unwrap_or_default();
         let verdict = this.watch.sent(octets, Instant::now());
         let data = this.watch.take_data_sent();
@@ -333,17 +362,17 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.word.is_going.swap(false, Ordering::Relaxed) {
-            self.as_ours.extend_from_slice(&write::going_away());
+            self.say_going();
         }
         // The library flushes when all it had is written, so this is where nothing of a cancelled request follows.
-        if self.is_inserting || self.watch.may_insert() {
+        if self.is_inserting || self.may_insert() {
             ready!(self.poll_insert(cx))?;
         }
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_inserting || self.watch.may_insert() {
+        if self.is_inserting || self.may_insert() {
             ready!(self.poll_insert(cx))?;
         }
         Pin::new(&mut self.inner).poll_shutdown(cx)

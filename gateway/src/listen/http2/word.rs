@@ -1,7 +1,7 @@
 //! What the stream under an HTTP/2 connection and the loop that accepts its requests tell each other.
 
 use super::{ahead::Failure, answered::Decision, ledger::Ledger};
-use crate::observe::Ended;
+use crate::{listen::Limits, observe::Ended};
 use h2::Reason;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -96,11 +96,11 @@ impl Word {
         *self.answered.lock()
     }
 
-    /// Waits until the connection has had so many requests, if some are answered ahead of the library.
-    pub(super) async fn filled(&self, requests: u32) {
+    /// Waits until the connection has had as many requests as it may by the limits that hold then.
+    pub(super) async fn filled(&self, limits: &Limits) {
         loop {
             let told = self.filled.notified();
-            if self.requests() >= requests && self.last_answered().is_some() {
+            if self.requests() >= limits.now().requests {
                 return;
             }
             told.await;

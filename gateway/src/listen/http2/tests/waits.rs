@@ -177,3 +177,23 @@ fn reserved_bits_open_no_window() {
     let ended = of_connection.overdue(|_| {}).map(|(_, why)| why);
     assert_eq!(ended, Some(Ended::SendRate), "of the connection");
 }
+
+/// What the library sends by is its part of the connection's window.
+#[test]
+fn what_is_kept_for_answers_ahead_opens_no_window() {
+    let mut connection = Connection::begun();
+    connection.client(&frame(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0, 0, 0]));
+    connection.client(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, b"x"));
+    connection.edge(&frame(kind::HEADERS, END_HEADERS, 1, b"y"));
+    connection.watch.keep_for_ahead(65_534);
+    assert!(!connection.watch.waits_for_window());
+    connection.edge(&frame(kind::DATA, 0, 1, b"z"));
+    assert!(connection.watch.waits_for_window());
+    let ended = connection.overdue(|_| {}).map(|(_, why)| why);
+    assert_eq!(ended, Some(Ended::SendRate));
+    let mut overdue = Vec::new();
+    connection.client(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 3, b"x"));
+    connection.edge(&frame(kind::HEADERS, END_HEADERS, 3, b"y"));
+    connection.watch.end_waiting(Ended::SendRate, &mut overdue);
+    assert_eq!(overdue, [(3, Ended::SendRate)]);
+}
