@@ -1,8 +1,11 @@
-//! The body of a request, up to its last octet.
+//! The body of a message, up to its last octet.
 
-use crate::{Framing, Limits, Violation, chunk::Chunks};
+use crate::{
+    Framing, Limits, Violation,
+    chunk::{Chunks, Sender},
+};
 
-/// Looks at the body of one request as it comes.
+/// Looks at the body of one message as it comes.
 #[derive(Debug, Clone)]
 pub struct BodyReader {
     limits: Limits,
@@ -25,12 +28,25 @@ pub struct Filtered {
 }
 
 impl BodyReader {
-    /// For the body that a head announced.
+    /// For the body that a request's head announced.
     pub fn new(framing: Framing, limits: Limits) -> Self {
+        Self::from(Sender::Client, framing, limits)
+    }
+
+    /// For the body that a response's head announced. Nobody smuggles anything in what an origin sends to [`decode`]: so
+    /// white space around extensions is taken as the grammar has it (RFC 9112 §7.1.1), of extensions only those of one chunk
+    /// are bounded, for some sign each chunk, and trailers may have any name, as none goes on.
+    ///
+    /// [`decode`]: Self::decode
+    pub fn of_response(framing: Framing) -> Self {
+        Self::from(Sender::Origin, framing, Limits::of_response())
+    }
+
+    fn from(sender: Sender, framing: Framing, limits: Limits) -> Self {
         let state = match framing {
             Framing::Empty => State::Left(0),
             Framing::Length(length) => State::Left(length),
-            Framing::Chunked => State::Chunked(Chunks::new()),
+            Framing::Chunked => State::Chunked(Chunks::new(sender)),
         };
         Self { limits, state }
     }

@@ -1,8 +1,8 @@
 //! Chunks: `size [extensions] CRLF data CRLF`, ended by one of size 0 (RFC 9112 §7.1).
 //!
 //! Extensions that are well-formed and short are dropped on the way, as a recipient must ignore those that it does not
-//! know (RFC 9112 §7.1.1); white space around them, which the grammar has for old senders only, is refused: parsers
-//! disagree about it.
+//! know (RFC 9112 §7.1.1); white space around them, which the grammar has for old senders only, is refused of clients:
+//! parsers disagree about it.
 
 use crate::{
     Limits, Violation, octets,
@@ -12,9 +12,19 @@ use crate::{
 /// 60 bits: what common parsers take, and more than any chunk has.
 const SIZE_DIGITS_MAX: u8 = 15;
 
+/// Who sends a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Who may want it to be read in two ways.
+    Client,
+    /// Who is trusted to mean one thing, in whichever way the grammar has it.
+    Origin,
+}
+
 /// Looks at a chunked body.
 #[derive(Debug, Clone)]
 pub struct Chunks {
+    sender: Sender,
     state: State,
     /// Octets of the chunk's data that have not come yet.
     left: u64,
@@ -40,6 +50,7 @@ enum State {
 enum Extension {
     NameStart,
     Name,
+    NameEnd,
     ValueStart,
     Value,
     Quoted,
@@ -49,8 +60,9 @@ enum Extension {
 
 impl Chunks {
     /// Before the first chunk.
-    pub fn new() -> Self {
+    pub fn new(sender: Sender) -> Self {
         Self {
+            sender,
             state: State::Size,
             left: 0,
             digits: 0,
@@ -100,7 +112,7 @@ impl Chunks {
                     return Err(Violation::BareCr);
                 }
                 self.state = if self.left == 0 {
-                    State::Trailers(Box::new(Trailers::new()))
+                    State::Trailers(Box::new(Trailers::new(self.sender)))
                 } else {
                     State::Data
                 };
@@ -141,6 +153,9 @@ impl Chunks {
             }
             (b'\n', _) => Err(Violation::BareLf),
             (b';', _) => self.extension(Extension::QuoteEnd, octet, limits),
+            (b' ' | b'\t', _) if self.sender == Sender::Origin => {
+                self.extension(Extension::QuoteEnd, octet, limits)
+            }
             _ => Err(Violation::BadChunkSize),
         }
     }
@@ -151,17 +166,21 @@ impl Chunks {
         octet: u8,
         limits: &Limits,
     ) -> Result<bool, Violation> {
-        use Extension::{Escaped, Name, NameStart, QuoteEnd, Quoted, Value, ValueStart};
+        use Extension::{Escaped, Name, NameEnd, NameStart, QuoteEnd, Quoted, Value, ValueStart};
         let token = octets::is_token_octet(octet);
+        let blank = self.sender == Sender::Origin && octets::is_blank(octet);
         let next = match (place, octet) {
-            (Name | Value | QuoteEnd, b'\r') => {
+            (Name | NameEnd | Value | QuoteEnd, b'\r') => {
                 self.state = State::SizeEnd;
                 return Ok(true);
             }
             (_, b'\n') => return Err(Violation::BareLf),
-            (Name | Value | QuoteEnd, b';') => NameStart,
+            (Name | NameEnd | Value | QuoteEnd, b';') => NameStart,
+            (NameStart | ValueStart, _) if blank => place,
+            (Name | NameEnd, _) if blank => NameEnd,
+            (Value | QuoteEnd, _) if blank => QuoteEnd,
             (NameStart | Name, _) if token => Name,
-            (Name, b'=') => ValueStart,
+            (Name | NameEnd, b'=') => ValueStart,
             (ValueStart | Value, _) if token => Value,
             (ValueStart, b'"') => Quoted,
             (Quoted, b'"') => QuoteEnd,

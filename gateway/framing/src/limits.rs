@@ -21,6 +21,19 @@ pub struct Limits {
     pub trailer_bytes: usize,
 }
 
+impl Limits {
+    /// Of what frames the body of a response.
+    pub(crate) fn of_response() -> Self {
+        Self {
+            body_extension_bytes: usize::MAX,
+            // Their octets bound them.
+            trailer_fields: usize::MAX,
+            trailer_bytes: 64 << 10,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

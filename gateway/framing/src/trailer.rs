@@ -1,6 +1,6 @@
 //! Trailers: fields after the last chunk. They are checked like fields of a head, and go no further.
 
-use crate::{Limits, Violation, octets};
+use crate::{Limits, Violation, chunk::Sender, octets};
 
 /// Longer than any name that is forbidden.
 const NAME_BYTES_KEPT: usize = 32;
@@ -36,6 +36,7 @@ const FORBIDDEN: [&[u8]; 24] = [
 /// Looks at the trailers of one body, octet by octet.
 #[derive(Debug, Clone)]
 pub struct Trailers {
+    sender: Sender,
     state: State,
     fields: usize,
     bytes: usize,
@@ -66,8 +67,9 @@ pub enum Place {
 
 impl Trailers {
     /// Before the first.
-    pub fn new() -> Self {
+    pub fn new(sender: Sender) -> Self {
         Self {
+            sender,
             state: State::LineStart,
             fields: 0,
             bytes: 0,
@@ -138,8 +140,7 @@ impl Trailers {
     }
 
     fn is_forbidden(&self) -> bool {
-        self.name
-            .get(..self.name_bytes)
-            .is_some_and(|name| FORBIDDEN.contains(&name))
+        let name = self.name.get(..self.name_bytes);
+        self.sender == Sender::Client && name.is_some_and(|name| FORBIDDEN.contains(&name))
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use http::{StatusCode, header};
-use latencify_framing::{BodyReader, Framing, Limits};
+use latencify_framing::{BodyReader, Framing};
 use pingora::{Error, ErrorType, Result, http::ResponseHeader};
 
 /// The body of one response.
@@ -16,7 +16,7 @@ pub(super) enum Body {
 impl Body {
     /// What the head announces, read as `phases::hops` leaves it; `is_head`: it answers HEAD.
     pub(super) fn of(response: &ResponseHeader, is_head: bool) -> Result<Self> {
-        let framed = |framing| Ok(Self::Framed(BodyReader::new(framing, Limits::default())));
+        let framed = |framing| Ok(Self::Framed(BodyReader::of_response(framing)));
         if is_head
             || matches!(
                 response.status,

@@ -1,7 +1,7 @@
 //! Bodies.
 
 use super::body_of;
-use crate::{Framing, Limits, Violation};
+use crate::{BodyReader, Framing, Limits, Violation};
 
 #[track_caller]
 fn refused(body: impl AsRef<[u8]>, expected: Violation) {
@@ -167,4 +167,73 @@ fn trailers_are_fields_and_frame_nothing() {
         &format!("0\r\n{}\r\n", "X: a\r\n".repeat(32)),
         "0\r\n\r\n",
     );
+}
+
+/// What an origin sends, in pieces of any size, and whether it has ended.
+#[track_caller]
+fn decoded(body: &str) -> Result<(Vec<u8>, bool), Violation> {
+    let of = |piece_bytes: usize| {
+        let mut reader = BodyReader::of_response(Framing::Chunked);
+        let mut data = Vec::new();
+        for piece in body.as_bytes().chunks(piece_bytes) {
+            let mut piece = piece.to_vec();
+            let filtered = reader.decode(&mut piece)?;
+            data.extend_from_slice(&piece[..filtered.kept]);
+        }
+        Ok((data, reader.is_done()))
+    };
+    let whole = of(body.len());
+    for piece_bytes in 1..4 {
+        assert_eq!(of(piece_bytes), whole, "{body:?} by {piece_bytes}");
+    }
+    whole
+}
+
+#[test]
+fn an_origin_may_pad_sign_and_end_its_chunks_as_it_likes() {
+    let signature = format!(";chunk-signature={}", "0a".repeat(32));
+    let trailer = format!("X-Sum: {}\r\n", "a".repeat(9_000));
+    let cases = [
+        "5  \r\nhello\r\n0 \t\r\n\r\n".to_owned(),
+        "5 ; a = b ; c ;d= \"e\" \r\nhello\r\n0\r\n\r\n".to_owned(),
+        format!("5{signature}\r\nhello\r\n0{signature}\r\n\r\n"),
+        "5\r\nhello\r\n0\r\nExpires: 0\r\nCache-Control: no-store\r\nSet-Cookie: a\r\n\r\n"
+            .to_owned(),
+        format!("5\r\nhello\r\n0\r\n{trailer}\r\n"),
+        format!("5\r\nhello\r\n0\r\n{}\r\n", "A: b\r\n".repeat(100)),
+    ];
+    for body in cases {
+        assert_eq!(decoded(&body), Ok((b"hello".to_vec(), true)), "{body:?}");
+    }
+    let chunks = format!("1{signature}\r\nx\r\n").repeat(1_000);
+    let data = decoded(&format!("{chunks}0\r\n\r\n"));
+    assert_eq!(data, Ok((vec![b'x'; 1_000], true)));
+}
+
+#[test]
+fn an_origin_has_bounds_too() {
+    let cases = [
+        (" 5\r\nhello\r\n".to_owned(), Violation::BadChunkSize),
+        ("5 5\r\nhello\r\n".to_owned(), Violation::BadChunkExtension),
+        (
+            "5;a b\r\nhello\r\n".to_owned(),
+            Violation::BadChunkExtension,
+        ),
+        ("5 \nhello\r\n".to_owned(), Violation::BareLf),
+        (
+            format!("5{}", " ".repeat(300)),
+            Violation::LongChunkExtension,
+        ),
+        (
+            format!("5;{}", "a".repeat(300)),
+            Violation::LongChunkExtension,
+        ),
+        (
+            format!("0\r\n{}", "A: b\r\n".repeat(11_000)),
+            Violation::LongTrailers,
+        ),
+    ];
+    for (body, violation) in cases {
+        assert_eq!(decoded(&body), Err(violation), "{body:?}");
+    }
 }
