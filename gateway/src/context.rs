@@ -259,13 +259,18 @@ impl Caching {
 impl Context {
     /// At the start of a request of a client's.
     pub fn begin(edge: &Arc<Edge>) -> Self {
-        let mut ctx = Self::new(edge.drain.request(), edge.metrics.request_under_way());
-        ctx.untold = Some(edge.clone());
-        ctx
+        let (under_way, counted) = (edge.drain.request(), edge.metrics.request_under_way());
+        Self::told_to(Some(edge.clone()), under_way, counted)
     }
 
     /// At the start of a request.
     pub fn new(under_way: UnderWay, counted: Counted) -> Self {
+        Self::told_to(None, under_way, counted)
+    }
+
+    /// Made in one go: it is large, and moving it costs.
+    #[inline]
+    fn told_to(untold: Option<Arc<Edge>>, under_way: UnderWay, counted: Counted) -> Self {
         Self {
             clock: Clock {
                 began: Instant::now(),
@@ -287,7 +292,7 @@ impl Context {
             body_bytes: 0,
             is_refresh: false,
             decided: None,
-            untold: None,
+            untold,
             _under_way: (under_way, counted),
         }
     }
@@ -332,12 +337,12 @@ impl Context {
         }
     }
 
-    /// The response is fetched, not stored: what an origin sends ahead of the client lies in memory.
-    pub fn body_is_fetched(&mut self, head: &HeaderMap) {
+    /// The response is fetched, not stored: what an origin sends ahead of the client lies in memory, so many octets at most.
+    pub fn body_is_fetched(&mut self, head: &HeaderMap, ahead_max: u64) {
         let length = head.get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         if let Some(unsent) = &mut self.unsent {
-            unsent.is_fetched(length);
+            unsent.is_fetched(length, ahead_max);
         }
     }
 

@@ -346,7 +346,7 @@ impl ProxyHttp for Gateway {
         ctx.caching.outcome = caching::outcome(session, ctx);
         ctx.caching.collapsed = session.cache.lock_duration().is_some();
         if !ctx.caching.outcome.is_from_cache() {
-            ctx.body_is_fetched(&response.headers);
+            ctx.body_is_fetched(&response.headers, listen::READ_AHEAD_BYTES_MAX);
         }
         let limits: Vec<_> = admit::limit_fields(ctx).collect();
         let is_old = !session.is_http2() && session.req_header().version == Version::HTTP_10;

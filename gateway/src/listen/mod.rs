@@ -25,7 +25,7 @@ pub mod tls;
 mod untaken;
 
 pub use accept::{Endpoint, serve};
-pub use backlog::Response as UnsentResponse;
+pub use backlog::{READ_AHEAD_BYTES_MAX, Response as UnsentResponse};
 pub use bind::{Bound, bind, write_ports_file};
 pub use cut::cut_of;
 pub use descriptors::{is_exhaustion, raise as raise_descriptors};

@@ -1,6 +1,6 @@
 //! One request, its attempts at origins, and what is said to its client.
 
-use super::{Client, Link, Trouble, body::Body, response};
+use super::{Client, Link, Trouble, body::Body, link::READ_BYTES_MAX, response};
 use crate::{
     context::Context,
     edge::Edge,
@@ -23,6 +23,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 use tokio::time::{Instant, timeout};
 
@@ -30,6 +31,8 @@ use tokio::time::{Instant, timeout};
 const REQUEST_BYTES: usize = 1 << 10;
 /// A piece of a body that is not larger goes out in one piece with what stands before it.
 const JOINED_BYTES_MAX: usize = 16 << 10;
+/// What lies here of a response at once: one read, and what stands before it or was joined with it.
+const AHEAD_BYTES_MAX: u64 = (READ_BYTES_MAX + JOINED_BYTES_MAX) as u64;
 
 /// A request on its way through.
 pub(super) struct Exchange<'a, C> {
@@ -144,12 +147,13 @@ impl<'a, C: Client> Exchange<'a, C> {
                 && (response.version != Version::HTTP_11
                     || response.headers.contains_key(header::CONTENT_LENGTH));
             let goes_on = !is_doubtful && persists(response.version, &response.headers);
+            let waits = response::lets_wait(&response.headers);
+            let waits = timeouts.idle.min(waits.unwrap_or(timeouts.idle));
+            let waits = Some(waits).filter(|time| goes_on && !time.is_zero());
             hops::end_of_response(&mut response, self.ctx)?;
             storing::is_asked_for(&response, self.ctx)?;
             if !response.status.is_informational() {
-                return self
-                    .answer(link, response, &spelling, goes_on, timeouts)
-                    .await;
+                return self.answer(link, response, spelling, waits, timeouts).await;
             }
             self.interim(&response, &spelling).await?;
         }
@@ -210,13 +214,13 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.say(octets, BytesMut::new(), b"").await.map(drop)
     }
 
-    /// Passes a final response on.
+    /// Passes a final response on. `waits`: so long the connection to the origin may wait for another request.
     async fn answer(
         &mut self,
         mut link: Link,
         mut response: ResponseHeader,
-        spelling: &Spelling,
-        goes_on: bool,
+        spelling: Spelling,
+        waits: Option<Duration>,
         timeouts: &Timeouts,
     ) -> std::result::Result<bool, Trouble> {
         let asked = self.own.request();
@@ -230,7 +234,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
         self.ctx.head_goes_out(response.status);
-        self.ctx.body_is_fetched(&response.headers);
+        self.ctx.body_is_fetched(&response.headers, AHEAD_BYTES_MAX);
         let limits = admit::limit_fields(self.ctx).collect();
         let mut keeps = self.keeps;
         if is_old && hops::without_chunks(&mut response) {
@@ -246,26 +250,27 @@ impl<'a, C: Client> Exchange<'a, C> {
         };
         // What is wrong with the first of it can still be told.
         let mut piece = body.take(&mut link.octets)?;
-        let mut front = C::head_octets(&mut response, spelling, keeps);
-        drop(response);
+        let mut front = C::head_octets(&mut response, &spelling, keeps);
+        drop((response, spelling));
         gathered().await;
         let mut link = Some(link);
         loop {
             let is_done = body.is_done();
-            let goes_on = goes_on && !body.is_closing();
-            if is_done && let Some(link) = link.take_if(|link| goes_on && link.octets.is_empty()) {
-                link.let_wait(timeouts.idle);
+            if is_done {
+                // However slowly the client takes the rest, the origin has done its part.
+                let link = link.take().filter(|link| link.octets.is_empty());
+                if let (Some(link), Some(time)) = (link, waits.filter(|_| !body.is_closing())) {
+                    link.let_wait(time);
+                }
+                self.ctx.steering.place = None;
             }
             let back = frame.around(&mut front, piece.len(), is_done);
             self.head_is_out = true;
             piece = self.say(std::mem::take(&mut front), piece, back).await?;
-            let Some(link) = link.as_mut().filter(|_| !is_done) else {
+            let Some(link) = link.as_mut() else {
                 return Ok(keeps);
             };
-            if link.octets.is_empty() {
-                piece.clear();
-                link.octets = piece;
-            }
+            link.recycle(piece);
             let until = Instant::now() + timeouts.between_bytes;
             if link.more(self.client, until).await? == 0 && !body.end() {
                 return Err(link.ended("before the end of a response's body").into());

@@ -124,6 +124,14 @@ impl Link {
         Poll::Ready(Ok(came))
     }
 
+    /// Takes back room that was read into, if the next read needs as much.
+    pub(super) fn recycle(&mut self, mut room: BytesMut) {
+        if self.is_rich && self.octets.is_empty() {
+            room.clear();
+            self.octets = room;
+        }
+    }
+
     /// The end of the connection, where more must come.
     pub(super) fn ended(&self, what: &'static str) -> Box<Error> {
         self.with_retry(Error::explain(ErrorType::ConnectionClosed, what))

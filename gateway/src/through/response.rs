@@ -8,7 +8,7 @@ use pingora::{
     Error, ErrorType, OrErr as _, Result,
     http::{ResponseHeader, header_value_from_raw},
 };
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, time::Duration};
 
 /// Fields of a head; Pingora's bound.
 const FIELDS_MAX: usize = 256;
@@ -68,6 +68,18 @@ pub(super) fn take(octets: &mut BytesMut) -> Result<Option<(ResponseHeader, Spel
     let mut response = ResponseHeader::from(parts);
     response.set_reason_phrase(reason.as_deref())?;
     Ok(Some((response, Spelling::new(octets, names))))
+}
+
+/// How long the origin lets the connection wait for a request, if it says so (`Keep-Alive: timeout=5`).
+pub(super) fn lets_wait(fields: &HeaderMap) -> Option<Duration> {
+    let lines = fields.get_all("keep-alive").iter();
+    let mut said = lines.flat_map(|line| line.as_bytes().split(|octet| *octet == b','));
+    said.find_map(|parameter| {
+        let (name, seconds) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
+        let is_timeout = name.trim().eq_ignore_ascii_case("timeout");
+        let seconds = seconds.trim().trim_matches('"').parse().ok();
+        seconds.filter(|_| is_timeout).map(Duration::from_secs)
+    })
 }
 
 /// As Pingora has it, lengths that contradict each other make a head that is none.

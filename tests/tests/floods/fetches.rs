@@ -7,12 +7,15 @@ use latencify_tests::{
     Authority, Cable, Client, Connection, Edge, Namespace, Origin, Protocol, Reply, body, reply,
     skip, wait_until,
 };
-use std::{process::Command, sync::Arc};
-use tokio::{sync::watch, task::JoinHandle};
+use std::{future, process::Command, sync::Arc};
+use tokio::{io::AsyncWriteExt as _, net::TcpSocket, sync::watch, task::JoinHandle};
 
 const UNDER_WAY: &str = "latencify_gateway_origin_requests_under_way";
 const ATTACKER: &str = "127.10.0.1";
 const SOMEBODY: &str = "127.20.0.1";
+
+/// One read of the edge's takes as much, with its head.
+const MUCH: usize = 15_000;
 
 /// An edge before an origin that keeps `/held/…` waiting until it is told.
 struct Stand {
@@ -34,6 +37,7 @@ impl Stand {
                 }
                 let answer = reply::text("here");
                 match call.path() {
+                    "/much" => reply::of(body::full(vec![b'x'; MUCH])).no_store().done(),
                     "/held/stale" | "/stale" => answer
                         .header("cache-control", "max-age=0, stale-while-revalidate=600")
                         .done(),
@@ -230,6 +234,33 @@ async fn who_waits_for_anothers_fetch_needs_no_place() {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
     assert_eq!(stand.origin.requests_for("/held/same"), 1);
+}
+
+/// An origin that has sent all of its response is no longer asked, however slowly the client takes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_all_of_a_response_holds_no_place() {
+    let stand = Stand::with("fetches: 1").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let mut stream = socket.connect(stand.edge.http()).await.unwrap();
+    // More than all buffers hold, one response after another; none of it is read.
+    let request = "GET /much HTTP/1.1\r\nHost: plain.example\r\n\r\n";
+    let asking = tokio::spawn(async move {
+        let _ = stream.write_all(request.repeat(900).as_bytes()).await;
+        future::pending::<()>().await;
+        drop(stream);
+    });
+    counted(&stand.edge, "latencify_gateway_unsent_bytes", 1.0).await;
+    wait_until("somebody else is served", SOON, async || {
+        let reply = (Client::at(SOMEBODY).get(stand.edge.http(), "plain.example", "/else")).await;
+        match reply.status.as_u16() {
+            200 => Ok(()),
+            status => Err(status),
+        }
+    })
+    .await;
+    stand.under_way(0).await;
+    asking.abort();
 }
 
 /// A background refresh is nobody's request, but it waits for an origin all the same.

@@ -31,7 +31,7 @@ use std::{
 const REQUEST_BYTES: u64 = 32 << 10;
 /// What can lie between origin and client: nine reads of 64 KiB (four in Pingora's channel, four taken out of it, one under
 /// way), and what the client's side holds of one.
-const READ_AHEAD_BYTES_MAX: u64 = 10 * (64 << 10);
+pub const READ_AHEAD_BYTES_MAX: u64 = 10 * (64 << 10);
 
 tokio::task_local! {
     /// The connection that the task serves.
@@ -207,11 +207,9 @@ impl Response {
         self.connection.add(bytes);
     }
 
-    /// An origin brings its body, of so many bytes if that is known.
-    pub fn is_fetched(&mut self, length: Option<u64>) {
-        let bytes = length.map_or(READ_AHEAD_BYTES_MAX, |length| {
-            length.min(READ_AHEAD_BYTES_MAX)
-        });
+    /// An origin brings its body, of so many bytes if that is known; so many of it lie here at once.
+    pub fn is_fetched(&mut self, length: Option<u64>, ahead_max: u64) {
+        let bytes = length.map_or(ahead_max, |length| length.min(ahead_max));
         self.bytes += bytes;
         self.connection.add(bytes);
     }
