@@ -92,6 +92,12 @@ pub fn end_of_response(response: &mut ResponseHeader, ctx: &mut Context) -> Resu
         }
     }
     one_length(response)?;
+    let status = response.status;
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        // These have no body to frame (RFC 9110 §8.6, RFC 9112 §6.1).
+        response.remove_header(&header::CONTENT_LENGTH);
+        response.remove_header(&header::TRANSFER_ENCODING);
+    }
     for name in ending(&response.headers) {
         if !(upgrade && name == header::UPGRADE) {
             response.remove_header(&name);
@@ -176,7 +182,7 @@ fn ambiguous(what: &'static str) -> Box<Error> {
 
 fn misspelt(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = headers.keys().filter(|name| {
-        name.as_str().contains('_')
+        name.as_str().bytes().any(|octet| octet == b'_')
             && WITH_UNDERSCORE.contains(&name.as_str().replace('_', "-").as_str())
     });
     names.cloned().collect()

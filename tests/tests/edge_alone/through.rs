@@ -24,11 +24,30 @@ fn answer(path: &str) -> (Vec<u8>, bool) {
         "HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n{}",
         "0123456789abcdef".repeat(LARGE / 16)
     );
+    let signed = format!(
+        "1;chunk-signature={}\r\nx\r\n",
+        "0123456789abcdef".repeat(4)
+    );
+    let signed = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        signed.repeat(300)
+    );
     let (octets, closes): (&str, bool) = match path {
         "/length" => ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false),
         "/empty" => ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false),
         "/chunks" => (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX-T: 1\r\n\r\n",
+            false,
+        ),
+        // As old servers do.
+        "/padded" => (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5  \r\nhello\r\n1 \r\n!\r\n0 \r\n\r\n",
+            false,
+        ),
+        "/signed" => (&signed, false),
+        "/trailers" => (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\
+             Expires: 0\r\nCache-Control: no-store\r\nSet-Cookie: a=b\r\n\r\n",
             false,
         ),
         "/no-chunks" => (
@@ -44,6 +63,14 @@ fn answer(path: &str) -> (Vec<u8>, bool) {
         "/old-closing" => ("HTTP/1.0 200 OK\r\n\r\nhello", true),
         "/no-content" => ("HTTP/1.1 204 No Content\r\nX: y\r\n\r\n", false),
         "/not-modified" => ("HTTP/1.1 304 Not Modified\r\nETag: \"v\"\r\n\r\n", false),
+        "/lengths-of-nothing" => (
+            "HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+            false,
+        ),
+        "/chunks-of-nothing" => (
+            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+            false,
+        ),
         "/moved" => (
             "HTTP/1.1 301 Gone There\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n",
             false,
@@ -217,12 +244,17 @@ async fn both_ways_pass_alike() {
         "/length",
         "/empty",
         "/chunks",
+        "/padded",
+        "/signed",
+        "/trailers",
         "/no-chunks",
         "/closing",
         "/close",
         "/old",
         "/old-closing",
         "/no-content",
+        "/lengths-of-nothing",
+        "/chunks-of-nothing",
         "/moved",
         "/busy",
         "/both",
@@ -282,6 +314,18 @@ async fn pass_alike(paths: &[&str], is_answer: bool) {
             let long = all(&edge, &format!("{line}{fields}{LONG_WAY}\r\n")).await;
             let (short, long) = (parts(&short), parts(&long));
             assert_eq!(short.0, long.0, "{what}");
+            let framed = |line: &String| {
+                line.starts_with("content-length") || line.starts_with("transfer-encoding")
+            };
+            if path.ends_with("-of-nothing") {
+                let framed: Vec<_> = short
+                    .0
+                    .iter()
+                    .flatten()
+                    .filter(|line| framed(line))
+                    .collect();
+                assert!(framed.is_empty(), "{what}: {framed:?}");
+            }
             assert!(short.1 == long.1, "the bodies of {what}");
             let heads = heard.lock()[before..].to_vec();
             let [first, second] = heads.as_slice() else {
