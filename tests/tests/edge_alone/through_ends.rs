@@ -58,6 +58,33 @@ async fn connections_are_used_again_those_of_retries_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_waits_as_long_as_its_origin_says() {
+    for (said, expected) in [("timeout=0", 3), ("max=9, Timeout = 600", 1), ("max=9", 1)] {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let made = connections.clone();
+        let origin = RawOrigin::serve(move |mut stream| {
+            made.fetch_add(1, SeqCst);
+            async move {
+                loop {
+                    RawOrigin::head(&mut stream).await?;
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nKeep-Alive: {said}\r\nContent-Length: 1\r\n\r\n."
+                    );
+                    stream.write_all(answer.as_bytes()).await?;
+                }
+            }
+        })
+        .await;
+        let edge = edge(&origin, "").await;
+        let mut client = Raw::to(&edge).await;
+        for _ in 0..3 {
+            assert_eq!(client.get("/").await.body, b".");
+        }
+        assert_eq!(connections.load(SeqCst), expected, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_at_once_is_answered_in_order() {
     let (origin, _) = origin().await;
     let edge = edge(&origin, "").await;
