@@ -79,9 +79,7 @@ impl Follower {
     pub fn seek(&mut self, start: u64, end: Option<u64>) {
         (self.at, self.end) = (start, end.unwrap_or(u64::MAX));
         self.reading = None;
-        let mut state = self.fill.state.lock();
-        // It never goes back over what a refused body has let go.
-        state.followers.insert(self.id, start);
+        self.stand();
     }
 
     /// Whether what it waits for is the disk.
@@ -112,13 +110,20 @@ impl Follower {
                 Next::Ready(None) => return Poll::Ready(Ok(None)),
                 Next::Ready(Some(piece)) => {
                     self.at += piece.len() as u64;
-                    let mut state = self.fill.state.lock();
-                    state.followers.insert(self.id, self.at);
+                    self.stand();
                     return Poll::Ready(Ok(Some(piece)));
                 }
                 Next::Read(number, ticket) => self.reading = Some((number, ticket)),
                 Next::Later => return Poll::Pending,
             }
+        }
+    }
+
+    /// Tells the body where it stands, unless it was cut off. What a refused body has let go does not come back.
+    fn stand(&self) {
+        let mut state = self.fill.state.lock();
+        if let Some(at) = state.followers.get_mut(&self.id) {
+            *at = self.at;
         }
     }
 
@@ -134,6 +139,9 @@ impl Follower {
         }
         self.chunk = None;
         let mut state = self.fill.state.lock();
+        if !state.followers.contains_key(&self.id) {
+            return Err(Broken::TooSlow);
+        }
         if let Phase::Broken(broken) = state.phase {
             return Err(broken);
         }

@@ -2,7 +2,8 @@
 //!
 //! It lies in chunks of one size. Each is *held* in memory until it is *placed* on disk; a follower reads either. If the
 //! tier stops storing it (the disk is slow, or full), it is *refused*: what comes is handed on to those who follow already,
-//! and let go when all of them have it. A follower that falls [`WINDOW_BYTES_MAX`] behind a refused body is cut off.
+//! and let go when all of them have it. A follower that falls [`WINDOW_BYTES_MAX`] behind a refused body is cut off, and nobody
+//! else with it.
 
 mod follower;
 mod registry;
@@ -140,9 +141,15 @@ impl Fill {
             if is_first {
                 state.refused = Some(refusal);
                 state.trim(self.chunk_bytes);
-                match shared.passing.charge(state.charge.bytes()) {
-                    Some(charge) => state.charge = charge,
-                    None => state.phase = Phase::Broken(Broken::TooSlow),
+                loop {
+                    if let Some(charge) = shared.passing.charge(state.charge.bytes()) {
+                        state.charge = charge;
+                        break;
+                    }
+                    if !state.cut_off_last(self.chunk_bytes) {
+                        state.phase = Phase::Broken(Broken::TooSlow);
+                        break;
+                    }
                 }
             }
             (is_first, std::mem::take(&mut state.wakers))
@@ -178,14 +185,17 @@ impl Fill {
         let (wakers, is_followed) = {
             let mut state = self.state.lock();
             state.trim(self.chunk_bytes);
-            if state.held() > WINDOW_BYTES_MAX {
-                state.phase = Phase::Broken(Broken::TooSlow);
-            }
+            while state.held() > WINDOW_BYTES_MAX && state.cut_off_last(self.chunk_bytes) {}
             let is_followed = !state.followers.is_empty() && state.phase == Phase::Open;
             (std::mem::take(&mut state.wakers), is_followed)
         };
         wakers.into_iter().for_each(Waker::wake);
         is_followed
+    }
+
+    /// Makes room in a refused body at the cost of who lags furthest. False: nobody is left.
+    fn cut_off_last(&self) -> bool {
+        self.state.lock().cut_off_last(self.chunk_bytes)
     }
 }
 
@@ -211,6 +221,15 @@ impl State {
         for number in 0..read.min(self.chunks.len().saturating_sub(last)) {
             self.let_go(number, Chunk::Gone);
         }
+    }
+
+    /// Cuts off who lags furthest behind a refused body, and those in the same chunk. False: nobody is left.
+    fn cut_off_last(&mut self, chunk_bytes: u64) -> bool {
+        if let Some(last) = self.followers.values().min().map(|at| at / chunk_bytes) {
+            self.followers.retain(|_, at| *at / chunk_bytes > last);
+            self.trim(chunk_bytes);
+        }
+        !self.followers.is_empty()
     }
 
     fn let_go(&mut self, number: usize, becomes: Chunk) {

@@ -117,10 +117,12 @@ impl Writer {
             if !self.fill.make_way() {
                 return false;
             }
-            if !self.fill.add(copy) {
+            while !self.fill.add(copy.clone()) {
                 // Followers that lag hold what there is.
-                self.fill.end(Phase::Broken(Broken::TooSlow));
-                return false;
+                if !self.fill.cut_off_last() {
+                    self.fill.end(Phase::Broken(Broken::TooSlow));
+                    return false;
+                }
             }
         }
         self.written += piece.len() as u64;

@@ -1,7 +1,7 @@
 //! Followers of a body under way.
 
 use super::*;
-use crate::{Broken, FILLS_PER_KEY_MAX, Follower};
+use crate::{Broken, FILLS_PER_KEY_MAX, Follower, WINDOW_BYTES_MAX};
 
 fn follow(tier: &Tier, name: &str) -> Follower {
     match tier.find(key(name)) {
@@ -158,6 +158,37 @@ fn a_fill_that_the_disk_is_too_slow_for_goes_on_for_those_who_follow() {
     wait_until(&tier, "all is given back", |count| {
         count.queue_bytes == 0 && count.fills == 0
     });
+}
+
+/// Whether what runs out is the window of the body or the memory of all bodies that are not stored.
+#[test]
+fn who_stops_reading_a_refused_fill_cuts_off_nobody_else() {
+    for queue_bytes_max in [1 << 20, 64 << 20] {
+        let settings = Settings {
+            queue_bytes_max,
+            ..settings()
+        };
+        let tier = open_with(&Model::default(), settings, Arc::new(Marks::default()));
+        let mut writer = tier.fill(head("x", 1), None).unwrap();
+        writer.write(&body("x", 1, 5000)).unwrap();
+        let (mut reads, mut stalled) = (follow(&tier, "x"), follow(&tier, "x"));
+        assert!(block_on(stalled.read()).unwrap().is_some());
+        writer.pass(Refusal::TooLarge);
+        let most = WINDOW_BYTES_MAX.min(queue_bytes_max);
+        let (mut written, mut read) = (5000, 0);
+        while written < most + most / 8 {
+            let piece = [7; 4096];
+            writer.write(&piece).unwrap();
+            written += piece.len() as u64;
+            while read < written {
+                read += block_on(reads.read()).unwrap().unwrap().len() as u64;
+            }
+        }
+        assert!(tier.count().passing_bytes < most / 2, "{:?}", tier.count());
+        assert_eq!(kept(writer.commit()), Err(Refusal::TooLarge));
+        assert_eq!(block_on(reads.read()), Ok(None));
+        assert_eq!(read_to_end(&mut stalled), Err(Broken::TooSlow));
+    }
 }
 
 #[test]
