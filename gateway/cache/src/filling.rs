@@ -4,7 +4,7 @@
 //! arrive, and can't be evicted. So that slow ones can't hold the memory of all, nor drive out what is read:
 //!
 //! - bodies under way hold at most 1 / [`FILLING_SHARE`] of the cache, small ones aside;
-//! - when there is no room left among them, one that has been slower than [`LINGER_RATE`] for [`LINGER_GRACE`] is *given up*, the
+//! - when there is no room left among them, one that has been slower than [`LINGER_RATE`] for [`LINGER_GRACE`], since it was last looked at, is *given up*, the
 //!   longest under way first: it is not stored, its bytes are free, and it passes through to those who keep up with it. Who lags
 //!   [`LAG_BYTES_MAX`] behind loses it, as readers of a stored body do that is [withdrawn](crate::LINGER_RATE).
 
@@ -55,8 +55,15 @@ struct Bodies {
 pub(crate) struct Reserve {
     held: Mutex<Option<Hold>>,
     stream: Arc<Stream>,
-    since: Instant,
+    look: Mutex<Look>,
     is_listed: AtomicBool,
+}
+
+/// When it was last found to be fast enough, or began, and what had arrived by then.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    arrived: u64,
 }
 
 /// Bytes of one body.
@@ -115,17 +122,23 @@ impl Filling {
 
     /// Gives up the body that has been under way longest of those that are too slow. False: there is none.
     fn give_up_one(&self, now: Instant) -> bool {
-        let slow = {
-            let mut bodies = self.bodies.lock();
-            let is_slow =
-                |body: &Weak<Reserve>| body.upgrade().is_some_and(|body| body.is_slow(now));
-            let at = bodies.order.iter().position(is_slow);
-            at.and_then(|at| bodies.order.remove(at)?.upgrade())
-        };
-        slow.is_some_and(|body| {
-            body.give_up();
-            true
-        })
+        // One that ends meanwhile has nothing to give.
+        while let Some(slow) = self.take_slow(now) {
+            if slow.give_up() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes the first that is too slow out of the list.
+    fn take_slow(&self, now: Instant) -> Option<Arc<Reserve>> {
+        let mut bodies = self.bodies.lock();
+        let slow = |body: &Weak<Reserve>| body.upgrade().filter(|body| body.is_slow(now));
+        let mut listed = bodies.order.iter().enumerate();
+        let (at, body) = listed.find_map(|(at, body)| Some((at, slow(body)?)))?;
+        bodies.order.remove(at);
+        Some(body)
     }
 }
 
@@ -134,7 +147,10 @@ impl Reserve {
         Arc::new(Self {
             held: Mutex::new(Some(hold)),
             stream,
-            since,
+            look: Mutex::new(Look {
+                at: since,
+                arrived: 0,
+            }),
             is_listed: AtomicBool::new(false),
         })
     }
@@ -149,18 +165,30 @@ impl Reserve {
         self.held.lock().take().map(|hold| hold.charge)
     }
 
+    /// Judges what has arrived since the last look, so that a quick start buys nothing later.
     fn is_slow(&self, now: Instant) -> bool {
-        let under_way = now.saturating_duration_since(self.since);
-        under_way >= LINGER_GRACE
-            && self.stream.arrived() < LINGER_RATE.saturating_mul(under_way.as_secs())
+        let mut look = self.look.lock();
+        let passed = now.saturating_duration_since(look.at);
+        if passed < LINGER_GRACE {
+            return false;
+        }
+        let arrived = self.stream.arrived();
+        let since = arrived.saturating_sub(look.arrived);
+        let is_slow = since < LINGER_RATE.saturating_mul(passed.as_secs());
+        if !is_slow {
+            *look = Look { at: now, arrived };
+        }
+        is_slow
     }
 
-    fn give_up(&self) {
+    /// False: it has ended, and holds nothing.
+    fn give_up(&self) -> bool {
         let mut held = self.held.lock();
-        if let Some(hold) = held.take() {
+        let hold = held.take();
+        if hold.is_some() {
             self.stream.give_up();
-            drop(hold);
         }
+        hold.is_some()
     }
 }
 
