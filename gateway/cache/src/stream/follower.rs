@@ -14,6 +14,15 @@ pub struct Follower {
     end: u64,
 }
 
+/// Where a follower stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// The offset of its next byte, which may be still to arrive.
+    pub(super) at: u64,
+    /// It has read all that it asked for.
+    pub(super) is_done: bool,
+}
+
 enum Step {
     Piece(Bytes),
     End,
@@ -105,8 +114,11 @@ impl Follower {
 
     /// Tells the body where this follower stands, so that it lets go of what lies before.
     fn stand(&self, state: &mut super::State) {
-        if let Some(at) = state.followers.get_mut(&self.id) {
-            *at = self.at;
+        if let Some(place) = state.followers.get_mut(&self.id) {
+            *place = Place {
+                at: self.at,
+                is_done: self.at >= self.end,
+            };
             self.stream.trim(state);
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! - **growing**: all bytes since the first are kept and charged; anyone may begin to follow.
 //! - **passing**: the body will not be stored (no room, too large). What every present follower has read is let go, and
-//!   once anything has arrived nobody else may join. A follower that falls [`WINDOW_BYTES_MAX`] behind is cut off, so that one that stopped
-//!   reading can't hold the window open; the writer's own client reads as fast as it is written to.
+//!   once anything has arrived nobody else may join. A follower that falls [`WINDOW_BYTES_MAX`] behind is cut off, so that one that
+//!   stopped reading can't hold the window open, and if all such bodies hold [`PASSING_BYTES_MAX`], one that falls
+//!   [`LAG_BYTES_MAX`] behind. Who has read all that it asked for holds nothing.
 //! - **complete**: followers read on in the [`Body`]. If it leaves the index and they are slow, they [lose](crate::LINGER_RATE)
 //!   the rest.
 //! - **broken**: followers get an error, never a clean end.
@@ -14,6 +15,7 @@
 mod follower;
 
 pub use follower::Follower;
+use follower::Place;
 
 use crate::body::{Body, CHUNK_OVERHEAD_BYTES, Chunk, WHOLE_BYTES_MAX};
 use crate::budget::Charge;
@@ -37,6 +39,8 @@ pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
 pub const CHUNK_BYTES_MIN: usize = 4 * 1024;
 /// The most bytes that a passing body holds for followers that lag.
 pub const WINDOW_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// From so many bytes on, over all passing bodies, each holds no more than [`LAG_BYTES_MAX`] for followers that lag.
+pub const PASSING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The most bytes that one read of a passing body returns at once, so that a reader gains on a fast writer.
 pub const PASSING_READ_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -50,7 +54,7 @@ pub enum Broken {
     #[error("the body does not have the length that its header announced")]
     WrongLength,
     /// This follower fell too far behind a body that is not stored.
-    #[error("the reader fell {WINDOW_BYTES_MAX} bytes behind a body that is not stored")]
+    #[error("the reader fell too far behind a body that is not stored")]
     TooSlow,
     /// What it read had left the cache, or was arriving, slowly, and its memory was needed.
     #[error(
@@ -82,8 +86,7 @@ struct State {
     tail: Vec<u8>,
     /// Bytes that arrived.
     length: u64,
-    /// Follower → offset of its next byte, which may be still to arrive.
-    followers: HashMap<u64, u64, ahash::RandomState>,
+    followers: HashMap<u64, Place, ahash::RandomState>,
     next_follower: u64,
     /// What this body adds to `passing_bytes`.
     counted: u64,
@@ -144,7 +147,7 @@ impl Stream {
         }
         let id = state.next_follower;
         state.next_follower += 1;
-        state.followers.insert(id, 0);
+        state.followers.insert(id, Place::default());
         Some(Follower::new(Arc::clone(self), id))
     }
 
@@ -202,7 +205,7 @@ impl Stream {
             let length = state.length;
             state
                 .followers
-                .retain(|_, at| length.saturating_sub(*at) <= LAG_BYTES_MAX);
+                .retain(|_, place| length.saturating_sub(place.at) <= LAG_BYTES_MAX);
             self.trim(&mut state);
         }
         drop(state);
@@ -223,10 +226,21 @@ impl Stream {
             state.chunks.push_back(Part::Passing(data));
             state.ends.push_back(end);
         }
+        let is_crowded = self.passing_bytes.load(Ordering::Relaxed) > PASSING_BYTES_MAX;
+        let window = if is_crowded {
+            LAG_BYTES_MAX
+        } else {
+            WINDOW_BYTES_MAX
+        };
         let length = state.length;
-        state
-            .followers
-            .retain(|_, at| length.saturating_sub(*at) <= WINDOW_BYTES_MAX);
+        state.followers.retain(|_, place| {
+            let window = if place.is_done {
+                WINDOW_BYTES_MAX
+            } else {
+                window
+            };
+            length.saturating_sub(place.at) <= window
+        });
         self.trim(&mut state);
         let read = !state.followers.is_empty();
         drop(state);
@@ -284,7 +298,8 @@ impl Stream {
         let needed = state
             .followers
             .values()
-            .copied()
+            .filter(|place| !place.is_done)
+            .map(|place| place.at)
             .min()
             .unwrap_or(state.length);
         while state.ends.front().is_some_and(|&end| end <= needed) {

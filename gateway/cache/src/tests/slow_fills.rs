@@ -4,7 +4,11 @@ use super::{
     slow_readers::{BYTES_MAX, LARGE, Timed, World, pass},
     *,
 };
-use crate::stream::{Broken, CHUNK_BYTES_MAX, Follower};
+use crate::{
+    filling::Reserve,
+    rules::Rules as _,
+    stream::{Broken, CHUNK_BYTES_MAX, Follower, PASSING_BYTES_MAX, Stream, WINDOW_BYTES_MAX},
+};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -172,4 +176,80 @@ fn a_fill_is_not_given_up_while_it_is_fast_enough() {
     assert_eq!(world.cache.count().given_up, 0);
     pass(LINGER_GRACE);
     assert!(world.begin("/next", Some(ALMOST_A_QUARTER)).is_ok());
+}
+
+#[test]
+fn a_fill_that_was_fast_once_is_given_up_when_it_is_slow() {
+    let (world, mut fills) = with_two_under_way();
+    for fill in &mut fills {
+        (0..160).for_each(|_| fill.write(&piece()).unwrap());
+    }
+    pass(LINGER_GRACE);
+    assert!(world.begin("/next", Some(ALMOST_A_QUARTER)).is_err());
+    pass(LINGER_GRACE);
+    assert!(world.begin("/next", Some(ALMOST_A_QUARTER)).is_ok());
+    assert_eq!(world.cache.count().given_up, 1);
+}
+
+#[test]
+fn a_slow_fill_that_ends_has_nothing_to_give_and_another_has() {
+    let world = World::of(BYTES);
+    let reserve = || {
+        let hold = world.cache.hold(LARGE as u64, LARGE as u64).unwrap();
+        let stream = Stream::new(None, Arc::default());
+        let reserve = Reserve::new(hold, stream, Timed::now());
+        world.cache.filling.list(&reserve);
+        reserve
+    };
+    let (ended, slow) = (reserve(), reserve());
+    pass(LINGER_GRACE);
+    drop(ended.take());
+    assert!(world.cache.give_up_a_fill(), "the other");
+    assert!(slow.hold().is_none());
+    assert!(!world.cache.give_up_a_fill(), "there is no more");
+    assert_eq!(world.cache.count().given_up, 1);
+}
+
+/// A body that is not stored, and its own reader.
+fn passing(world: &World, name: &str) -> (Writer<(), Timed>, Follower) {
+    let record = Record::of_fetch(identity(name, &[]), *world.cache.begin_fetch(), ());
+    let passed = world
+        .cache
+        .pass(key(name), record, ANY_SIZE, Refusal::NoRoom);
+    let writer = passed.unwrap();
+    let own = world.own(name, &writer);
+    (writer, own)
+}
+
+#[test]
+fn who_has_all_that_it_asked_for_holds_nothing_of_a_passing_body() {
+    let world = World::new();
+    let (mut writer, mut own) = passing(&world, "/passing");
+    own.seek(0, Some(1)).unwrap();
+    for _ in 0..WINDOW_BYTES_MAX / CHUNK_BYTES_MAX as u64 {
+        writer.write(&piece()).unwrap();
+        assert!(read_on(&mut own).unwrap() <= 1);
+        assert_eq!(world.cache.count().passing_bytes, 0);
+    }
+    let gone = writer.write(&piece()).and_then(|()| writer.write(&piece()));
+    assert_eq!(gone, Err(Abandoned(Refusal::NoRoom)), "nobody reads it");
+}
+
+#[test]
+fn readers_that_stop_hold_little_of_many_passing_bodies() {
+    let world = World::new();
+    let most = PASSING_BYTES_MAX + 20 * (LAG_BYTES_MAX + CHUNK_BYTES_MAX as u64);
+    let mut stopped: Vec<_> = (0..20)
+        .map(|number| passing(&world, &format!("/stopped/{number}")))
+        .collect();
+    let (mut writer, mut own) = passing(&world, "/read");
+    for _ in 0..WINDOW_BYTES_MAX / CHUNK_BYTES_MAX as u64 {
+        for (writer, _) in &mut stopped {
+            let _ = writer.write(&piece());
+        }
+        writer.write(&piece()).unwrap();
+        assert_eq!(read_on(&mut own), Ok(CHUNK_BYTES_MAX));
+        let held = world.cache.count().passing_bytes;
+        assert!(held <= most, "{held} of {most}");
+    }
 }
