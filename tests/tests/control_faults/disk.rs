@@ -1,8 +1,8 @@
-//! The disk is full, again and again, at random moments under writes.
+//! The disk is full, again and again, at random moments under writes; or it is read-only.
 
 use crate::{
     small_disk::SmallDisk,
-    writers::{Writers, all_are_there_once, embedded, on_kafka, until_fault, until_ready},
+    writers::{SOON, Writers, all_are_there_once, embedded, on_kafka, until_fault, until_ready},
 };
 use latencify_tests::{Chance, ControlOptions, Kafka, skip};
 use std::{fs, time::Duration};
@@ -71,4 +71,56 @@ async fn the_disk_of_the_store_is_full_twenty_times_with_the_log_in_kafka() {
         skip!("no mount namespaces here: run as root, or allow user namespaces");
     };
     fills_up(options, disk).await;
+}
+
+/// While control runs, the kernel remounts nothing read-only on request: its files are open for writing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_remounted_read_only_is_told_at_the_start() {
+    let options = embedded();
+    fs::create_dir(options.data()).unwrap();
+    let Some(disk) = SmallDisk::at(&options.data(), DISK_BYTES).await else {
+        skip!("no mount namespaces here: run as root, or allow user namespaces");
+    };
+    let mut control = options.by(&disk.enter()).start().await;
+    let writers = Writers::start(&control, "remounted", WRITERS);
+    writers.see_acknowledged().await;
+    assert!(!disk.remount("ro"), "control's files are open for writing");
+    control.kill();
+    assert!(disk.remount("ro"));
+    let process = control.restart_in_vain();
+    let status = process.ended(SOON).await;
+    let said = process.said();
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+    assert!(disk.remount("rw"));
+    control.restart().await;
+    until_ready(&control).await;
+    let acknowledged = writers.end().await;
+    all_are_there_once(&control, &acknowledged).await;
+}
+
+/// What a kernel does that finds a file system broken (`errors=remount-ro`): such a one is not writable again until it is
+/// mounted anew, for which control has to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_becomes_read_only_under_control_is_told_and_refuses() {
+    let options = embedded();
+    fs::create_dir(options.data()).unwrap();
+    let Some(disk) = SmallDisk::breakable(&options.data(), DISK_BYTES).await else {
+        skip!("no loop devices or no mkfs.ext4 here: run as root");
+    };
+    let mut control = options.by(&disk.enter()).start().await;
+    let writers = Writers::start(&control, "broken", WRITERS);
+    writers.see_acknowledged().await;
+    if !disk.break_down() {
+        skip!("this kernel breaks no file system on request: trigger_fs_error");
+    }
+    let said = until_fault(&control, &["read_only", "io"]).await;
+    assert!(said.contains("can't be written"), "{said}");
+    writers.see_refusals().await;
+    control.kill();
+    assert!(disk.mount_anew());
+    control.restart().await;
+    until_ready(&control).await;
+    let acknowledged = writers.end().await;
+    all_are_there_once(&control, &acknowledged).await;
 }

@@ -1,4 +1,5 @@
-//! A small disk of its own for one process: a tmpfs in a mount namespace, which is filled and emptied from outside.
+//! A small disk of its own for one process, in a mount namespace: a tmpfs, which is filled, emptied and remounted from
+//! outside, or a file system that is broken from outside.
 
 use std::{
     fs,
@@ -8,7 +9,17 @@ use std::{
     time::Duration,
 };
 
-/// A mount namespace that lives as long as this, with a tmpfs in it.
+/// A file system in memory, which needs no right but to mount.
+const IN_MEMORY: &str = "mount -t tmpfs -o size=\"$1\",mode=700 tmpfs \"$2\"";
+/// One that becomes read-only under open files when the kernel finds it broken, as most servers have it.
+const IN_IMAGE: &str = "truncate -s \"$1\" \"$2.img\" && mkfs.ext4 -q \"$2.img\" && \
+                        mount -o loop,errors=remount-ro \"$2.img\" \"$2\" && chmod 700 \"$2\"";
+/// The kernel finds it broken.
+const BREAK: &str =
+    "echo 1 > /sys/fs/ext4/\"$(basename \"$(findmnt -no SOURCE \"$1\")\")\"/trigger_fs_error";
+const MOUNT_ANEW: &str = "umount \"$1\" && mount -o loop,errors=remount-ro \"$1.img\" \"$1\"";
+
+/// A mount namespace that lives as long as this, with that disk in it.
 pub struct SmallDisk {
     holder: Child,
     place: PathBuf,
@@ -17,14 +28,23 @@ pub struct SmallDisk {
 impl SmallDisk {
     /// Mounts a tmpfs of so many bytes at a folder that is there; none: this machine does not let us.
     pub async fn at(place: &Path, bytes: u64) -> Option<Self> {
-        let script = "mount -t tmpfs -o size=\"$1\",mode=700 tmpfs \"$2\" && echo mounted && exec sleep infinity";
+        Self::mounted(IN_MEMORY, place, bytes).await
+    }
+
+    /// Likewise, a disk that can break.
+    pub async fn breakable(place: &Path, bytes: u64) -> Option<Self> {
+        Self::mounted(IN_IMAGE, place, bytes).await
+    }
+
+    async fn mounted(mount: &str, place: &Path, bytes: u64) -> Option<Self> {
+        let script = format!("{mount} && echo mounted && exec sleep infinity");
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private"]);
         if !is_root() {
             command.arg("--map-root-user");
         }
         let mut holder = command
-            .args(["sh", "-c", script, "sh", &bytes.to_string()])
+            .args(["sh", "-c", &script, "sh", &bytes.to_string()])
             .arg(place)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -71,6 +91,31 @@ impl SmallDisk {
             let bytes = vec![0; piece];
             while file.write(&bytes).is_ok_and(|written| written > 0) {}
         }
+    }
+
+    /// Remounts it `ro` or `rw`; says whether the kernel did: not `ro` while files on it are open for writing.
+    pub fn remount(&self, how: &str) -> bool {
+        self.run(&format!("mount -o remount,{how} \"$1\""))
+    }
+
+    /// Breaks one that can break: from now on it is read-only, whatever is open on it.
+    pub fn break_down(&self) -> bool {
+        self.run(BREAK)
+    }
+
+    /// Mounts it anew after that. Nobody may have files open on it.
+    pub fn mount_anew(&self) -> bool {
+        self.run(MOUNT_ANEW)
+    }
+
+    fn run(&self, script: &str) -> bool {
+        let enter = self.enter();
+        let ran = Command::new(&enter[0])
+            .args(&enter[1..])
+            .args(["sh", "-c", script, "sh"])
+            .arg(&self.place)
+            .output();
+        ran.is_ok_and(|ran| ran.status.success())
     }
 
     /// Makes room again.
