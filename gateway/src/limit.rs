@@ -63,11 +63,15 @@ impl Limiter {
             return gcra(0, now_ns, rate).0;
         };
         let mut counts = shard.lock();
-        let before = counts.get(&id).copied();
-        if before.is_none() && counts.len() >= COUNTS_MAX / SHARDS {
+        if let Some(count) = counts.get_mut(&id) {
+            let (state, empty_at_ns) = gcra(*count, now_ns, rate);
+            *count = empty_at_ns;
+            return state;
+        }
+        if counts.len() >= COUNTS_MAX / SHARDS {
             make_room(&mut counts, now_ns);
         }
-        let (state, empty_at_ns) = gcra(before.unwrap_or(0), now_ns, rate);
+        let (state, empty_at_ns) = gcra(0, now_ns, rate);
         counts.insert(id, empty_at_ns);
         state
     }

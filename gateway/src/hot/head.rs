@@ -12,6 +12,7 @@ use http::{
 };
 use latencify_decide::hops;
 use latencify_framing::{self as framing, Framing};
+use memchr::memchr;
 use std::net::IpAddr;
 
 /// Fields that are added on the way to an origin, about.
@@ -51,7 +52,8 @@ impl Own {
 
     fn parse(head: &framing::Head, octets: &Bytes, caller: Caller) -> Option<Self> {
         let (line, fields) = split_line(octets, 0)?;
-        let target = octets.slice_ref(line.split(|octet| *octet == b' ').nth(1)?);
+        let target = line.get(memchr(b' ', line)? + 1..)?;
+        let target = octets.slice_ref(target.get(..memchr(b' ', target)?)?);
         let mut parts = Parts::default();
         parts.path_and_query = Some(PathAndQuery::from_maybe_shared(target).ok()?);
         Some(Self {
@@ -139,7 +141,7 @@ fn method(octets: &[u8]) -> Option<Method> {
 /// The line that begins at `from`, without its end, and where the next one begins.
 fn split_line(octets: &[u8], from: usize) -> Option<(&[u8], usize)> {
     let rest = octets.get(from..)?;
-    let end = rest.iter().position(|octet| *octet == b'\n')?;
+    let end = memchr(b'\n', rest)?;
     Some((rest.get(..end)?.strip_suffix(b"\r")?, from + end + 1))
 }
 

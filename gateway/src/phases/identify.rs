@@ -32,7 +32,9 @@ pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result
     let Request { headers, peer, .. } = *request;
     let is_http2 = request.version == Version::HTTP_2;
     let client = hops::client_address(peer, headers, rules);
-    let (host, path) = (host(request), normalise(request.uri.path()).into_owned());
+    let authority = authority(request).unwrap_or_default();
+    let host = host(authority);
+    let names_host = host.is_some();
     let asked = Asked {
         id: id(headers, rules.trusts(peer), ctx.clock.began_at),
         peer,
@@ -40,11 +42,9 @@ pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result
         place: edge.places.lookup(client),
         https: request.https,
         method: request.method.clone(),
-        host: host.clone().unwrap_or_default(),
-        authority: authority(request)
-            .map(|authority| authority.to_string())
-            .unwrap_or_default(),
-        path: path.into(),
+        host: host.unwrap_or_default(),
+        authority: authority.to_owned(),
+        path: normalise(request.uri.path()).into(),
         query: request.uri.query().map(str::to_owned),
         version: request.version,
         upgrade: asks_for_websocket(request) && !has_body(headers),
@@ -75,7 +75,7 @@ pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result
     if refused {
         return Err(Fault::MethodNotAllowed.into());
     }
-    if host.is_none() {
+    if !names_host {
         return Err(Stop::because(
             Fault::BadRequest,
             "The request names no host, or one that can't be read.",
@@ -85,9 +85,10 @@ pub fn identify(edge: &Edge, request: &Request<'_>, ctx: &mut Context) -> Result
 }
 
 fn asks_for_websocket(request: &Request<'_>) -> bool {
-    let protocol = request.headers.get(header::UPGRADE);
-    request.asks_for_upgrade()
-        && protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let protocol = (request.version == Version::HTTP_11)
+        .then(|| request.headers.get(header::UPGRADE))
+        .flatten();
+    protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
@@ -96,9 +97,9 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 /// The id that a trusted hop gave, else a new one (UUIDv7: ids sort by time).
 fn id(headers: &HeaderMap, trusted: bool, now: SystemTime) -> String {
-    let given = headers
-        .get(REQUEST_ID)
-        .filter(|_| trusted)
+    let given = trusted
+        .then(|| headers.get(REQUEST_ID))
+        .flatten()
         .and_then(|id| id.to_str().ok());
     let sound = |id: &&str| {
         (1..=REQUEST_ID_CHARACTERS_MAX).contains(&id.len())
@@ -110,24 +111,45 @@ fn id(headers: &HeaderMap, trusted: bool, now: SystemTime) -> String {
 }
 
 /// The authority that is asked for: of the target (HTTP/2, absolute form), else `Host` (RFC 9112 §3.2.2).
-fn authority(request: &Request<'_>) -> Option<Authority> {
+fn authority<'a>(request: &Request<'a>) -> Option<&'a str> {
     if let Some(authority) = request.uri.authority() {
-        return Some(authority.clone());
+        return Some(authority.as_str());
     }
     let mut lines = request.headers.get_all(header::HOST).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return None;
     };
-    Authority::try_from(line.as_bytes()).ok()
+    let line = line.to_str().ok()?;
+    (is_plain(line) || Authority::try_from(line).is_ok()).then_some(line)
 }
 
-/// The host in lower case, without port and trailing dot; an IPv6 literal keeps its brackets.
-fn host(request: &Request<'_>) -> Option<String> {
-    let authority = authority(request)?;
-    if authority.as_str().contains('@') {
+/// Whether it is a name or an IPv4 address, with a port or without: an authority that needs no parser to be known as one.
+fn is_plain(authority: &str) -> bool {
+    let host = authority
+        .bytes()
+        .take_while(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_'))
+        .count();
+    let port = authority.as_bytes().get(host..).unwrap_or_default();
+    host > 0
+        && match port.split_first() {
+            None => true,
+            Some((colon, digits)) => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
+        }
+}
+
+/// The host of an authority in lower case, without port and trailing dot; an IPv6 literal keeps its brackets.
+fn host(authority: &str) -> Option<String> {
+    let octets = authority.as_bytes();
+    if octets.contains(&b'@') {
         return None;
     }
-    let host = authority.host();
+    let end = if octets.starts_with(b"[") {
+        octets.iter().position(|octet| *octet == b']')? + 1
+    } else {
+        let colon = octets.iter().position(|octet| *octet == b':');
+        colon.unwrap_or(octets.len())
+    };
+    let host = authority.get(..end)?;
     let host = host.strip_suffix('.').unwrap_or(host);
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
@@ -155,15 +177,41 @@ mod tests {
                 https: false,
                 is_refresh: false,
             };
-            assert_eq!(host(&request).as_deref(), expected, "{lines:?}");
+            let found = authority(&request).and_then(host);
+            assert_eq!(found.as_deref(), expected, "{lines:?}");
         };
         check(&["Shop.Example"], Some("shop.example"));
         check(&["shop.example.:8080"], Some("shop.example"));
+        check(&["shop.example:"], Some("shop.example"));
+        check(&["a~b:80"], Some("a~b"));
         check(&["[::1]:80"], Some("[::1]"));
+        check(&["[::1"], None);
+        check(&[""], None);
+        check(&[":80"], None);
+        check(&["a:b:c"], None);
+        check(&["a/b"], None);
         check(&["user@shop.example"], None);
         check(&["a b"], None);
         check(&[], None);
         check(&["a", "b"], None);
+    }
+
+    #[test]
+    fn what_is_plainly_an_authority_is_one_to_the_parser_too() {
+        for octet in 0..=u8::MAX {
+            for text in [vec![octet], vec![b'a', octet], vec![b'a', b':', octet]] {
+                let Ok(text) = String::from_utf8(text) else {
+                    continue;
+                };
+                let parsed = Authority::try_from(text.as_str());
+                assert!(!is_plain(&text) || parsed.is_ok(), "{text:?}");
+                if let (Ok(parsed), false) = (parsed, text.contains('@')) {
+                    let host = host(&text).unwrap_or_default();
+                    let expected = parsed.host().strip_suffix('.').unwrap_or(parsed.host());
+                    assert_eq!(host, expected.to_ascii_lowercase(), "{text:?}");
+                }
+            }
+        }
     }
 
     #[test]

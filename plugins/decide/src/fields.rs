@@ -148,9 +148,10 @@ pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<I
 
 /// The name of a query parameter, decoded as a form decodes it, so that `%61` can't hide an `a`.
 pub(crate) fn parameter_name(parameter: &str) -> Cow<'_, str> {
-    let raw = parameter
-        .split_once('=')
-        .map_or(parameter, |(name, _)| name);
+    let end = parameter.bytes().position(|octet| octet == b'=');
+    let raw = end
+        .and_then(|end| parameter.get(..end))
+        .unwrap_or(parameter);
     form_decoded(raw)
 }
 

@@ -171,14 +171,15 @@ pub fn chosen_query<'a>(parts: &KeyParts, query: Option<&'a str>) -> Option<Cow<
     if parts.query == Names::All && !parts.sort_query {
         return Some(Cow::Borrowed(query));
     }
-    let mut chosen: Vec<&str> = match &parts.query {
+    // Each with its name, which is read once.
+    let named = query
+        .split('&')
+        .map(|parameter| (fields::parameter_name(parameter), parameter));
+    let mut chosen: Vec<(Cow<'_, str>, &str)> = match &parts.query {
         Names::None => return None,
-        Names::All => query.split('&').collect(),
-        names => query
-            .split('&')
-            .filter(|parameter| {
-                !parameter.is_empty() && names.chooses(&fields::parameter_name(parameter))
-            })
+        Names::All => named.collect(),
+        names => named
+            .filter(|(name, parameter)| !parameter.is_empty() && names.chooses(name))
             .collect(),
     };
     if chosen.is_empty() {
@@ -186,7 +187,14 @@ pub fn chosen_query<'a>(parts: &KeyParts, query: Option<&'a str>) -> Option<Cow<
     }
     if parts.sort_query {
         // Stable, by name alone: the order among values of one name means something to the origin.
-        chosen.sort_by(|a, b| fields::parameter_name(a).cmp(&fields::parameter_name(b)));
+        chosen.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
-    Some(Cow::Owned(chosen.join("&")))
+    let mut text = String::with_capacity(query.len());
+    for (number, (_, parameter)) in chosen.iter().enumerate() {
+        if number > 0 {
+            text.push('&');
+        }
+        text.push_str(parameter);
+    }
+    Some(Cow::Owned(text))
 }

@@ -2,7 +2,7 @@
 //!
 //! One pass over the octets: each state takes a run of the octets that it may take, then one that decides what comes
 //! next. Bounds are looked at after each run, before the octet behind it, so that the verdict is the same however the
-//! head was cut.
+//! head was cut. A field that has come whole is taken at once, by the same classes and under the same bounds.
 
 use super::{Head, Version, fields::Fields};
 use crate::{
@@ -78,6 +78,9 @@ impl HeadReader {
     /// before's. None: it goes on. After a [`Head`] or a [`Violation`] the reader is spent.
     pub fn read(&mut self, input: &[u8]) -> Result<Option<Head>, Violation> {
         while self.state != State::Done {
+            if self.state == State::FieldStart && self.take_field(input)? {
+                continue;
+            }
             if !self.step(input)? {
                 return Ok(None);
             }
@@ -98,6 +101,36 @@ impl HeadReader {
     /// Octets of the head that have been looked at.
     pub fn looked_at(&self) -> usize {
         self.at
+    }
+
+    /// Takes a whole field at once, if all of it has come, every octet may stand where it does, and no bound is near. False:
+    /// nothing was taken, and the steps find what it is.
+    fn take_field(&mut self, input: &[u8]) -> Result<bool, Violation> {
+        let rest = input.get(self.at..).unwrap_or_default();
+        let name = octets::token_run(rest);
+        let from = name + 1;
+        let Some((b':', value)) = rest.get(name..).and_then(<[u8]>::split_first) else {
+            return Ok(false);
+        };
+        let from = from + octets::run(value, octets::is_blank);
+        let end = from + octets::value_run(rest.get(from..).unwrap_or_default());
+        let is_ended = rest.get(end..).is_some_and(|end| end.starts_with(b"\r\n"));
+        let next = self.at + end + 2;
+        if name == 0
+            || !is_ended
+            || name > NAME_BYTES_MAX
+            || next > self.line + self.limits.field_bytes
+            || next > self.skip + self.limits.head_bytes
+        {
+            return Ok(false);
+        }
+        self.name = (self.at, self.at + name);
+        let value = (self.at + from, self.at + end);
+        // Whoever refuses it has looked as far as its end.
+        self.at += end;
+        self.field(input, value)?;
+        (self.at, self.line) = (next, next);
+        Ok(true)
     }
 
     /// Takes a run and the octet after it; false: that has not come yet.

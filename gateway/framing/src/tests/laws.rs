@@ -170,3 +170,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bounds_are_the_same_however_a_head_is_cut() {
+    let input = b"GET /a HTTP/1.1\r\nHost: a\r\nX:\r\nLonger-Name: \t a value \r\nx: y\r\n\r\n";
+    let bounds = |head_bytes, field_bytes, fields| Limits {
+        head_bytes,
+        field_bytes,
+        fields,
+        ..Limits::default()
+    };
+    let heads = (1..=input.len() + 1).map(|bytes| bounds(bytes, 1 << 10, 10));
+    let fields = (1..=40).map(|bytes| bounds(1 << 10, bytes, 10));
+    let counts = (0..=5).map(|count| bounds(1 << 10, 1 << 10, count));
+    for limits in heads.chain(fields).chain(counts) {
+        let whole = HeadReader::new(limits).read(input);
+        let mut reader = HeadReader::new(limits);
+        let cut = (1..=input.len())
+            .find_map(|end| reader.read(&input[..end]).transpose())
+            .transpose();
+        assert_eq!(whole, cut, "{limits:?}");
+    }
+}

@@ -7,6 +7,7 @@ pub use client::{HOPS_MAX, client_address};
 
 use crate::fields;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use std::borrow::Cow;
 
 /// `CDN-Loop` (RFC 8586).
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
@@ -32,10 +33,13 @@ const NEVER_HOP_BY_HOP: [HeaderName; 3] =
 
 /// Whether a field is for one connection alone: by its name, or because `Connection` names it.
 pub fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
-    is_always_hop_by_hop(name)
-        || !NEVER_HOP_BY_HOP.contains(name)
-            && fields::list(headers, &header::CONNECTION)
-                .any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    is_always_hop_by_hop(name) || is_named(name, fields::list(headers, &header::CONNECTION))
+}
+
+/// Whether one of the options of `Connection` is a field that may stop here.
+fn is_named<'a>(name: &HeaderName, mut options: impl Iterator<Item = &'a [u8]>) -> bool {
+    options.any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        && !NEVER_HOP_BY_HOP.contains(name)
 }
 
 /// Whether a field is for one connection alone whatever `Connection` says.
@@ -46,11 +50,11 @@ pub fn is_always_hop_by_hop(name: &HeaderName) -> bool {
 /// The hop-by-hop fields that are there and don't go on. Whoever forwards an upgrade (RFC 9110 §7.8) or `TE: trailers` sets
 /// its own.
 pub fn hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name, headers))
-        .cloned()
-        .collect()
+    // Read once for all fields.
+    let options: Vec<_> = fields::list(headers, &header::CONNECTION).collect();
+    let stops =
+        |name: &&HeaderName| is_always_hop_by_hop(name) || is_named(name, options.iter().copied());
+    headers.keys().filter(stops).cloned().collect()
 }
 
 /// Whether a client wants its connection to go on (RFC 9112 §9.3). All lines of `Connection` are one list (RFC 9110 §5.3).
@@ -84,27 +88,33 @@ pub fn via(received: Version, edge: &str) -> Option<HeaderValue> {
 
 /// The member that this edge appends to `CDN-Loop` (RFC 8586 §2): its id as a pseudonym.
 pub fn cdn_loop(edge: &str) -> Option<HeaderValue> {
-    HeaderValue::try_from(token(edge)).ok()
+    HeaderValue::from_str(&token(edge)).ok()
 }
 
 /// Whether a request has passed this edge before: `CDN-Loop` names it. Members are split at every comma, quoted or not, so
 /// that a quote that a client leaves open hides nothing. `Via` is not asked: its names are nobody's own.
 pub fn has_looped(headers: &HeaderMap, edge: &str) -> bool {
+    let mut lines = headers.get_all(CDN_LOOP).iter().peekable();
+    if lines.peek().is_none() {
+        return false;
+    }
     let edge = token(edge);
-    headers
-        .get_all(CDN_LOOP)
-        .iter()
+    lines
         .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
         .filter_map(|member| member.split(|&byte| byte == b';').next())
         .any(|id| id.trim_ascii().eq_ignore_ascii_case(edge.as_bytes()))
 }
 
 /// A name as a token (RFC 9110 §5.6.2): other octets become `-`.
-pub(crate) fn token(name: &str) -> String {
+pub(crate) fn token(name: &str) -> Cow<'_, str> {
+    let is_clean = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    if !name.is_empty() && name.bytes().all(is_clean) {
+        return Cow::Borrowed(name);
+    }
     let clean: String = name
         .chars()
         .map(|c| {
-            if c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c) {
+            if u8::try_from(c).is_ok_and(is_clean) {
                 c
             } else {
                 '-'
@@ -112,9 +122,9 @@ pub(crate) fn token(name: &str) -> String {
         })
         .collect();
     if clean.is_empty() {
-        "edge".to_owned()
+        Cow::Borrowed("edge")
     } else {
-        clean
+        Cow::Owned(clean)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The index from host names to sites.
 
+use ahash::RandomState;
 use latencify_conf::policy::{HostPattern, Site};
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,9 +10,9 @@ const LABELS_MAX: usize = 127;
 /// Exact names and wildcard suffixes, each to the index of its site.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    exact: HashMap<String, usize>,
+    exact: HashMap<String, usize, RandomState>,
     /// `.shop.example` for `*.shop.example`.
-    under: HashMap<String, usize>,
+    under: HashMap<String, usize, RandomState>,
     any: Option<usize>,
 }
 
