@@ -4,11 +4,13 @@
 mod connections;
 mod ends;
 mod fetches;
+mod origins;
 mod requests;
 
 pub use connections::{ConnectionMetrics, Ended, Refused};
 pub use ends::EndMetrics;
 pub use fetches::FetchMetrics;
+pub use origins::{ANSWERED, OriginCounts};
 pub use requests::{Course, RequestMetrics, RouteCounts};
 
 use crate::errors::Fault;
@@ -173,16 +175,19 @@ impl Metrics {
         self.violations.with_label_values(&[name]).inc();
     }
 
-    /// Counts an attempt at an origin.
+    /// Counts an attempt at an origin. `kept`: where the origin keeps its metrics.
     pub fn origin_attempt(
         &self,
         origin: &str,
         outcome: &'static str,
         first_byte: Option<Duration>,
+        kept: Option<&OriginCounts>,
     ) {
-        self.origin_attempts
-            .with_label_values(&[origin, outcome])
-            .inc();
+        let find = || self.origin_attempts.with_label_values(&[origin, outcome]);
+        match kept.filter(|_| outcome == ANSWERED) {
+            Some(kept) => kept.answered.get_or_init(find).inc(),
+            None => find().inc(),
+        }
         if let Some(first_byte) = first_byte {
             self.origin_first_byte.observe(first_byte.as_secs_f64());
         }

@@ -8,8 +8,8 @@ mod unserved;
 
 pub use access_log::{AccessLog, AccessLogWriter};
 pub use metrics::{
-    ConnectionMetrics, Counted, Course, Ended, FetchMetrics, Metrics, Refused, RequestLabels,
-    RouteCounts,
+    ANSWERED, ConnectionMetrics, Counted, Course, Ended, FetchMetrics, Metrics, OriginCounts,
+    Refused, RequestLabels, RouteCounts,
 };
 pub use own_log::{JsonWithProcess, TimeAndProcess};
 pub use pulled::Pulled;

@@ -28,7 +28,7 @@ pub use shortage::Shortage;
 pub use silence::{Handle as SocketHandle, Watch};
 pub use upstream::Upstream;
 
-use crate::step::Step;
+use crate::{observe::OriginCounts, step::Step};
 use latencify_conf::policy::{OriginId, Policy, Scheme, Timeouts};
 use pingora::{connectors::http::Connector, upstreams::peer::HttpPeer};
 use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc, time::Instant};
@@ -187,6 +187,11 @@ impl Origins {
     pub fn plain(&self, id: OriginId) -> Option<&Arc<Upstream>> {
         self.get(id)
             .filter(|upstream| upstream.origin().scheme == Scheme::Http)
+    }
+
+    /// What an origin keeps of its metrics.
+    pub fn counts(&self, id: OriginId) -> Option<&OriginCounts> {
+        self.get(id).map(|upstream| upstream.counts())
     }
 
     /// The name of an origin, and the step of a decision for it.

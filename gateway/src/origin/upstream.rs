@@ -9,6 +9,7 @@ use super::{
     peer,
     tasks::{check_health, follow_name},
 };
+use crate::observe::OriginCounts;
 use latencify_conf::policy::{Origin, Scheme, Timeouts};
 use pingora::upstreams::peer::HttpPeer;
 use std::{
@@ -32,6 +33,7 @@ pub struct Upstream {
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
     started: AtomicBool,
+    counts: OriginCounts,
 }
 
 impl Upstream {
@@ -79,6 +81,7 @@ impl Upstream {
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
             started: AtomicBool::new(false),
+            counts: OriginCounts::default(),
         }))
     }
 
@@ -167,6 +170,11 @@ impl Upstream {
     /// The step of a decision for it.
     pub fn step(&self) -> &Arc<str> {
         &self.step
+    }
+
+    /// What it keeps of its metrics.
+    pub fn counts(&self) -> &OriginCounts {
+        &self.counts
     }
 
     /// Learns what became of a request.

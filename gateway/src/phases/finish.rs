@@ -126,13 +126,13 @@ fn tell(edge: &Edge, ending: &Ending<'_>, ctx: &mut Context) {
     let counts = kept.and_then(|(compiled, route)| compiled.counts(route));
     edge.metrics.request(labels, &course, counts);
     if edge.access_log.is_on()
-        && let Some(record) = record(ending, ctx)
+        && let Some(record) = record(ending, &course, ctx)
     {
         edge.access_log.record(&record);
     }
 }
 
-fn record<'a>(ending: &Ending<'a>, ctx: &'a Context) -> Option<AccessRecord<'a>> {
+fn record<'a>(ending: &Ending<'a>, course: &Course, ctx: &'a Context) -> Option<AccessRecord<'a>> {
     let asked = ctx.asked.as_ref()?;
     let compiled = ctx.policy.as_ref();
     let found = ctx
@@ -164,7 +164,7 @@ fn record<'a>(ending: &Ending<'a>, ctx: &'a Context) -> Option<AccessRecord<'a>>
         status: ending.status,
         bytes_in: ending.bytes.0,
         bytes_out: ending.bytes.1,
-        duration_us: ctx.clock.began.elapsed().as_micros() as u64,
+        duration_us: course.duration.as_micros() as u64,
         ttfb_us: ctx
             .clock
             .first_byte

@@ -5,6 +5,7 @@ use crate::{
     edge::Edge,
     errors::Fault,
     fetches::Crowded,
+    observe::ANSWERED,
     origin::{
         OriginError, Outcome, Shortage, SocketHandle, Upstream, Watch, address_of,
         over_new_connection,
@@ -305,15 +306,8 @@ fn heard(edge: &Edge, status: u16, ctx: &mut Context) {
     ctx.steering.status = Some(status);
     if !is_reported(ctx) {
         report(ctx, Outcome::Responded(status));
-        count(
-            edge,
-            ctx,
-            if status >= 500 {
-                "response_5xx"
-            } else {
-                "response"
-            },
-        );
+        let is_fault = status >= 500;
+        count(edge, ctx, if is_fault { "response_5xx" } else { ANSWERED });
     }
 }
 
@@ -392,7 +386,9 @@ fn count(edge: &Edge, ctx: &mut Context, outcome: &'static str) {
         let answered = outcome
             .starts_with("response")
             .then(|| attempt.began.elapsed());
+        let policy = ctx.policy.as_ref();
+        let kept = policy.and_then(|policy| policy.origins.counts(attempt.origin));
         edge.metrics
-            .origin_attempt(&attempt.name, outcome, answered);
+            .origin_attempt(&attempt.name, outcome, answered, kept);
     }
 }
