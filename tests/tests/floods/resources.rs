@@ -19,15 +19,20 @@ use std::{
     time::Duration,
 };
 
+/// Requests of one client that may be at origins.
+const FETCHES: usize = 20;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_origin_that_accepts_and_never_answers_is_given_up_and_left_out() {
-    let held = Arc::new(AtomicUsize::new(0));
-    let counting = held.clone();
+    let (held, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counting = (held.clone(), asked.clone());
     let silent = RawOrigin::serve(move |mut stream| {
-        let held = counting.clone();
+        let (held, asked) = counting.clone();
         async move {
             held.fetch_add(1, Ordering::SeqCst);
-            let _ = RawOrigin::head(&mut stream).await;
+            if RawOrigin::head(&mut stream).await.is_ok() {
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
             // Until the edge closes.
             let ended = RawOrigin::head(&mut stream).await;
             held.fetch_sub(1, Ordering::SeqCst);
@@ -37,7 +42,8 @@ async fn an_origin_that_accepts_and_never_answers_is_given_up_and_left_out() {
     .await;
     let good = Origin::serve(|_| async { reply::text("good").no_store().done() }).await;
     let edge = Edge::alone(&format!(
-        "version: 1\norigins: {{silent: {{url: '{}'}}, good: {{url: '{}'}}}}\nsites:\n\
+        "version: 1\nedge: {{limits: {{fetches_per_address: {FETCHES}}}}}\n\
+         origins: {{silent: {{url: '{}'}}, good: {{url: '{}'}}}}\nsites:\n\
          \x20 stuck: {{hosts: [stuck.example], routes: [{{origins: [silent], cache: true, timeouts: {{first_byte: 1s}}}}]}}\n\
          \x20 other: {{hosts: [other.example], routes: [{{origins: [good]}}]}}\n\
          \x20 both: {{hosts: [both.example], routes: [{{origins: [silent, good], timeouts: {{first_byte: 1s}}}}]}}\n",
@@ -57,14 +63,24 @@ async fn an_origin_that_accepts_and_never_answers_is_given_up_and_left_out() {
     };
     let stuck = stuck_requests(edge, 300);
     let (answers, ()) = tokio::join!(stuck, others);
-    for answer in answers {
-        assert_eq!(answer.status, 504, "{}", answer.text());
-        assert!(
-            answer.text().contains("origin_timeout"),
-            "{}",
-            answer.text()
-        );
+    let (waited, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 504);
+    for (answers, status, told) in [
+        (&waited, 504, "origin_timeout"),
+        (&refused, 503, "fetches_per_address"),
+    ] {
+        for answer in answers {
+            assert_eq!(answer.status, status, "{}", answer.text());
+            assert!(answer.text().contains(told), "{}", answer.text());
+        }
     }
+    // A place that is given back after a second may be taken again, so that more than the bound may have waited, one after
+    // the other; but never all of them.
+    assert!(waited.len() >= FETCHES, "{} waited", waited.len());
+    assert!(!refused.is_empty(), "the bound holds nobody back");
+    assert_eq!(asked.load(Ordering::SeqCst), waited.len());
+    let told = "latencify_gateway_fetches_refused_total{reason=\"fetches_per_address\"}";
+    counted(edge, told, refused.len() as f64).await;
     let grown = edge.resident_bytes().saturating_sub(before);
     assert!(grown < 48 << 20, "grown by {} KiB", grown >> 10);
     counted(
