@@ -381,7 +381,7 @@ impl World {
         if let Some((record, _)) = self.taken_over(&rising.head) {
             let (promotion, text) = (rising.promotion, name_of(rising.name));
             let risen = (self.cache).promote(promotion, key(&text), record, &rising.body);
-            drop(risen);
+            let _ = risen;
         }
     }
 
