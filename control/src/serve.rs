@@ -5,13 +5,16 @@
 //! - a stranger has [`TOKEN_MAX`](visit::TOKEN_MAX) from its first octet, which is none if it says nothing, and a TLS
 //!   handshake before that;
 //! - a connection without a request under way, of whatever version, is ended after [`IDLE_MAX`](visit::IDLE_MAX), however
-//!   well it answers PINGs; one whose client takes nothing of what it is sent, after [`TAKE_MAX`](visit::TAKE_MAX);
+//!   well it answers PINGs; one whose client takes nothing of what it is sent, or has no room for more of an answer, after
+//!   [`TAKE_MAX`](visit::TAKE_MAX);
 //! - after a stop, what is under way has [`FINISH_MAX`].
 //!
 //! Each end of this kind has a name ([`Cut`]), and is counted.
 
 mod answer;
 mod places;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 pub use visit::{Cut, Terms, token_shown};
@@ -26,7 +29,12 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use places::{CONNECTIONS_MAX, Found, Full, Place, Places};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -134,11 +142,11 @@ fn enter(
         served.connections.ended(served.name, Cut::Full);
         return;
     };
-    let (served, attended) = (served.clone(), work.clone());
+    let (place, served, attended) = (Arc::new(place), served.clone(), work.clone());
     work.tasks.spawn(async move {
         let _open = served.connections.opened(served.name);
         let cut = tokio::select! {
-            cut = attend(stream, &place, &served, &attended) => cut,
+            cut = attend(stream, Arc::downgrade(&place), &served, &attended) => cut,
             () = place.made_way() => Some(Cut::CrowdedOut),
             () = attended.cut.cancelled() => Some(Cut::Stopping),
         };
@@ -173,7 +181,12 @@ fn tell_of_want(address: &'static str, from: SocketAddr, taken: &Result<(Place, 
 }
 
 /// Speaks with one client. None: it ended as connections do.
-async fn attend(stream: TcpStream, place: &Place, served: &Served, work: &Work) -> Option<Cut> {
+async fn attend(
+    stream: TcpStream,
+    place: Weak<Place>,
+    served: &Served,
+    work: &Work,
+) -> Option<Cut> {
     // Deliveries and acks are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
     let Some(tls) = &served.tls else {
@@ -189,24 +202,18 @@ async fn attend(stream: TcpStream, place: &Place, served: &Served, work: &Work) 
     }
 }
 
-async fn speak<S>(stream: S, place: &Place, served: &Served, work: &Work) -> Option<Cut>
+async fn speak<S>(stream: S, place: Weak<Place>, served: &Served, work: &Work) -> Option<Cut>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let visit = Visit::new(served.terms);
-    let mut builder = Builder::new(work.clone());
-    // Heads are waited for by the visit, in every version.
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
+    let visit = Visit::new(served.terms, place);
+    let builder = builder(served.terms, work);
     let stream = TokioIo::new(Looked::new(stream, Arc::clone(&visit)));
     let service = hyper::service::service_fn(|request| answer(request, &served.router, &visit));
     let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut is_known, mut stops, mut leaves) = (false, false, None);
+    let (mut stops, mut leaves) = (false, None);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -218,10 +225,6 @@ where
             () = work.stop.cancelled(), if !stops => {
                 stops = true;
                 connection.as_mut().graceful_shutdown();
-            }
-            () = visit.token_shown(), if !is_known => {
-                is_known = true;
-                place.keep();
             }
             _ = looks.tick() => match (visit.overstays(Instant::now()), leaves) {
                 (Some(Cut::NotTaken), _) => return Some(Cut::NotTaken),
@@ -236,6 +239,18 @@ where
             },
         }
     }
+}
+
+fn builder(terms: Terms, work: &Work) -> Builder<Work> {
+    let mut builder = Builder::new(work.clone());
+    // Heads are waited for by the visit, in every version.
+    builder
+        .http2()
+        .max_concurrent_streams(terms.streams_max())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE);
+    builder
 }
 
 /// Asks the service, which may say that the request [has shown its token](token_shown).

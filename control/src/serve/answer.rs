@@ -12,15 +12,19 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A body is handed over in parts of so many bytes at most, so that all but the last was taken when it is at its end: a
-/// large one is not over while most of it waits for a slow client.
-const PART_BYTES_MAX: usize = 64 * 1024;
+/// large one is not over while most of it waits for a slow client. A client has to take as much within
+/// [`TAKE_MAX`](super::visit::TAKE_MAX).
+const PART_BYTES_MAX: usize = 16 * 1024;
+/// The last part of a body whose end is known. HTTP/2 has a part handed over as soon as its window has room for one
+/// octet: so the answer is under way until there is room for all of it.
+const LAST_BYTES: usize = 1;
 
 /// The body of an answer. Its request is under way until it is dropped.
 pub struct Answer {
     body: Body,
     /// Of the part that came last.
     rest: Bytes,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 /// A stream whose client is looked after.
@@ -32,11 +36,39 @@ pub struct Looked<S> {
 impl Answer {
     /// The body of an answer to that request.
     pub fn new(body: Body, under_way: UnderWay) -> Self {
+        under_way.offers();
         Self {
             body,
             rest: Bytes::new(),
-            _under_way: under_way,
+            under_way,
         }
+    }
+
+    fn part(&mut self) -> Bytes {
+        let rest = self.rest.len();
+        let keeps = if self.body.is_end_stream() && rest > LAST_BYTES {
+            LAST_BYTES
+        } else {
+            0
+        };
+        self.rest.split_to((rest - keeps).min(PART_BYTES_MAX))
+    }
+
+    fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.part()))))
     }
 }
 
@@ -49,18 +81,12 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
-        if this.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut this.body).poll_frame(context)) {
-                Some(Ok(frame)) => frame,
-                end => return Poll::Ready(end),
-            };
-            match frame.into_data() {
-                Ok(data) => this.rest = data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            }
+        let polled = this.poll_part(context);
+        match polled {
+            Poll::Ready(_) => this.under_way.offers(),
+            Poll::Pending => this.under_way.has_no_more_yet(),
         }
-        let part = this.rest.split_to(this.rest.len().min(PART_BYTES_MAX));
-        Poll::Ready(Some(Ok(Frame::data(part))))
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -138,12 +164,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Looked<S> {
 mod tests {
     use super::{super::visit::Terms, *};
     use futures::FutureExt as _;
-    use std::future::poll_fn;
+    use std::{future::poll_fn, sync::Weak};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     #[tokio::test]
     async fn a_body_is_handed_over_in_parts_and_is_under_way_until_then() {
-        let visit = Visit::new(Terms::Open);
+        let visit = Visit::new(Terms::Open, Weak::new());
         let whole: Vec<u8> = (0..PART_BYTES_MAX * 2 + 5).map(|at| at as u8).collect();
         let mut answer = Answer::new(Body::from(whole.clone()), visit.request());
         let (mut got, mut parts) = (Vec::new(), Vec::new());
@@ -160,7 +186,7 @@ mod tests {
             assert_eq!(answer.is_end_stream(), got.len() == whole.len());
             assert!(visit.is_served());
         }
-        assert_eq!(parts, [PART_BYTES_MAX, PART_BYTES_MAX, 5]);
+        assert_eq!(parts, [PART_BYTES_MAX, PART_BYTES_MAX, 4, 1]);
         assert!(got == whole);
         drop(answer);
         assert!(!visit.is_served());
@@ -168,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_takes_nothing_is_noticed_and_one_that_goes_on_too() {
-        let visit = Visit::new(Terms::Open);
+        let visit = Visit::new(Terms::Open, Weak::new());
         let (near, mut far) = duplex(8);
         let mut near = Looked::new(near, Arc::clone(&visit));
         let _request = visit.request();

@@ -1,16 +1,23 @@
 //! What is known of one connection, and whether it may stay.
 
+use super::places::Place;
 use axum::http::Extensions;
 use parking_lot::Mutex;
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// How long a connection may take to show a token, from its first octet on.
 pub const TOKEN_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may stay on which no request is under way, half a head included.
 pub const IDLE_MAX: Duration = Duration::from_secs(15);
-/// How long a client may take nothing of what it is sent.
+/// How long a client may take nothing of what it is sent, or leave a part of an answer without room (HTTP/2's windows).
 pub const TAKE_MAX: Duration = Duration::from_secs(30);
 
 /// Why a connection was ended that might have gone on.
@@ -32,6 +39,11 @@ pub enum Cut {
     Stopping,
 }
 
+/// Streams at a time of one HTTP/2 connection.
+const STREAMS_MAX: u32 = 200;
+/// The same where nobody shows a token: who reads metrics and health asks for one at a time.
+const OPEN_STREAMS_MAX: u32 = 8;
+
 /// Who has to show a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Terms {
@@ -46,8 +58,9 @@ pub enum Terms {
 pub struct Visit {
     terms: Terms,
     began: Instant,
-    /// Once it is.
-    token_shown: CancellationToken,
+    /// Gone with the connection: a request that outlives it holds no place.
+    place: Weak<Place>,
+    token_shown: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -59,11 +72,31 @@ struct State {
     quiet_since: Instant,
     /// Since when the client takes nothing.
     waits_since: Option<Instant>,
+    /// Answers that have more for the client, and since when nobody has asked them for it. With HTTP/2 a window without
+    /// room keeps them from the stream, which has then nothing to write and can't tell.
+    offered: BTreeMap<Number, Instant>,
+    newest: Number,
 }
+
+/// A later request of a connection has a larger number.
+type Number = u64;
 
 /// A request is under way until this is dropped.
 #[derive(Debug)]
-pub struct UnderWay(Arc<Visit>);
+pub struct UnderWay {
+    visit: Arc<Visit>,
+    number: Number,
+}
+
+impl Terms {
+    /// How many streams one HTTP/2 connection may have at a time.
+    pub fn streams_max(self) -> u32 {
+        match self {
+            Self::Token => STREAMS_MAX,
+            Self::Open => OPEN_STREAMS_MAX,
+        }
+    }
+}
 
 impl Cut {
     /// All of them.
@@ -92,30 +125,45 @@ impl Cut {
 }
 
 impl Visit {
-    /// A connection begins.
-    pub fn new(terms: Terms) -> Arc<Self> {
+    /// A connection begins, in that place.
+    pub fn new(terms: Terms, place: Weak<Place>) -> Arc<Self> {
         let began = Instant::now();
         Arc::new(Self {
             terms,
             began,
-            token_shown: CancellationToken::new(),
+            place,
+            token_shown: AtomicBool::new(false),
             state: Mutex::new(State {
                 under_way: 0,
                 quiet_since: began,
                 waits_since: None,
+                offered: BTreeMap::new(),
+                newest: 0,
             }),
         })
     }
 
     /// A request begins.
     pub fn request(self: &Arc<Self>) -> UnderWay {
-        self.state.lock().under_way += 1;
-        UnderWay(Arc::clone(self))
+        let mut state = self.state.lock();
+        state.under_way += 1;
+        state.newest += 1;
+        UnderWay {
+            visit: Arc::clone(self),
+            number: state.newest,
+        }
     }
 
-    /// Waits until a token was shown.
-    pub async fn token_shown(&self) {
-        self.token_shown.cancelled().await;
+    /// A token was shown: nobody crowds the connection out from here on, not even before its own task runs again.
+    fn shows_token(&self) {
+        self.token_shown.store(true, Ordering::Release);
+        if let Some(place) = self.place.upgrade() {
+            place.keep();
+        }
+    }
+
+    fn has_shown_token(&self) -> bool {
+        self.token_shown.load(Ordering::Acquire)
     }
 
     /// Whether the client has room for what it is sent.
@@ -130,20 +178,23 @@ impl Visit {
 
     /// Whether a request is under way of somebody who may ask.
     pub fn is_served(&self) -> bool {
-        let may_ask = self.terms == Terms::Open || self.token_shown.is_cancelled();
+        let may_ask = self.terms == Terms::Open || self.has_shown_token();
         may_ask && self.state.lock().under_way > 0
     }
 
     /// Why it may not stay; none: it may.
     pub fn overstays(&self, now: Instant) -> Option<Cut> {
+        let state = self.state.lock();
         let State {
             under_way,
             quiet_since,
             waits_since,
-        } = *self.state.lock();
+            ..
+        } = *state;
+        let mut not_taken = state.offered.values().copied().chain(waits_since);
         let is_over = |since: Instant, most: Duration| now.duration_since(since) >= most;
-        let needs_token = self.terms == Terms::Token && !self.token_shown.is_cancelled();
-        if waits_since.is_some_and(|since| is_over(since, TAKE_MAX)) {
+        let needs_token = self.terms == Terms::Token && !self.has_shown_token();
+        if not_taken.any(|since| is_over(since, TAKE_MAX)) {
             Some(Cut::NotTaken)
         } else if needs_token && is_over(self.began, TOKEN_MAX) {
             Some(Cut::NoToken)
@@ -155,9 +206,23 @@ impl Visit {
     }
 }
 
+impl UnderWay {
+    /// The answer has more for the client, from now on.
+    pub fn offers(&self) {
+        let mut state = self.visit.state.lock();
+        state.offered.insert(self.number, Instant::now());
+    }
+
+    /// The answer has no more for now: whatever is waited for, it is not the client.
+    pub fn has_no_more_yet(&self) {
+        self.visit.state.lock().offered.remove(&self.number);
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
+        let mut state = self.visit.state.lock();
+        state.offered.remove(&self.number);
         state.under_way -= 1;
         state.quiet_since = Instant::now();
     }
@@ -166,13 +231,17 @@ impl Drop for UnderWay {
 /// A request with these extensions has shown its token: the connection that it came on keeps its place.
 pub fn token_shown(extensions: &Extensions) {
     if let Some(visit) = extensions.get::<Arc<Visit>>() {
-        visit.token_shown.cancel();
+        visit.shows_token();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::places::{Places, STRANGERS_PER_ADDRESS_MAX},
+        *,
+    };
+    use futures::FutureExt as _;
 
     /// After so long.
     fn after(visit: &Visit, time: Duration) -> Option<Cut> {
@@ -181,19 +250,19 @@ mod tests {
 
     #[test]
     fn a_token_is_to_be_shown_in_time_whatever_is_under_way() {
-        let visit = Visit::new(Terms::Token);
+        let visit = Visit::new(Terms::Token, Weak::new());
         let _request = visit.request();
         assert_eq!(after(&visit, TOKEN_MAX * 99 / 100), None);
         assert_eq!(after(&visit, TOKEN_MAX), Some(Cut::NoToken));
         assert!(!visit.is_served());
-        visit.token_shown.cancel();
+        visit.shows_token();
         assert_eq!(after(&visit, TOKEN_MAX * 100), None);
         assert!(visit.is_served());
     }
 
     #[test]
     fn who_needs_no_token_needs_a_request() {
-        let visit = Visit::new(Terms::Open);
+        let visit = Visit::new(Terms::Open, Weak::new());
         assert_eq!(after(&visit, IDLE_MAX * 99 / 100), None);
         assert_eq!(after(&visit, IDLE_MAX), Some(Cut::Idle));
         let first = visit.request();
@@ -208,8 +277,8 @@ mod tests {
 
     #[test]
     fn whoever_takes_nothing_is_ended_and_whoever_takes_a_little_is_not() {
-        let visit = Visit::new(Terms::Token);
-        visit.token_shown.cancel();
+        let visit = Visit::new(Terms::Token, Weak::new());
+        visit.shows_token();
         let request = visit.request();
         visit.takes(false);
         let since = visit.state.lock().waits_since.unwrap();
@@ -224,5 +293,47 @@ mod tests {
         assert!(quiet_since >= since);
         assert_eq!(visit.overstays(quiet_since + IDLE_MAX * 99 / 100), None);
         assert_eq!(visit.overstays(quiet_since + IDLE_MAX), Some(Cut::Idle));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asks_for_more_is_not_taken_unless_it_has_none() {
+        let visit = Visit::new(Terms::Open, Weak::new());
+        let (stuck, other) = (visit.request(), visit.request());
+        stuck.offers();
+        let since = *visit.state.lock().offered.values().next().unwrap();
+        assert_eq!(visit.overstays(since + TAKE_MAX * 99 / 100), None);
+        assert_eq!(visit.overstays(since + TAKE_MAX), Some(Cut::NotTaken));
+        // What goes on beside it is no excuse.
+        other.offers();
+        other.has_no_more_yet();
+        visit.takes(true);
+        assert_eq!(visit.overstays(since + TAKE_MAX), Some(Cut::NotTaken));
+        stuck.has_no_more_yet();
+        assert_eq!(visit.overstays(since + TAKE_MAX * 100), None);
+        stuck.offers();
+        drop(stuck);
+        assert_eq!(visit.overstays(since + TAKE_MAX * 100), None);
+    }
+
+    #[test]
+    fn who_shows_a_token_has_its_place_at_once() {
+        let places = Places::new();
+        let from = "192.0.2.1".parse().unwrap();
+        let enter = || Arc::new(places.take(from).ok().unwrap().0);
+        let is_out = |place: &Arc<Place>| place.made_way().now_or_never().is_some();
+        let (known, stranger) = (enter(), enter());
+        let visit = Visit::new(Terms::Token, Arc::downgrade(&known));
+        let mut extensions = Extensions::new();
+        extensions.insert(Arc::clone(&visit));
+        // No task of the connection has run since.
+        token_shown(&extensions);
+        let flood: Vec<_> = (0..STRANGERS_PER_ADDRESS_MAX).map(|_| enter()).collect();
+        assert!(is_out(&stranger) && !is_out(&known));
+        assert!(!flood.iter().any(is_out));
+        // A request that outlives its connection holds no place.
+        let taken = places.taken();
+        drop(known);
+        assert_eq!(places.taken(), taken - 1);
+        token_shown(&extensions);
     }
 }
