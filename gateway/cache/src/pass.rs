@@ -34,7 +34,9 @@ impl<M: Metadata, R: Rules> Cache<M, R> {
     }
 
     /// Takes out what is stored under the key of that record and was fetched before it, which another tier stores: it would hide that.
+    /// Nor need requests for the key go to the origin side by side.
     pub fn give_way(&self, record: &Record<M>) {
+        self.hit_for_miss.forget(self.primary_hash(record.key()));
         let stored = self.index.stored(record.key());
         let is_older = |stored: &Arc<Record<M>>| stored.fetch.generation < record.fetch.generation;
         if let Some(older) = stored.filter(is_older) {

@@ -4,7 +4,7 @@ use super::stored::StoredMeta;
 use crate::disk::DiskFill;
 use async_trait::async_trait;
 use bytes::Bytes;
-use latencify_cache::{Cache, Writer};
+use latencify_cache::{Cache, Refusal, Writer};
 use pingora::{
     Error, ErrorType, Result,
     cache::storage::{HandleMiss, MissFinishType, streaming_write::U64WriteId},
@@ -17,31 +17,23 @@ pub(super) struct Miss {
     tag: U64WriteId,
     written: usize,
     on_disk: Option<DiskFill>,
-    /// Memory, in which nothing older may hide what only the disk stores.
-    gives_way: Option<Arc<Cache<StoredMeta>>>,
+    /// In which nothing older may hide what only the disk stores.
+    memory: Arc<Cache<StoredMeta>>,
 }
 
 impl Miss {
-    pub(super) fn new(writer: Writer<StoredMeta>, on_disk: Option<DiskFill>) -> Self {
+    pub(super) fn new(
+        memory: Arc<Cache<StoredMeta>>,
+        writer: Writer<StoredMeta>,
+        on_disk: Option<DiskFill>,
+    ) -> Self {
         let tag = writer.id().into();
         Self {
             writer,
             tag,
             written: 0,
             on_disk,
-            gives_way: None,
-        }
-    }
-
-    /// Of what only the disk stores, and memory hands on.
-    pub(super) fn on_disk_alone(
-        memory: Arc<Cache<StoredMeta>>,
-        writer: Writer<StoredMeta>,
-        on_disk: DiskFill,
-    ) -> Self {
-        Self {
-            gives_way: Some(memory),
-            ..Self::new(writer, Some(on_disk))
+            memory,
         }
     }
 }
@@ -74,8 +66,11 @@ impl HandleMiss for Miss {
         let finished = self.writer.finish();
         let announced = record.meta.announced_bytes();
         let is_whole = announced.is_none_or(|bytes| bytes == written as u64);
-        if let Some(memory) = self.gives_way.filter(|_| is_whole) {
-            memory.give_way(&record);
+        // From the first, or when it turned out to be too large for memory.
+        let is_on_disk_alone = matches!(finished, Err(Refusal::TooLarge | Refusal::NoRoom))
+            && self.on_disk.as_ref().is_some_and(DiskFill::is_stored);
+        if is_whole && is_on_disk_alone {
+            self.memory.give_way(&record);
         }
         if let Some(on_disk) = self.on_disk {
             on_disk.finish(finished);

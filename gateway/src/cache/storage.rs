@@ -157,7 +157,7 @@ impl MemoryStorage {
         match self.cache.pass(key_ref(key), record, expectation, why) {
             Ok(writer) => {
                 let memory = Arc::clone(&self.cache);
-                Some(Box::new(Miss::on_disk_alone(memory, writer, on_disk)))
+                Some(Box::new(Miss::new(memory, writer, Some(on_disk))))
             }
             Err(why) => {
                 on_disk.refused(why);
@@ -234,7 +234,10 @@ impl Storage for MemoryStorage {
         let on_disk = self.disk().and_then(fill);
         let record = Record::of_fetch(identity, fetched.fetch, stored);
         match self.cache.fill(key_ref(key), record, expectation) {
-            Ok(writer) => Ok(Box::new(Miss::new(writer, on_disk))),
+            Ok(writer) => {
+                let memory = Arc::clone(&self.cache);
+                Ok(Box::new(Miss::new(memory, writer, on_disk)))
+            }
             Err(refusal) => {
                 let alone = on_disk
                     .and_then(|disk| self.on_disk_alone(key, meta, expectation, disk, refusal));

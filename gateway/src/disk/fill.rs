@@ -42,6 +42,12 @@ impl DiskFill {
         self.writer.is_some()
     }
 
+    /// Whether it is stored, as far as is known.
+    pub fn is_stored(&self) -> bool {
+        let writer = self.writer.as_ref();
+        writer.is_some_and(|writer| writer.refused().is_none())
+    }
+
     /// Memory does not take it from the first, so that nobody reads it from there: the answer passes through. It is not stored here
     /// either, and what it would have replaced is not to come after it.
     pub fn refused(mut self, memory: Refusal) {

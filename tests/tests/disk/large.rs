@@ -154,16 +154,29 @@ async fn it_is_stored_although_its_client_has_gone() {
     assert_eq!(setting.origin.requests(), 1);
 }
 
-/// What was small enough for memory, and is stale there, does not hide what took its place.
+/// What was small enough for memory, and is stale there, does not hide what took its place, whether that is known to be
+/// too large for memory from its header or turns out to be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_memory_had_before_gives_way() {
-    let origin = Origin::serve(|call| async move {
+    for is_announced in [true, false] {
+        memory_gives_way(is_announced).await;
+    }
+}
+
+async fn memory_gives_way(is_announced: bool) {
+    let origin = Origin::serve(move |call| async move {
+        let whole = Bytes::from(large(1));
+        let grown = if is_announced {
+            body::full(whole)
+        } else {
+            body::streamed(stream::iter([Ok(whole)]))
+        };
         match call.number {
             0 => reply::text("small")
                 .max_age(0)
                 .header("etag", "\"1\"")
                 .done(),
-            _ => reply::of(body::full(large(1))).max_age(600).done(),
+            _ => reply::of(grown).max_age(600).done(),
         }
     })
     .await;
