@@ -79,12 +79,14 @@ async fn an_origin_that_accepts_and_never_answers_is_given_up_and_left_out() {
     assert!(waited.len() >= FETCHES, "{} waited", waited.len());
     assert!(!refused.is_empty(), "the bound holds nobody back");
     // The origin may read a head later than the edge gives up on it.
-    wait_until("the origin was asked for those alone", SOON, async || {
-        match asked.load(Ordering::SeqCst) {
+    wait_until(
+        "the origin was asked for those alone",
+        SOON,
+        async || match asked.load(Ordering::SeqCst) {
             heard if heard == waited.len() => Ok(()),
             heard => Err(format!("{heard} heard, {} waited", waited.len())),
-        }
-    })
+        },
+    )
     .await;
     let told = "latencify_gateway_fetches_refused_total{reason=\"fetches_per_address\"}";
     counted(edge, told, refused.len() as f64).await;
