@@ -139,17 +139,38 @@ impl Storm {
                 .unwrap();
             let mut body = connection.stream(request).await.unwrap().into_body();
             let mut taken = BytesMut::new();
+            let mut broken = None;
             while let Some(frame) = body.frame().await {
-                taken.extend_from_slice(&frame.unwrap().into_data().unwrap_or_default());
+                match frame {
+                    Ok(frame) => taken.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                    Err(why) => broken = Some(why),
+                }
                 if !self.is_over() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
-            is_whole(number, &taken.freeze());
+            match broken {
+                None => is_whole(number, &taken.freeze()),
+                Some(why) => self.was_withdrawn(number, &why).await,
+            }
             if self.is_over() {
                 return;
             }
         }
+    }
+
+    /// On a machine that is busy elsewhere, slow may be slower than what is read is left to anyone.
+    async fn was_withdrawn(&self, number: u64, why: &hyper::Error) {
+        let path = format!("/slow/{number}");
+        wait_until("it is told that it was withdrawn", SOON, async || {
+            let log = self.edge.access_log();
+            let its = |record: &&serde_json::Value| record["path"] == path.as_str();
+            match log.iter().find(its) {
+                Some(record) if record["error"] == "withdrawn" => Ok(()),
+                other => Err(format!("{number}: {why}: {other:?}")),
+            }
+        })
+        .await;
     }
 
     /// Asks for a large body, and takes nothing of it until the storm is over.
