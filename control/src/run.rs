@@ -223,7 +223,15 @@ async fn build(settings: &Settings, begun: &mut Begun) -> anyhow::Result<Built> 
     entrance.opening("the log is folded to its end, and this run is announced in it");
     let unsettled = Unsettled::new(announcement.run, fleet.writer.clone());
     begun.unsettled = Some(unsettled.clone());
-    let presence = announce(announcement, &unsettled, &*log, &store, &fold, &fleet.writer).await?;
+    let presence = announce(
+        announcement,
+        &unsettled,
+        &*log,
+        &store,
+        &fold,
+        &fleet.writer,
+    )
+    .await?;
     begun.presence = Some(presence.clone());
     fleet.edges_wait_for = presence.edges_wait_for();
     fleet.run = presence.replica();

@@ -175,9 +175,9 @@ proptest! {
 fn bounds_are_the_same_however_a_head_is_cut() {
     let input = b"GET /a HTTP/1.1\r\nHost: a\r\nX:\r\nLonger-Name: \t a value \r\nx: y\r\n\r\n";
     let bounds = |head_bytes, field_bytes, fields| Limits {
+        fields,
         head_bytes,
         field_bytes,
-        fields,
         ..Limits::default()
     };
     let heads = (1..=input.len() + 1).map(|bytes| bounds(bytes, 1 << 10, 10));
