@@ -45,7 +45,7 @@ impl Found {
 }
 
 impl Disk {
-    /// Looks up what that memory has not; waits for [`Options::wait`] at most. What is found goes there as well, if it fits.
+    /// Looks up what that memory has not; waits for [`wait`](super::Options::wait) at most. What is found goes there as well, if it fits.
     pub async fn find(
         self: &Arc<Self>,
         key: &CacheKey,

@@ -2,7 +2,7 @@
 //! that the client can act on, whether it has been idle, has had its share of requests, or was too much.
 //!
 //! # Characters
-//! - [`frames`]: octets → what passes, and [`write`], pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
+//! - [`frames`]: octets → what passes, and [`mod@write`], pure; [`watch`] with [`counts`], [`credit`], [`library`] and [`stream`]: what of it
 //!   is too much, or too slow, pure.
 //! - [`watched`]: the stream between TLS and the library, where frames pass; [`word`]: what it and the loop here tell each other.
 //! - [`ahead`] with [`inbound`], [`own`], [`share`], [`terms`], [`room`] and [`goodbye`]: requests that memory answers there, before the
