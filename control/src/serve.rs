@@ -259,11 +259,15 @@ fn answer(
     router: &Router,
     visit: &Arc<Visit>,
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
-    let under_way = visit.request();
+    let (under_way, version) = (visit.request(), request.version());
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Arc::clone(visit));
     let asked = TowerToHyperService::new(router.clone()).call(request);
-    async move { Ok(asked.await?.map(|body| Answer::new(body, under_way))) }
+    async move {
+        Ok(asked
+            .await?
+            .map(|body| Answer::new(body, under_way, version)))
+    }
 }
 
 impl<F> Executor<F> for Work

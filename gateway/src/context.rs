@@ -325,6 +325,11 @@ impl Context {
         }
     }
 
+    /// What was written first waited for others, and goes out only now.
+    pub fn head_goes_out_now(&mut self) {
+        self.clock.first_byte = Some(self.clock.began.elapsed());
+    }
+
     /// The request has been read; its fields lie in memory as long as it does.
     pub fn head_is_read(&mut self, headers: &HeaderMap) {
         if let Some(unsent) = &mut self.unsent {

@@ -2,7 +2,10 @@
 
 use super::visit::{UnderWay, Visit};
 use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
+use hyper::{
+    Version,
+    body::{Frame, SizeHint},
+};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -12,7 +15,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A body is handed over in parts of so many bytes at most, so that all but the last was taken when it is at its end: a
-/// large one is not over while most of it waits for a slow client. A client has to take as much within
+/// large one is not over while most of it waits for a slow client. Over HTTP/2 a client has to take as much within
 /// [`TAKE_MAX`](super::visit::TAKE_MAX).
 const PART_BYTES_MAX: usize = 16 * 1024;
 /// The last part of a body whose end is known. HTTP/2 has a part handed over as soon as its window has room for one
@@ -25,6 +28,9 @@ pub struct Answer {
     /// Of the part that came last.
     rest: Bytes,
     under_way: UnderWay,
+    /// Whether the client says how much it takes, as over HTTP/2. Over HTTP/1, what the socket takes says it: parts are asked
+    /// for only when many before them have gone.
+    has_windows: bool,
 }
 
 /// A stream whose client is looked after.
@@ -35,12 +41,20 @@ pub struct Looked<S> {
 
 impl Answer {
     /// The body of an answer to that request.
-    pub fn new(body: Body, under_way: UnderWay) -> Self {
-        under_way.offers();
-        Self {
+    pub fn new(body: Body, under_way: UnderWay, version: Version) -> Self {
+        let answer = Self {
             body,
             rest: Bytes::new(),
             under_way,
+            has_windows: version == Version::HTTP_2,
+        };
+        answer.offers();
+        answer
+    }
+
+    fn offers(&self) {
+        if self.has_windows {
+            self.under_way.offers();
         }
     }
 
@@ -83,7 +97,7 @@ impl HttpBody for Answer {
         let this = self.get_mut();
         let polled = this.poll_part(context);
         match polled {
-            Poll::Ready(_) => this.under_way.offers(),
+            Poll::Ready(_) => this.offers(),
             Poll::Pending => this.under_way.has_no_more_yet(),
         }
         polled
@@ -171,7 +185,7 @@ mod tests {
     async fn a_body_is_handed_over_in_parts_and_is_under_way_until_then() {
         let visit = Visit::new(Terms::Open, Weak::new());
         let whole: Vec<u8> = (0..PART_BYTES_MAX * 2 + 5).map(|at| at as u8).collect();
-        let mut answer = Answer::new(Body::from(whole.clone()), visit.request());
+        let mut answer = Answer::new(Body::from(whole.clone()), visit.request(), Version::HTTP_2);
         let (mut got, mut parts) = (Vec::new(), Vec::new());
         loop {
             let left = (whole.len() - got.len()) as u64;

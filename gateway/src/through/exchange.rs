@@ -253,6 +253,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         let mut front = C::head_octets(&mut response, &spelling, keeps);
         drop((response, spelling));
         gathered().await;
+        self.ctx.head_goes_out_now();
         let mut link = Some(link);
         loop {
             let is_done = body.is_done();

@@ -293,7 +293,7 @@ async fn responses_that_are_not_taken_end_and_hold_little_memory() {
 async fn a_window_of_single_octets_for_the_connection_ends_responses() {
     /// RFC 9113 §6.9.2.
     const WINDOW: usize = 65_535;
-    let attacked = Attacked::with("send_grace: 2s").await;
+    let attacked = Attacked::with("send_grace: 8s").await;
     let mut raw = attacked.raw(ATTACKER, &WIDE).await;
     for number in 0..3 {
         raw.send(&get(odd(number), HOST, "/large")).await.unwrap();

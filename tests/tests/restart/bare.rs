@@ -1,7 +1,7 @@
 //! An edge that somebody else starts: behind another program, or by a path that leads elsewhere later.
 
 use super::{HOST, SOON};
-use latencify_tests::{Client, Origin, Process, program, reply, wait_until};
+use latencify_tests::{Client, Origin, Process, body, program, reply, wait_until};
 use serde_json::Value;
 use std::{
     fs,
@@ -81,9 +81,15 @@ impl Bare {
 
     /// Asks it for something.
     pub async fn serves(&self) {
+        self.passes_on("GET").await;
+    }
+
+    /// Asks it by that method for what its origin has. Only a plain GET or HEAD goes there without Pingora.
+    pub async fn passes_on(&self, method: &str) {
         let address: SocketAddr = serde_json::from_value(self.ports()["http"][0].clone()).unwrap();
         let before = self.origin.requests();
-        let reply = Client::new().get(address, HOST, "/").await;
+        let request = Client::request(method, HOST, "/").body(body::empty());
+        let reply = Client::new().send(address, request.unwrap()).await.unwrap();
         assert_eq!((reply.status.as_u16(), reply.text()), (200, "served"));
         assert!(self.origin.requests() > before);
     }

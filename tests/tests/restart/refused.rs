@@ -119,8 +119,9 @@ async fn a_kernel_that_gives_no_second_handle_is_told_of_once() {
         command
     })
     .await;
+    // Connections of Pingora's, of which a second handle is wanted.
     for _ in 0..3 {
-        bare.serves().await;
+        bare.passes_on("POST").await;
     }
     let line = bare.says("pidfd_getfd is refused").await;
     assert!(line.contains("SystemCallFilter=pidfd_getfd"), "{line}");
