@@ -27,6 +27,29 @@ pub struct Caller {
     pub https: bool,
 }
 
+impl Caller {
+    /// What it asks for, as the phases look at it.
+    pub fn asks<'a>(
+        &self,
+        method: &'a Method,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        version: Version,
+    ) -> Request<'a> {
+        let target = uri.path_and_query();
+        Request {
+            method,
+            uri,
+            target: target.map_or(&[][..], |target| target.as_str().as_bytes()),
+            headers,
+            version,
+            peer: self.peer,
+            https: self.https,
+            is_refresh: false,
+        }
+    }
+}
+
 /// A request without a body that a stored response could answer.
 pub struct Own {
     method: Method,
@@ -103,19 +126,8 @@ impl Own {
 
 impl Head for Own {
     fn request(&self) -> Request<'_> {
-        Request {
-            method: &self.method,
-            uri: &self.uri,
-            target: self
-                .uri
-                .path_and_query()
-                .map_or(&[][..], |target| target.as_str().as_bytes()),
-            headers: &self.headers,
-            version: self.version,
-            peer: self.caller.peer,
-            https: self.caller.https,
-            is_refresh: false,
-        }
+        self.caller
+            .asks(&self.method, &self.uri, &self.headers, self.version)
     }
 
     fn remove(&mut self, name: &HeaderName) {

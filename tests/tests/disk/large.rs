@@ -93,6 +93,12 @@ async fn halved() -> (Setting, watch::Sender<bool>) {
         }
     })
     .await;
+    let setting = before(origin).await;
+    (setting, let_go)
+}
+
+/// An edge with little memory and a disk before that origin.
+async fn before(origin: Origin) -> Setting {
     let edge = with_little_memory(Edge::alone(&one_route(&origin.url(), "cache: true")))
         .start()
         .await;
@@ -103,7 +109,7 @@ async fn halved() -> (Setting, watch::Sender<bool>) {
         edge,
     };
     setting.until_ready().await;
-    (setting, let_go)
+    setting
 }
 
 /// Asks for it, and reads up to where the origin stands still.
@@ -180,16 +186,7 @@ async fn memory_gives_way(is_announced: bool) {
         }
     })
     .await;
-    let edge = with_little_memory(Edge::alone(&one_route(&origin.url(), "cache: true")))
-        .start()
-        .await;
-    let version = Arc::default();
-    let setting = Setting {
-        origin,
-        version,
-        edge,
-    };
-    setting.until_ready().await;
+    let setting = before(origin).await;
     setting.store("/grown").await;
     setting.store("/grown").await;
     is_kept(&setting, "/grown").await;

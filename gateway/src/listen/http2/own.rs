@@ -92,17 +92,8 @@ fn is_plain(name: &HeaderName, value: &HeaderValue) -> bool {
 
 impl Head for Own {
     fn request(&self) -> Request<'_> {
-        let target = self.uri.path_and_query();
-        Request {
-            method: &self.method,
-            uri: &self.uri,
-            target: target.map_or(&[][..], |target| target.as_str().as_bytes()),
-            headers: &self.headers,
-            version: Version::HTTP_2,
-            peer: self.caller.peer,
-            https: self.caller.https,
-            is_refresh: false,
-        }
+        self.caller
+            .asks(&self.method, &self.uri, &self.headers, Version::HTTP_2)
     }
 
     fn remove(&mut self, name: &HeaderName) {
