@@ -10,10 +10,10 @@ export PATH := $(PATH):$(LATENCIFY_CACHE)/bin
 SCRIPTS = deploy/setup deploy/kafka/run .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test soak bench lint deny format
+.PHONY: help setup run build test soak bench fleet-bench lint deny format
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup: ## everything that building, running and testing needs; skips what is there
 	@deploy/setup
@@ -49,6 +49,10 @@ bench: setup ## beside nginx, varnish, trafficserver and haproxy (ARGS='--works 
 	"$(CARGO_TARGET_DIR)/release/examples/idle_connections"
 	"$(CARGO_TARGET_DIR)/release/examples/attacks"
 	"$(CARGO_TARGET_DIR)/release/latencify-bench" run $(ARGS)
+
+fleet-bench: setup ## what 10, 100 and 1,000 played edges ask of one control (SIZES='100 500' for others)
+	cargo build --release --workspace --bins --example many_edges
+	"$(CARGO_TARGET_DIR)/release/examples/many_edges" $(SIZES)
 
 lint: ## format, clippy, documentation, shell scripts, licences and advisories
 	@deploy/setup build tools

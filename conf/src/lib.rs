@@ -3,6 +3,7 @@
 //! - [`document`]: a policy as it is written (YAML), and its published JSON Schema;
 //! - [`validate`]: from what is written to what is obeyed, reporting every error at once;
 //! - [`policy`]: the policy as it is obeyed;
+//! - [`diff`]: what differs between two policies as obeyed;
 //! - [`bundle`]: the files of a policy as they travel, and their digest;
 //! - [`change`]: the entries of the change log, their positions and the marks that purges make;
 //! - [`link`]: the messages between control and edge, the hash chain, and both ends as state machines;
@@ -14,6 +15,7 @@
 pub mod api;
 pub mod bundle;
 pub mod change;
+pub mod diff;
 pub mod digest;
 pub mod document;
 pub mod event;

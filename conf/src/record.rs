@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod golden;
+mod line;
 
 use crate::{
     change::{Epoch, Revision},

@@ -36,7 +36,8 @@ impl Backoff {
         self.next = self.first;
     }
 
-    fn take(&mut self) -> Duration {
+    /// The next pause, which counts as taken.
+    pub fn take(&mut self) -> Duration {
         let longer = self.next.saturating_mul(2).min(self.longest);
         std::mem::replace(&mut self.next, longer)
     }

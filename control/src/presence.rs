@@ -185,10 +185,14 @@ fn is_out(replica: ReplicaId) -> Lost {
 
 /// What this replica is called: the machine and the process.
 pub fn name() -> String {
+    format!("{}-{}", machine(), std::process::id())
+}
+
+/// What this machine is called.
+pub fn machine() -> String {
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let machine = match machine.trim() {
-        "" => "control",
-        machine => machine,
-    };
-    format!("{machine}-{}", std::process::id())
+    match machine.trim() {
+        "" => "control".to_owned(),
+        machine => machine.to_owned(),
+    }
 }

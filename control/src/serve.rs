@@ -74,6 +74,15 @@ pub struct Served {
     pub connections: Connections,
 }
 
+/// The certificate (DER) that a client has presented in the TLS handshake, in the extensions of its requests. It was verified as
+/// the address wants it.
+#[derive(Debug, Clone)]
+pub struct PeerCertificate(pub Arc<[u8]>);
+
+/// The address that a connection came from, in the extensions of its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
 /// Whatever is at work for connections: it ends with `cut`.
 #[derive(Clone)]
 struct Work {
@@ -189,11 +198,17 @@ async fn attend(
 ) -> Option<Cut> {
     // Deliveries and acks are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok().map(Peer);
     let Some(tls) = &served.tls else {
-        return speak(stream, place, served, work).await;
+        return speak(stream, place, served, work, (peer, None)).await;
     };
     match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, place, served, work).await,
+        Ok(Ok(stream)) => {
+            let presented = stream.get_ref().1.peer_certificates();
+            let certificate = presented.and_then(|chain| chain.first());
+            let certificate = certificate.map(|der| PeerCertificate(der.as_ref().into()));
+            speak(stream, place, served, work, (peer, certificate)).await
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             Some(Cut::Handshake)
@@ -202,14 +217,27 @@ async fn attend(
     }
 }
 
-async fn speak<S>(stream: S, place: Weak<Place>, served: &Served, work: &Work) -> Option<Cut>
+async fn speak<S>(
+    stream: S,
+    place: Weak<Place>,
+    served: &Served,
+    work: &Work,
+    (peer, certificate): (Option<Peer>, Option<PeerCertificate>),
+) -> Option<Cut>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let visit = Visit::new(served.terms, place);
     let builder = builder(served.terms, work);
     let stream = TokioIo::new(Looked::new(stream, Arc::clone(&visit)));
-    let service = hyper::service::service_fn(|request| answer(request, &served.router, &visit));
+    let service = hyper::service::service_fn(|request| {
+        answer(
+            request,
+            &served.router,
+            &visit,
+            (peer, certificate.as_ref()),
+        )
+    });
     let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -258,10 +286,17 @@ fn answer(
     request: Request<Incoming>,
     router: &Router,
     visit: &Arc<Visit>,
+    (peer, certificate): (Option<Peer>, Option<&PeerCertificate>),
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
     let (under_way, version) = (visit.request(), request.version());
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Arc::clone(visit));
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    if let Some(certificate) = certificate {
+        request.extensions_mut().insert(certificate.clone());
+    }
     let asked = TowerToHyperService::new(router.clone()).call(request);
     async move {
         Ok(asked

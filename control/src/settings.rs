@@ -1,6 +1,6 @@
 //! What the operator says on the command line and in the environment.
 
-use crate::{kafka::Cluster, migrate::Order};
+use crate::{kafka::Cluster, migrate::Order, seal::SealSettings};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use latencify_conf::document::text::{self, Text as _};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -50,7 +50,9 @@ pub struct Settings {
     /// is alive after all stops as soon as it reads that.
     #[arg(long, env = "LATENCIFY_REMOVE_REPLICA", value_name = "ID", value_parser = replica)]
     pub remove_replica: Option<uuid::Uuid>,
-    /// PEM file of the certificate chain of the API and the fleet address. Needed for addresses other than loopback.
+    /// PEM file of the certificate chain of the API and the fleet address, instead of one that control issues itself. Edges then
+    /// need --control-ca. Without it, the fleet address shows a certificate of the fleet's own CA, and so does the API unless
+    /// it listens on loopback alone, where it is plain HTTP.
     #[arg(
         long,
         env = "LATENCIFY_TLS_CERT",
@@ -66,6 +68,21 @@ pub struct Settings {
         requires = "tls_cert"
     )]
     pub tls_key: Option<PathBuf>,
+    /// A name or address by which the API is asked for, in the certificate that control issues for it; repeatable. This
+    /// machine's name, localhost and the addresses that are listened on are in it anyway. With it, the API speaks HTTPS on
+    /// loopback, too.
+    #[arg(
+        long = "api-name",
+        env = "LATENCIFY_API_NAME",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = server_name,
+        conflicts_with = "tls_cert"
+    )]
+    pub api_names: Vec<String>,
+    /// How long certificates of edges and of control hold; each is replaced when two thirds of that are over. For tests.
+    #[arg(long, env = "LATENCIFY_CERTIFICATE_LIFETIME", default_value = "30d", value_name = "DURATION", value_parser = lifetime, hide = true)]
+    pub certificate_lifetime: Duration,
     /// The API token, instead of one that is made at the first start; at least 16 characters.
     #[arg(
         long = "api-token",
@@ -82,6 +99,9 @@ pub struct Settings {
         hide = true
     )]
     pub join_token: Option<String>,
+    /// Where the keys are that secrets and private keys are sealed with.
+    #[command(flatten)]
+    pub seal: SealSettings,
     /// For experts: an edge that is cut off for longer is isolated, and purges don't wait for it any more. Edges say five
     /// times as often that they live. 1s to 1h.
     #[arg(long, env = "LATENCIFY_EDGE_LEASE", default_value = "10s", value_name = "DURATION", value_parser = lease)]
@@ -194,26 +214,10 @@ pub enum LogForm {
     Json,
 }
 
-/// Settings that can't be obeyed.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{flag} {address} is not a loopback address: give --tls-cert and --tls-key, so that tokens and policies don't travel in the clear"
-)]
-pub struct Exposed {
-    flag: &'static str,
-    address: SocketAddr,
-}
-
 impl Settings {
-    /// Refuses addresses that others can reach, unless there is TLS.
-    pub fn check(&self) -> Result<(), Exposed> {
-        let exposed = [("--api", self.api), ("--fleet", self.fleet)]
-            .into_iter()
-            .find(|(_, address)| !address.ip().is_loopback());
-        match exposed {
-            Some((flag, address)) if self.tls_cert.is_none() => Err(Exposed { flag, address }),
-            _ => Ok(()),
-        }
+    /// Whether the API speaks TLS: where others can reach it, tokens and policies don't travel in the clear.
+    pub fn api_needs_tls(&self) -> bool {
+        self.tls_cert.is_some() || !self.api_names.is_empty() || !self.api.ip().is_loopback()
     }
 
     /// What is to be said at start of a time for which the log may be unread that is too short, if it is: one slow answer of its
@@ -238,6 +242,25 @@ impl Settings {
                 self.admin
             )
         })
+    }
+}
+
+fn server_name(text: &str) -> Result<String, String> {
+    match rustls::pki_types::ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("neither a DNS name nor an IP address".to_owned()),
+    }
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = text::Duration::parse(text)
+        .map_err(|flaw| flaw.to_string())?
+        .0;
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
+    if bounds.contains(&lifetime) {
+        Ok(lifetime)
+    } else {
+        Err("a certificate holds for 1s to 365d".to_owned())
     }
 }
 
@@ -288,30 +311,30 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_goes_without_tls() {
+    fn the_api_is_plain_on_loopback_alone() {
         let cases: [(&[&str], bool); 6] = [
-            (&[], true),
-            (&["--api", "[::1]:0", "--fleet", "127.9.9.9:0"], true),
-            (&["--api", "0.0.0.0:8080"], false),
-            (&["--fleet", "[::]:8081"], false),
-            (
-                &[
-                    "--fleet",
-                    "192.0.2.1:8081",
-                    "--tls-cert",
-                    "c.pem",
-                    "--tls-key",
-                    "k.pem",
-                ],
-                true,
-            ),
-            (&["--admin", "0.0.0.0:8082"], true), // it is warned of
+            (&[], false),
+            (&["--api", "[::1]:0", "--fleet", "0.0.0.0:0"], false),
+            (&["--api", "0.0.0.0:8080"], true),
+            (&["--api", "192.0.2.1:8080"], true),
+            (&["--api-name", "control.example"], true),
+            (&["--tls-cert", "c.pem", "--tls-key", "k.pem"], true),
         ];
-        for (flags, allowed) in cases {
+        for (flags, speaks_tls) in cases {
             let arguments = ["latencify-control", "--data", "d"].iter().chain(flags);
             let settings = Settings::try_parse_from(arguments).unwrap();
-            assert_eq!(settings.check().is_ok(), allowed, "{flags:?}");
+            assert_eq!(settings.api_needs_tls(), speaks_tls, "{flags:?}");
         }
+        for (lifetime, allowed) in [("1s", true), ("30d", true), ("0s", false), ("366d", false)] {
+            let flags = ["c", "--data", "d", "--certificate-lifetime", lifetime];
+            assert_eq!(
+                Settings::try_parse_from(flags).is_ok(),
+                allowed,
+                "{lifetime}"
+            );
+        }
+        let odd = ["c", "--data", "d", "--api-name", "a b"];
+        assert!(Settings::try_parse_from(odd).is_err());
         for (admin, is_open) in [
             ("127.0.0.1:0", false),
             ("[::1]:0", false),

@@ -6,9 +6,10 @@ use crate::{
     errors::Fault,
     fetches::Place as PlaceAtOrigin,
     fleet::Isolated,
+    incoming::Incoming,
     listen::{UnsentResponse, Wire},
     observe::{Counted, Cut},
-    origin::{SocketHandle, Watch},
+    origin::{SocketHandle, Watch, signing::Signing},
     policy::Compiled,
     respond::Stop,
     step::Step,
@@ -263,6 +264,13 @@ impl Context {
         Self::told_to(Some(edge.clone()), under_way, counted)
     }
 
+    /// How requests to the origin that is asked are signed; none: they are not.
+    pub fn signing(&self) -> Option<&Signing> {
+        let asked = self.steering.current.as_ref()?.origin;
+        let origins = &self.policy.as_ref()?.origins;
+        origins.signing(asked).map(AsRef::as_ref)
+    }
+
     /// At the start of a request.
     pub fn new(under_way: UnderWay, counted: Counted) -> Self {
         Self::told_to(None, under_way, counted)
@@ -325,9 +333,11 @@ impl Context {
         }
     }
 
-    /// What was written first waited for others, and goes out only now.
-    pub fn head_goes_out_now(&mut self) {
-        self.clock.first_byte = Some(self.clock.began.elapsed());
+    /// What was written first waited for others, and goes out only now. Returns that moment.
+    pub fn head_goes_out_now(&mut self) -> Instant {
+        let now = Instant::now();
+        self.clock.first_byte = Some(now.duration_since(self.clock.began));
+        now
     }
 
     /// The request has been read; its fields lie in memory as long as it does.
@@ -343,9 +353,9 @@ impl Context {
     }
 
     /// The response is fetched, not stored: what an origin sends ahead of the client lies in memory, so many octets at most.
-    pub fn body_is_fetched(&mut self, head: &HeaderMap, ahead_max: u64) {
-        let length = head.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    pub fn body_is_fetched(&mut self, head: &impl Incoming, ahead_max: u64) {
+        let length = head.first(&header::CONTENT_LENGTH);
+        let length = length.and_then(|length| std::str::from_utf8(length).ok()?.parse().ok());
         if let Some(unsent) = &mut self.unsent {
             unsent.is_fetched(length, ahead_max);
         }

@@ -15,10 +15,12 @@ use crate::{
     origin::Network,
     policy::{Compiled, compile},
     purge::PurgePort,
+    secrets::SecretStore,
 };
 use arc_swap::ArcSwapOption;
 use latencify_cache::History;
 use latencify_conf::{bundle::Bundle, change::Revision, digest::Digest, validate::SiteIds};
+use latencify_decide::hops::Pseudonym;
 use latencify_geoip::GeoIp;
 use parking_lot::Mutex;
 use std::{
@@ -32,7 +34,7 @@ use tracing::info;
 
 /// The shared state of an edge.
 pub struct Edge {
-    name: String,
+    pseudonym: Pseudonym,
     running: ArcSwapOption<Compiled>,
     certificates: CertificateSource,
     /// What clients may take, by the policy that runs.
@@ -50,6 +52,8 @@ pub struct Edge {
     pub failed_fetches: FailedFetches,
     /// Heads of hot objects.
     pub ready_heads: ReadyHeads,
+    /// The values of secrets that the next policy is built with.
+    pub secrets: Arc<SecretStore>,
     /// Where clients are.
     pub places: GeoIp,
     network: Arc<Network>,
@@ -100,10 +104,11 @@ impl Edge {
         let limits = Limits::default();
         Arc::new(Self {
             fetches: Fetches::new(limits.clone(), parts.metrics.fetches.clone()),
-            name: parts.name,
+            pseudonym: Pseudonym::new(parts.name),
             cache: parts.cache,
             failed_fetches: FailedFetches::default(),
             ready_heads: ReadyHeads::default(),
+            secrets: Arc::default(),
             running: ArcSwapOption::empty(),
             certificates: Arc::new(ArcSwapOption::empty()),
             limits,
@@ -124,7 +129,12 @@ impl Edge {
 
     /// What it is called in `Via`, `CDN-Loop` and `Cache-Status`.
     pub fn name(&self) -> &str {
-        &self.name
+        self.pseudonym.name()
+    }
+
+    /// The same, as messages that pass say it.
+    pub fn pseudonym(&self) -> &Pseudonym {
+        &self.pseudonym
     }
 
     /// The policy that runs, if any.
@@ -163,6 +173,7 @@ impl Edge {
             sites,
             (revision, history),
             &self.certificate_folder,
+            &self.secrets.now(),
             previous.as_deref(),
         )?;
         compiled.origins.start(&self.network, &self.runtime);

@@ -10,7 +10,9 @@ use crate::{
 use anyhow::{Context as _, Result, anyhow};
 use async_trait::async_trait;
 use latencify_cache::{History, Marks};
-use latencify_conf::{bundle::Bundle, change::Revision, digest::Digest, validate::SiteIds};
+use latencify_conf::{
+    bundle::Bundle, change::Revision, digest::Digest, link::health::Health, validate::SiteIds,
+};
 use std::sync::Arc;
 use tracing::info;
 
@@ -36,9 +38,12 @@ impl Membership {
     /// and goes on in the background: control need not be there.
     pub async fn begin(settings: &Settings, edge: &Arc<Edge>, marks: &Arc<Marks>) -> Result<Self> {
         match &settings.role {
-            Role::Alone { policy } => {
+            Role::Alone { policy, secrets } => {
                 edge.set_purge_port(Arc::new(OwnMarks(edge.cache)));
-                let (mut files, installing) = (FilePolicy::new(policy.clone()), edge.clone());
+                let (mut files, installing) = (
+                    FilePolicy::new(policy.clone(), secrets.clone()),
+                    edge.clone(),
+                );
                 let (files, installed) = tokio::task::spawn_blocking(move || {
                     let installed = files.reconcile(&installing);
                     (files, installed)
@@ -52,6 +57,7 @@ impl Membership {
                 let ports = EdgePorts {
                     policies: Arc::new(Installer(edge.clone())),
                     marks: marks.clone(),
+                    secrets: edge.secrets.clone(),
                 };
                 let fleet = Arc::new(Fleet::start(link.clone(), ports).await?);
                 edge.set_purge_port(fleet.clone());
@@ -112,5 +118,11 @@ impl PolicyPort for Installer {
             .await
             .unwrap_or_else(|error| Err(format!("compiling the policy failed: {error}")))
             .inspect_err(|_| self.0.metrics.policy_reload_failures.inc())
+    }
+
+    fn health(&self) -> Option<Health> {
+        let compiled = self.0.running()?;
+        let digest = compiled.policy.digest;
+        Some(compiled.tally.read(compiled.revision?, digest))
     }
 }

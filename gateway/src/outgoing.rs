@@ -1,12 +1,17 @@
 //! A request on its way to an origin, as the phases change it: in Pingora's form, or in this edge's own.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use latencify_decide::edit::Fields;
 use latencify_framing::is_target_octet;
 use pingora::{Error, ErrorType, OrErr as _, Result, http::RequestHeader};
+use std::borrow::Cow;
 
 /// What the phases change of it. Whatever can't be put in makes an error, and the request goes nowhere.
 pub trait Outgoing {
+    /// Its method.
+    fn method(&self) -> &Method;
+    /// Path and query, as they go over the wire.
+    fn target(&self) -> Cow<'_, [u8]>;
     /// Its fields.
     fn fields(&self) -> &HeaderMap;
     /// The same, for edits of the policy.
@@ -62,6 +67,21 @@ impl Fields for Own<'_> {
 }
 
 impl Outgoing for RequestHeader {
+    fn method(&self) -> &Method {
+        &self.method
+    }
+
+    fn target(&self) -> Cow<'_, [u8]> {
+        if self.version == Version::HTTP_2 {
+            // Over HTTP/2 Pingora sends what the URI has.
+            let target = self.uri.path_and_query();
+            return target.map_or(Cow::Borrowed(b"/"), |target| {
+                Cow::Owned(target.as_str().as_bytes().to_vec())
+            });
+        }
+        Cow::Owned(self.raw_path().to_vec())
+    }
+
     fn fields(&self) -> &HeaderMap {
         &self.headers
     }
@@ -93,6 +113,14 @@ impl Outgoing for RequestHeader {
 }
 
 impl Outgoing for Plain {
+    fn method(&self) -> &Method {
+        &self.method
+    }
+
+    fn target(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.target.as_bytes().to_vec())
+    }
+
     fn fields(&self) -> &HeaderMap {
         &self.fields
     }

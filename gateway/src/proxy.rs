@@ -264,7 +264,7 @@ impl ProxyHttp for Gateway {
         } else {
             hops::begin_request(request)?;
         }
-        transform::towards_origin(request, self.edge.name(), ctx)?;
+        transform::towards_origin(request, self.edge.pseudonym(), ctx)?;
         storing::begin_fetch(self.cache, session, request, ctx);
         steer::request_begins(session, request.version, ctx);
         Ok(())
@@ -346,14 +346,14 @@ impl ProxyHttp for Gateway {
         ctx.caching.outcome = caching::outcome(session, ctx);
         ctx.caching.collapsed = session.cache.lock_duration().is_some();
         if !ctx.caching.outcome.is_from_cache() {
-            ctx.body_is_fetched(&response.headers, listen::READ_AHEAD_BYTES_MAX);
+            ctx.body_is_fetched(response, listen::READ_AHEAD_BYTES_MAX);
         }
-        let limits: Vec<_> = admit::limit_fields(ctx).collect();
+        let limits = admit::limit_fields(ctx);
         let is_old = !session.is_http2() && session.req_header().version == Version::HTTP_10;
         if is_old && hops::without_chunks(response) {
             session.set_keepalive(None);
         }
-        transform::towards_client(response, self.edge.name(), limits, ctx)?;
+        transform::towards_client(response, self.edge.pseudonym(), limits, ctx)?;
         hops::keep_date(response, ctx);
         hops::let_head_wait(session, ctx);
         Ok(())

@@ -1,6 +1,7 @@
 //! The program: build → run → drain.
 
 use crate::{
+    fleet::enroll::Enroll,
     observe::{JsonWithProcess, Metrics, TimeAndProcess},
     service::{Heir, Service},
     settings::{LogForm, Settings},
@@ -30,13 +31,7 @@ struct UnderWay {
 
 /// Runs an edge until it is told to stop. An error means that it could not start.
 pub fn run(settings: Settings) -> Result<()> {
-    // Two crates below could each bring a TLS provider; the choice is made here, before either is asked.
-    if rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .is_err()
-    {
-        return Err(anyhow!("a TLS provider was installed before main"));
-    }
+    choose_tls()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads)
         .thread_name("edge")
@@ -46,6 +41,20 @@ pub fn run(settings: Settings) -> Result<()> {
     let ended = runtime.block_on(live(settings));
     runtime.shutdown_timeout(SHUTDOWN_MAX);
     ended
+}
+
+/// Gets an edge its certificate.
+pub fn enroll(enroll: Enroll) -> Result<()> {
+    set_up_logging(LogForm::Text);
+    choose_tls()?;
+    enroll.run()
+}
+
+/// Two crates below could each bring a TLS provider; the choice is made here, before either is asked.
+fn choose_tls() -> Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow!("a TLS provider was installed before main"))
 }
 
 /// Sends the program's own log to standard error. `RUST_LOG` chooses what is told.

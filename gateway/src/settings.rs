@@ -1,13 +1,17 @@
 //! What the operator typed, and what the program obeys.
 
-use crate::{disk, fleet, upgrade};
+mod disk_tier;
+mod member;
+
+use crate::{disk, fleet};
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser,
     builder::{PossibleValuesParser, TypedValueParser},
-    parser::ValueSource,
 };
+use disk_tier::DiskTier;
 use latencify_cache::Eviction;
 use latencify_conf::document::text::{self, Text as _};
+use member::Member;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// What the operator typed; each flag is also an environment variable.
@@ -16,7 +20,9 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
     name = "latencify-gateway",
     version,
     about = "The edge of a latencify CDN.",
-    max_term_width = 100
+    max_term_width = 100,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
 )]
 pub struct Arguments {
     /// Policy file, or folder of YAML files: the edge stands alone.
@@ -27,39 +33,17 @@ pub struct Arguments {
         conflicts_with = "control"
     )]
     policy: Option<PathBuf>,
-    /// Control's fleet address, like https://control.example:8081: the edge is a member of a fleet.
-    #[arg(long, env = "LATENCIFY_CONTROL", value_name = "URL", requires_all = ["edge", "state"])]
-    control: Option<String>,
-    /// The name of this edge: in the fleet, and in Via, CDN-Loop and Cache-Status. Two edges in a row need two names.
-    #[arg(long, env = "LATENCIFY_EDGE", value_name = "NAME")]
-    edge: Option<String>,
-    /// Folder for the last good policy and the position in the log.
-    #[arg(long, env = "LATENCIFY_STATE", value_name = "DIR")]
-    state: Option<PathBuf>,
-    /// File that holds the token with which edges join; LATENCIFY_JOIN_TOKEN holds it instead.
-    #[arg(long, env = "LATENCIFY_JOIN_TOKEN_FILE", value_name = "FILE")]
-    join_token_file: Option<PathBuf>,
-    /// What to do with stored responses while control is out of reach for longer than a lease, and after a start until
-    /// everything is caught up: validate them at their origins, serve them all the same (purges then wait for this edge), or
-    /// answer 503.
+    /// Folder of the secrets that the policy names: one file a secret, named as the policy names it, that nobody else may
+    /// read. For an edge that stands alone; in a fleet, control gives them.
     #[arg(
         long,
-        env = "LATENCIFY_WHEN_ISOLATED",
-        value_name = "WHAT",
-        default_value = "revalidate"
+        env = "LATENCIFY_SECRETS",
+        value_name = "DIR",
+        conflicts_with = "control"
     )]
-    when_isolated: fleet::WhenIsolated,
-    /// What it means that this edge has acknowledged a purge: that every request obeys it, or also that it is on disk.
-    #[arg(
-        long,
-        env = "LATENCIFY_ACKS",
-        value_name = "WHEN",
-        default_value = "obeyed"
-    )]
-    acks: fleet::Acks,
-    /// PEM file of the CAs that control's certificate is checked against; the system's otherwise.
-    #[arg(long, env = "LATENCIFY_CONTROL_CA", value_name = "FILE")]
-    control_ca: Option<PathBuf>,
+    secrets: Option<PathBuf>,
+    #[command(flatten)]
+    member: Member,
     /// Address for plain HTTP/1.1, like 0.0.0.0:80, an IPv6 address in brackets; repeatable.
     #[arg(
         long,
@@ -114,18 +98,8 @@ pub struct Arguments {
     /// pass; lru, to compare with, takes out what was asked for longest ago.
     #[arg(long, env = "LATENCIFY_CACHE_EVICTION", value_name = "HOW", default_value = Eviction::default().name(), value_parser = eviction())]
     cache_eviction: Eviction,
-    /// Existing folder, for it alone, of the disk tier: stored responses that a restart survives. Without it, there is none.
-    /// Empty the folder if this edge has run without it: what was purged then is not known there. What is larger than a quarter of
-    /// --cache-memory is stored there alone.
-    #[arg(long, env = "LATENCIFY_DISK", value_name = "DIR")]
-    disk: Option<PathBuf>,
-    /// The most bytes of all files in that folder.
-    #[arg(long, env = "LATENCIFY_DISK_BYTES", value_name = "SIZE", default_value = "10GiB", value_parser = size)]
-    disk_bytes: u64,
-    /// How long a request waits for the disk tier to find something before it goes to the origin, like 500ms; four times as long for a
-    /// body to be verified before it is sent, and for a purge of this edge alone to be on disk.
-    #[arg(long, env = "LATENCIFY_DISK_WAIT", value_name = "DURATION", default_value = "500ms", value_parser = duration)]
-    disk_wait: Duration,
+    #[command(flatten)]
+    disk: DiskTier,
     /// Worker threads; one a core otherwise.
     #[arg(long, env = "LATENCIFY_THREADS", value_name = "N")]
     threads: Option<usize>,
@@ -203,34 +177,43 @@ pub enum Role {
     Alone {
         /// File or folder.
         policy: PathBuf,
+        /// Folder of the secrets that it names.
+        secrets: Option<PathBuf>,
     },
     /// From control, like purges.
     Member(fleet::Settings),
 }
 
-/// Flags that only a member of a fleet obeys.
-const MEMBERS_ONLY: [&str; 5] = [
-    "state",
-    "join_token_file",
-    "when_isolated",
-    "acks",
-    "control_ca",
-];
-/// Environment variable that holds the join token.
-pub const JOIN_TOKEN_VARIABLE: &str = "LATENCIFY_JOIN_TOKEN";
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Invocation {
+    /// To serve.
+    Serve(Box<Settings>),
+    /// To get a certificate.
+    Enroll(fleet::enroll::Enroll),
+}
 
-impl Settings {
+impl Invocation {
     /// Reads flags and environment; ends the process with code 2 and the usage when they are wrong.
     pub fn from_command_line() -> Self {
         Self::parse(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
     fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Arguments::command();
+        let mut command = Arguments::command().subcommand(fleet::enroll::Enroll::command());
         let matches = command.try_get_matches_from_mut(words)?;
-        let typed = Arguments::from_arg_matches(&matches)?;
-        without_effect(&matches)
-            .and_then(|()| with_disk(&matches))
+        if let Some((_, chosen)) = matches.subcommand() {
+            return fleet::enroll::Enroll::from_arg_matches(chosen).map(Self::Enroll);
+        }
+        Settings::read(&mut command, &matches).map(|settings| Self::Serve(Box::new(settings)))
+    }
+}
+
+impl Settings {
+    fn read(command: &mut clap::Command, matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = Arguments::from_arg_matches(matches)?;
+        member::without_effect(matches)
+            .and_then(|()| disk_tier::with_disk(matches))
             .and_then(|()| Self::resolve(typed))
             .map_err(|reason| command.error(clap::error::ErrorKind::ValueValidation, reason))
     }
@@ -247,28 +230,14 @@ impl Settings {
     }
 
     fn resolve(typed: Arguments) -> Result<Self, String> {
-        let disk = typed.disk.map(|folder| disk::Options {
-            folder,
-            bytes_max: typed.disk_bytes,
-            wait: typed.disk_wait,
-            in_fleet: typed.control.is_some(),
-        });
-        disk.as_ref().map_or(Ok(()), disk::Options::check)?;
-        let name = typed.edge.clone().unwrap_or_else(|| "latencify".to_owned());
-        let role = match (typed.policy, typed.control) {
-            (Some(policy), None) => Role::Alone { policy },
-            (None, Some(control)) => Role::Member(fleet::Settings {
-                control,
-                edge: typed.edge.ok_or("--control needs --edge NAME")?,
-                state: typed.state.ok_or("--control needs --state DIR")?,
-                token: fleet::JoinToken::new(join_token(typed.join_token_file.as_deref())?),
-                control_ca: typed.control_ca,
-                about: Vec::new(),
-                when_isolated: typed.when_isolated,
-                // What a disk keeps over a restart is judged by marks that a disk keeps, too.
-                acks: disk.as_ref().map_or(typed.acks, |_| fleet::Acks::Saved),
-                takes_over: std::env::var_os(upgrade::VARIABLE).is_some(),
-            }),
+        let disk = typed.disk.options(typed.member.is_one())?;
+        let name = typed.member.name();
+        let role = match (typed.policy, typed.member.settings(disk.is_some())?) {
+            (Some(policy), None) => Role::Alone {
+                policy,
+                secrets: typed.secrets,
+            },
+            (None, Some(member)) => Role::Member(member),
             (None, None) => {
                 return Err("where is the policy? Give --policy PATH, or --control URL with --edge and --state".into());
             }
@@ -297,60 +266,6 @@ impl Settings {
             pid_file: typed.pid_file,
             log: typed.log,
         })
-    }
-}
-
-/// A flag of a member of a fleet, typed for an edge that stands alone, would be believed to protect and do nothing. What
-/// stands in an environment that several programs share is not meant for each of them.
-fn without_effect(matches: &ArgMatches) -> Result<(), String> {
-    let is_typed = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
-    if matches.contains_id("control") {
-        return Ok(());
-    }
-    match MEMBERS_ONLY.iter().find(is_typed) {
-        Some(flag) => Err(format!(
-            "--{} has no effect without --control URL: leave it out, or make the edge a member of a fleet",
-            flag.replace('_', "-")
-        )),
-        None => Ok(()),
-    }
-}
-
-/// What is said of a disk tier has to go with one.
-fn with_disk(matches: &ArgMatches) -> Result<(), String> {
-    let source = |flag: &str| matches.value_source(flag);
-    if !matches.contains_id("disk") {
-        let is_typed = |flag: &&&str| source(flag) == Some(ValueSource::CommandLine);
-        return match ["disk_bytes", "disk_wait"].iter().find(is_typed) {
-            Some(flag) => Err(format!(
-                "--{} has no effect without --disk DIR: leave it out, or name the folder of a disk tier",
-                flag.replace('_', "-")
-            )),
-            None => Ok(()),
-        };
-    }
-    let acks = matches.get_one("acks");
-    let is_said = source("acks") != Some(ValueSource::DefaultValue);
-    if is_said && acks == Some(&fleet::Acks::Obeyed) {
-        return Err(
-            "--acks obeyed can't be with --disk: a purge that was acknowledged must hold after a restart; leave --acks out"
-                .into(),
-        );
-    }
-    Ok(())
-}
-
-fn join_token(file: Option<&std::path::Path>) -> Result<String, String> {
-    let token = match file {
-        Some(file) => std::fs::read_to_string(file)
-            .map_err(|error| format!("join token file {}: {error}", file.display()))?,
-        None => std::env::var(JOIN_TOKEN_VARIABLE).map_err(|_| {
-            format!("--control needs --join-token-file FILE or {JOIN_TOKEN_VARIABLE}")
-        })?,
-    };
-    match token.trim() {
-        "" => Err("the join token is empty".into()),
-        token => Ok(token.to_owned()),
     }
 }
 

@@ -102,6 +102,37 @@ fn client_trusting(authority: CertificateDer<'static>, protocols: &[&[u8]]) -> A
     Arc::new(config)
 }
 
+/// A certificate in PEM.
+pub fn pem(der: &[u8]) -> String {
+    let text = base64(der);
+    format!("-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
+}
+
+/// In lines (RFC 4648 §4).
+fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for (number, three) in octets.chunks(3).enumerate() {
+        let at = |index: usize| u32::from(three.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            text.push(if digit <= three.len() {
+                DIGITS[value as usize] as char
+            } else {
+                '='
+            });
+        }
+        if number % 16 == 15 {
+            text.push('\n');
+        }
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
 fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
     CertificateParams::new(names).unwrap()
@@ -117,6 +148,11 @@ impl Identity {
     /// The certificate, DER.
     pub fn der(&self) -> &[u8] {
         self.certificate.der()
+    }
+
+    /// The key, PEM.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
     }
 
     /// Writes `NAME.pem` and `NAME.key` into the folder; their paths.

@@ -44,6 +44,7 @@ pub struct ControlOptions {
     by: Vec<String>,
     authority: Option<Authority>,
     fleet: IpAddr,
+    api_over_tls: bool,
     reserved: Reserved,
 }
 
@@ -77,6 +78,7 @@ impl Control {
             by: Vec::new(),
             authority: None,
             fleet: Ipv4Addr::LOCALHOST.into(),
+            api_over_tls: false,
             reserved: Reserved {
                 api: Port::reserve(),
                 fleet: Port::reserve(),
@@ -107,9 +109,9 @@ impl Control {
         self.ports.fleet
     }
 
-    /// `http://…` where edges connect, or `https://…`.
+    /// `https://…` where edges connect.
     pub fn fleet_url(&self) -> String {
-        self.url(self.ports.fleet)
+        format!("https://{}", self.ports.fleet)
     }
 
     /// The CA of its certificate, if it has one.
@@ -120,8 +122,13 @@ impl Control {
             .map(|_| self.folder().join("ca.pem"))
     }
 
+    /// The fleet's own CA.
+    pub fn fleet_ca_file(&self) -> PathBuf {
+        self.options.data().join("ca.pem")
+    }
+
     fn url(&self, address: SocketAddr) -> String {
-        let scheme = if self.options.authority.is_some() {
+        let scheme = if self.options.authority.is_some() || self.options.api_over_tls {
             "https"
         } else {
             "http"
@@ -253,6 +260,7 @@ impl Control {
             message: String::new(),
             base: None,
             dry_run: false,
+            rollout: None,
         };
         self.ask(Method::POST, "/v1/policies", None, Some(&submission))
             .await
@@ -394,6 +402,12 @@ impl ControlOptions {
         self.authority = Some(authority);
         self.flag("--tls-cert", &chain.display().to_string())
             .flag("--tls-key", &key.display().to_string())
+    }
+
+    /// The API speaks HTTPS, with a certificate of the fleet's own CA.
+    pub fn api_over_tls(mut self) -> Self {
+        self.api_over_tls = true;
+        self.flag("--api-name", "localhost")
     }
 
     /// Edges reach it at that address of this machine, over TLS.

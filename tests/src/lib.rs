@@ -21,6 +21,7 @@
 //!   while they are down ([`Port`]). What they say is shown when the test fails; they are killed when the value goes away.
 //! - [`Origin`], [`RawOrigin`]: HTTP/1.1 and HTTP/2 origins by a closure, and origins octet by octet.
 //! - [`Client`]: sends from a chosen loopback address, and never sends anything twice.
+//! - [`LinkEdge`]: an edge of which there is the link alone, which comes in by a [`Door`]; thousands fit into one process.
 //! - [`ServiceManager`]: plays systemd, with a socket unit. [`OtherTransaction`]: holds a database of ours.
 //! - [`Dns`]: a DNS server whose answers a test changes. [`Authority`]: certificates.
 //! - [`Wire`]: a path that a test spoils or cuts, or on which somebody alters what passes. [`Namespace`]: a machine of its own, whose cables
@@ -43,6 +44,7 @@ mod edge;
 pub mod frames;
 pub mod idle;
 mod kafka;
+mod link;
 mod namespace;
 mod origin;
 pub mod policy;
@@ -63,6 +65,7 @@ pub use control::{Control, ControlOptions};
 pub use dns::Dns;
 pub use edge::{Edge, EdgeOptions};
 pub use kafka::Kafka;
+pub use link::{Door, LinkEdge};
 pub use namespace::{Cable, Namespace};
 pub use origin::{Call, Origin, RawOrigin, Seen};
 pub use ports::Port;

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// The most octets that are taken in one go. A text that is to be altered is found within one.
+/// The most octets that are taken in one go.
 const PART: usize = 16 * 1024;
 
 /// What happens to octets on their way in one direction.
@@ -78,10 +78,10 @@ struct State {
     answered_from: u64,
 }
 
-/// One text of the server's that becomes another, once.
+/// One octet of the server's that becomes another, once.
+#[derive(Default)]
 struct Forgery {
-    text: Vec<u8>,
-    by: Vec<u8>,
+    armed: AtomicBool,
     altered: AtomicUsize,
 }
 
@@ -91,18 +91,16 @@ impl Wire {
         Self::with(server, None).await
     }
 
-    /// Likewise; the first `text` of the server's becomes `by`.
-    ///
-    /// # Panics
-    /// When the texts differ in length: frames around them are to stay whole.
-    pub async fn altering(server: SocketAddr, text: &str, by: &str) -> Self {
-        assert_eq!(text.len(), by.len(), "{text} and {by} differ in length");
-        let forgery = Forgery {
-            text: text.into(),
-            by: by.into(),
-            altered: AtomicUsize::new(0),
-        };
-        Self::with(server, Some(Arc::new(forgery))).await
+    /// Likewise, with somebody on it who can [alter](Self::alters) what passes.
+    pub async fn altering(server: SocketAddr) -> Self {
+        Self::with(server, Some(Arc::default())).await
+    }
+
+    /// An octet of what the server says next becomes another.
+    pub fn alters(&self) {
+        if let Some(forgery) = &self.forgery {
+            forgery.armed.store(true, SeqCst);
+        }
     }
 
     async fn with(server: SocketAddr, forgery: Option<Arc<Forgery>>) -> Self {
@@ -142,9 +140,9 @@ impl Wire {
         self.port.here()
     }
 
-    /// `http://ADDRESS`.
+    /// `https://ADDRESS`: what passes is TLS between its two ends.
     pub fn url(&self) -> String {
-        format!("http://{}", self.port.here())
+        format!("https://{}", self.port.here())
     }
 
     /// From now on it is so, for connections that are there and for new ones.
@@ -169,7 +167,7 @@ impl Wire {
         self.state.send_modify(|state| state.answered_from = new);
     }
 
-    /// How often something was altered: 0 or 1.
+    /// How often something was altered.
     pub fn altered(&self) -> usize {
         let altered = self.forgery.as_ref();
         altered.map_or(0, |forgery| forgery.altered.load(SeqCst))
@@ -188,14 +186,13 @@ impl Drop for Wire {
 }
 
 impl Forgery {
-    /// Alters the first of its texts there is, unless that is done.
+    /// Alters the last octet, if it is to.
     fn apply(&self, octets: &mut [u8]) {
-        let length = self.text.len();
-        let found = octets.windows(length).position(|at| at == self.text);
-        if let Some(at) = found
-            && self.altered.swap(1, SeqCst) == 0
+        if let Some(last) = octets.last_mut()
+            && self.armed.swap(false, SeqCst)
         {
-            octets[at..at + length].copy_from_slice(&self.by);
+            *last ^= 1;
+            self.altered.fetch_add(1, SeqCst);
         }
     }
 }

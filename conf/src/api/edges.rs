@@ -97,4 +97,10 @@ pub struct PolicyOnEdge {
     pub failed: Option<Revision>,
     /// Why.
     pub reason: Option<String>,
+    /// Revision of what it is to run; in a rollout not every edge is to run the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Revision>,
+    /// It runs something else than its target, by the digest that it reports, and has not said why.
+    #[serde(default)]
+    pub drifted: bool,
 }

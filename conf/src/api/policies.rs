@@ -2,7 +2,8 @@
 
 use crate::{
     bundle::File,
-    change::{Epoch, Revision},
+    change::{Epoch, Plan, Revision},
+    diff::PolicyDiff,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,9 @@ pub struct PolicySubmission {
     /// Only check.
     #[serde(default)]
     pub dry_run: bool,
+    /// How it reaches the fleet; none: all edges at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Plan>,
 }
 
 /// The policy is the target of the fleet (201), or would be accepted (200, dry run, revision and epoch 0).
@@ -34,6 +38,35 @@ pub struct PolicyAccepted {
     pub epoch: Epoch,
     /// Its digest, `sha256:…`.
     pub digest: String,
+    /// What it changes of the head; of a dry run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<PolicyDiff>,
+}
+
+/// `GET /v1/policies/{a}/diff/{b}` (each a number or `head`): what differs as obeyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PoliciesCompared {
+    /// From this revision …
+    pub from: Revision,
+    /// … to this.
+    pub to: Revision,
+    /// What differs. Secrets are never shown.
+    #[serde(flatten)]
+    pub diff: PolicyDiff,
+}
+
+/// `POST /v1/policies/{revision}/revert`: the files of an earlier revision as a new one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRevert {
+    /// Why; what is said behind "revert to revision N".
+    #[serde(default)]
+    pub message: String,
+    /// The head revision that the author saw: if another one is the head by then, nothing changes (409).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Revision>,
 }
 
 /// `GET /v1/policies`: newest first.

@@ -1,34 +1,14 @@
 //! What was written once is read for ever: a log is never migrated. These lines were written by version 1 of the format;
 //! a test here that fails says that a log of today can no longer be read, or that edges would no longer agree on it.
 
+mod hashes;
+
 use super::*;
 use crate::link::chain;
+use hashes::CHAIN;
 
 /// Lines are only ever added; none is changed.
 const WRITTEN: &str = include_str!("entry.v1.jsonl");
-
-/// The chain before the first line and after each, at epochs 2, 4, 6 … Computed apart from this code.
-const CHAIN: [&str; 19] = [
-    "sha256:345f7c69955de6f5a66a7299f7a4970be4072b071742ec797869a55fa673a7f4",
-    "sha256:0cc3cf4f9f2ef663974fcead3f15db4db30badb991ae64d694bec8c25b4e8b2a",
-    "sha256:378a3bb2d126f22dabf8f59c127806d8269b2946368daa6177d1594f1b3e262d",
-    "sha256:31fca2521d9e01148427fc3d86c11842fa43013653dba3e5590340c17d21e1c7",
-    "sha256:a7d35dd2f074cf2d8336946b682ab5243b81a9ba09bb725d18d924b4aff40742",
-    "sha256:0078a9b80cfee143c489ac41dc785854316d916a62834f92f265adac32e1a218",
-    "sha256:e6509c39469477580fe7711f4ac911a600a57556286e0661733518b9c3894f24",
-    "sha256:dadf041d15cea9784ef7eb598193da456b6e3f2487f696bba71d267b05173406",
-    "sha256:3d056ff51806da4a438834c41e7589dc6201c59187086b6f696c21fd17acb5f8",
-    "sha256:2e6a8ba1321184a635cfd56ab4bce974777cf6cc722631887fba85e1ef6c24c9",
-    "sha256:2ce714804e9fd0b11d43ae51e8580924d1410cf842ceaca953ffeb70760669dc",
-    "sha256:f52c4823b91269f36e36352a49eeaa2f48eec7497610b543a16392291a05bf1d",
-    "sha256:25c29091ee95ccd0236b3920be891a60520147ba1ec87b1790a5a7ad635edda3",
-    "sha256:6b05558b1a15020f2a18c8ffc0b33490876c20e330b1adcb2bb0c5890fe30f10",
-    "sha256:6a8ff3acbfee65f97b5d9e8f761a572ee502971cdf828250143f4d193e9b4f15",
-    "sha256:eb4bd329aaee6f8c2a3d6442db8181fba4bbf14cf0e281854e54b659574e7757",
-    "sha256:50e6c7e1df347d9715c2a10a70eff5a2656f23f286a2f3b1a27ca04df036dc59",
-    "sha256:ff06b02c48a654b3e20fc3aec70dd9aa8f581f87cf56b5402bf1131c3b577e3e",
-    "sha256:8b663245fb4137de59fc6ebbba174e1ebf1d9ef1c5f240dedc7257df9af41a71",
-];
 
 const LOG: LogId = LogId(uuid(0xaa));
 const PARIS: ProcessId = ProcessId(uuid(0xb1));
@@ -55,7 +35,12 @@ fn entry(number: u8, by: &str, change: Change) -> Entry {
     }
 }
 
-fn announced(number: u8, replaces: Replaces, unread_max_ms: Option<u64>) -> Entry {
+fn announced(
+    number: u8,
+    replaces: Replaces,
+    unread_max_ms: Option<u64>,
+    lease_ms: Option<u64>,
+) -> Entry {
     let change = Change::ReplicaJoined {
         replica: REPLICA,
         name: "control-1".to_owned(),
@@ -66,8 +51,58 @@ fn announced(number: u8, replaces: Replaces, unread_max_ms: Option<u64>) -> Entr
         version: "0.1.0".to_owned(),
         replaces: Some(replaces),
         unread_max_ms,
+        lease_ms,
     };
     entry(number, "control", change)
+}
+
+fn plan() -> Plan {
+    Plan {
+        stages: vec![
+            Stage::Edges(vec!["paris".to_owned()]),
+            Stage::Labels([("tier".to_owned(), "test".to_owned())].into()),
+            Stage::Percent(10),
+            Stage::Percent(100),
+        ],
+        soak_ms: 300_000,
+        deadline_ms: 120_000,
+        gates: Gates {
+            errors_ppm_max: Some(10_000),
+            hits_ppm_min: Some(500_000),
+            p99_ms_max: Some(250),
+            requests_min: 100,
+        },
+    }
+}
+
+fn stepped(number: u8, by: &str, step: u32, to: RolloutStep) -> Entry {
+    let revision = Revision(4);
+    entry(number, by, Change::RolloutStepped { revision, step, to })
+}
+
+fn key_added(
+    number: u8,
+    kid: &str,
+    purpose: KeyUse,
+    octet: u8,
+    vouched_by: Option<VouchedBy>,
+) -> Entry {
+    let change = Change::KeyAdded {
+        kid: kid.to_owned(),
+        purpose,
+        public_key: Octets([octet; 32]),
+        vouched_by,
+    };
+    entry(number, "user:ada", change)
+}
+
+fn revoked(number: u8, what: Revoked) -> Entry {
+    let change = Change::Revoked {
+        what,
+        before_ms: 1_795_395_722_000,
+        until_ms: 1_795_396_382_000,
+    };
+    entry(number, "user:ada", change)
 }
 
 /// What the lines say, in their order.
@@ -179,6 +214,7 @@ fn meant() -> Vec<Entry> {
                 version: "0.1.0".to_owned(),
                 replaces: None,
                 unread_max_ms: None,
+                lease_ms: None,
             },
         ),
         entry(
@@ -221,9 +257,84 @@ fn meant() -> Vec<Entry> {
                 replica: Some(REPLICA),
             },
         ),
-        announced(16, Replaces::Nobody, None),
-        announced(17, Replaces::Run(REPLICA), Some(120_000)),
+        announced(16, Replaces::Nobody, None, None),
+        announced(17, Replaces::Run(REPLICA), Some(120_000), None),
         entry(18, "control", Change::ReplicaAlone { replica: REPLICA }),
+        announced(19, Replaces::Nobody, None, Some(10_000)),
+        entry(
+            20,
+            "token:default",
+            Change::RolloutStarted {
+                digest: bundle,
+                sites: vec!["shop".to_owned()],
+                base: Some(Revision(3)),
+                message: "canary".to_owned(),
+                plan: plan(),
+            },
+        ),
+        stepped(21, "rollout", 0, RolloutStep::Stage(1)),
+        stepped(22, "user:ada", 1, RolloutStep::Pause),
+        entry(
+            23,
+            "rollout",
+            Change::RolloutEnded {
+                revision: Revision(4),
+                step: 2,
+                why: RolloutEnd::Returned(GateFailure::new(
+                    Gate::Errors5xx,
+                    "paris",
+                    "50.0% (60 of 120 requests with 5xx)".to_owned(),
+                    "at most 1%".to_owned(),
+                )),
+            },
+        ),
+        entry(
+            24,
+            "user:ada",
+            Change::RolloutEnded {
+                revision: Revision(5),
+                step: 0,
+                why: RolloutEnd::Promoted,
+            },
+        ),
+        entry(
+            25,
+            "user:ada",
+            Change::SecretChanged {
+                name: "origin-key".to_owned(),
+                version: 3,
+            },
+        ),
+        entry(
+            26,
+            "user:ada",
+            Change::SecretRemoved {
+                name: "origin-key".to_owned(),
+                seen: Revision(4),
+            },
+        ),
+        key_added(27, "t01", KeyUse::Tokens, 1, None),
+        key_added(
+            28,
+            "p02",
+            KeyUse::Policies,
+            2,
+            Some(VouchedBy {
+                kid: "p01".to_owned(),
+                signature: Octets([3; 64]),
+            }),
+        ),
+        entry(
+            29,
+            "user:ada",
+            Change::KeyRetired {
+                kid: "t01".to_owned(),
+            },
+        ),
+        revoked(30, Revoked::Token(uuid(0xe1))),
+        revoked(31, Revoked::Family(uuid(0xe2))),
+        revoked(32, Revoked::Subject("alice".to_owned())),
+        revoked(33, Revoked::Everybody),
     ]
 }
 

@@ -3,15 +3,27 @@
 //! An entry is stored and hashed as the exact JSON bytes that its writer produced ([`Entry::encode`]); nobody writes it
 //! again. Readers refuse a kind that they do not know: a replica that skipped one would hold another truth.
 
+mod certificate;
 #[cfg(test)]
 mod golden;
 mod position;
 mod replica;
+mod rollout;
 mod target;
+mod trust;
 
+pub use certificate::{REVOKED_CERTIFICATES_MAX, RevokedCertificate};
 pub use position::{Epoch, LogId, Position, ProcessId, ReplicaId, Revision, SiteId, StoreId};
 pub use replica::{Replaces, StoreKind, StoreRef};
+pub use rollout::{
+    BadPlan, FIGURE_BYTES_MAX, Gate, GateFailure, Gates, MILLION, NAMED_MAX, Plan, RolloutEnd,
+    RolloutStep, STAGES_MAX, Stage, TIME_MAX as ROLLOUT_TIME_MAX,
+};
 pub use target::{Mode, Target};
+pub use trust::{
+    Issued, KEYS_MAX, KeyUse, Octets, PublicKey, REVOCATIONS_MAX, Revoked, Signature,
+    TRUST_NAME_BYTES_MAX, VouchedBy, vouched,
+};
 
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -135,6 +147,10 @@ pub enum Change {
         /// neither one that is replaced, nor one that was gone from a store before that was brought up to this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unread_max_ms: Option<u64>,
+        /// The lease that it gives edges, in milliseconds: a later run on an older copy of its store knows from here how long an
+        /// edge may hold one. None: an older version wrote it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease_ms: Option<u64>,
     },
     /// No run but those that are announced answers edges any more: this one has waited for as long as any other could that
     /// has said how long.
@@ -149,6 +165,80 @@ pub enum Change {
         /// A clean stop, or taken out by the operator.
         why: LeaveReason,
     },
+    /// A key is believed from now on.
+    KeyAdded {
+        /// Its name, in what it signs.
+        kid: String,
+        /// What it signs.
+        #[serde(rename = "use")]
+        purpose: KeyUse,
+        /// Its public half.
+        public_key: PublicKey,
+        /// The earlier key that vouches for it. None: the first of its use, or of a use that nobody checks so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vouched_by: Option<VouchedBy>,
+    },
+    /// A key is believed no more.
+    KeyRetired {
+        /// Which.
+        kid: String,
+    },
+    /// Tokens are believed no more.
+    Revoked {
+        /// Whose.
+        what: Revoked,
+        /// Those that were issued up to this instant, in milliseconds since 1970.
+        before_ms: i64,
+        /// By then all of them have expired, and nothing has to be remembered, in milliseconds since 1970.
+        until_ms: i64,
+    },
+    /// A policy revision becomes the target of some edges, and of more of them stage by stage.
+    RolloutStarted {
+        /// Digest of the bundle.
+        digest: Digest,
+        /// Names of all its sites; the fold gives an id to each that is new.
+        sites: Vec<String>,
+        /// The head revision that the writer saw, if it wants compare-and-set; while another rollout is under way, its candidate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<Revision>,
+        /// Why, in the author's words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        message: String,
+        /// Who runs it when.
+        plan: Plan,
+    },
+    /// A rollout moves on, is paused or resumed.
+    RolloutStepped {
+        /// Whose.
+        revision: Revision,
+        /// How many steps it had taken when the writer looked: with more by now, this changes nothing.
+        step: u32,
+        /// What changes.
+        to: RolloutStep,
+    },
+    /// A rollout is over: every edge runs its revision, or the one before it again.
+    RolloutEnded {
+        /// Whose.
+        revision: Revision,
+        /// As in a step.
+        step: u32,
+        /// Why.
+        why: RolloutEnd,
+    },
+    /// A secret has another value from now on, which lies sealed in the store of control: edges whose policy names it fetch it.
+    SecretChanged {
+        /// Its name.
+        name: String,
+        /// The number of its value: greater than that of the one before.
+        version: u64,
+    },
+    /// A secret is gone.
+    SecretRemoved {
+        /// Its name.
+        name: String,
+        /// The head revision that did not name it; 0: there was none.
+        seen: Revision,
+    },
     /// The last entry of a log that goes on elsewhere: neither it nor anything behind it is folded. It holds only right
     /// behind the entry up to which the log was moved; anywhere else, and in any other log, it says nothing.
     LogMoved {
@@ -158,6 +248,13 @@ pub enum Change {
         after: Epoch,
         /// Where it goes on.
         to: MovedTo,
+    },
+    /// Certificates of an edge count no more: whoever shows one of them gets nothing, and a stream that was opened with one ends.
+    CertificateRevoked {
+        /// The edge's name.
+        edge: String,
+        /// At most [`REVOKED_CERTIFICATES_MAX`].
+        certificates: Vec<RevokedCertificate>,
     },
 }
 

@@ -1,7 +1,7 @@
 //! Authentication.
 
 use super::{
-    Map, OneOrMany,
+    Map, OneOrMany, Secret,
     text::{Duration, HeaderName, Words},
 };
 use crate::policy::Algorithm;
@@ -30,8 +30,8 @@ pub struct Jwt {
     /// Not supported: policies carry the key itself.
     #[schemars(extend("deprecated" = true))]
     pub public_key_file: Option<String>,
-    /// A shared secret of at least 32 bytes.
-    pub secret: Option<String>,
+    /// A shared secret of at least 32 bytes: `{ref: NAME}`, so that it is not in the policy, or the secret itself.
+    pub secret: Option<Secret>,
     /// `iss` must be one of these. Default not asked for.
     pub issuer: Option<OneOrMany<Words>>,
     /// `aud` must hold one of these. Default not asked for.

@@ -12,6 +12,7 @@ mod map;
 mod origin;
 mod route;
 mod schema;
+mod secret;
 mod site;
 pub mod text;
 
@@ -28,11 +29,14 @@ pub use edit::{
 };
 pub use limit::{RateKey, RateLimit};
 pub use map::{Map, OneOrMany};
-pub use origin::{Health, Origin, Place, StatusItem, Tls};
+pub use origin::{
+    AwsV4, ClientCertificate, Health, Origin, Place, SecretHeader, Sign, StatusItem, Tls,
+};
 pub use route::{
     Exactly, HeaderCondition, Limits, Match, Origins, Route, Steering, Timeouts, Weight,
 };
 pub use schema::schema;
+pub use secret::{Secret, SecretRef};
 pub use site::{Certificate, ClientAddressHeader, Edge, Purge, Site};
 
 use schemars::JsonSchema;

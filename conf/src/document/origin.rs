@@ -1,8 +1,11 @@
 //! Origins.
 
 use super::{
-    OneOrMany,
-    text::{AbsolutePath, Authority, FilePath, OriginUrl, ServerName, Statuses, Timeout},
+    OneOrMany, SecretRef,
+    text::{
+        AbsolutePath, Authority, FilePath, HeaderName, Name, OriginUrl, ServerName, Statuses,
+        Timeout,
+    },
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,6 +25,9 @@ pub struct Origin {
     pub host: Option<Authority>,
     /// How its certificate is verified. Only for `https://`.
     pub tls: Option<Tls>,
+    /// How requests to it are signed, so that it answers nobody else: as S3-compatible storage asks for it, or by a header that
+    /// only edges know. What clients send in the signature's fields never reaches it.
+    pub sign: Option<Sign>,
     /// Active health checks. Without them an origin is left out only after failed requests.
     pub health: Option<Health>,
 }
@@ -48,6 +54,56 @@ pub struct Tls {
     pub ca: Option<FilePath>,
     /// `true` accepts any certificate. For tests.
     pub insecure: bool,
+    /// The certificate that edges show to it (mutual TLS).
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client certificate and its key, in PEM.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// The secret that holds the certificate, then its intermediates.
+    pub certificate: SecretRef,
+    /// The secret that holds the private key.
+    pub key: SecretRef,
+}
+
+/// How requests to an origin are signed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// By AWS Signature Version 4, as S3-compatible storage asks for it.
+    AwsV4(AwsV4),
+    /// By a header whose value only edges and the origin know.
+    Header(SecretHeader),
+}
+
+/// AWS Signature Version 4. Bodies are not part of the signature (`UNSIGNED-PAYLOAD`); only S3 and what is compatible with it
+/// takes requests with a body so. Every request that a route lets through is signed, with its query: give the key no rights but
+/// those that clients may use.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsV4 {
+    /// The region of the signature: `eu-west-1`, `auto`.
+    pub region: Name,
+    /// The service of the signature. Default `s3`.
+    pub service: Option<Name>,
+    /// The secret that holds the id of the access key.
+    pub access_key: SecretRef,
+    /// The secret that holds the secret access key.
+    pub secret_key: SecretRef,
+    /// The secret that holds the session token, for keys that expire.
+    pub session_token: Option<SecretRef>,
+}
+
+/// A header that only edges and the origin know.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretHeader {
+    /// Its name, like `x-origin-key`.
+    pub name: HeaderName,
+    /// The secret that holds its value.
+    pub value: SecretRef,
 }
 
 /// An active health check: a GET on a timer.

@@ -36,7 +36,9 @@ pub use fault::Fault;
 pub use isolation::{Isolation, Shortened};
 
 use super::{
-    PROTOCOL, message,
+    PROTOCOL,
+    health::{self, Health},
+    message,
     replica::{Report, read_position, write_position},
 };
 use crate::change::{Epoch, Position};
@@ -325,6 +327,16 @@ impl EdgeLink {
         self.report = report;
         match self.phase {
             Phase::Live(_) => vec![send(write_report(&self.report))],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What it has answered by what it runs; a control that is older than this message is not told.
+    pub fn health(&mut self, health: &Health) -> Vec<Action> {
+        match &self.phase {
+            Phase::Live(live) if live.takes_health() => {
+                vec![send(From::Health(health::write(health)))]
+            }
             _ => Vec::new(),
         }
     }

@@ -2,7 +2,8 @@
 //! (edge, control and simulator drive the same code).
 //!
 //! The `.proto` beside this file is compiled here, messages only; gateway and control make their own stubs for
-//! these types in their build scripts. Every call carries the join token as `authorization: Bearer TOKEN`.
+//! these types in their build scripts. The link is TLS, and the client's certificate names the edge ([`trust`]); only the
+//! call by which an edge gets its first certificate goes without one, and carries a join token instead.
 
 /// The messages, as generated.
 #[allow(missing_docs, clippy::pedantic)]
@@ -12,7 +13,11 @@ pub mod message {
 
 pub mod chain;
 pub mod edge;
+pub mod health;
 pub mod replica;
+mod secret;
+pub mod snapshot;
+pub mod trust;
 
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL: u32 = 1;

@@ -19,7 +19,11 @@
 //! - *Only an `Ack` counts as an ack*: the position in a `Hello` is "what it obeys" too, so an ack that was lost with a
 //!   broken stream or a restarted replica is known again as soon as the edge is back.
 
-use super::{PROTOCOL, message};
+use super::{
+    PROTOCOL,
+    health::{self, Health},
+    message,
+};
 use crate::change::{Epoch, Position};
 use bytes::Bytes;
 use message::{from_edge::Message as From, to_edge::Message as To};
@@ -51,6 +55,8 @@ pub enum Action {
     Reset,
     /// Keep what the edge runs.
     Reported(Report),
+    /// Keep what the edge has answered by what it runs.
+    Health(Health),
     /// Take the process out of the roster through the log: it stopped cleanly.
     Left,
     /// The stream is over; what was sent before still goes out.
@@ -124,6 +130,10 @@ impl Replica {
                 Ok(report) => vec![Action::Reported(report)],
                 Err(what) => self.refuse(End::BadMessage, what),
             },
+            (_, From::Health(said)) => match health::read(said) {
+                Ok(health) => vec![Action::Health(health)],
+                Err(what) => self.refuse(End::BadMessage, what),
+            },
             (_, From::Leave(_)) => {
                 self.state = State::Over;
                 vec![Action::Left, Action::End(End::Left)]
@@ -171,6 +181,7 @@ impl Replica {
             lease_ms: self.terms.lease_ms,
             heartbeat_ms: self.terms.heartbeat_ms,
             replica: self.terms.replica.clone(),
+            takes_health: true,
         }))];
         actions.push(continues.map_or(Action::Reset, |_| Action::Acked(acked)));
         actions.extend(target.map(|target| send(write_target(&target))));

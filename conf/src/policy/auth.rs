@@ -1,5 +1,6 @@
 //! Tokens that a route demands.
 
+use super::SecretName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -63,6 +64,8 @@ pub enum Algorithm {
 pub enum JwtKey {
     /// A shared secret of at least 32 bytes, for the HS algorithms.
     Secret(Vec<u8>),
+    /// The same, by its name. With it no token is good: it stands until the value is [known](super::Policy::with_token_secrets).
+    SecretRef(SecretName),
     /// A public key in PEM, for the others.
     PublicPem(String),
 }
@@ -71,6 +74,7 @@ impl fmt::Debug for JwtKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Secret(_) => f.write_str("Secret(…)"),
+            Self::SecretRef(name) => write!(f, "SecretRef({name})"),
             Self::PublicPem(_) => f.write_str("PublicPem(…)"),
         }
     }

@@ -10,6 +10,7 @@ mod edit;
 mod limit;
 mod origin;
 mod route;
+mod secret;
 mod site;
 
 pub use access::{Access, AccessRule, Country};
@@ -22,11 +23,15 @@ pub use door::{Door, TlsVersion};
 pub use edge_limits::{EdgeLimits, RateMin};
 pub use edit::{HeaderEdits, Redirect, RedirectTo, Rewrite};
 pub use limit::{RateKey, RateLimit};
-pub use origin::{HealthCheck, Origin, OriginId, Scheme, StatusSet, TlsToOrigin};
+pub use origin::{
+    AwsV4, ClientCertificate, HealthCheck, Origin, OriginId, Scheme, SecretHeader, Sign, StatusSet,
+    TlsToOrigin,
+};
 pub use route::{
     Action, HeaderMatch, Limits, MethodSet, PathPattern, Proxy, Route, RouteMatch, Steering,
     Timeouts, WeightedOrigin,
 };
+pub use secret::{SECRET_BYTES_MAX, SecretFlaw, SecretName, TOKEN_SECRET_BYTES_MIN};
 pub use site::{Certificate, CertificateId, HostPattern, Site};
 
 use crate::digest::Digest;

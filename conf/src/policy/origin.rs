@@ -1,5 +1,6 @@
 //! Origins: where content comes from.
 
+use super::SecretName;
 use crate::Point;
 use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,6 +38,8 @@ pub struct Origin {
     pub host_header: Option<String>,
     /// TLS to the origin, when the scheme is `https`.
     pub tls: TlsToOrigin,
+    /// How requests to it are signed; none: they are not.
+    pub sign: Option<Sign>,
     /// Active health checks; none: only passive ejection.
     pub health: Option<HealthCheck>,
 }
@@ -50,6 +53,50 @@ pub struct TlsToOrigin {
     pub ca: Option<PathBuf>,
     /// Whether certificate and name are verified. On unless the policy says `insecure: true`.
     pub verify: bool,
+    /// The certificate that the edge shows; none: it shows none.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client certificate and its key, in PEM, by their secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, then its intermediates.
+    pub certificate: SecretName,
+    /// The private key.
+    pub key: SecretName,
+}
+
+/// How requests to an origin are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    /// By AWS Signature Version 4.
+    AwsV4(AwsV4),
+    /// By a header that nobody else knows.
+    Header(SecretHeader),
+}
+
+/// AWS Signature Version 4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsV4 {
+    /// The region of the credential's scope.
+    pub region: String,
+    /// Its service; `s3` has a form of its own.
+    pub service: String,
+    /// The id of the access key.
+    pub access_key: SecretName,
+    /// The secret access key.
+    pub secret_key: SecretName,
+    /// The session token of keys that expire.
+    pub session_token: Option<SecretName>,
+}
+
+/// A header that only edges and the origin know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHeader {
+    /// Its name.
+    pub name: http::HeaderName,
+    /// Its value.
+    pub value: SecretName,
 }
 
 /// An active health check: an HTTP GET on a timer.

@@ -29,7 +29,7 @@ use crate::{
     policy::Policy,
 };
 use report::Report;
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 use tree::{Place, Read, Tree};
 
 static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(document::schema);
@@ -39,6 +39,15 @@ static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(document::schema);
 /// Pure: no file is opened and no name is looked up, so a policy may still fail on an edge, for want of a certificate's
 /// file for example.
 pub fn validate(bundle: &Bundle, ids: &SiteIds) -> Result<Policy, Vec<PolicyError>> {
+    validate_knowing(bundle, ids, None)
+}
+
+/// As [`validate`]; and a secret that the policy names must be one of these, where that is known.
+pub fn validate_knowing(
+    bundle: &Bundle,
+    ids: &SiteIds,
+    secrets: Option<&BTreeSet<String>>,
+) -> Result<Policy, Vec<PolicyError>> {
     let mut report = Report::new(bundle.files());
     let bytes: usize = bundle.files().iter().map(|file| file.text.len()).sum();
     let nowhere = Place {
@@ -86,6 +95,7 @@ pub fn validate(bundle: &Bundle, ids: &SiteIds) -> Result<Policy, Vec<PolicyErro
         &document,
         at::At::new(&tree, root),
         ids,
+        secrets,
         bundle.digest(),
         &mut report,
     );

@@ -3,6 +3,7 @@
 mod cache;
 mod limits;
 mod meaning;
+mod secrets;
 mod structure;
 #[path = "../support/mod.rs"]
 mod support;

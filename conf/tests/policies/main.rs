@@ -3,6 +3,7 @@
 mod cache;
 mod limits;
 mod routes;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -12,6 +12,7 @@ mod dev;
 mod failure;
 mod output;
 mod policy_files;
+mod program;
 mod server;
 
 use clap::Parser as _;

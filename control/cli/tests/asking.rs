@@ -361,7 +361,7 @@ fn another_program_in_controls_place_is_recognised() {
 fn the_roster_is_a_table_or_json() {
     let edges = json!({"head": 9, "edges": [{
         "edge": "paris", "process": PROCESS, "state": "connected", "fenced": false, "acked": 7, "joined": 2, "about": {}, "version": "0.1.0",
-        "policy": {"revision": 3, "digest": "sha256:00", "failed": 4, "reason": "no certificate"},
+        "policy": {"revision": 3, "digest": "sha256:00", "drifted": false, "failed": 4, "reason": "no certificate"},
     }]});
     let control = Scripted::new([Answer::json(200, &edges)]);
     control.run(&["edge", "list"]).expect(0).says(&[

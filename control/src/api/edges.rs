@@ -1,6 +1,7 @@
 //! `/v1/edges`.
 
 use super::{Api, ApiError, extract::Path};
+use crate::{audit::Note, identity::Caller};
 use axum::{Json, extract::State};
 use latencify_conf::api::{Edges, Problem};
 
@@ -31,9 +32,12 @@ pub async fn list(State(api): State<Api>) -> Json<Edges> {
 )]
 pub async fn remove(
     State(api): State<Api>,
+    caller: Caller,
+    note: Note,
     Path(edge): Path<String>,
 ) -> Result<Json<Edges>, ApiError> {
-    let removed = api.control.remove_edge(super::BY, &edge).await?;
+    let removed = api.control.remove_edge(caller.name(), &edge).await?;
+    note.before(&removed.edges);
     let head = api.control.fleet.fold.state().position.epoch;
     Ok(Json(Edges {
         edges: removed.edges,

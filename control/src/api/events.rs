@@ -1,6 +1,7 @@
 //! `/v1/events`: content events by HTTP (CloudEvents 1.0, HTTP protocol binding §3).
 
 use super::{Api, ApiError, Kind, extract};
+use crate::{audit::Note, identity::Caller};
 use axum::{
     Json,
     extract::{Request, State},
@@ -27,6 +28,8 @@ use percent_encoding::percent_decode_str;
 )]
 pub async fn accept(
     State(api): State<Api>,
+    caller: Caller,
+    note: Note,
     request: Request,
 ) -> Result<(StatusCode, Json<EventAccepted>), ApiError> {
     let metrics = &api.control.fleet.metrics;
@@ -36,13 +39,14 @@ pub async fn accept(
         metrics.event(error.as_str());
         ApiError::new(Kind::EventInvalid, error.to_string())
     })?;
-    let taken = api.control.take_event(event).await?;
+    let taken = api.control.take_event(event, Some(&caller)).await?;
     metrics.event(if taken.repeat { "repeat" } else { "accepted" });
     let accepted = EventAccepted {
         purge: taken.id.to_string(),
         epoch: taken.epoch,
         repeat: taken.repeat,
     };
+    note.after(&accepted);
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 

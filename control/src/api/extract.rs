@@ -37,6 +37,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Write<T> {
     }
 }
 
+/// A JSON body that is no write to the log, or one that may be repeated as it is.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        expect_json(request.headers())?;
+        let bytes = zeroize::Zeroizing::new(body(request, state).await?.to_vec());
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ApiError::new(Kind::BadBody, error.to_string()))
+    }
+}
+
 /// A query whose errors are problems.
 pub struct Query<T>(pub T);
 
@@ -141,7 +156,7 @@ pub fn duration(text: &str) -> Result<Duration, ApiError> {
         })
 }
 
-fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
+pub fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -155,7 +170,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
     ))
 }
 
-fn key(headers: &HeaderMap, path: &str, body: &[u8]) -> Result<Option<Key>, ApiError> {
+pub fn key(headers: &HeaderMap, path: &str, body: &[u8]) -> Result<Option<Key>, ApiError> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

@@ -1,6 +1,9 @@
 //! What every request goes through: an id, a time limit, a token, an epoch, and errors as problems.
 
-use super::{Api, ApiError, Kind};
+use super::{
+    Api, ApiError, Kind,
+    audited::{self, RequestId},
+};
 use crate::{auth::bearer, observe::metrics::Metrics, serve::token_shown};
 use axum::{
     Json,
@@ -28,8 +31,11 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outermost layer. Nothing leaves without a request id, and no error without a problem's body.
-pub async fn finish(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+pub async fn finish(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
+    request
+        .extensions_mut()
+        .insert(RequestId(id.as_str().into()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = tokio::time::timeout(
         REQUEST_MAX,
@@ -62,27 +68,41 @@ pub async fn finish(State(metrics): State<Metrics>, request: Request, next: Next
     response
 }
 
-/// Lets in who has the token.
-pub async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// Lets in whose token is believed.
+pub async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let header = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    let detail = match header.map(bearer) {
-        Some(Some(token)) if api.token.is(token) => {
-            token_shown(request.extensions());
-            return next.run(request).await;
-        }
-        Some(Some(_)) => "the token is not this control's",
-        Some(None) => "the Authorization header is not of the form: Bearer TOKEN",
-        None => {
-            "send Authorization: Bearer TOKEN; the token was printed when control started for the first time"
-        }
+    // Bodies are not shared between threads, so nothing of the request is borrowed while it waits.
+    let token = header.map(|header| bearer(header).map(str::to_owned));
+    let error = match token {
+        Some(Some(token)) => match api.identity.caller(&token).await {
+            Ok(caller) => {
+                token_shown(request.extensions());
+                request.extensions_mut().insert(caller);
+                return next.run(request).await;
+            }
+            Err(error) => ApiError::from(error),
+        },
+        Some(None) => ApiError::new(
+            Kind::Unauthorised,
+            "the Authorization header is not of the form: Bearer TOKEN",
+        ),
+        None => ApiError::new(
+            Kind::Unauthorised,
+            "send Authorization: Bearer TOKEN: of a login, an API token, or the one that was printed when control started \
+             for the first time",
+        ),
     };
-    let mut response = ApiError::new(Kind::Unauthorised, detail).into_response();
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let mut response = error.into_response();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let event = audited::unauthenticated(request, &response);
+        api.audit.record(event).await;
+    }
     response
 }
 
@@ -137,6 +157,11 @@ fn with_problem(response: Response, request_id: &str) -> Response {
     let problem = error.problem(request_id);
     if problem.retryable {
         parts.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    if let Some(seconds) = error.retry_after_s() {
+        parts
+            .headers
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     parts.status = StatusCode::from_u16(problem.status).unwrap_or(status);
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -3,25 +3,41 @@
 //! Every answer that is not a success is `application/problem+json` (RFC 9457) with the request's id, whoever made it:
 //! a handler, a limit, the router or a panic. That holds because errors become bodies in one place, [`finish`].
 
+mod audit;
+mod audited;
 mod edges;
+mod enrolment;
 mod events;
 mod extract;
 mod finish;
+mod guard;
 mod log;
+mod login;
 mod policies;
 mod problem;
 mod purges;
 mod replicas;
+mod roles;
+mod rollouts;
+mod secrets;
+mod tokens;
+mod users;
 
+pub use guard::PERMISSION_EXTENSION;
 pub use problem::{ApiError, Kind};
 
-use crate::{auth::Token, verbs::Control};
+use crate::{
+    audit::Audit,
+    identity::{Identity, Permission},
+    verbs::Control,
+};
 use axum::{
     Json, Router,
     extract::DefaultBodyLimit,
     middleware,
     response::{IntoResponse as _, Response},
 };
+use guard::needs;
 use latencify_conf::api::Problem;
 use std::sync::Arc;
 use utoipa::{
@@ -38,15 +54,15 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of a submitted policy: its files, escaped as JSON.
 pub const POLICY_BODY_BYTES_MAX: usize = 48 * 1024 * 1024;
 
-/// Who writes through the API: there is one token.
-const BY: &str = "token:default";
-
 /// What handlers share.
 #[derive(Clone)]
 pub struct Api {
     /// The verbs.
     pub control: Control,
-    token: Token,
+    /// Who asks.
+    pub identity: Identity,
+    /// What they did.
+    pub audit: Audit,
 }
 
 #[derive(OpenApi)]
@@ -76,24 +92,62 @@ impl Modify for BearerToken {
 }
 
 /// The whole API, as a service.
-pub fn routes(control: Control, token: Token) -> Router {
+pub fn routes(control: Control, identity: Identity) -> Router {
     let metrics = control.fleet.metrics.clone();
-    let api = Api { control, token };
+    let audit = Audit::new(control.fleet.store.clone());
+    let api = Api {
+        control,
+        identity,
+        audit,
+    };
     let (guarded, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(policies::submit).layer(DefaultBodyLimit::max(POLICY_BODY_BYTES_MAX)))
-        .routes(routes!(policies::list))
-        .routes(routes!(policies::show))
-        .routes(routes!(policies::status))
-        .routes(routes!(purges::purge))
-        .routes(routes!(purges::receipt))
-        .routes(routes!(edges::list))
-        .routes(routes!(edges::remove))
-        .routes(routes!(replicas::list))
-        .routes(routes!(events::accept))
-        .routes(routes!(log::entries))
+        .routes(needs(
+            Permission::PoliciesWrite,
+            routes!(policies::submit).layer(DefaultBodyLimit::max(POLICY_BODY_BYTES_MAX)),
+        ))
+        .routes(needs(Permission::PoliciesRead, routes!(policies::list)))
+        .routes(needs(Permission::PoliciesRead, routes!(policies::show)))
+        .routes(needs(Permission::PoliciesRead, routes!(policies::status)))
+        .routes(needs(Permission::PoliciesWrite, routes!(policies::revert)))
+        .routes(needs(Permission::PoliciesRead, routes!(policies::compare)))
+        .routes(needs(Permission::RolloutsRead, routes!(rollouts::status)))
+        .routes(needs(Permission::RolloutsWrite, routes!(rollouts::command)))
+        .routes(needs(Permission::PurgesWrite, routes!(purges::purge)))
+        .routes(needs(Permission::PurgesRead, routes!(purges::receipt)))
+        .routes(needs(Permission::EdgesRead, routes!(edges::list)))
+        .routes(needs(Permission::EdgesWrite, routes!(edges::remove)))
+        .routes(needs(Permission::EdgesEnrol, routes!(enrolment::invite)))
+        .routes(needs(Permission::EdgesEnrol, routes!(enrolment::revoke)))
+        .routes(needs(Permission::ReplicasRead, routes!(replicas::list)))
+        .routes(needs(Permission::EventsWrite, routes!(events::accept)))
+        .routes(needs(Permission::SecretsWrite, routes!(secrets::set)))
+        .routes(needs(Permission::SecretsRead, routes!(secrets::list)))
+        .routes(needs(Permission::SecretsWrite, routes!(secrets::remove)))
+        .routes(needs(Permission::LogRead, routes!(log::entries)))
+        .routes(needs(Permission::Own, routes!(login::log_out)))
+        .routes(needs(Permission::Own, routes!(login::who_am_i)))
+        .routes(needs(Permission::Own, routes!(login::change_password)))
+        .routes(needs(Permission::UsersRead, routes!(users::list)))
+        .routes(needs(Permission::UsersRead, routes!(users::show)))
+        .routes(needs(Permission::UsersWrite, routes!(users::add)))
+        .routes(needs(Permission::UsersWrite, routes!(users::change)))
+        .routes(needs(Permission::UsersWrite, routes!(users::remove)))
+        .routes(needs(Permission::UsersWrite, routes!(users::log_out)))
+        .routes(needs(Permission::RolesRead, routes!(roles::list)))
+        .routes(needs(Permission::RolesWrite, routes!(roles::put)))
+        .routes(needs(Permission::RolesWrite, routes!(roles::remove)))
+        .routes(needs(Permission::Own, routes!(tokens::list)))
+        .routes(needs(Permission::Own, routes!(tokens::make)))
+        .routes(needs(Permission::Own, routes!(tokens::revoke)))
+        .routes(needs(Permission::KeysWrite, routes!(tokens::rotate_keys)))
+        .routes(needs(Permission::AuditRead, routes!(audit::list)))
+        .routes(needs(Permission::AuditRead, routes!(audit::verify)))
         .split_for_parts();
     let (open, described) = OpenApiRouter::<Api>::new()
         .routes(routes!(openapi))
+        .routes(routes!(login::log_in))
+        .routes(routes!(login::refresh))
+        .routes(routes!(login::jwks))
         .split_for_parts();
     description.merge(described);
     let description = Arc::new(description);
@@ -101,10 +155,11 @@ pub fn routes(control: Control, token: Token) -> Router {
         .route_layer(middleware::from_fn_with_state(api.clone(), finish::epochs))
         .route_layer(middleware::from_fn_with_state(
             api.clone(),
-            finish::authorise,
+            finish::authenticate,
         ))
         .merge(open)
         .layer(axum::Extension(description))
+        .layer(axum::Extension(api.clone()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(metrics, finish::finish))
         .with_state(api)

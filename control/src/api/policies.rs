@@ -1,13 +1,20 @@
 //! `/v1/policies`.
 
 use super::{
-    Api, ApiError,
+    Api, ApiError, Kind,
     extract::{Path, Query, Write, revision},
 };
-use crate::verbs::Submission;
+use crate::{
+    audit::Note,
+    identity::Caller,
+    verbs::{Submission, Submitted},
+};
 use axum::{Json, extract::State, http::StatusCode};
 use latencify_conf::{
-    api::{Policies, PolicyAccepted, PolicyDetail, PolicyStatus, PolicySubmission, Problem},
+    api::{
+        Policies, PoliciesCompared, PolicyAccepted, PolicyDetail, PolicyRevert, PolicyStatus,
+        PolicySubmission, Problem,
+    },
     change::Revision,
 };
 use serde::Deserialize;
@@ -40,6 +47,8 @@ pub struct Page {
 )]
 pub async fn submit(
     State(api): State<Api>,
+    caller: Caller,
+    note: Note,
     Write { body, key }: Write<PolicySubmission>,
 ) -> Result<(StatusCode, Json<PolicyAccepted>), ApiError> {
     let PolicySubmission {
@@ -47,31 +56,112 @@ pub async fn submit(
         message,
         base,
         dry_run,
+        rollout: plan,
     } = body;
+    let base = api.control.may_submit(&caller, &files, base).await?;
     let submission = Submission {
         files,
         message,
         base,
         dry_run,
+        plan,
     };
     let submitted = api
         .control
-        .submit_policy(super::BY, key, submission)
+        .submit_policy(caller.name(), key, submission)
         .await?;
     let status = if dry_run {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
-    let digest = submitted.digest.to_string();
-    Ok((
-        status,
-        Json(PolicyAccepted {
-            revision: submitted.revision,
-            epoch: submitted.epoch,
-            digest,
-        }),
-    ))
+    note.before(&serde_json::json!({"base": base}));
+    note.after(&submitted_in_short(&submitted));
+    Ok((status, Json(accepted(submitted))))
+}
+
+fn submitted_in_short(submitted: &Submitted) -> serde_json::Value {
+    serde_json::json!({
+        "revision": submitted.revision, "epoch": submitted.epoch, "digest": submitted.digest.to_string(),
+    })
+}
+
+fn accepted(submitted: Submitted) -> PolicyAccepted {
+    let Submitted {
+        revision,
+        epoch,
+        digest,
+        diff,
+    } = submitted;
+    PolicyAccepted {
+        revision,
+        epoch,
+        digest: digest.to_string(),
+        diff,
+    }
+}
+
+/// Go back to an earlier revision
+///
+/// Its files become a new revision, whose message says so.
+#[utoipa::path(
+    post, path = "/v1/policies/{revision}/revert", tag = "policies", request_body = PolicyRevert,
+    params(
+        ("revision" = String, Path, description = "The number of an earlier revision"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe"),
+    ),
+    responses(
+        (status = 201, description = "It is the head", body = PolicyAccepted),
+        (status = 404, description = "There is no such revision", body = Problem),
+        (status = 409, description = "Another revision is the head than `base`", body = Problem),
+        (status = 422, description = "This version can't obey it any more", body = Problem),
+        (status = 503, description = "The log is out of reach; repeat with the same key", body = Problem),
+    )
+)]
+pub async fn revert(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    caller: Caller,
+    note: Note,
+    Write { body, key }: Write<PolicyRevert>,
+) -> Result<(StatusCode, Json<PolicyAccepted>), ApiError> {
+    let Some(earlier) = revision(&text)? else {
+        let why = "name an earlier revision by its number: the head is what runs now";
+        return Err(ApiError::new(Kind::BadRequest, why));
+    };
+    caller.everywhere("a revert puts all sites back")?;
+    let submitted = api
+        .control
+        .revert_policy(caller.name(), key, earlier, body)
+        .await?;
+    note.after(&submitted_in_short(&submitted));
+    Ok((StatusCode::CREATED, Json(accepted(submitted))))
+}
+
+/// Compare two revisions
+///
+/// What differs as they are obeyed: routes, keys, limits; not lines of text. Secrets are never shown.
+#[utoipa::path(
+    get, path = "/v1/policies/{a}/diff/{b}", tag = "policies",
+    params(
+        ("a" = String, Path, description = "From: a number or `head`"),
+        ("b" = String, Path, description = "To: a number or `head`"),
+    ),
+    responses(
+        (status = 200, body = PoliciesCompared, description = "What differs"),
+        (status = 404, body = Problem, description = "There is no such revision"),
+        (status = 503, body = Problem, description = "One can't be read by this version of control"),
+    )
+)]
+pub async fn compare(
+    State(api): State<Api>,
+    Path((a, b)): Path<(String, String)>,
+) -> Result<Json<PoliciesCompared>, ApiError> {
+    let compared = api
+        .control
+        .compare_policies(revision(&a)?, revision(&b)?)
+        .await?;
+    Ok(Json(compared))
 }
 
 /// List revisions, newest first

@@ -1,6 +1,11 @@
 //! From what went wrong to a problem (RFC 9457).
 
-use crate::{log::AppendError, verbs::Refused, writer::WriteError};
+use crate::{
+    identity::{self, Denied, Forbidden},
+    log::AppendError,
+    verbs::Refused,
+    writer::WriteError,
+};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -13,6 +18,10 @@ use std::sync::Arc;
 pub enum Kind {
     /// No token, or another one.
     Unauthorised,
+    /// The caller may not do it.
+    Forbidden,
+    /// Too many attempts.
+    TooMany,
     /// No such path or thing.
     NotFound,
     /// The path does not take the method.
@@ -54,6 +63,16 @@ impl Kind {
                 "unauthorised",
                 "A valid token is needed",
                 StatusCode::UNAUTHORIZED,
+            ),
+            Self::Forbidden => (
+                "forbidden",
+                "The caller may not do this",
+                StatusCode::FORBIDDEN,
+            ),
+            Self::TooMany => (
+                "too-many",
+                "Too many attempts",
+                StatusCode::TOO_MANY_REQUESTS,
             ),
             Self::NotFound => ("not-found", "There is no such thing", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => (
@@ -138,6 +157,8 @@ impl Kind {
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorised,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            StatusCode::TOO_MANY_REQUESTS => Self::TooMany,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
@@ -161,6 +182,7 @@ pub struct ApiError {
     kind: Kind,
     detail: String,
     errors: Vec<PolicyError>,
+    retry_after_s: Option<u64>,
 }
 
 impl ApiError {
@@ -170,7 +192,18 @@ impl ApiError {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
+            retry_after_s: None,
         }
+    }
+
+    /// What is said of it.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// When it may be tried again, in seconds; none: nobody knows.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after_s
     }
 
     /// Its body.
@@ -196,13 +229,43 @@ impl IntoResponse for ApiError {
     }
 }
 
+impl From<Forbidden> for ApiError {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::new(Kind::Forbidden, forbidden.to_string())
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        let detail = denied.to_string();
+        match denied {
+            Denied::Locked(wait) => Self {
+                retry_after_s: Some(wait.as_secs().max(1)),
+                ..Self::new(Kind::TooMany, detail)
+            },
+            Denied::Busy => Self::new(Kind::Unavailable, detail),
+            _ => Self::new(Kind::Unauthorised, detail),
+        }
+    }
+}
+
+impl From<identity::Error> for ApiError {
+    fn from(error: identity::Error) -> Self {
+        match error {
+            identity::Error::Denied(denied) => denied.into(),
+            identity::Error::Refused(refused) => refused.into(),
+        }
+    }
+}
+
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
         let kind = match refused {
-            Refused::Store(_) | Refused::PolicyUnreadable { .. } | Refused::HeadMoves => {
-                Kind::Unavailable
-            }
+            Refused::Store(_)
+            | Refused::PolicyUnreadable { .. }
+            | Refused::HeadMoves
+            | Refused::Sealed(_) => Kind::Unavailable,
             Refused::Write(WriteError::Entry(_)) => Kind::TooLarge,
             Refused::Write(WriteError::Append(AppendError::Unknown(_))) => {
                 return Self::new(
@@ -212,11 +275,13 @@ impl From<Refused> for ApiError {
             }
             Refused::Write(_) => Kind::Unavailable,
             Refused::NotFound(_) => Kind::NotFound,
+            Refused::Forbidden(_) => Kind::Forbidden,
             Refused::PolicyInvalid(errors) => {
                 return Self {
                     kind: Kind::PolicyInvalid,
                     detail,
                     errors,
+                    retry_after_s: None,
                 };
             }
             Refused::Invalid(_) => Kind::Unprocessable,

@@ -4,6 +4,7 @@ use super::{
     Api, ApiError, Kind,
     extract::{Path, Query, Write, duration},
 };
+use crate::{audit::Note, identity::Caller};
 use axum::{Json, extract::State, http::StatusCode};
 use latencify_conf::api::{Problem, PurgeAccepted, PurgeReceipt, PurgeRequest};
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub struct Wait {
 )]
 pub async fn purge(
     State(api): State<Api>,
+    caller: Caller,
+    note: Note,
     Write { body, key }: Write<PurgeRequest>,
 ) -> Result<(StatusCode, Json<PurgeAccepted>), ApiError> {
     for (index, target) in body.targets.iter().enumerate() {
@@ -43,9 +46,12 @@ pub async fn purge(
     }
     let purged = api
         .control
-        .purge(super::BY, key, &body.targets, body.mode)
+        .purge(&caller, key, &body.targets, body.mode)
         .await?;
     let id = purged.id.to_string();
+    note.after(&serde_json::json!({
+        "id": id, "epoch": purged.epoch, "mode": body.mode, "targets": body.targets,
+    }));
     let status_url = format!("/v1/purges/{id}");
     Ok((
         StatusCode::ACCEPTED,

@@ -1,5 +1,6 @@
 use crate::testing::Answer;
 
+mod authorization;
 mod outcomes;
 mod requests;
 mod startup;

@@ -201,7 +201,7 @@ async fn attempt(
 ) -> Result<&'static str, String> {
     let (reason, detail) = match read(message) {
         Err(error) => (error.as_str(), error.to_string()),
-        Ok(event) => match control.take_event(event).await {
+        Ok(event) => match control.take_event(event, None).await {
             Ok(taken) => return Ok(if taken.repeat { "repeat" } else { "accepted" }),
             Err(refused) => match reason_of(&refused) {
                 Some(reason) => (reason, refused.to_string()),

@@ -3,9 +3,9 @@
 //! A peer is admitted from a state whose roster has it, so that whatever is accepted later either counts on the peer or
 //! is delivered to it. Where it stands is believed only if the log says the same of that epoch.
 
-use crate::fold::State;
+use crate::{fold::State, rollout};
 use latencify_conf::{
-    change::{Change, Epoch, Position, ReplicaId},
+    change::{Change, Epoch, Position, ProcessId, ReplicaId},
     link::replica::{Admission, Peer, Target},
 };
 
@@ -39,25 +39,27 @@ pub fn next(peer: &Peer, state: &State, run: Option<ReplicaId>) -> Step {
         {
             Step::LookUp(position.epoch)
         }
-        _ => Step::Admit(admission(state, None)),
+        _ => Step::Admit(admission(state, peer.process, None)),
     }
 }
 
 /// The admission by a state and what the log has at the peer's epoch; none: no accepted entry stands there.
-pub fn admission(state: &State, known: Option<Position>) -> Admission {
+pub fn admission(state: &State, process: ProcessId, known: Option<Position>) -> Admission {
     Admission {
         head: state.position,
         known,
-        target: target(state),
+        target: target(state, process),
     }
 }
 
-/// The policy that the fleet should run.
-pub fn target(state: &State) -> Option<Target> {
-    let head = state.head.as_ref()?;
+/// The policy that a member of the roster is to run.
+pub fn target(state: &State, process: ProcessId) -> Option<Target> {
+    let member = state.roster.get(&process)?;
+    let head = rollout::target(state, &member.edge, &member.about)?;
     Some(Target {
         revision: head.revision,
         digest: head.digest,
         sites: head.sites.clone(),
+        signed: None,
     })
 }

@@ -1,6 +1,7 @@
 //! How the edges of the roster stand towards this replica, counted.
 
 use super::Fleet;
+use crate::rollout;
 
 /// How one edge process stands. Every process of the roster stands in exactly one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,20 @@ impl Standing {
 }
 
 impl Fleet {
+    /// How many edge processes of the roster run something else than their target, and have not said why.
+    pub fn drifted(&self) -> usize {
+        let state = self.fold.state();
+        let has_drifted = |(process, member): (&_, &crate::fold::Member)| {
+            let target = rollout::target(&state, &member.edge, &member.about);
+            rollout::has_drifted(target, &self.said.get(*process).report)
+        };
+        state
+            .roster
+            .iter()
+            .filter(|each| has_drifted(*each))
+            .count()
+    }
+
     /// How many edge processes of the roster stand in each way.
     pub fn census(&self) -> [(Standing, usize); 4] {
         let (state, now) = self.judges_at();

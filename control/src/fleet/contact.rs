@@ -7,7 +7,9 @@
 //! - An earlier run of this replica may have answered a heartbeat a moment before it died: a process that this run has
 //!   not heard of counts from this run's start, or from when the earlier one must have stopped answering, because it had
 //!   not read the log or read that it is replaced (see [`word`](super::word)).
-//! - The lease may have been longer then: what counts is the longest that the process was ever promised.
+//! - The lease may have been longer then: what counts is the longest that the process was ever promised; and of those whom
+//!   an earlier run may have answered, no less than the longest that any run has announced in the log: of what the process was
+//!   promised, the store may have an older copy.
 //! - An edge that serves from its store whatever happens is never fenced, nor one that never said what it does.
 //!
 //! When a fenced process is heard of again, it stays isolated until it obeys the head that this answer tells. So the
@@ -51,9 +53,10 @@ impl Contact {
         }
     }
 
-    /// An earlier run may have answered it until this later moment.
-    pub fn held_since(&mut self, started: Duration) {
-        self.held_until = self.held_until.max(ends(started, self.lease));
+    /// An earlier run may have answered it until this later moment, and promised it such a lease.
+    pub fn held_since(&mut self, started: Duration, lease: Duration) {
+        let longest = self.lease.max(lease);
+        self.held_until = self.held_until.max(ends(started, longest));
     }
 
     /// The process is about to be welcomed: it says what it does when isolated, and is promised a lease.

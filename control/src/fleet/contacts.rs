@@ -59,9 +59,9 @@ impl Contacts {
         })
     }
 
-    /// An earlier run on this store may have answered them until this later moment.
-    pub fn held_since(&self, started: Duration) {
-        self.of.lock().held_since(started);
+    /// An earlier run on this store may have answered them until this later moment, and given them such leases.
+    pub fn held_since(&self, started: Duration, lease: Duration) {
+        self.of.lock().held_since(started, lease);
     }
 
     /// A process is about to be welcomed. What it said and what it is promised is in the store afterwards. Says whether it

@@ -20,6 +20,8 @@ pub struct Leases {
     closed: HashMap<ProcessId, usize>,
     /// Since then, no earlier run answers anybody.
     started: Duration,
+    /// The longest lease that one of them may have given, as far as the log tells.
+    given: Duration,
 }
 
 /// What a process is about to be promised.
@@ -46,14 +48,17 @@ impl Leases {
                 .collect(),
             closed: HashMap::new(),
             started,
+            given: Duration::ZERO,
         }
     }
 
-    /// An earlier run on this store may have answered them until this later moment.
-    pub fn held_since(&mut self, started: Duration) {
+    /// An earlier run on this store may have answered them until this later moment, and given them such leases, whatever
+    /// the store knows.
+    pub fn held_since(&mut self, started: Duration, lease: Duration) {
         self.started = self.started.max(started);
+        self.given = self.given.max(lease);
         for contact in self.contacts.values_mut() {
-            contact.held_since(started);
+            contact.held_since(self.started, self.given);
         }
     }
 
@@ -65,7 +70,7 @@ impl Leases {
         } = *greeting;
         // It may go back to an earlier run that still answers, whatever the store knows of it: also one that joined behind the
         // copy that this run stands on.
-        contact.held_since(self.started);
+        contact.held_since(self.started, self.given);
         // Another stream of the process may have been answered meanwhile.
         self.contacts
             .entry(process)
@@ -95,7 +100,8 @@ impl Leases {
         now: Duration,
     ) -> Result<(), Duration> {
         let known = self.contacts.get(&process).copied();
-        let contact = known.unwrap_or_else(|| Contact::remembered(None, lease, self.started));
+        let longest = lease.max(self.given);
+        let contact = known.unwrap_or_else(|| Contact::remembered(None, longest, self.started));
         if let Some(left) = contact.left(now) {
             return Err(left);
         }
@@ -182,7 +188,7 @@ mod tests {
         let (now, others_end) = (at(100), at(220));
         let process = ProcessId(Uuid::from_u128(7));
         let mut leases = Leases::remembered([], now);
-        leases.held_since(others_end);
+        leases.held_since(others_end, LEASE);
         let greeting = Greeting::new(None, None, Some(WhenIsolated::Revalidate), LEASE, now);
         assert!(leases.greeted(process, &greeting));
         let contact = leases.get(process).unwrap();
@@ -191,7 +197,47 @@ mod tests {
         // One that came between the two is held as long.
         let mut leases = Leases::remembered([], now);
         assert!(leases.greeted(process, &greeting));
-        leases.held_since(others_end);
+        leases.held_since(others_end, LEASE);
         assert_eq!(leases.get(process), Some(contact));
+    }
+
+    /// The store is an older copy: what a later run with a longer lease has promised is not in it. The log tells of that run.
+    #[test]
+    fn nobody_is_fenced_or_taken_out_while_a_longer_lease_may_run_that_an_earlier_run_gave() {
+        let (started, longer) = (at(100), at(60));
+        let [known, unknown, new] = [7, 8, 9].map(|number| ProcessId(Uuid::from_u128(number)));
+        let mode = Some(WhenIsolated::Revalidate);
+        let promise = Promise {
+            when_isolated: mode,
+            lease: LEASE,
+        };
+        let mut leases = Leases::remembered([(known, promise)], started);
+        leases.held_since(started, longer);
+        let greeting = Greeting::new(None, None, mode, LEASE, started);
+        assert!(leases.greeted(new, &greeting));
+        let fenced = |leases: &Leases, process, seconds| {
+            let contact = leases.get(process);
+            contact.is_some_and(|contact| contact.is_fenced(at(seconds), Epoch(0)))
+        };
+        for process in [known, new] {
+            assert!(!fenced(&leases, process, 160), "{process}");
+            assert!(fenced(&leases, process, 161), "{process}");
+        }
+        for process in [known, unknown, new] {
+            assert!(leases.close(process, LEASE, at(160)).is_err(), "{process}");
+            assert!(leases.close(process, LEASE, at(161)).is_ok(), "{process}");
+        }
+        // What this run promises is its own lease.
+        let mut leases = Leases::remembered([(known, promise)], started);
+        leases.held_since(started, longer);
+        let mut state = State::before(latencify_conf::change::LogId(Uuid::nil()));
+        let member = crate::fold::Member {
+            edge: "paris".to_owned(),
+            joined: Epoch(1),
+            about: std::collections::BTreeMap::new(),
+        };
+        state.roster.insert(known, member);
+        leases.answer(known, at(200), &state);
+        assert!(!fenced(&leases, known, 210) && leases.get(known).unwrap().is_out(at(211)));
     }
 }

@@ -13,7 +13,7 @@
 //! - [`Hold`]: what receipts wait for after a start on data that may be an older copy.
 //! - [`receipts`]: the roster at a purge's epoch against what was said; [`judgement`] is the pure part of it, as
 //!   [`admission`] is of sessions.
-//! - [`server`]: the gRPC face of all that, behind the join token.
+//! - [`server`]: the gRPC face of all that; edges are known by their certificates ([`pki`](crate::pki)).
 //!
 //! # What must hold
 //! - A process is in the roster, through the log and folded, before its `Welcome`: whatever is accepted after that is
@@ -65,12 +65,15 @@ use crate::{
     fault::Fault,
     fold::{State, driver::Fold},
     observe::metrics::Metrics,
+    pki::Presented,
+    rollout::{Rollouts, health::HealthOfEdges},
+    snapshots::Signer,
     store::{Store, forks::Fork},
     writer::Writer,
 };
 use latencify_conf::{
     change::{Epoch, ReplicaId},
-    link::replica::Terms,
+    link::replica::{Target, Terms},
 };
 use std::{
     sync::Arc,
@@ -106,6 +109,12 @@ pub struct Fleet {
     pub contacts: Contacts,
     /// What edges said.
     pub said: SaidByEdges,
+    /// What edges answered by what they run.
+    pub health: HealthOfEdges,
+    /// Signs what edges are to run.
+    pub signer: Signer,
+    /// How the rollout under way fares.
+    pub rollouts: Rollouts,
     /// Counters.
     pub metrics: Metrics,
     /// Ends every session.
@@ -157,6 +166,9 @@ impl Fleet {
         self.said.forget_all_but(state);
         self.contacts.forget_all_but(state);
         self.ahead.forget_all_but(state);
+        let state = self.fold.state();
+        self.health
+            .retain(|process| state.roster.contains_key(&process));
     }
 
     /// What this run goes by: taken before the state is read.
@@ -170,6 +182,12 @@ impl Fleet {
         let state = self.fold.state();
         let judges_at = word.judges_at(&state, contacts::now());
         (state, judges_at)
+    }
+
+    /// Whether the log has taken a certificate back.
+    pub fn has_revoked(&self, certificate: &Presented) -> bool {
+        let state = self.fold.state();
+        state.revoked_certificates.contains_key(&certificate.serial)
     }
 
     /// Why no edge is promised anything now; none: they are.
@@ -195,6 +213,12 @@ impl Fleet {
         if let Err(error) = self.store.keep_fork(log, &fork).await {
             tracing::warn!(%error, "that the log has lost entries is told until this run ends, and not after that");
         }
+    }
+
+    /// What an edge is to run, as it may believe it.
+    fn signed(&self, target: Target) -> Target {
+        let log = self.fold.state().position.log;
+        self.signer.signed(log, target)
     }
 
     fn terms(&self) -> Terms {

@@ -2,6 +2,7 @@
 //! [`Replica`] decides.
 
 mod door;
+mod mend;
 mod outbox;
 
 use super::{
@@ -9,32 +10,47 @@ use super::{
     ahead::{EdgeAhead, Lead},
     connections::Connection,
     contacts::Unanswered,
+    server::revoked,
 };
-use crate::{fold::State, store::StoreError};
+use crate::{
+    fold::State,
+    pki::{Presented, millis},
+    rollout::drift::Mending,
+    store::StoreError,
+};
 use door::Door;
 use latencify_conf::{
     change::{Change, Epoch, LeaveReason, Position, ProcessId, Revision},
     link::{
         message::{FromEdge, from_edge::Message as From},
-        replica::{Accepted, Action, End, Peer, Replica},
+        replica::{Accepted, Action, Admission, End, Peer, Replica, Target},
     },
 };
 pub use outbox::Outbound;
 use outbox::{Gone, Outbox};
 use std::sync::Arc;
+use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
 use tonic::{Status, Streaming};
 
 /// Entries that are read from the store at a time.
 const READ_MAX: u64 = 64;
-
-/// What a process is told that is no longer in the roster.
+/// Who is no longer in the roster is told so.
 const TAKEN_OUT: &str = "this process was taken out of the fleet while it was away: join again";
 
 /// Drives one stream to its end.
-pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound) {
+pub async fn run(
+    fleet: Fleet,
+    caller: Presented,
+    inbound: Streaming<FromEdge>,
+    outbound: Outbound,
+) {
     let state = fleet.fold.subscribe();
+    let holds = (caller.until - OffsetDateTime::now_utc()).try_into();
     let mut session = Session {
+        // A certificate that is near its end may be past it by now.
+        expires: Instant::now() + holds.unwrap_or_default(),
+        caller,
         machine: Replica::new(fleet.terms()),
         fleet,
         outbox: Outbox::new(outbound),
@@ -42,6 +58,8 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
         member: None,
         target: None,
         ended: None,
+        mending: Mending::default(),
+        began: Instant::now(),
     };
     let waits_for = session.fleet.edges_wait_for.map(str::to_owned);
     let withheld = || session.fleet.withholds().map(|fault| fault.to_string());
@@ -63,6 +81,10 @@ pub async fn run(fleet: Fleet, inbound: Streaming<FromEdge>, outbound: Outbound)
 
 struct Session {
     fleet: Fleet,
+    /// Who has opened the stream, by its certificate.
+    caller: Presented,
+    /// When that expires.
+    expires: Instant,
     machine: Replica,
     outbox: Outbox,
     state: watch::Receiver<Arc<State>>,
@@ -70,6 +92,8 @@ struct Session {
     /// The revision that the edge was last told to run.
     target: Option<Revision>,
     ended: Option<End>,
+    mending: Mending,
+    began: Instant,
 }
 
 struct Member {
@@ -85,6 +109,7 @@ enum Woken {
     StateChanged,
     Replaced,
     Silent,
+    Expired,
     Stopping,
     Gone,
 }
@@ -111,6 +136,7 @@ impl Session {
                         }
                     };
                     self.carry_out(actions).await;
+                    self.mend();
                 }
                 Woken::Heard(Ok(None)) | Woken::Gone => return None,
                 Woken::Heard(Err(status)) => return Some(status),
@@ -119,6 +145,14 @@ impl Session {
                 // Whoever was replaced or went silent is not there to be told.
                 Woken::Replaced => self.ended = Some(End::Replaced),
                 Woken::Silent => self.ended = Some(End::Silent),
+                Woken::Expired => {
+                    let reason = format!(
+                        "the certificate of {} that this stream was opened with has expired: attach with the one after it",
+                        self.caller.edge
+                    );
+                    let actions = self.machine.end(End::CertificateExpired, reason, false);
+                    self.queue_messages(actions);
+                }
                 Woken::Stopping => {
                     let reason = "this replica stops: attach again, or to another one".to_owned();
                     let actions = self.machine.end(End::ReplicaStops, reason, false);
@@ -150,6 +184,7 @@ impl Session {
             () = self.outbox.is_gone() => Woken::Gone,
             () = replaced => Woken::Replaced,
             () = tokio::time::sleep_until(heard + self.fleet.lease) => Woken::Silent,
+            () = tokio::time::sleep_until(self.expires) => Woken::Expired,
             () = self.fleet.stop.cancelled() => Woken::Stopping,
         }
     }
@@ -190,6 +225,9 @@ impl Session {
                     fleet.said.reset(process);
                     fleet.contacts.reset(process);
                 }),
+                Action::Health(health) => {
+                    self.for_member(|fleet, process| fleet.health.reported(process, health));
+                }
                 Action::Reported(report) => {
                     self.for_member(|fleet, process| fleet.said.reported(process, report));
                 }
@@ -239,6 +277,16 @@ impl Session {
 
     /// Sees that a peer is in the roster and welcomes it. Nothing of what it says is believed before that.
     async fn admit(&mut self, peer: Peer) {
+        if peer.edge != self.caller.edge {
+            let reason = format!(
+                "the certificate is for {}, and the edge says that it is {}: an edge is called what its certificate says",
+                self.caller.edge, peer.edge
+            );
+            tracing::warn!(said = peer.edge, "an edge is turned away: {reason}");
+            let actions = self.machine.end(End::OtherName, reason, true);
+            return self.queue_messages(actions);
+        }
+        self.know_certificate().await;
         let door = Door {
             fleet: &self.fleet,
             state: &mut self.state,
@@ -257,11 +305,30 @@ impl Session {
         });
         self.target = admission.target.as_ref().map(|target| target.revision);
         let forked = Lead::forked(&peer, admission.known, &admission.head);
-        let actions = self.machine.admit(admission);
+        let target = admission.target.map(|target| self.fleet.signed(target));
+        let actions = self.machine.admit(Admission {
+            target,
+            ..admission
+        });
         Box::pin(self.carry_out(actions)).await;
         self.tell_if_ahead(&peer, forked);
         if let Some(Lead::Forked(epoch)) = forked {
             self.fleet.keep_fork(&peer.edge, epoch).await;
+        }
+    }
+
+    /// What is not known can't be taken back: after an older copy of the store was put back, it lacks certificates.
+    async fn know_certificate(&self) {
+        let Presented {
+            edge,
+            serial,
+            until,
+        } = &self.caller;
+        let now_ms = millis(OffsetDateTime::now_utc());
+        let store = &self.fleet.store;
+        let known = store.know_certificate(edge, serial, millis(*until), now_ms);
+        if let Err(error) = known.await {
+            tracing::warn!(edge, serial, %error, "it is not known whether this certificate will be found when its edge is revoked");
         }
     }
 
@@ -281,6 +348,12 @@ impl Session {
     /// Tells a live edge of a new head policy, and ends the stream of one that was taken out of the roster.
     fn state_changed(&mut self) {
         let state = self.state.borrow_and_update().clone();
+        if self.fleet.has_revoked(&self.caller) {
+            let actions = self
+                .machine
+                .end(End::CertificateRevoked, revoked(&self.caller), true);
+            return self.queue_messages(actions);
+        }
         let Some(member) = &self.member else { return };
         if !state.roster.contains_key(&member.process) {
             // Only the dead are taken out, and this one lives: it came back meanwhile. Until it has joined again no
@@ -288,11 +361,10 @@ impl Session {
             let actions = self.machine.end(End::Removed, TAKEN_OUT.to_owned(), false);
             return self.queue_messages(actions);
         }
-        if let Some(target) =
-            admission::target(&state).filter(|target| Some(target.revision) != self.target)
-        {
+        let is_news = |target: &Target| Some(target.revision) != self.target;
+        if let Some(target) = admission::target(&state, member.process).filter(is_news) {
             self.target = Some(target.revision);
-            let actions = self.machine.target(&target);
+            let actions = self.machine.target(&self.fleet.signed(target));
             self.queue_messages(actions);
         }
     }

@@ -1,15 +1,16 @@
 mod edge;
+mod enrolment;
 mod fences;
 mod histories;
 mod resolving;
 
 use crate::testing::{API_TOKEN, JOIN_TOKEN, Replica, answer, until};
-use edge::{Edge, client, with_token};
+use edge::{Edge, client, stranger, with_token};
 use latencify_conf::{
     bundle::Bundle,
     change::{Change, LeaveReason, Position, ProcessId, Target},
     link::message::{
-        EdgePurge, FromEdge, Heartbeat, Leave, PolicyReport, PolicyRequest,
+        EdgePurge, FromEdge, Heartbeat, Leave, PolicyReport, PolicyRequest, RenewRequest,
         from_edge::Message as From, to_edge::Message as To,
     },
 };
@@ -47,10 +48,11 @@ fn states(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_call_wants_the_join_token() {
+async fn every_call_wants_a_certificate() {
     let replica = Replica::start().await;
-    let mut client = client(&replica).await;
-    for token in ["wrong", "", API_TOKEN] {
+    let mut client = stranger(&replica).await;
+    // A token that is good for a certificate is good for nothing else.
+    for token in ["wrong", "", API_TOKEN, JOIN_TOKEN] {
         let attach = client
             .attach(with_token(tokio_stream::empty::<FromEdge>(), token))
             .await;
@@ -61,13 +63,11 @@ async fn every_call_wants_the_join_token() {
         assert_eq!(fetch.err().unwrap().code(), Code::Unauthenticated);
         let purge = client.purge(with_token(EdgePurge::default(), token)).await;
         assert_eq!(purge.err().unwrap().code(), Code::Unauthenticated);
+        let renew = client
+            .renew(with_token(RenewRequest::default(), token))
+            .await;
+        assert_eq!(renew.err().unwrap().code(), Code::Unauthenticated);
     }
-    let none = client
-        .fetch_policy(PolicyRequest::default())
-        .await
-        .err()
-        .unwrap();
-    assert_eq!(none.code(), Code::Unauthenticated);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -318,15 +318,11 @@ async fn policies_are_named_fetched_and_reported() {
         (target.revision, target.sites.len(), target.sites[0].id),
         (1, 1, 1)
     );
-    let mut client = client(&replica).await;
+    let mut client = client(&replica, "paris").await;
     let fetch = PolicyRequest {
         digest: target.digest.clone(),
     };
-    let mut chunks = client
-        .fetch_policy(with_token(fetch, JOIN_TOKEN))
-        .await
-        .unwrap()
-        .into_inner();
+    let mut chunks = client.fetch_policy(fetch).await.unwrap().into_inner();
     let mut json = Vec::new();
     while let Some(chunk) = chunks.message().await.unwrap() {
         json.extend_from_slice(&chunk.bytes);
@@ -337,12 +333,7 @@ async fn policies_are_named_fetched_and_reported() {
         digest: bytes::Bytes::from_static(&[7; 32]),
     };
     assert_eq!(
-        client
-            .fetch_policy(with_token(unknown, JOIN_TOKEN))
-            .await
-            .err()
-            .unwrap()
-            .code(),
+        client.fetch_policy(unknown).await.err().unwrap().code(),
         Code::NotFound
     );
 

@@ -22,144 +22,28 @@
 //! - *A fixed idempotency key for joins* (`join:PROCESS`): a process that the operator removed and that is alive joins
 //!   again, and that is no repeat. Joining twice in a row is told from the roster.
 
+mod certificates;
 pub mod driver;
+mod outcome;
 pub mod replicas;
 mod state;
+mod trust;
 
+pub use certificates::RevokedCertificates;
+pub use outcome::{Conflict, Effect, Folded, Original, Outcome};
 pub use replicas::{Absent, Announced, ReplicaLeft};
 pub use state::{Head, Member, State};
+pub use trust::{Revocation, Trust, TrustedKey};
 
+use crate::rollout::folding as rollout;
 use latencify_conf::{
     change::{
-        Change, Entry, Epoch, EventId, LeaveReason, LogId, MovedTo, ProcessId,
-        REPEAT_WINDOW_ENTRIES, ReplicaId, Revision, SiteId,
+        Change, Entry, Epoch, EventId, LeaveReason, LogId, MovedTo, REPEAT_WINDOW_ENTRIES,
+        Revision, SiteId,
     },
     digest::Digest,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-use uuid::Uuid;
-
-/// What the index of repeats knows of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Original {
-    /// The entry that had the name first.
-    pub id: Uuid,
-    /// Where it stands.
-    pub epoch: Epoch,
-    /// The digest of the request behind it.
-    pub request: Option<Digest>,
-}
-
-/// What the fold made of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It holds, and edges receive it.
-    Accepted,
-    /// The same was folded before; that one stands.
-    Repeat(Original),
-    /// Nothing changed.
-    Conflict(Conflict),
-}
-
-/// Why an entry changed nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conflict {
-    /// It saw another head revision than there is.
-    HeadMoved {
-        /// The head, 0 before the first policy.
-        head: Revision,
-    },
-    /// Its idempotency key was used for another request.
-    KeyReused(Original),
-    /// The process is in the roster already.
-    AlreadyJoined,
-    /// The process is not in the roster.
-    NotInRoster,
-    /// The run of control that vouched for it is over: what was true when it was written may be so no longer.
-    WriterGone,
-    /// Another run on the store is announced than the one that was to be replaced.
-    OtherRun {
-        /// Which; none: nobody is.
-        present: Option<ReplicaId>,
-    },
-    /// Another replica folds into a store of its own.
-    OtherStore(ReplicaId),
-    /// The replica has not announced itself, or has left.
-    NoSuchReplica,
-    /// The log has its identity already.
-    NotFirst,
-    /// The log went on behind the entry up to which it was to be moved, so it was not moved.
-    NotLast,
-}
-
-impl Outcome {
-    /// Its stable name, in the store and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Repeat(_) => "repeat",
-            Self::Conflict(_) => "conflict",
-        }
-    }
-}
-
-/// A change of the state, and of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// A revision is the head.
-    Policy(Head),
-    /// A purge has its receipt.
-    Purge,
-    /// A process is in the roster.
-    Joined {
-        /// Which.
-        process: ProcessId,
-        /// The edge's name.
-        edge: String,
-        /// What it said of itself.
-        about: BTreeMap<String, String>,
-    },
-    /// A process is out of the roster.
-    Left {
-        /// Which.
-        process: ProcessId,
-        /// Why.
-        why: LeaveReason,
-    },
-    /// A replica serves.
-    ReplicaJoined {
-        /// Which run.
-        replica: ReplicaId,
-        /// What it said of itself.
-        announced: Announced,
-    },
-    /// A replica serves no more.
-    ReplicaLeft {
-        /// Which run.
-        replica: ReplicaId,
-        /// Why.
-        why: ReplicaLeft,
-    },
-    /// Nobody answers edges but those that are announced.
-    ReplicaAlone,
-    /// A later entry of this name is a repeat of this one.
-    Remember {
-        /// As [`repeat_name`] gives it.
-        name: String,
-    },
-}
-
-/// An outcome and what it changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folded {
-    /// What became of the entry.
-    pub outcome: Outcome,
-    /// What changes; empty unless it was accepted.
-    pub effects: Vec<Effect>,
-}
+use std::{collections::BTreeSet, time::Duration};
 
 /// What makes a later entry a repeat of this one: its idempotency key, or the identity of its event.
 pub fn repeat_name(entry: &Entry) -> Option<String> {
@@ -196,7 +80,13 @@ pub fn fold(state: &State, original: Option<Original>, epoch: Epoch, entry: &Ent
             reused
         });
     }
-    let mut effects = match judge(state, epoch, &entry.change) {
+    let judged = match &entry.change {
+        Change::CertificateRevoked { certificates, .. } => {
+            Ok(vec![certificates::revoked(certificates, entry.at)])
+        }
+        change => judge(state, epoch, change),
+    };
+    let mut effects = match judged {
         Ok(effects) => effects,
         Err(conflict) => return refused(Outcome::Conflict(conflict)),
     };
@@ -228,10 +118,30 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
             base,
             ..
         } => policy(state, *digest, sites, *base),
-        Change::Purge { seen, .. } => {
-            same_head(state, *seen)?;
-            Ok(vec![Effect::Purge])
+        Change::RolloutStarted {
+            digest,
+            sites,
+            base,
+            plan,
+            ..
+        } => {
+            let mut effects = policy(state, *digest, sites, *base)?;
+            effects.push(rollout::started(state, state.next_revision(), plan));
+            Ok(effects)
         }
+        Change::RolloutStepped { revision, step, to } => {
+            rollout::stepped(state, *revision, *step, *to)
+        }
+        Change::RolloutEnded {
+            revision,
+            step,
+            why,
+        } => rollout::ended(state, *revision, *step, why),
+        Change::Purge { seen, .. } => match *seen {
+            // What its names were resolved by covers the stable revision as well.
+            Some(seen) if seen != state.newest => Err(Conflict::HeadMoved { head: state.newest }),
+            _ => Ok(vec![Effect::Purge]),
+        },
         Change::EdgeJoined { process, .. } if state.roster.contains_key(process) => {
             Err(Conflict::AlreadyJoined)
         }
@@ -270,6 +180,7 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
             version,
             replaces,
             unread_max_ms,
+            lease_ms,
         } => {
             let announced = Announced {
                 name: name.clone(),
@@ -278,7 +189,8 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
                 joined: epoch,
                 unread_max: unread_max_ms.map(Duration::from_millis),
             };
-            replicas::joined(&state.replicas, *replica, *replaces, announced)
+            let lease = lease_ms.map(Duration::from_millis);
+            replicas::joined(&state.replicas, *replica, *replaces, announced, lease)
         }
         Change::ReplicaLeft { replica, .. } | Change::ReplicaAlone { replica }
             if !state.replicas.contains_key(replica) =>
@@ -286,6 +198,54 @@ fn judge(state: &State, epoch: Epoch, change: &Change) -> Result<Vec<Effect>, Co
             Err(Conflict::NoSuchReplica)
         }
         Change::ReplicaAlone { .. } => Ok(vec![Effect::ReplicaAlone]),
+        Change::KeyAdded {
+            kid,
+            purpose,
+            public_key,
+            ..
+        } => {
+            let key = TrustedKey {
+                purpose: *purpose,
+                public_key: *public_key,
+            };
+            state.trust.added(kid, key)
+        }
+        Change::KeyRetired { kid } => state.trust.retired(kid),
+        Change::Revoked {
+            what,
+            before_ms,
+            until_ms,
+        } => {
+            let revocation = Revocation {
+                before_ms: *before_ms,
+                until_ms: *until_ms,
+            };
+            Ok(state.trust.revoke(what, revocation))
+        }
+        Change::SecretChanged { name, version } => match state.secrets.get(name) {
+            Some(in_force) if in_force >= version => Err(Conflict::SecretMoved),
+            _ => Ok(vec![Effect::SecretSet {
+                name: name.clone(),
+                version: *version,
+            }]),
+        },
+        Change::SecretRemoved { name, seen } => {
+            let version = *state.secrets.get(name).ok_or(Conflict::NoSuchSecret)?;
+            // A policy that was submitted meanwhile may name it.
+            let head = state
+                .head
+                .as_ref()
+                .map_or(Revision(0), |head| head.revision);
+            if *seen != head {
+                return Err(Conflict::HeadMoved { head });
+            }
+            Ok(vec![Effect::SecretRemoved {
+                name: name.clone(),
+                version,
+            }])
+        }
+        // Judged with the time of its entry.
+        Change::CertificateRevoked { .. } => Ok(Vec::new()),
         // One that holds ends the fold before it is judged.
         Change::LogMoved { .. } => Err(Conflict::NotLast),
         Change::ReplicaLeft { replica, why } => Ok(vec![Effect::ReplicaLeft {
@@ -308,16 +268,16 @@ fn created(state: &State, log: LogId) -> Result<Vec<Effect>, Conflict> {
     }
 }
 
-/// A site keeps its id from one head to the next. One that was away gets a new id when it comes back, so that nothing
-/// stored or marked before can meet it.
+/// A site keeps its id from one revision that all edges run to the next. One that was away gets a new id when it comes back, so
+/// that nothing stored or marked before can meet it; so does one that only a candidate has had, which was in use on some edges.
 fn policy(
     state: &State,
     digest: Digest,
     sites: &[String],
     base: Option<Revision>,
 ) -> Result<Vec<Effect>, Conflict> {
-    let head = same_head(state, base)?;
-    let known = state.head.as_ref().map(|head| &head.sites);
+    same_head(state, base)?;
+    let known = crate::rollout::stable(state).map(|head| &head.sites);
     let names: BTreeSet<&String> = sites.iter().collect();
     let mut last = state.last_site;
     let mut id = |name: &String| {
@@ -332,22 +292,28 @@ fn policy(
         .into_iter()
         .map(|name| (name.clone(), id(name)))
         .collect();
-    Ok(vec![Effect::Policy(Head {
-        revision: Revision(head.0 + 1),
+    let revision = state.next_revision();
+    let mut effects: Vec<_> = rollout::superseded(state, revision).into_iter().collect();
+    effects.push(Effect::Policy(Head {
+        revision,
         digest,
         sites,
-    })])
+    }));
+    Ok(effects)
 }
 
-/// The head, 0 before the first policy; a writer that saw another one is late.
-fn same_head(state: &State, seen: Option<Revision>) -> Result<Revision, Conflict> {
+/// A writer that saw another head is late. What is rolled out is replaced by name alone.
+fn same_head(state: &State, seen: Option<Revision>) -> Result<(), Conflict> {
     let head = state
         .head
         .as_ref()
         .map_or(Revision(0), |head| head.revision);
-    match seen {
-        Some(seen) if seen != head => Err(Conflict::HeadMoved { head }),
-        _ => Ok(head),
+    match (seen, &state.rollout) {
+        (Some(seen), _) if seen != head => Err(Conflict::HeadMoved { head }),
+        (None, Some(rollout)) => Err(Conflict::RolloutMoved {
+            at: Some((rollout.revision, rollout.step)),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn joined(
     replica: ReplicaId,
     replaces: Option<Replaces>,
     announced: Announced,
+    lease: Option<Duration>,
 ) -> Result<Vec<Effect>, Conflict> {
     if replicas.contains_key(&replica) {
         return Err(Conflict::AlreadyJoined);
@@ -72,7 +73,11 @@ pub(super) fn joined(
             why: ReplicaLeft::Replaced,
         })
         .collect();
-    effects.push(Effect::ReplicaJoined { replica, announced });
+    effects.push(Effect::ReplicaJoined {
+        replica,
+        announced,
+        lease,
+    });
     Ok(effects)
 }
 
@@ -186,7 +191,7 @@ mod tests {
         replica: ReplicaId,
         announced: Announced,
     ) -> Result<Vec<Effect>, Conflict> {
-        super::joined(replicas, replica, None, announced)
+        super::joined(replicas, replica, None, announced, None)
     }
 
     #[test]
@@ -248,7 +253,7 @@ mod tests {
                 conflict(None),
             ),
         ] {
-            let folded = super::joined(replicas, run(3), Some(replaces), on(1));
+            let folded = super::joined(replicas, run(3), Some(replaces), on(1), None);
             assert_eq!(folded.map(|_| ()), refused, "{name}");
         }
     }

@@ -5,10 +5,13 @@ use crate::{
     log::Record,
     store::{Store, entity::entries},
 };
-use latencify_conf::change::{Mode, Replaces, StoreId, StoreKind, StoreRef, Target};
+use latencify_conf::change::{
+    Mode, ProcessId, Replaces, ReplicaId, StoreId, StoreKind, StoreRef, Target,
+};
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 const LOG: LogId = LogId(Uuid::from_u128(1));
 
@@ -133,6 +136,7 @@ fn announced(
         version: "1".into(),
         replaces,
         unread_max_ms,
+        lease_ms: None,
     }
 }
 

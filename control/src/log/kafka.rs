@@ -4,6 +4,7 @@
 mod ask;
 mod reader;
 mod sending;
+mod settling;
 mod topic;
 mod watch;
 
@@ -78,6 +79,11 @@ impl Shared {
         look.ok_or_else(|| LogError::Lost(self.missing()))
     }
 
+    async fn look_at_new(&self) -> Result<Look, LogError> {
+        let look = self.ask.look_at_new(ASK_MAX).await?;
+        look.ok_or_else(|| LogError::Lost(self.missing()))
+    }
+
     /// The newest entry in the topic as it was looked at.
     fn head(&self, look: &Look) -> Epoch {
         let head = Epoch(look.next as u64);
@@ -113,7 +119,7 @@ impl KafkaLog {
     pub async fn open(cluster: Cluster, opening: Opening) -> Result<Self, LogError> {
         let topic = cluster.topic(TOPIC);
         let ask = Questions::new(&cluster, &topic)?;
-        let look = match (ask.look(ASK_MAX).await?, opening) {
+        let look = match (ask.look_at_new(ASK_MAX).await?, opening) {
             (None, Opening::Follow(Some(bound))) => {
                 return Err(lost(&cluster, &topic, "does not exist", bound));
             }
@@ -145,7 +151,8 @@ impl KafkaLog {
             .first()
             .ok_or_else(|| LogError::Unreachable("its first entry did not come".to_owned()))?;
         let origin = origin_of(first.payload().unwrap_or_default())?;
-        let next = ask.look(ASK_MAX).await?.map_or(look.next, |look| look.next);
+        let newest = ask.look_at_new(ASK_MAX).await?;
+        let next = newest.map_or(look.next, |look| look.next);
         if !matches!(opening, Opening::Move(_)) && !origin.is_complete(Epoch(next as u64)) {
             return Err(LogError::Unfit(format!(
                 "the move of another log into the topic {topic} is not finished ({} of {} entries are there): run \
@@ -263,7 +270,7 @@ impl ChangeLog for KafkaLog {
 
     async fn reader(&self, after: Epoch) -> Result<Box<dyn Reader>, LogError> {
         let shared = &self.shared;
-        let look = shared.look(ASK_MAX).await?;
+        let look = shared.look_at_new().await?;
         if look.first > after.0 as i64 {
             return Err(LogError::Gone {
                 wanted: Epoch(after.0 + 1),
@@ -278,7 +285,7 @@ impl ChangeLog for KafkaLog {
     }
 
     async fn head(&self) -> Result<Epoch, LogError> {
-        let look = self.shared.look(ASK_MAX).await?;
+        let look = self.shared.look_at_new().await?;
         Ok(self.shared.head(&look))
     }
 
@@ -295,7 +302,7 @@ impl ChangeLog for KafkaLog {
 pub async fn peek(cluster: &Cluster) -> Result<Option<Origin>, LogError> {
     let topic = cluster.topic(TOPIC);
     let ask = Questions::new(cluster, &topic)?;
-    match ask.look(ASK_MAX).await? {
+    match ask.look_at_new(ASK_MAX).await? {
         Some(look) if look.next > 0 => {}
         _ => return Ok(None),
     }

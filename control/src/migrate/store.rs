@@ -14,29 +14,42 @@ use std::{
 const READ_WAIT: Duration = Duration::from_secs(20);
 
 /// What the fold writes, and what edges said of the old log: emptied, and folded or said again.
-const FOLDED: [&str; 8] = [
+const FOLDED: [&str; 13] = [
     "applied",
     "entries",
     "policies",
     "purges",
     "repeats",
     "replicas",
+    "revoked_certificates",
+    "rollouts",
+    "revocations",
     "roster",
+    "trusted_keys",
     "processes",
+    "secrets",
 ];
 
 /// What must come to the same, whatever the epochs are.
-const COMPARED: [(&str, &str); 6] = [
+const COMPARED: [(&str, &str); 11] = [
     (
         "policies",
         r#"revision, digest, "by", "at", message, sites"#,
     ),
     ("purges", "id, mode"),
+    (
+        "rollouts",
+        r#"revision, stable, plan, stage, step, paused, "by", "at", ended, returned"#,
+    ),
     ("roster", r#"process, edge, about, "left" is null, why"#),
     (
         "replicas",
         r#"replica, name, kind, store, version, "left" is null, why"#,
     ),
+    ("revoked_certificates", "serial, edge, until_ms"),
+    ("trusted_keys", "kid, purpose, public_key"),
+    ("revocations", "what, before_ms, until_ms"),
+    ("secrets", r#"name, version, "by", "at""#),
     ("applied", "id, last_site"),
     // The first entry is the log's own.
     (
@@ -115,7 +128,11 @@ pub(super) async fn compare(
         };
         state.roster.iter().map(member).collect()
     };
-    if new.head != old.head || new.last_site != old.last_site || roster(&new) != roster(old) {
+    let policies = |state: &State| (state.head.clone(), state.newest, state.rollout.clone());
+    if policies(&new) != policies(old)
+        || new.last_site != old.last_site
+        || roster(&new) != roster(old)
+    {
         bail!(
             "the new log does not come to the state of the store (head policy, ids of sites or roster): nothing was changed; \
              please report this"

@@ -107,6 +107,7 @@ async fn metrics(State(entrance): State<Entrance>) -> Response {
     for (standing, count) in admin.fleet.census() {
         admin.metrics.edges(standing, count);
     }
+    admin.metrics.drifted(admin.fleet.drifted());
     match admin.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -30,6 +30,7 @@ struct Inner {
     append: Histogram,
     ack: Histogram,
     edges: IntGaugeVec,
+    drifted: IntGauge,
     streams_ended: IntCounterVec,
     requests: IntCounterVec,
     events: IntCounterVec,
@@ -111,6 +112,10 @@ impl Metrics {
                 &ACK_BUCKETS,
             )?,
             edges,
+            drifted: gauge(
+                "latencify_control_edges_drifted",
+                "Edge processes of the roster that run another policy than their target, and have not said why.",
+            )?,
             streams_ended: counters(
                 "latencify_control_edge_streams_ended_total",
                 "Ended edge streams by reason.",
@@ -190,6 +195,11 @@ impl Metrics {
             .edges
             .with_label_values(&[standing.as_str()])
             .set(count as i64);
+    }
+
+    /// So many edge processes run something else than their target.
+    pub fn drifted(&self, count: usize) {
+        self.inner.drifted.set(count as i64);
     }
 
     /// An edge's stream ended; none: it broke.

@@ -48,6 +48,8 @@ pub struct Announcement {
     pub started: Duration,
     /// For so long after it has read the log to its end it answers edges.
     pub unread_max: Duration,
+    /// The lease that it gives edges.
+    pub lease: Duration,
 }
 
 /// An announcement that is being written: whoever stops waiting for it does not know whether it comes to the log.
@@ -131,6 +133,7 @@ pub async fn announce(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             replaces: Some(Replaces::of(on_store(&state.replicas, here))),
             unread_max_ms: announcement.bound().map(|bound| bound.as_millis() as u64),
+            lease_ms: Some(announcement.lease.as_millis() as u64),
         };
         unsettled.set(true);
         let outcome = if announcement.log_is_here {
@@ -284,6 +287,7 @@ mod tests {
             version: String::new(),
             replaces: Some(Replaces::of(on_store(&fold.state().replicas, here))),
             unread_max_ms: None,
+            lease_ms: None,
         };
         unsettled.set(true);
         writer.write(BY, None, change).await.unwrap();

@@ -10,8 +10,12 @@
 //! off in time. The run leaves when nobody decides anything any more, sessions and servers, and not before: whoever comes
 //! next counts on that.
 
-use super::{Presence, Unsettled};
-use crate::{log::ChangeLog, serve::FINISH_MAX, store::Store};
+use crate::{
+    log::ChangeLog,
+    presence::{Presence, Unsettled},
+    serve::FINISH_MAX,
+    store::Store,
+};
 use std::{fs, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

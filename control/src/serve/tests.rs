@@ -35,7 +35,8 @@ async fn connection(window: u32) -> (SendRequest<Body>, Arc<Visit>) {
     let visit = Visit::new(Terms::Open, Weak::new());
     let visited = Arc::clone(&visit);
     tokio::spawn(async move {
-        let service = hyper::service::service_fn(|request| answer(request, &router, &visited));
+        let service =
+            hyper::service::service_fn(|request| answer(request, &router, &visited, (None, None)));
         let near = TokioIo::new(Looked::new(near, Arc::clone(&visited)));
         let builder = builder(Terms::Open, &work);
         // It ends with the test.

@@ -2,7 +2,9 @@
 
 use super::{
     StoreError,
+    certificates::revoked,
     entity::{policies, purges, repeats, replicas, roster},
+    rollouts, secrets, trust,
 };
 use crate::fold::Effect;
 use latencify_conf::change::{Change, Entry, Epoch, LeaveReason, Mode};
@@ -19,7 +21,10 @@ pub async fn save(
     effect: &Effect,
 ) -> Result<(), StoreError> {
     match (effect, &entry.change) {
-        (Effect::Policy(head), Change::Policy { message, .. }) => {
+        (
+            Effect::Policy(head),
+            Change::Policy { message, .. } | Change::RolloutStarted { message, .. },
+        ) => {
             let row = policies::ActiveModel {
                 revision: Set(head.revision.0 as i64),
                 epoch: Set(epoch.0 as i64),
@@ -80,7 +85,12 @@ pub async fn save(
                 .exec(transaction)
                 .await?;
         }
-        (Effect::ReplicaJoined { replica, announced }, _) => {
+        (
+            Effect::ReplicaJoined {
+                replica, announced, ..
+            },
+            _,
+        ) => {
             let row = replicas::ActiveModel {
                 joined: Set(announced.joined.0 as i64),
                 replica: Set(replica.0),
@@ -105,8 +115,31 @@ pub async fn save(
                 .exec(transaction)
                 .await?;
         }
+        (
+            Effect::CertificatesRevoked {
+                certificates,
+                forgotten_before_ms,
+            },
+            Change::CertificateRevoked { edge, .. },
+        ) => revoked::save(transaction, edge, certificates, *forgotten_before_ms).await?,
+        (Effect::RolloutMoved(_) | Effect::RolloutEnded { .. }, _) => {
+            rollouts::save(transaction, entry, effect).await?;
+        }
         // It is kept with how far the fold has come.
         (Effect::ReplicaAlone, _) => {}
+        (Effect::SecretSet { name, version }, _) => {
+            secrets::save_set(transaction, epoch, entry, name, *version).await?;
+        }
+        (Effect::SecretRemoved { name, .. }, _) => {
+            secrets::save_removed(transaction, name).await?;
+        }
+        (
+            Effect::KeyAdded { .. }
+            | Effect::KeyRetired { .. }
+            | Effect::Revoked { .. }
+            | Effect::RevocationsForgotten(_),
+            _,
+        ) => trust::save(transaction, effect).await?,
         (Effect::Remember { name }, _) => {
             // The name may stand for an entry that has left the window.
             repeats::Entity::delete_by_id(name.clone())
@@ -122,7 +155,7 @@ pub async fn save(
                 .exec_without_returning(transaction)
                 .await?;
         }
-        (Effect::Policy(_) | Effect::Purge, _) => {
+        (Effect::Policy(_) | Effect::Purge | Effect::CertificatesRevoked { .. }, _) => {
             return Err(StoreError::damaged(
                 "an entry",
                 "its effect is of another kind than its change",

@@ -3,7 +3,7 @@
 use super::{Store, StoreError, entity::entries, state};
 use bytes::Bytes;
 use latencify_conf::{
-    change::{Epoch, LogId, Position},
+    change::{Entry, Epoch, LogId, Position},
     link::{chain, replica::Accepted},
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -27,6 +27,16 @@ impl Store {
         rows.into_iter()
             .map(|row| accepted(log, row).map(Arc::new))
             .collect()
+    }
+
+    /// The entry at an epoch, whatever became of it.
+    pub async fn entry(&self, epoch: Epoch) -> Result<Option<Entry>, StoreError> {
+        let row = entries::Entity::find_by_id(epoch.0 as i64)
+            .one(&self.read)
+            .await?;
+        let entry = row.map(|row| Entry::decode(&row.bytes));
+        let entry = entry.transpose();
+        entry.map_err(|error| StoreError::damaged("an entry", error))
     }
 
     /// The position that the log has at an epoch; none where no accepted entry stands.

@@ -74,6 +74,7 @@ impl Store {
     /// Folds records that follow each other, and moves `state` with them. What is at or below the applied epoch is
     /// skipped. On an error of the database nothing is folded and `state` stands still.
     pub async fn fold(&self, state: &mut State, records: &[Record]) -> Result<Batch, StoreError> {
+        let _turn = self.turn.lock().await;
         let folded = fold_all(&self.writer().await?, state, records).await;
         let (transaction, next, batch) = match folded {
             Ok(folded) => folded,
@@ -289,6 +290,10 @@ async fn save_applied(transaction: &impl ConnectionTrait, state: &State) -> Resu
         .col_expr(
             applied::Column::NoneAbsentSince,
             Expr::value(state.absent.none_since.0 as i64),
+        )
+        .col_expr(
+            applied::Column::LeaseMs,
+            Expr::value(state.longest_lease.as_millis() as i64),
         )
         .filter(applied::Column::Id.eq(state::ONLY))
         .exec(transaction)

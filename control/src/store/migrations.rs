@@ -9,6 +9,10 @@ use sea_orm::{
     },
 };
 
+mod certificates;
+mod identity;
+mod secrets;
+
 mod entity {
     use sea_orm::entity::prelude::*;
 
@@ -52,6 +56,42 @@ const STEPS: &[Step] = &[
         tables: forks,
         indexes: Vec::new,
         columns: absent_replicas,
+    },
+    Step {
+        name: "the longest lease",
+        tables: Vec::new,
+        indexes: Vec::new,
+        columns: longest_lease,
+    },
+    Step {
+        name: "identity",
+        tables: identity::tables,
+        indexes: identity::indexes,
+        columns: Vec::new,
+    },
+    Step {
+        name: "certificates of edges",
+        tables: certificates::tables,
+        indexes: Vec::new,
+        columns: Vec::new,
+    },
+    Step {
+        name: "rollouts",
+        tables: rollouts,
+        indexes: Vec::new,
+        columns: Vec::new,
+    },
+    Step {
+        name: "secrets",
+        tables: secrets::tables,
+        indexes: secrets::indexes,
+        columns: Vec::new,
+    },
+    Step {
+        name: "keys of policies",
+        tables: policy_keys,
+        indexes: Vec::new,
+        columns: Vec::new,
     },
 ];
 
@@ -147,6 +187,38 @@ fn absent_replicas() -> Vec<TableAlterStatement> {
         add("applied", maybe_number("absent_ms")),
         add("applied", number("none_absent_since").default(0).take()),
     ]
+}
+
+fn longest_lease() -> Vec<TableAlterStatement> {
+    let column = number("lease_ms").default(0).take();
+    vec![Table::alter().table("applied").add_column(column).take()]
+}
+
+fn policy_keys() -> Vec<TableCreateStatement> {
+    let name = ColumnDef::new("kid").string_len(200).not_null().take();
+    let blob = |name: &'static str| ColumnDef::new(name).blob().not_null().take();
+    vec![table(
+        "policy_keys",
+        vec![name, blob("sealed"), blob("public_key")],
+    )]
+}
+
+fn rollouts() -> Vec<TableCreateStatement> {
+    vec![table(
+        "rollouts",
+        vec![
+            number("revision"),
+            maybe_number("stable"),
+            text("plan"),
+            number("stage"),
+            number("step"),
+            number("paused"),
+            text("by"),
+            text("at"),
+            maybe_text("ended"),
+            number("returned"),
+        ],
+    )]
 }
 
 fn fences_and_replicas() -> Vec<TableCreateStatement> {

@@ -3,7 +3,11 @@
 //! One module a subject; each is a handful of queries on [`Store`]. Nothing here decides: the [fold](crate::fold) does.
 //! Statements are sea-orm's and the schema is in [`migrations`], so another backend is another URL.
 
+pub mod accounts;
+mod api_tokens;
+pub mod audit;
 pub mod blobs;
+pub mod certificates;
 mod copying;
 mod effects;
 pub mod entity;
@@ -13,18 +17,24 @@ pub mod forks;
 mod identity;
 pub mod migrations;
 pub mod policies;
+pub mod policy_keys;
 pub mod processes;
 pub mod promises;
+pub mod rollouts;
 pub mod roster;
+pub mod secrets;
+pub mod sessions;
 pub mod sqlite;
 pub mod state;
 pub mod tokens;
+mod trust;
 
 use crate::fault::Condition;
 use latencify_conf::change::StoreId;
 use sea_orm::{DatabaseConnection, DbErr};
 use sqlite::Writable;
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// The file in the data folder.
@@ -74,6 +84,9 @@ pub struct Store {
     write: Writable,
     read: DatabaseConnection,
     id: StoreId,
+    /// Held over a transaction until it is noted how it ended: whoever waits for the connection meanwhile would get it with
+    /// what a failed one has left open on it.
+    turn: Arc<Mutex<()>>,
 }
 
 /// Between two attempts to write to a store that could not be written.
@@ -100,7 +113,13 @@ impl Store {
         migrations::migrate(&connection).await?;
         let id = identity::establish(&connection).await?;
         let read = sqlite::reader(file).await?;
-        Ok(Self { write, read, id })
+        let turn = Arc::default();
+        Ok(Self {
+            write,
+            read,
+            id,
+            turn,
+        })
     }
 
     /// Closes every connection, and waits for that. Nothing can be read or written any more, by whatever clone.
@@ -152,3 +171,6 @@ impl Store {
         written
     }
 }
+
+#[cfg(test)]
+mod tests;

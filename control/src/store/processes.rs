@@ -35,6 +35,7 @@ impl Store {
 
     /// Keeps what processes said.
     pub async fn save_said(&self, said: &[(ProcessId, Said)]) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
         let saved = save(&self.writer().await?, said).await;
         self.noted(saved).await
     }

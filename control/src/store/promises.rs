@@ -107,7 +107,7 @@ fn read(row: promises::Model) -> (ProcessId, Promise) {
 mod tests {
     use super::*;
     use crate::log::{Record, first_entry};
-    use latencify_conf::change::{Change, Entry, Epoch, LeaveReason, LogId};
+    use latencify_conf::change::{Change, Entry, Epoch, LeaveReason, LogId, ReplicaId};
     use std::collections::BTreeMap;
     use uuid::Uuid;
 
@@ -125,6 +125,40 @@ mod tests {
         Record {
             epoch: Epoch(epoch),
             bytes: entry.encode().unwrap().into(),
+        }
+    }
+
+    /// An older copy of a store lacks what a later run has promised; what that run has announced is in the log.
+    #[tokio::test]
+    async fn the_longest_lease_that_was_ever_announced_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut state = store.bind(LOG).await.unwrap();
+        let begin = Record {
+            epoch: Epoch(1),
+            bytes: first_entry(LOG, None).unwrap(),
+        };
+        store.fold(&mut state, &[begin]).await.unwrap();
+        let announced = |run, lease_ms| Change::ReplicaJoined {
+            replica: ReplicaId(Uuid::from_u128(run)),
+            name: "control".into(),
+            store: store.identity(),
+            version: "1".into(),
+            replaces: None,
+            unread_max_ms: None,
+            lease_ms,
+        };
+        // The last one is of an older version.
+        for (epoch, lease, longest) in [
+            (2, Some(10_000), 10),
+            (3, Some(60_000), 60),
+            (4, Some(5_000), 60),
+            (5, None, 60),
+        ] {
+            let entry = record(epoch, announced(epoch.into(), lease));
+            store.fold(&mut state, &[entry]).await.unwrap();
+            assert_eq!(state.longest_lease, Duration::from_secs(longest), "{epoch}");
+            assert_eq!(store.bind(LOG).await.unwrap(), state, "{epoch}");
         }
     }
 

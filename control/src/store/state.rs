@@ -2,7 +2,9 @@
 
 use super::{
     Store, StoreError,
-    entity::{applied, policies, replicas, roster},
+    certificates::revoked,
+    entity::{applied, replicas, roster},
+    rollouts, secrets, trust,
 };
 use crate::fold::{Absent, Announced, Member, State};
 use latencify_conf::{
@@ -11,9 +13,9 @@ use latencify_conf::{
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter,
-    QueryOrder, TransactionTrait,
+    TransactionTrait,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The key of the only row of `applied`.
 pub const ONLY: i32 = 1;
@@ -21,6 +23,7 @@ pub const ONLY: i32 = 1;
 impl Store {
     /// Binds the store to a log, which must be the one it was folded from, and reads the state.
     pub async fn bind(&self, log: LogId) -> Result<State, StoreError> {
+        let _turn = self.turn.lock().await;
         let state = bind(&self.writer().await?, log).await;
         let state = self.noted(state).await?;
         if state.position.log != log {
@@ -56,6 +59,7 @@ async fn bind(database: &DatabaseConnection, log: LogId) -> Result<State, StoreE
             last_site: Set(0),
             absent_ms: Set(None),
             none_absent_since: Set(0),
+            lease_ms: Set(0),
         };
         applied::Entity::insert(row)
             .exec_without_returning(&transaction)
@@ -72,10 +76,11 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
         .one(connection)
         .await?
         .ok_or_else(|| StoreError::damaged("the applied epoch", "its row is missing"))?;
-    let head = policies::Entity::find()
-        .order_by_desc(policies::Column::Revision)
-        .one(connection)
-        .await?;
+    let rollouts::Loaded {
+        head,
+        newest,
+        rollout,
+    } = rollouts::load(connection).await?;
     let members = roster::Entity::find()
         .filter(roster::Column::Left.is_null())
         .all(connection)
@@ -91,7 +96,9 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
             epoch: Epoch(applied.position as u64),
             hash: hash(&applied.hash)?,
         },
-        head: head.map(|row| row.head()).transpose()?,
+        head,
+        newest,
+        rollout,
         last_site: SiteId(applied.last_site as u64),
         roster: members.into_iter().map(member).collect::<Result<_, _>>()?,
         replicas: announced
@@ -102,6 +109,10 @@ pub async fn load(connection: &impl ConnectionTrait) -> Result<State, StoreError
             longest: applied.absent_ms.map(millis),
             none_since: Epoch(applied.none_absent_since as u64),
         },
+        longest_lease: millis(applied.lease_ms),
+        revoked_certificates: revoked::load(connection).await?,
+        trust: Arc::new(trust::load(connection).await?),
+        secrets: Arc::new(secrets::load(connection).await?),
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{Control, Refused};
 use crate::{
     fleet::{Fleet, contacts, contacts::Closed},
+    rollout,
     writer::{Key, WriteError},
 };
 use latencify_conf::{
@@ -42,6 +43,8 @@ impl Control {
                 let contact = self.fleet.contacts.get(*process);
                 let answered = contact.and_then(|contact| contact.answered_at());
                 let report = said.report;
+                let target = rollout::target(&state, &member.edge, &member.about);
+                let drifted = rollout::has_drifted(target, &report);
                 Edge {
                     edge: member.edge.clone(),
                     process: *process,
@@ -65,6 +68,8 @@ impl Control {
                         digest: report.running.map(|(_, digest)| digest.to_string()),
                         failed: report.failed.map(|(revision, _)| revision),
                         reason: report.failed.map(|_| report.reason),
+                        target: target.map(|head| head.revision),
+                        drifted,
                     },
                 }
             })

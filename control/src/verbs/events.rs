@@ -1,7 +1,10 @@
 //! Content events: each purges what it names, once, however old it is.
 
-use super::{Control, Purged, Refused};
-use crate::fold::{event_name, within_window};
+use super::{Control, Purged, Refused, purges::Purge};
+use crate::{
+    fold::{event_name, within_window},
+    identity::Caller,
+};
 use latencify_conf::{
     api::PurgeTarget,
     change::Mode,
@@ -12,8 +15,13 @@ use latencify_conf::{
 const BY_BYTES_MAX: usize = 200;
 
 impl Control {
-    /// Takes a content event: purges what it names, unless the same event was there before.
-    pub async fn take_event(&self, event: ContentEvent) -> Result<Purged, Refused> {
+    /// Takes a content event: purges what it names, if the caller may (none: it came by Kafka), unless the same event was
+    /// there before.
+    pub async fn take_event(
+        &self,
+        event: ContentEvent,
+        caller: Option<&Caller>,
+    ) -> Result<Purged, Refused> {
         let earlier = self.fleet.store.original(&event_name(&event.id)).await?;
         let applied = self.fleet.fold.state().applied;
         if let Some(original) = earlier.filter(|original| within_window(original, applied)) {
@@ -30,8 +38,13 @@ impl Control {
         };
         let by = format!("event:{}", cut(&event.id.source));
         let targets = targets(event.content);
-        self.purge_named(&by, None, &targets, mode, Some(event.id))
-            .await
+        let purge = Purge {
+            by: &by,
+            key: None,
+            mode,
+            event: Some(event.id),
+        };
+        self.purge_named(purge, &targets, caller).await
     }
 }
 

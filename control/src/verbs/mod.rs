@@ -1,12 +1,15 @@
 //! What can be done, as verbs that know no HTTP: the API, the fleet link and the event consumer all call these.
 
 mod edges;
+mod enrolment;
 mod events;
+mod limited;
 mod policies;
 mod purges;
 mod reading;
 mod replicas;
 pub mod resolve;
+mod rollouts;
 
 pub use edges::Removed;
 pub use policies::{Submission, Submitted};
@@ -16,6 +19,9 @@ pub use reading::Policies;
 use crate::{
     fleet::Fleet,
     fold::{Conflict, Outcome},
+    identity::Forbidden,
+    pki::Pki,
+    seal::Seal,
     store::{StoreError, folding::Settled},
     writer::{Key, WriteError, Writer},
 };
@@ -32,6 +38,10 @@ pub struct Control {
     pub fleet: Fleet,
     /// Policies as obeyed, for resolving purges.
     pub policies: Policies,
+    /// What secrets and private keys are sealed with in the store.
+    pub seal: Seal,
+    /// The fleet's own certificates.
+    pub pki: Pki,
 }
 
 /// Why a verb did not do it.
@@ -46,6 +56,9 @@ pub enum Refused {
     /// There is no such thing; the text says which.
     #[error("{0}")]
     NotFound(String),
+    /// The caller may not do it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// The policy has errors.
     #[error("the policy has {} errors", .0.len())]
     PolicyInvalid(Vec<PolicyError>),
@@ -71,6 +84,9 @@ pub enum Refused {
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request: use a new one")]
     KeyReused,
+    /// A value can't be sealed, or what is stored can't be opened.
+    #[error("{0}")]
+    Sealed(crate::seal::SealError),
     /// It stands in the way; the text says what.
     #[error("{0}")]
     Conflict(String),
@@ -86,10 +102,17 @@ pub enum Refused {
 
 /// Which entry answers a write: its own, or the original that it repeats.
 #[derive(Debug, Clone)]
-struct Answer {
+pub(crate) struct Answer {
     id: Uuid,
     epoch: Epoch,
     repeat: bool,
+}
+
+impl Answer {
+    /// Where the entry stands.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
 }
 
 impl Control {
@@ -99,7 +122,7 @@ impl Control {
 
     /// The answer to an earlier request with this key, before anything is resolved or validated anew: what the names in
     /// it mean may have changed since, what was done has not.
-    async fn earlier(&self, key: Option<&Key>) -> Result<Option<Answer>, Refused> {
+    pub(crate) async fn earlier(&self, key: Option<&Key>) -> Result<Option<Answer>, Refused> {
         let Some(key) = key else { return Ok(None) };
         let Some(original) = self
             .fleet
@@ -123,7 +146,12 @@ impl Control {
     }
 
     /// Appends a change and says which entry answers it.
-    async fn write(&self, by: &str, key: Option<Key>, change: Change) -> Result<Answer, Refused> {
+    pub(crate) async fn write(
+        &self,
+        by: &str,
+        key: Option<Key>,
+        change: Change,
+    ) -> Result<Answer, Refused> {
         let settled = self.writer().write(by, key, change).await?;
         answer(&settled)
     }
@@ -143,6 +171,15 @@ fn answer(settled: &Settled) -> Result<Answer, Refused> {
         }),
         Outcome::Conflict(Conflict::HeadMoved { head }) => Err(Refused::HeadMoved { head }),
         Outcome::Conflict(Conflict::KeyReused(_)) => Err(Refused::KeyReused),
+        Outcome::Conflict(Conflict::RolloutMoved { at: Some((revision, step)) }) => {
+            Err(Refused::Conflict(format!(
+                "a rollout of revision {revision} is under way, and at its step {step}: look at it (`latencify rollout status`), then \
+                 try again; to replace it, name {revision} as the base"
+            )))
+        }
+        Outcome::Conflict(Conflict::RolloutMoved { at: None }) => Err(Refused::Conflict(
+            "that rollout is over: `latencify rollout status` shows how it ended".into(),
+        )),
         Outcome::Conflict(Conflict::NotInRoster) => Err(Refused::NotFound(
             "the process is not in the fleet (any more): `latencify edge list` shows who is".into(),
         )),
@@ -152,12 +189,25 @@ fn answer(settled: &Settled) -> Result<Answer, Refused> {
         Outcome::Conflict(Conflict::NoSuchReplica) => Err(Refused::NotFound(
             "the replica has not announced itself, or has left: `latencify replica list` shows who is there".into(),
         )),
+        Outcome::Conflict(Conflict::SecretMoved) => Err(Refused::Conflict(
+            "a newer value of this secret came into force meanwhile: look at it, then try again".into(),
+        )),
+        Outcome::Conflict(Conflict::NoSuchSecret) => Err(Refused::NotFound(
+            "there is no such secret (any more): `latencify secret list` shows those that there are".into(),
+        )),
+        Outcome::Conflict(Conflict::NoSuchKey) => Err(Refused::NotFound(
+            "no key of that name is believed (any more)".into(),
+        )),
+        Outcome::Conflict(Conflict::TooManyKeys) => Err(Refused::Conflict(
+            "as many keys of that use are believed as may be: retire one first".into(),
+        )),
         Outcome::Conflict(Conflict::OtherStore(other)) => Err(Refused::Conflict(format!(
             "the replica {other} folds into a store of its own"
         ))),
         Outcome::Conflict(
             Conflict::AlreadyJoined
             | Conflict::OtherRun { .. }
+            | Conflict::KeyKnown
             | Conflict::NotFirst
             | Conflict::NotLast,
         ) => Err(Refused::Conflict(

@@ -1,13 +1,16 @@
 //! Submitting and showing policies.
 
+mod comparing;
+
 use super::{Control, Refused, reading};
 use crate::{store::entity::policies, writer::Key};
 use latencify_conf::{
     api::{Policies, PolicyDetail, PolicyStatus, PolicySummary},
     bundle::{BUNDLE_BYTES_MAX, Bundle, File},
-    change::{Change, Epoch, Revision},
+    change::{Change, Epoch, Plan, Revision},
+    diff::PolicyDiff,
     digest::Digest,
-    validate::{SiteIds, validate},
+    validate::{SiteIds, validate_knowing},
 };
 use std::collections::BTreeSet;
 
@@ -31,6 +34,8 @@ pub struct Submission {
     pub base: Option<Revision>,
     /// Only check.
     pub dry_run: bool,
+    /// How it reaches the fleet; none: all edges at once.
+    pub plan: Option<Plan>,
 }
 
 /// What became of a submission.
@@ -42,6 +47,8 @@ pub struct Submitted {
     pub epoch: Epoch,
     /// Its digest.
     pub digest: Digest,
+    /// What it changes of the head; of a dry run only.
+    pub diff: Option<PolicyDiff>,
 }
 
 impl Control {
@@ -53,15 +60,19 @@ impl Control {
         submission: Submission,
     ) -> Result<Submitted, Refused> {
         check_bounds(&submission)?;
+        if let Some(plan) = &submission.plan {
+            self.check_plan(plan)?;
+        }
         if let Some(earlier) = self.earlier(key.as_ref()).await? {
             let submitted = self.submitted(earlier.epoch).await?;
             self.restore(&submitted, submission).await?;
             return Ok(submitted);
         }
         let bundle = Bundle::new(submission.files);
+        let secrets = self.secret_names();
         let checked = tokio::task::spawn_blocking(move || {
             // Ids are the fold's to give; names are all that is needed here.
-            let policy = validate(&bundle, &SiteIds::standalone());
+            let policy = validate_knowing(&bundle, &SiteIds::standalone(), Some(&secrets));
             (bundle, policy)
         });
         let (bundle, policy) = checked
@@ -74,18 +85,27 @@ impl Control {
                 revision: Revision(0),
                 epoch: Epoch(0),
                 digest,
+                diff: Some(self.differs_from_head(&policy).await?),
             });
         }
         self.keep(digest, &bundle).await?;
-        let change = Change::Policy {
-            digest,
-            sites: policy
-                .sites
-                .iter()
-                .map(|site| site.name.to_string())
-                .collect(),
-            base: submission.base,
-            message: submission.message,
+        let Submission { base, message, .. } = submission;
+        let sites = policy.sites.iter();
+        let sites = sites.map(|site| site.name.to_string()).collect();
+        let change = match submission.plan {
+            Some(plan) => Change::RolloutStarted {
+                digest,
+                sites,
+                base,
+                message,
+                plan,
+            },
+            None => Change::Policy {
+                digest,
+                sites,
+                base,
+                message,
+            },
         };
         let answer = self.write(by, key, change).await?;
         self.submitted(answer.epoch).await
@@ -194,6 +214,7 @@ impl Control {
             revision: head.revision,
             epoch,
             digest: head.digest,
+            diff: None,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! Purges, from the API and from edges.
 
 use super::{
-    Control, Refused,
+    Control, Refused, limited,
     resolve::{self, InUse},
 };
-use crate::writer::Key;
+use crate::{identity::Caller, writer::Key};
 use latencify_conf::{
     api::{PurgeReceipt, PurgeTarget},
     change::{
@@ -44,18 +44,18 @@ pub struct Location<'a> {
 }
 
 /// A purge, but for its targets.
-struct Purge<'a> {
-    by: &'a str,
-    key: Option<Key>,
-    mode: Mode,
-    event: Option<EventId>,
+pub(super) struct Purge<'a> {
+    pub(super) by: &'a str,
+    pub(super) key: Option<Key>,
+    pub(super) mode: Mode,
+    pub(super) event: Option<EventId>,
 }
 
 impl Control {
     /// Purges what users named.
     pub async fn purge(
         &self,
-        by: &str,
+        caller: &Caller,
         key: Option<Key>,
         targets: &[PurgeTarget],
         mode: Mode,
@@ -73,7 +73,13 @@ impl Control {
                 repeat: true,
             });
         }
-        self.purge_named(by, key, targets, mode, None).await
+        let purge = Purge {
+            by: caller.name(),
+            key,
+            mode,
+            event: None,
+        };
+        self.purge_named(purge, targets, Some(caller)).await
     }
 
     /// Purges what a client named by `PURGE` to an edge, which has authorised it by its policy.
@@ -138,20 +144,15 @@ impl Control {
         receipt.ok_or_else(|| Refused::NotFound(format!("there is no purge {id}")))
     }
 
-    /// Resolves names to sites and purges them.
+    /// Resolves names to sites and purges them, if the caller may; none: it has been let in elsewhere.
     pub(super) async fn purge_named(
         &self,
-        by: &str,
-        key: Option<Key>,
+        purge: Purge<'_>,
         targets: &[PurgeTarget],
-        mode: Mode,
-        event: Option<EventId>,
+        caller: Option<&Caller>,
     ) -> Result<Purged, Refused> {
-        let purge = Purge {
-            by,
-            key,
-            mode,
-            event,
+        let may = |targets: &[Target], names: &InUse| {
+            caller.map_or(Ok(()), |caller| limited::purges(caller, targets, names))
         };
         // Everything is everything, whatever the policies say, or whether they can be read.
         if targets
@@ -159,10 +160,13 @@ impl Control {
             .all(|target| matches!(target, PurgeTarget::All(_)))
         {
             let targets = resolve::resolve(targets, &InUse::default())?;
+            may(&targets, &InUse::default())?;
             return self.append_purge(&purge, targets, None).await;
         }
         self.append_resolved(&purge, |names| {
-            resolve::resolve(targets, names).map_err(Refused::from)
+            let targets = resolve::resolve(targets, names)?;
+            may(&targets, names)?;
+            Ok(targets)
         })
         .await
     }
@@ -176,8 +180,7 @@ impl Control {
     ) -> Result<Purged, Refused> {
         for _ in 0..RESOLUTIONS_MAX {
             let state = self.fleet.fold.state();
-            let head = state.head.as_ref();
-            let seen = head.map_or(Revision(0), |head| head.revision);
+            let seen = state.newest;
             let names = self.policies.in_use(&self.fleet, &state).await?;
             let targets = resolve(&names)?;
             match self.append_purge(purge, targets, Some(seen)).await {

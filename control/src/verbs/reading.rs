@@ -4,6 +4,7 @@ use super::{Refused, resolve::InUse};
 use crate::{
     fleet::Fleet,
     fold::{Head, State},
+    rollout,
     store::{Store, StoreError},
 };
 use latencify_conf::{
@@ -34,23 +35,32 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// The policies that a URL may mean: the head, what edges run, and what they may be changing to between the two.
+    /// The policies that a URL may mean: the newest, what edges run, what they may be changing to between the two; and, while one is
+    /// rolled out or after it was returned, the revision that the others run.
     ///
-    /// A member that has not said what it runs may run any of the [`CHANGING_MAX`] revisions before the head: it starts
-    /// from the policy that it saved. An older revision that can't be read is named by its sites; the head must be read.
+    /// A member that has not said what it runs may run any of the [`CHANGING_MAX`] revisions before the newest: it starts
+    /// from the policy that it saved. An older revision that can't be read is named by its sites; those that edges are to run
+    /// must be read.
     pub async fn in_use(&self, fleet: &Fleet, state: &State) -> Result<InUse, Refused> {
-        let Some(head) = state.head.as_ref().map(|head| head.revision) else {
+        let newest = state.newest;
+        if newest == Revision(0) {
             return Ok(InUse::default());
-        };
+        }
+        let targets = [state.head.as_ref(), rollout::stable(state)];
+        let targets: BTreeSet<_> = targets
+            .into_iter()
+            .flatten()
+            .map(|head| head.revision)
+            .collect();
         let store = &fleet.store;
-        let (mut running, mut oldest) = (BTreeSet::new(), head);
+        let (mut running, mut oldest) = (targets.clone(), newest);
         for process in state.roster.keys() {
             let reported = fleet.said.get(*process).report.running;
             let revision = reported.map_or(Revision(1), |(revision, _)| revision);
             oldest = oldest.min(revision);
             running.extend(reported.map(|_| revision));
         }
-        let changing = oldest.0.max(head.0.saturating_sub(CHANGING_MAX))..=head.0;
+        let changing = oldest.0.max(newest.0.saturating_sub(CHANGING_MAX))..=newest.0;
         let revisions: BTreeSet<Revision> = changing.map(Revision).chain(running).collect();
         let mut names = InUse::default();
         for revision in revisions.into_iter().rev() {
@@ -67,7 +77,7 @@ impl Policies {
                     self.keep(revision, policy.clone());
                     names.policies.push(policy);
                 }
-                Err(why) if revision == head => {
+                Err(why) if targets.contains(&revision) => {
                     return Err(Refused::PolicyUnreadable { revision, why });
                 }
                 Err(why) => {
@@ -78,6 +88,31 @@ impl Policies {
             }
         }
         Ok(names)
+    }
+
+    /// One revision as obeyed.
+    pub async fn of_revision(
+        &self,
+        store: &Store,
+        revision: &Head,
+    ) -> Result<Arc<Policy>, Refused> {
+        let Head {
+            revision,
+            digest,
+            sites,
+        } = revision;
+        if let Some(policy) = self.kept(*revision) {
+            return Ok(policy);
+        }
+        let policy =
+            read(store, *digest, sites)
+                .await?
+                .map_err(|why| Refused::PolicyUnreadable {
+                    revision: *revision,
+                    why,
+                })?;
+        self.keep(*revision, policy.clone());
+        Ok(policy)
     }
 
     fn kept(&self, revision: Revision) -> Option<Arc<Policy>> {

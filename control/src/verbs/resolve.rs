@@ -166,6 +166,19 @@ impl InUse {
             .flat_map(|policy| policy.sites.iter().map(AsRef::as_ref))
     }
 
+    /// The name of a site, as a policy in use has it.
+    pub fn name_of(&self, id: SiteId) -> Option<&str> {
+        let of_policy = self.sites().find(|site| site.id == id);
+        let of_policy = of_policy.map(|site| &*site.name);
+        of_policy.or_else(|| {
+            self.unread
+                .iter()
+                .flatten()
+                .find(|(_, known)| **known == id)
+                .map(|(name, _)| name.as_str())
+        })
+    }
+
     fn unread_ids(&self) -> impl Iterator<Item = SiteId> {
         self.unread.iter().flat_map(|sites| sites.values().copied())
     }

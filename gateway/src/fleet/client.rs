@@ -1,23 +1,23 @@
 //! Calls to control.
 
-use super::FleetError;
-use crate::purge::PurgeRefused;
+use super::{FleetError, enroll::Passport};
+use crate::{
+    purge::PurgeRefused,
+    secrets::{SECRETS_MAX, Secrets, Value},
+};
 use latencify_conf::{
     bundle::{BUNDLE_BYTES_MAX, Bundle},
     change::ENTRY_BYTES_MAX,
     digest::Digest,
     link::message,
+    policy::{SECRET_BYTES_MAX, SecretName},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use stub::fleet_client::FleetClient;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Code, Request, Status, Streaming,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
-};
+use tonic::{Code, Status, Streaming, transport::Channel};
+use zeroize::Zeroizing;
 
 /// The calls, as generated.
 #[allow(missing_docs, clippy::pedantic)]
@@ -34,40 +34,38 @@ const CHUNK_WITHIN: Duration = Duration::from_secs(10);
 /// A client's purge must be answered within this: it is appended, committed and folded.
 const PURGE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Control, as an edge calls it.
+/// Control, as an edge calls it: over a connection that shows the edge's present certificate.
 #[derive(Clone)]
 pub struct Client {
-    stub: FleetClient<InterceptedService<Channel, Token>>,
+    passport: Arc<Passport>,
 }
 
-/// Puts the join token on every call.
-#[derive(Clone)]
-struct Token(MetadataValue<Ascii>);
-
-impl Interceptor for Token {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
-        Ok(request)
-    }
+/// Calls over this channel.
+pub(super) fn stub(channel: Channel) -> FleetClient<Channel> {
+    FleetClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 impl Client {
-    /// Calls over this channel with this `authorization`.
-    pub fn new(channel: Channel, authorization: MetadataValue<Ascii>) -> Self {
-        let stub = FleetClient::with_interceptor(channel, Token(authorization))
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Self { stub }
+    /// Calls with this passport.
+    pub fn new(passport: Arc<Passport>) -> Self {
+        Self { passport }
     }
 
-    /// Opens the stream.
+    /// What is shown to control.
+    pub fn passport(&self) -> &Passport {
+        &self.passport
+    }
+
+    /// Opens the stream; with it comes what keeps its connection, whatever is shown on the next one.
     pub async fn attach(
         &self,
         messages: ReceiverStream<message::FromEdge>,
-    ) -> Result<Streaming<message::ToEdge>, Status> {
-        Ok(self.stub.clone().attach(messages).await?.into_inner())
+    ) -> Result<(Streaming<message::ToEdge>, FleetClient<Channel>), Status> {
+        let mut stub = self.passport.client()?;
+        let stream = stub.attach(messages).await?.into_inner();
+        Ok((stream, stub))
     }
 
     /// The files of a policy, verified against their digest.
@@ -77,7 +75,7 @@ impl Client {
         let request = message::PolicyRequest {
             digest: bytes::Bytes::copy_from_slice(&digest.0),
         };
-        let mut stub = self.stub.clone();
+        let mut stub = self.passport.client().map_err(failed)?;
         let mut chunks = timeout(CHUNK_WITHIN, stub.fetch_policy(request))
             .await
             .map_err(late)?
@@ -105,12 +103,46 @@ impl Client {
         Ok(bundle)
     }
 
+    /// The secrets that a policy names, as far as control has them. A control that knows of none is older than they are.
+    pub async fn fetch_secrets(&self, digest: Digest) -> Result<Secrets, String> {
+        let late = |_| format!("no answer from control within {CHUNK_WITHIN:?}");
+        let failed = |status: Status| FleetError::describe(&status);
+        let request = message::SecretsRequest {
+            digest: bytes::Bytes::copy_from_slice(&digest.0),
+        };
+        let mut stub = self.passport.client().map_err(failed)?;
+        let answer = timeout(CHUNK_WITHIN, stub.fetch_secrets(request))
+            .await
+            .map_err(late)?;
+        let mut given = match answer {
+            Ok(answer) => answer.into_inner(),
+            Err(status) if status.code() == Code::Unimplemented => return Ok(Secrets::default()),
+            Err(status) => return Err(failed(status)),
+        };
+        let mut secrets = Vec::new();
+        while let Some(secret) = timeout(CHUNK_WITHIN, given.message())
+            .await
+            .map_err(late)?
+            .map_err(failed)?
+        {
+            if secrets.len() >= SECRETS_MAX || secret.value.len() > SECRET_BYTES_MAX {
+                return Err("control gives more than an edge takes".to_owned());
+            }
+            let value = Value::exactly(Zeroizing::new(secret.value.to_vec()));
+            secrets.push((SecretName::from(secret.name.as_str()), value));
+        }
+        Ok(secrets.into_iter().collect())
+    }
+
     /// Takes a client's purge to the log.
     pub async fn purge(
         &self,
         purge: message::EdgePurge,
     ) -> Result<message::EdgePurgeAnswer, PurgeRefused> {
-        let mut stub = self.stub.clone();
+        let mut stub = self
+            .passport
+            .client()
+            .map_err(|status| PurgeRefused::Unreachable(FleetError::describe(&status)))?;
         let answer = timeout(PURGE_WITHIN, stub.purge(purge))
             .await
             .map_err(|_| PurgeRefused::Unreachable(format!("no answer within {PURGE_WITHIN:?}")))?;

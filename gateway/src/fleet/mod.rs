@@ -6,26 +6,30 @@
 //! - [`obey`]: the state machine of [`conf::link::edge`](latencify_conf::link::edge), which decides what is believed, and
 //!   the marks that it is obeyed with. The simulation drives it as well.
 //! - [`policies`]: brings the edge to the newest target, on a signal and on a timer. Nothing waits for it.
+//! - [`enroll`]: who the edge is to control, by its certificate, and who control is to it.
 //! - [`standing`]: whether stored objects may be used, as requests ask.
 //! - [`state`]: the folder with the last good policy, so that an edge starts without control.
 //! - [`Fleet`]: the handle that the rest of the edge holds; takes `PURGE`s of clients to control.
 
 mod backoff;
 mod client;
+pub mod enroll;
 mod isolation_told;
 pub mod obey;
 mod policies;
 mod ports;
 pub mod saved;
+mod secrets;
 mod session;
 mod settings;
+mod signatures;
 pub mod standing;
 mod state;
 mod status;
 mod stream;
 
 pub use ports::{EdgePorts, KeptMarks, MarksPort, PolicyPort};
-pub use settings::{Acks, JoinToken, Settings, WhenIsolated};
+pub use settings::{Acks, JoinToken, Link, Settings, WhenIsolated};
 pub use standing::{Isolated, Standing};
 pub use state::{SavedPolicy, StateFolder};
 pub use status::LinkState;
@@ -33,6 +37,7 @@ pub use status::LinkState;
 use crate::purge::{PurgePort, PurgeRefused, Purged};
 use async_trait::async_trait;
 use client::Client;
+use enroll::Passport;
 use latencify_conf::{
     change::{Epoch, Mode, ProcessId, SiteId},
     link::{
@@ -68,6 +73,7 @@ pub struct Fleet {
     leave: CancellationToken,
     session: Mutex<Option<JoinHandle<()>>>,
     policies: JoinHandle<()>,
+    renewing: JoinHandle<()>,
     telling: JoinHandle<()>,
     saver: Mutex<Option<Saver>>,
     saving: Arc<Saving>,
@@ -126,7 +132,7 @@ impl Fleet {
                 settings.edge
             )));
         }
-        let client = Client::new(settings.channel()?, settings.token.bearer()?);
+        let link = settings.link()?;
         let folder = StateFolder::open(&settings.state).map_err(|error| FleetError::State {
             path: settings.state.display().to_string(),
             error,
@@ -141,14 +147,18 @@ impl Fleet {
                 tracing::warn!(%error, folder = %settings.state.display(), "the state folder can't be written now");
             }
         }
+        let passport = Arc::new(Passport::open(link, &settings.state)?);
+        let client = Client::new(passport.clone());
         let process = ProcessId(Uuid::new_v4());
         let standing = Arc::new(Standing::new(settings.when_isolated));
         let status = Arc::new(Status::new(process, standing.clone()));
         let (want, wanted) = watch::channel(None);
         let (report, reports) = watch::channel(Report::default());
         let reload = Arc::new(Notify::new());
+        let secrets = Arc::new(Notify::new());
         let leave = CancellationToken::new();
 
+        let port = ports.policies.clone();
         let mut policies = policies::Policies::new(
             ports.policies,
             client.clone(),
@@ -156,6 +166,10 @@ impl Fleet {
             wanted,
             report,
             reload.clone(),
+            policies::Confidences {
+                keeper: secrets::Keeper::new(client.clone(), folder.clone(), ports.secrets),
+                changed: secrets.clone(),
+            },
         );
         let (marks, resumed) = SavedMarks::new(ports.marks, load_marks(&folder).await);
         policies.boot(marks.history()).await;
@@ -181,11 +195,16 @@ impl Fleet {
             edge,
             client.clone(),
             status.clone(),
-            want,
-            reports,
-            saver.saving().saved(),
-            leave.clone(),
+            session::Ends {
+                want,
+                reports,
+                saved: saver.saving().saved(),
+                secrets,
+                leave: leave.clone(),
+                port,
+            },
         );
+        let renewing = tokio::spawn(passport.keep_renewed(leave.clone()));
         Ok(Self {
             client,
             process,
@@ -193,6 +212,7 @@ impl Fleet {
             reload,
             leave,
             session: Mutex::new(Some(tokio::spawn(session.run()))),
+            renewing,
             policies: tokio::spawn(policies.run()),
             telling: tokio::spawn(isolation_told::keep_telling(standing)),
             saving: saver.saving().clone(),
@@ -229,6 +249,7 @@ impl Fleet {
         }
         self.policies.abort();
         self.telling.abort();
+        self.renewing.abort();
         let saver = self.saver.lock().take();
         if let Some(saver) = saver {
             let finished = tokio::task::spawn_blocking(move || saver.finish());
@@ -261,6 +282,7 @@ impl Drop for Fleet {
         }
         self.policies.abort();
         self.telling.abort();
+        self.renewing.abort();
     }
 }
 

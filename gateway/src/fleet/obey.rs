@@ -17,6 +17,7 @@ use latencify_conf::{
     change::{Change, LogId, Position},
     link::{
         edge::{Action, EdgeLink, Fault, Introduction},
+        health::Health,
         message::{FromEdge, ToEdge},
         replica::{Report, Target},
     },
@@ -53,6 +54,8 @@ pub enum Outcome {
     Want(Wanted),
     /// The edge starts over here: every floor has been raised.
     Reset(Position),
+    /// Secrets have other values, or may have: they are to be fetched anew.
+    Secrets,
     /// Every worker obeys everything up to here.
     Obeyed {
         /// The position.
@@ -132,6 +135,12 @@ impl Obedience {
         self.perform(actions)
     }
 
+    /// What the edge has answered by what it runs.
+    pub fn health(&mut self, health: &Health) -> Vec<Outcome> {
+        let actions = self.link.health(health);
+        self.perform(actions)
+    }
+
     /// The marks of everything up to here are on disk.
     pub fn saved(&mut self, position: &Position) -> Vec<Outcome> {
         let actions = self.link.saved(position);
@@ -151,8 +160,14 @@ impl Obedience {
         for action in actions {
             match action {
                 Action::Apply { entry, position } => {
-                    if let Change::Purge { mode, targets, .. } = &entry.change {
-                        self.marks.purge(targets, *mode, position.epoch);
+                    match &entry.change {
+                        Change::Purge { mode, targets, .. } => {
+                            self.marks.purge(targets, *mode, position.epoch);
+                        }
+                        Change::SecretChanged { .. } | Change::SecretRemoved { .. } => {
+                            outcomes.push(Outcome::Secrets);
+                        }
+                        _ => {}
                     }
                     applied.add(position);
                 }
@@ -160,6 +175,7 @@ impl Obedience {
                     self.settle(&mut applied, &mut outcomes);
                     self.marks.reset(&start);
                     outcomes.push(Outcome::Reset(start));
+                    outcomes.push(Outcome::Secrets);
                     applied.add(start);
                 }
                 Action::Target(target) => {

@@ -6,6 +6,8 @@ use super::{
     client::Client,
     obey::Wanted,
     ports::PolicyPort,
+    secrets::Keeper,
+    signatures::Signatures,
     state::{SavedPolicy, StateFolder},
 };
 use latencify_cache::History;
@@ -29,6 +31,14 @@ const REFETCH_FIRST: Duration = Duration::from_millis(200);
 /// … and the longest.
 const REFETCH_MAX: Duration = Duration::from_secs(10);
 
+/// The secrets of what runs, and the word that they have changed.
+pub struct Confidences {
+    /// Fetches and saves them.
+    pub keeper: Keeper,
+    /// One of them has another value.
+    pub changed: Arc<Notify>,
+}
+
 /// The task that owns what runs.
 pub struct Policies {
     port: Arc<dyn PolicyPort>,
@@ -37,6 +47,7 @@ pub struct Policies {
     wanted: watch::Receiver<Option<Wanted>>,
     report: watch::Sender<Report>,
     reload: Arc<Notify>,
+    secrets: Confidences,
     /// What was saved by an earlier run: the target until control names one.
     saved: Option<Wanted>,
     /// What is in force.
@@ -44,6 +55,7 @@ pub struct Policies {
     /// The files fetched last: needed again when their policy could not be built, or comes back as another revision.
     fetched: Option<(Digest, Arc<Bundle>)>,
     refetch: Backoff,
+    signatures: Signatures,
     /// In force, and to be saved when another process has let go of the folder.
     unsaved: Option<Wanted>,
 }
@@ -63,8 +75,10 @@ impl Policies {
         wanted: watch::Receiver<Option<Wanted>>,
         report: watch::Sender<Report>,
         reload: Arc<Notify>,
+        secrets: Confidences,
     ) -> Self {
         let refetch = Backoff::new(REFETCH_FIRST, REFETCH_MAX);
+        let signatures = Signatures::new(folder.clone());
         Self {
             port,
             client,
@@ -72,16 +86,24 @@ impl Policies {
             wanted,
             report,
             reload,
+            secrets,
             saved: None,
             running: None,
             fetched: None,
             refetch,
+            signatures,
             unsaved: None,
         }
     }
 
     /// Puts the saved policy in force, if there is one that can be read and built; the marks are of that history.
     pub async fn boot(&mut self, obeyed: History) {
+        if let Err(reason) = self.secrets.keeper.load() {
+            error!(
+                reason,
+                "the saved secrets can't be read and are ignored: waiting for control"
+            );
+        }
         let saved = match self.folder.load() {
             Ok(Some(saved)) => saved,
             Ok(None) => return info!("no saved policy: waiting for control"),
@@ -107,6 +129,7 @@ impl Policies {
                 revision,
                 digest,
                 sites,
+                signed: None,
             },
         };
         let wanted = wanted.of_saved(obeyed);
@@ -132,7 +155,7 @@ impl Policies {
         let mut again =
             (self.saved.is_some() && self.running.is_none()).then_some(REBUILD_INTERVAL);
         loop {
-            let reload = self.reload.clone();
+            let (reload, changed) = (self.reload.clone(), self.secrets.changed.clone());
             let timer = async {
                 match again {
                     Some(again) => tokio::time::sleep(again).await,
@@ -153,6 +176,7 @@ impl Policies {
                     self.refetch.reset();
                 }
                 () = reload.notified() => {}
+                () = changed.notified() => self.secrets.keeper.have_changed(),
                 () = timer => {}
             }
             again = self.reconcile().await;
@@ -161,12 +185,19 @@ impl Policies {
 
     /// Brings the newest target in force; returns when to try again.
     async fn reconcile(&mut self) -> Option<Duration> {
-        let wanted = self
-            .wanted
-            .borrow_and_update()
-            .clone()
-            .or_else(|| self.saved.clone())?;
-        if self.running.as_ref() == Some(&wanted) {
+        let told = self.wanted.borrow_and_update().clone();
+        let verified = told.as_ref().map(|told| self.signatures.verify(told));
+        let mut wanted = told.or_else(|| self.saved.clone())?;
+        // What it is signed with makes it no other policy.
+        wanted.target.signed = None;
+        if let Some(Err(why)) = verified {
+            let reason = format!("it is not built: {why}");
+            error!(revision = wanted.target.revision.0, digest = %wanted.target.digest, reason, "the target policy can't be believed; the former one stays");
+            self.tell(Some((&wanted.target, reason)));
+            return Some(REBUILD_INTERVAL);
+        }
+        let is_running = self.running.as_ref() == Some(&wanted);
+        if is_running && !self.secrets.keeper.needs(wanted.target.digest) {
             self.tell(None);
             return None;
         }
@@ -182,9 +213,27 @@ impl Policies {
                 _ = newer.changed() => return Some(Duration::ZERO),
             }
         };
-        let outcome = match fetched {
-            Ok(()) => self.install(&wanted).await,
-            Err(reason) => Err(Failure {
+        let given = match fetched {
+            Ok(()) => self.fetch_secrets(wanted.target.digest, &mut newer).await,
+            Err(reason) => Some(Err(reason)),
+        };
+        let outcome = match given {
+            None => return Some(Duration::ZERO),
+            Some(Ok(has_news)) if is_running && !has_news => {
+                self.refetch.reset();
+                self.tell(None);
+                return None;
+            }
+            Some(Ok(_)) => self.install(&wanted).await,
+            // What runs goes on with the secrets that it has.
+            Some(Err(reason)) if is_running => {
+                warn!(
+                    reason,
+                    "changed secrets can't be fetched; the former ones stay in use"
+                );
+                return Some(self.refetch.next());
+            }
+            Some(Err(reason)) => Err(Failure {
                 reason: format!("can't be fetched: {reason}"),
                 again: self.refetch.next(),
             }),
@@ -206,11 +255,30 @@ impl Policies {
         }
     }
 
+    /// Fetches the secrets that a policy names, unless that is done; says whether they are other ones. None: a newer target came.
+    async fn fetch_secrets(
+        &mut self,
+        digest: Digest,
+        newer: &mut watch::Receiver<Option<Wanted>>,
+    ) -> Option<Result<bool, String>> {
+        if !self.secrets.keeper.needs(digest) {
+            return Some(Ok(false));
+        }
+        let bundle = self.bundle(digest)?;
+        tokio::select! {
+            fetched = self.secrets.keeper.fetch(digest, &bundle) => {
+                Some(fetched.map_err(|reason| format!("secrets: {reason}")))
+            }
+            _ = newer.changed() => None,
+        }
+    }
+
     async fn install(&mut self, wanted: &Wanted) -> Result<(), Failure> {
         let Target {
             revision,
             digest,
             sites,
+            signed: _,
         } = &wanted.target;
         let failed = |reason| Failure {
             reason,
@@ -252,6 +320,9 @@ impl Policies {
                 return;
             }
         }
+        if let Err(error) = self.secrets.keeper.save() {
+            error!(%error, "the secrets can't be saved: after a restart this edge would need control");
+        }
         let Some(bundle) = self.bundle(wanted.target.digest) else {
             return;
         };
@@ -261,6 +332,7 @@ impl Policies {
                 revision,
                 digest,
                 sites,
+                signed: _,
             } = wanted.target;
             folder.save(&SavedPolicy {
                 log: wanted.log,

@@ -1,5 +1,6 @@
 //! What the fleet link asks of the edge around it.
 
+use crate::secrets::SecretStore;
 use async_trait::async_trait;
 use latencify_cache::{
     History, Marks,
@@ -10,6 +11,7 @@ use latencify_conf::{
     bundle::Bundle,
     change::{Epoch, Mode, Position, Revision, Target},
     digest::Digest,
+    link::health::Health,
     validate::SiteIds,
 };
 use std::{sync::Arc, time::SystemTime};
@@ -21,6 +23,8 @@ pub struct EdgePorts {
     pub policies: Arc<dyn PolicyPort>,
     /// Obeys purges, and is saved.
     pub marks: Arc<dyn KeptMarks>,
+    /// The values of secrets that policies are built with.
+    pub secrets: Arc<SecretStore>,
 }
 
 /// Puts policies in force.
@@ -35,6 +39,11 @@ pub trait PolicyPort: Send + Sync {
         revision: Revision,
         history: History,
     ) -> Result<Digest, String>;
+
+    /// What the policy in force has answered since; none: none is, or it is of no revision.
+    fn health(&self) -> Option<Health> {
+        None
+    }
 }
 
 /// Obeys purges. Called in the order of the log, from one task; returns when every worker obeys.

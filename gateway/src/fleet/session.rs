@@ -4,6 +4,7 @@ use super::{
     backoff::Backoff,
     client::Client,
     obey::{Obedience, Outcome, Wanted},
+    ports::PolicyPort,
     standing::boot_time,
     status::{Broken, LOG_FORKED, LOG_SHORTENED, Status},
     stream::Stream,
@@ -17,8 +18,8 @@ use latencify_conf::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::watch,
-    time::{sleep, sleep_until, timeout},
+    sync::{Notify, watch},
+    time::{MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -31,6 +32,8 @@ const RECONNECT_MAX: Duration = Duration::from_secs(5);
 const DISTRUST_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after a refusal that only the operator can end.
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
+/// What was answered is told so often, if there is news.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// After `Leave`, control has so long to end the stream.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -39,33 +42,35 @@ pub struct Session {
     edge: Obedience,
     client: Client,
     status: Arc<Status>,
-    want: watch::Sender<Option<Wanted>>,
-    reports: watch::Receiver<Report>,
-    saved: watch::Receiver<Option<Position>>,
-    leave: CancellationToken,
+    ends: Ends,
     /// That the log is shorter than it was is told once.
     is_short: bool,
 }
 
+/// Whom the session tells, and who tells it.
+pub struct Ends {
+    /// What is to run.
+    pub want: watch::Sender<Option<Wanted>>,
+    /// What runs.
+    pub reports: watch::Receiver<Report>,
+    /// How far marks are on disk.
+    pub saved: watch::Receiver<Option<Position>>,
+    /// Whoever fetches secrets.
+    pub secrets: Arc<Notify>,
+    /// That the edge is to leave.
+    pub leave: CancellationToken,
+    /// Who answers requests, and says how.
+    pub port: Arc<dyn PolicyPort>,
+}
+
 impl Session {
     /// A session that has not begun.
-    pub fn new(
-        edge: Obedience,
-        client: Client,
-        status: Arc<Status>,
-        want: watch::Sender<Option<Wanted>>,
-        reports: watch::Receiver<Report>,
-        saved: watch::Receiver<Option<Position>>,
-        leave: CancellationToken,
-    ) -> Self {
+    pub fn new(edge: Obedience, client: Client, status: Arc<Status>, ends: Ends) -> Self {
         Self {
             edge,
             client,
             status,
-            want,
-            reports,
-            saved,
-            leave,
+            ends,
             is_short: false,
         }
     }
@@ -79,9 +84,9 @@ impl Session {
     }
 
     async fn keep_up(&mut self) {
-        let leave = self.leave.clone();
+        let leave = self.ends.leave.clone();
         let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MAX);
-        let mut last_reason = None;
+        let mut told = Told::default();
         while !leave.is_cancelled() {
             let mut was_live = false;
             let Err(broken) = self.stream_once(&mut was_live).await else {
@@ -92,16 +97,19 @@ impl Session {
             self.status.count_error(broken.as_str());
             if was_live {
                 backoff.reset();
-                last_reason = None;
+                told = Told::default();
             }
             let pause = match &broken {
-                Broken::Fault(Fault::Refused { is_final: true, .. }) | Broken::Unauthorised(_) => {
-                    REFUSED_PAUSE
-                }
+                Broken::Fault(Fault::Refused { is_final: true, .. })
+                | Broken::Unauthorised(_)
+                | Broken::Untrusted(_) => REFUSED_PAUSE,
                 Broken::Fault(fault) if fault.is_distrust() => DISTRUST_PAUSE,
                 _ => backoff.next(),
             };
-            let is_news = last_reason.replace(broken.as_str()) != Some(broken.as_str());
+            if matches!(broken, Broken::Unauthorised(_)) {
+                self.client.passport().refused();
+            }
+            let is_news = told.is_new(&broken);
             tell(&broken, is_news, pause, self.edge.link().obeyed());
             tokio::select! {
                 () = leave.cancelled() => return,
@@ -112,15 +120,18 @@ impl Session {
 
     /// One stream from its opening to its end; Ok when the edge has left.
     async fn stream_once(&mut self, was_live: &mut bool) -> Result<(), Broken> {
-        let leave = self.leave.clone();
+        let leave = self.ends.leave.clone();
         let mut stream = tokio::select! {
             () = leave.cancelled() => return Ok(()),
             stream = self.open() => stream?,
         };
         self.status.count_stream();
         // What runs is told after the Welcome; only later changes are news.
-        let report = self.reports.borrow_and_update().clone();
+        let report = self.ends.reports.borrow_and_update().clone();
         let _ = self.edge.report(report);
+        let mut health = interval(HEALTH_EVERY);
+        health.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told_health = None;
         loop {
             let tick = self.edge.link().next_tick().map(Status::at);
             let told = tokio::select! {
@@ -136,15 +147,27 @@ impl Session {
                     self.tell_restarts(&outcomes, stood);
                     self.carry_out(outcomes, &stream).and(end.map_or(Ok(()), Err))
                 }
-                Ok(()) = self.reports.changed() => {
-                    let report = self.reports.borrow_and_update().clone();
+                Ok(()) = self.ends.reports.changed() => {
+                    let report = self.ends.reports.borrow_and_update().clone();
                     let outcomes = self.edge.report(report);
                     self.carry_out(outcomes, &stream)
                 }
-                Ok(()) = self.saved.changed() => {
-                    let saved = *self.saved.borrow_and_update();
+                Ok(()) = self.ends.saved.changed() => {
+                    let saved = *self.ends.saved.borrow_and_update();
                     let outcomes = saved.map_or_else(Vec::new, |saved| self.edge.saved(&saved));
                     self.carry_out(outcomes, &stream)
+                }
+                _ = health.tick() => {
+                    let now = self.ends.port.health();
+                    let is_news = self.edge.link().is_live() && now != told_health;
+                    match now.filter(|_| is_news) {
+                        Some(now) => {
+                            let outcomes = self.edge.health(&now);
+                            told_health = Some(now);
+                            self.carry_out(outcomes, &stream)
+                        }
+                        None => Ok(()),
+                    }
                 }
                 () = sleep_until(tick.unwrap_or_else(|| Status::at(boot_time() + WELCOME_WITHIN))) => Ok(()),
             };
@@ -165,6 +188,7 @@ impl Session {
     }
 
     async fn open(&mut self) -> Result<Stream, Broken> {
+        self.client.passport().ready().await?;
         let hello = self.edge.connected(boot_time());
         let hello = hello.into_iter().filter_map(|outcome| match outcome {
             Outcome::Send(message) => Some(message),
@@ -180,10 +204,11 @@ impl Session {
                 Outcome::Want(wanted) => {
                     let Wanted { log, target, .. } = &wanted;
                     debug!(%log, revision = target.revision.0, digest = %target.digest, "policy target");
-                    self.want.send_replace(Some(wanted));
+                    self.ends.want.send_replace(Some(wanted));
                 }
                 // Told already, with where the edge stood.
                 Outcome::Reset(_) => {}
+                Outcome::Secrets => self.ends.secrets.notify_one(),
                 Outcome::Obeyed { entries, .. } => self.status.count_entries(entries),
                 Outcome::Disconnect(fault) => return Err(fault.into()),
             }
@@ -251,6 +276,25 @@ impl Session {
     }
 }
 
+/// What was told last: two reasons that take turns are told once each.
+#[derive(Default)]
+struct Told([Option<String>; 2]);
+
+impl Told {
+    fn is_new(&mut self, broken: &Broken) -> bool {
+        let reason = match broken {
+            Broken::Unauthorised(_) => broken.to_string(),
+            _ => broken.as_str().to_owned(),
+        };
+        let [last, before] = &mut self.0;
+        if [&*last, &*before].contains(&&Some(reason.clone())) {
+            return false;
+        }
+        *before = last.replace(reason);
+        true
+    }
+}
+
 /// An absence of control is told once, not once an attempt.
 fn tell(broken: &Broken, is_news: bool, pause: Duration, obeyed: Option<Position>) {
     let (reason, again_ms) = (broken.as_str(), pause.as_millis() as u64);
@@ -260,7 +304,10 @@ fn tell(broken: &Broken, is_news: bool, pause: Duration, obeyed: Option<Position
             error!(reason, %broken, obeyed, again_ms, "control's stream can't be trusted: nothing of it was applied");
         }
         Broken::Unauthorised(_) if is_news => {
-            error!(reason, %broken, obeyed, again_ms, "control does not take this edge: --join-token-file must hold the join token of the control that --control names");
+            error!(reason, %broken, obeyed, again_ms, "control does not take this edge");
+        }
+        Broken::Untrusted(_) if is_news => {
+            error!(reason, %broken, obeyed, again_ms, "whoever answers at --control is not control: nothing was said to it");
         }
         Broken::Fault(Fault::Refused { is_final: true, .. }) if is_news => {
             error!(reason, %broken, obeyed, again_ms, "control does not take this edge");

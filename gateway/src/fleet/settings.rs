@@ -1,7 +1,13 @@
 //! How a fleet is joined.
 
-use super::FleetError;
-use latencify_conf::link::message;
+use super::{FleetError, enroll::Identity};
+use latencify_conf::{
+    digest::Digest,
+    link::{
+        message,
+        trust::{CONTROL_NAME, JoinText},
+    },
+};
 use std::{
     fmt, fs,
     net::IpAddr,
@@ -24,12 +30,13 @@ const PING_WITHIN: Duration = Duration::from_secs(5);
 /// How a fleet is joined.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Control's fleet address: `https://…`, or `http://` on loopback.
+    /// Control's fleet address: `https://…`.
     pub control: String,
-    /// PEM file of the CAs that control's certificate is verified against; none: the system's.
+    /// PEM file of the CAs that control's certificate is verified against, for one that the operator gave to control; none: the
+    /// fleet's own CA, which the join token names.
     pub control_ca: Option<PathBuf>,
-    /// What lets edges join.
-    pub token: JoinToken,
+    /// What gets this edge its first certificate; none: it has one.
+    pub token: Option<JoinToken>,
     /// The operator's name for this edge.
     pub edge: String,
     /// The folder where the last good policy is kept.
@@ -97,9 +104,15 @@ impl JoinToken {
         Self(token.into())
     }
 
+    /// The fingerprint of the fleet's CA, if it says it.
+    pub(super) fn ca(&self) -> Option<Digest> {
+        JoinText::read(&self.0).ca
+    }
+
     /// The value of `authorization`.
     pub(super) fn bearer(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, FleetError> {
-        let mut value: MetadataValue<_> = format!("Bearer {}", self.0).parse().map_err(|_| {
+        let secret = JoinText::read(&self.0).secret;
+        let mut value: MetadataValue<_> = format!("Bearer {secret}").parse().map_err(|_| {
             FleetError::Settings("the join token has characters that no token has".into())
         })?;
         value.set_sensitive(true);
@@ -113,59 +126,142 @@ impl fmt::Debug for JoinToken {
     }
 }
 
+/// Where control is, and what an edge goes by before it has a certificate.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Where control is.
+    pub(super) url: Url,
+    /// What the operator says to trust.
+    pub(super) control_ca: Option<PathBuf>,
+    /// What gets the first certificate.
+    pub(super) token: Option<JoinToken>,
+    /// The name that is asked for.
+    pub(super) edge: String,
+}
+
+/// Who is believed to be control.
+pub(super) enum Trust {
+    /// Whoever the operator's CAs vouch for, under the name in the URL; PEM.
+    Operators(Vec<u8>),
+    /// Whoever the fleet's own CAs vouch for, as control, wherever it is; PEM.
+    Fleet(Vec<u8>),
+}
+
+impl Trust {
+    /// The CAs in the operator's file.
+    pub(super) fn operators(file: &Path) -> Result<Self, FleetError> {
+        let pem = fs::read(file).map_err(|error| {
+            FleetError::Settings(format!("control CA {}: {error}", file.display()))
+        })?;
+        Ok(Self::Operators(pem))
+    }
+}
+
 impl Settings {
-    /// A channel to control, connected when it is first used.
-    pub(super) fn channel(&self) -> Result<Channel, FleetError> {
-        let url = check_url(&self.control)?;
-        let bad = |error: tonic::transport::Error| {
-            FleetError::Settings(format!("control {url}: {error}"))
+    /// Where control is, and what is to be believed there.
+    pub(super) fn link(&self) -> Result<Link, FleetError> {
+        Link::new(
+            &self.control,
+            self.control_ca.clone(),
+            self.token.clone(),
+            self.edge.clone(),
+        )
+    }
+}
+
+impl Link {
+    /// Checks the URL.
+    pub fn new(
+        control: &str,
+        control_ca: Option<PathBuf>,
+        token: Option<JoinToken>,
+        edge: String,
+    ) -> Result<Self, FleetError> {
+        Ok(Self {
+            url: check_url(control)?,
+            control_ca,
+            token,
+            edge,
+        })
+    }
+
+    /// A join token goes to nobody but control: away from this machine, something has to say who that is.
+    pub(super) fn check_enrolment(&self) -> Result<(), FleetError> {
+        let Some(token) = &self.token else {
+            return Ok(());
         };
-        let mut endpoint = Endpoint::from_shared(url.to_string())
-            .map_err(bad)?
+        if token.ca().is_some() || self.control_ca.is_some() || is_loopback(&self.url) {
+            return Ok(());
+        }
+        Err(FleetError::Settings(format!(
+            "the join token does not say which CA vouches for {}: use one of `latencify edge invite {}`, or write .ca- and the \
+             64 hexadecimal digits of the CA's fingerprint behind it; or, if control has a certificate of yours, name its CA \
+             with --control-ca",
+            self.url, self.edge
+        )))
+    }
+
+    /// A channel to control, connected when it is first used.
+    pub(super) fn channel(
+        &self,
+        trust: &Trust,
+        identity: Option<&Identity>,
+    ) -> Result<Channel, FleetError> {
+        let url = &self.url;
+        let bad =
+            |error: &dyn fmt::Display| FleetError::Settings(format!("control {url}: {error}"));
+        let tls = match trust {
+            Trust::Operators(pem) => {
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+            }
+            Trust::Fleet(pem) => ClientTlsConfig::new()
+                .ca_certificate(Certificate::from_pem(pem))
+                .domain_name(CONTROL_NAME),
+        };
+        let tls = match identity {
+            None => tls,
+            Some(identity) => {
+                let certificate = identity.certificate_pem().map_err(|error| bad(&error))?;
+                let key = identity.key_pem().map_err(|error| bad(&error))?;
+                tls.identity(tonic::transport::Identity::from_pem(certificate, key))
+            }
+        };
+        let endpoint = Endpoint::from_shared(url.to_string())
+            .map_err(|error| bad(&error))?
             .connect_timeout(CONNECT_WITHIN)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_WITHIN)
-            .keep_alive_while_idle(true);
-        if url.scheme() == "https" {
-            endpoint = endpoint
-                .tls_config(tls(self.control_ca.as_deref())?)
-                .map_err(bad)?;
-        }
+            .keep_alive_while_idle(true)
+            .tls_config(tls)
+            .map_err(|error| bad(&error))?;
         Ok(endpoint.connect_lazy())
     }
 }
 
-/// Control's address, if it is one that may be spoken to: without TLS only on this machine, because the join token and
-/// every purge travel there.
+/// Control's address, if it is one that may be spoken to: always over TLS, in which both sides show who they are.
 fn check_url(text: &str) -> Result<Url, FleetError> {
     let refuse = |reason: &str| Err(FleetError::Settings(format!("control {text}: {reason}")));
     let Ok(url) = Url::parse(text) else {
         return refuse("not a URL; it looks like https://control.example:8081");
     };
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return refuse("no host in it"),
-    };
     match url.scheme() {
+        _ if url.host().is_none() => refuse("no host in it"),
         "https" => Ok(url),
-        "http" if is_loopback => Ok(url),
         "http" => refuse(
-            "http:// is for loopback only; use https:// and, for a CA of your own, --control-ca",
+            "control's fleet address speaks TLS, on this machine, too: write https://. The join token says whom to trust",
         ),
-        _ => refuse("http:// and https:// are supported"),
+        _ => refuse("https:// is supported"),
     }
 }
 
-fn tls(ca: Option<&Path>) -> Result<ClientTlsConfig, FleetError> {
-    let Some(path) = ca else {
-        return Ok(ClientTlsConfig::new().with_native_roots());
-    };
-    let pem = fs::read(path)
-        .map_err(|error| FleetError::Settings(format!("control CA {}: {error}", path.display())))?;
-    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -173,22 +269,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_tls_control_must_be_on_this_machine() {
-        let cases = [
-            ("https://control.example:8081", true),
-            ("http://127.0.0.1:8081", true),
-            ("http://127.1.2.3:8081", true),
-            ("http://[::1]:8081", true),
-            ("http://localhost:8081", true),
-            ("http://control.example:8081", false),
-            ("http://10.0.0.1:8081", false),
-            ("http://localhost.example:8081", false),
-            ("ftp://127.0.0.1", false),
-            ("127.0.0.1:8081", false),
-            ("", false),
-        ];
-        for (url, allowed) in cases {
-            assert_eq!(check_url(url).is_ok(), allowed, "{url}");
+    fn control_is_spoken_to_over_tls_and_known_before_a_token_goes_there() {
+        let named = format!("a-token.ca-{}", "0".repeat(64));
+        // The URL, and whether a token that names no CA may go there.
+        for (url, is_allowed, is_here) in [
+            ("https://control.example:8081", true, false),
+            ("https://10.0.0.1:8081", true, false),
+            ("https://localhost.example:8081", true, false),
+            ("https://127.0.0.1:8081", true, true),
+            ("https://127.1.2.3:8081", true, true),
+            ("https://[::1]:8081", true, true),
+            ("https://localhost:8081", true, true),
+            ("http://127.0.0.1:8081", false, true),
+            ("http://control.example:8081", false, false),
+            ("ftp://127.0.0.1", false, true),
+            ("127.0.0.1:8081", false, false),
+            ("", false, false),
+        ] {
+            let link = |token: &str, ca: Option<&str>| {
+                let token = Some(JoinToken::new(token));
+                Link::new(url, ca.map(PathBuf::from), token, "paris".into())
+            };
+            assert_eq!(link("a-token", None).is_ok(), is_allowed, "{url}");
+            if !is_allowed {
+                continue;
+            }
+            let may_join = |token, ca| link(token, ca).unwrap().check_enrolment().is_ok();
+            assert_eq!(may_join("a-token", None), is_here, "{url}");
+            assert!(may_join(&named, None), "{url}");
+            assert!(may_join("a-token", Some("ca.pem")), "{url}");
         }
     }
 

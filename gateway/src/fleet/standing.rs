@@ -154,6 +154,7 @@ mod tests {
                 lease_ms,
                 heartbeat_ms: 10,
                 replica: String::new(),
+                takes_health: false,
             }))
         };
         link.receive(welcome(100), now);

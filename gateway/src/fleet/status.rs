@@ -47,9 +47,12 @@ pub enum Broken {
     /// No connection.
     #[error("control can't be reached: {0}")]
     Unreachable(String),
-    /// The join token is not accepted.
-    #[error("control does not accept the join token: {0}")]
+    /// Neither the certificate nor the join token is accepted, or they are missing.
+    #[error("control does not let this edge in: {0}")]
     Unauthorised(String),
+    /// Whoever answers is not control.
+    #[error("not believed to be control: {0}")]
+    Untrusted(String),
     /// The stream ended with an error.
     #[error("the stream broke: {0}")]
     Stream(String),
@@ -66,9 +69,10 @@ pub enum Broken {
 
 impl Broken {
     /// Names that are not [`Fault`]'s.
-    const NAMES: [&'static str; 5] = [
+    const NAMES: [&'static str; 6] = [
         "unreachable",
         "unauthorised",
+        "untrusted",
         "stream_broken",
         "closed",
         "stalled",
@@ -79,6 +83,7 @@ impl Broken {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Unauthorised(_) => "unauthorised",
+            Self::Untrusted(_) => "untrusted",
             Self::Stream(_) => "stream_broken",
             Self::Closed => "closed",
             Self::Stalled => "stalled",

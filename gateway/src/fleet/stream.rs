@@ -1,6 +1,9 @@
 //! One open stream to control, as bytes come and go.
 
-use super::{client::Client, status::Broken};
+use super::{
+    client::{Client, stub::fleet_client::FleetClient},
+    status::Broken,
+};
 use futures::{FutureExt as _, StreamExt as _};
 use latencify_conf::link::{edge::WELCOME_WITHIN, message};
 use tokio::{
@@ -8,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Streaming, transport::Channel};
 
 /// Messages to control that wait to be sent. They are small and coalesced; more means that control does not read.
 const OUTGOING_MAX: usize = 256;
@@ -19,6 +22,8 @@ const BATCH_MAX: usize = 64;
 pub struct Stream {
     outgoing: mpsc::Sender<message::FromEdge>,
     incoming: Streaming<message::ToEdge>,
+    /// Its connection lives as long as it does.
+    _connection: FleetClient<Channel>,
 }
 
 impl Stream {
@@ -31,10 +36,17 @@ impl Stream {
         for message in first {
             send(&outgoing, message)?;
         }
-        let incoming = timeout(WELCOME_WITHIN, client.attach(ReceiverStream::new(messages)))
-            .await
-            .map_err(|_| Broken::Unreachable(format!("no answer within {WELCOME_WITHIN:?}")))??;
-        Ok(Self { outgoing, incoming })
+        let (incoming, connection) =
+            timeout(WELCOME_WITHIN, client.attach(ReceiverStream::new(messages)))
+                .await
+                .map_err(|_| {
+                    Broken::Unreachable(format!("no answer within {WELCOME_WITHIN:?}"))
+                })??;
+        Ok(Self {
+            outgoing,
+            incoming,
+            _connection: connection,
+        })
     }
 
     /// Queues a message for control; never waits.
@@ -65,6 +77,7 @@ impl Stream {
         let Self {
             outgoing,
             mut incoming,
+            _connection,
         } = self;
         drop(outgoing);
         while let Some(Ok(_)) = incoming.next().await {}

@@ -1,5 +1,6 @@
 //! An edge against a real gRPC server whose control is conf's replica state machine.
 
+mod authority;
 mod control;
 mod policies;
 mod stream;
@@ -113,9 +114,9 @@ impl PolicyPort for Noted {
 
 fn settings(control: SocketAddr, state: &Path) -> Settings {
     Settings {
-        control: format!("http://{control}"),
+        control: format!("https://{control}"),
         control_ca: None,
-        token: JoinToken::new(TOKEN),
+        token: Some(JoinToken::new(TOKEN)),
         edge: "paris".into(),
         state: state.to_owned(),
         about: vec![("place".into(), "Paris".into())],
@@ -131,6 +132,7 @@ async fn join(settings: Settings, edge: &Arc<Noted>) -> Fleet {
         EdgePorts {
             policies: edge.clone(),
             marks: edge.clone(),
+            secrets: Arc::default(),
         },
     )
     .await
@@ -170,6 +172,7 @@ fn policy(revision: u64) -> (replica::Target, Bundle) {
             revision: Revision(revision),
             digest: bundle.digest(),
             sites,
+            signed: None,
         },
         bundle,
     )

@@ -97,8 +97,8 @@ impl Hit {
         } else {
             CacheOutcome::Hit
         };
-        let limits = admit::limit_fields(ctx).collect();
-        if transform::towards_client(&mut head, edge.name(), limits, ctx).is_err() {
+        let limits = admit::limit_fields(ctx);
+        if transform::towards_client(&mut *head, edge.pseudonym(), limits, ctx).is_err() {
             ctx.forget_look(steps);
             return None;
         }

@@ -4,6 +4,7 @@ mod access_log;
 mod metrics;
 mod own_log;
 mod pulled;
+mod tally;
 mod unserved;
 
 pub use access_log::{AccessLog, AccessLogWriter};
@@ -13,4 +14,5 @@ pub use metrics::{
 };
 pub use own_log::{JsonWithProcess, TimeAndProcess};
 pub use pulled::Pulled;
+pub use tally::Tally;
 pub use unserved::{Cut, Unserved};

@@ -1,12 +1,12 @@
 //! One active health check: an HTTP GET over a connection of its own, made as requests make theirs.
 
-use super::peer;
+use super::{peer, signing::Signing};
 use latencify_conf::policy::{HealthCheck, Origin, Scheme};
 use pingora::{
     connectors::http::Connector, http::RequestHeader, protocols::http::client::HttpSession,
     upstreams::peer::HttpPeer,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// So much of the answer's body is read; what follows is of no interest.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -52,8 +52,10 @@ pub async fn check(
     peer: &HttpPeer,
     origin: &Origin,
     rule: &HealthCheck,
+    signing: Option<&Signing>,
 ) -> Result<(), CheckFailure> {
-    tokio::time::timeout(rule.timeout, exchange(connector, peer, origin, rule))
+    let exchange = exchange(connector, peer, origin, rule, signing);
+    tokio::time::timeout(rule.timeout, exchange)
         .await
         .unwrap_or(Err(CheckFailure::TimedOut(rule.timeout)))
 }
@@ -63,6 +65,7 @@ async fn exchange(
     peer: &HttpPeer,
     origin: &Origin,
     rule: &HealthCheck,
+    signing: Option<&Signing>,
 ) -> Result<(), CheckFailure> {
     // A connection is not used twice: a check also tells whether new ones are accepted. Nothing is given back to the
     // connector, and a connection that takes one stream is never shared.
@@ -72,7 +75,7 @@ async fn exchange(
         .get_http_session(&peer)
         .await
         .map_err(|error| CheckFailure::Connect(error.to_string()))?;
-    let status = ask(&mut session, origin, rule)
+    let status = ask(&mut session, origin, rule, signing)
         .await
         .map_err(|error| CheckFailure::NoAnswer(error.to_string()))?;
     session.shutdown().await;
@@ -87,9 +90,10 @@ async fn ask(
     session: &mut HttpSession,
     origin: &Origin,
     rule: &HealthCheck,
+    signing: Option<&Signing>,
 ) -> pingora::Result<u16> {
     session
-        .write_request_header(Box::new(request(session, origin, rule)?))
+        .write_request_header(Box::new(request(session, origin, rule, signing)?))
         .await?;
     session.finish_request_body().await?;
     let status = loop {
@@ -116,6 +120,7 @@ fn request(
     session: &HttpSession,
     origin: &Origin,
     rule: &HealthCheck,
+    signing: Option<&Signing>,
 ) -> pingora::Result<RequestHeader> {
     let host = peer::own_host_header(origin);
     let mut request = RequestHeader::build("GET", rule.path.as_bytes(), Some(4))?;
@@ -139,5 +144,13 @@ fn request(
     }
     request.insert_header(http::header::USER_AGENT, USER_AGENT)?;
     request.insert_header(http::header::ACCEPT, "*/*")?;
+    if let Some(signing) = signing {
+        // Over HTTP/2 it stands in `:authority`, and is signed under its older name.
+        request.insert_header(http::header::HOST, peer::own_host_header(origin))?;
+        signing.sign(&mut request, SystemTime::now())?;
+        if session.as_http2().is_some() {
+            request.remove_header(&http::header::HOST);
+        }
+    }
     Ok(request)
 }

@@ -90,8 +90,8 @@ impl Drop for Counted {
 
 impl Idle {
     /// The connection to that address that waits for the shortest time, and over which nothing has come meanwhile. Those that
-    /// are of no use are closed on the way.
-    pub fn take(&self, address: SocketAddr) -> Option<Connection> {
+    /// are of no use are closed on the way. `now` may be a moment ago.
+    pub fn take(&self, address: SocketAddr, now: Instant) -> Option<Connection> {
         if self.count.load(Relaxed) == 0 {
             return None;
         }
@@ -101,7 +101,7 @@ impl Idle {
             loop {
                 // Not locked while the system is asked.
                 let waiting = place.lock().take(address)?;
-                if Instant::now() < waiting.until && is_silent(&waiting.connection) {
+                if now < waiting.until && is_silent(&waiting.connection) {
                     return Some(waiting.connection);
                 }
             }
@@ -109,13 +109,13 @@ impl Idle {
     }
 
     /// Lets a connection wait that brought a whole response and nothing behind it; closes it if there are too many.
-    pub fn put(&self, address: SocketAddr, connection: Connection, time_max: Duration) {
+    pub fn put(&self, address: SocketAddr, connection: Connection, until: Instant) {
         let place = PLACE.with(|place| self.places.get(*place));
         if let (Some(place), Some(counted)) = (place, Counted::begin(&self.count)) {
             place.lock().push(Waiting {
                 address,
                 connection,
-                until: Instant::now() + time_max,
+                until,
                 _counted: counted,
             });
         }
@@ -193,30 +193,34 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let idle = Idle::default();
-        assert!(idle.take(address).is_none());
+        assert!(idle.take(address, Instant::now()).is_none());
 
         let (stream, _other) = pair(&listener).await;
         let port = stream.stream.local_addr().unwrap();
-        idle.put(address, stream, LONG);
+        idle.put(address, stream, Instant::now() + LONG);
         let elsewhere = SocketAddr::from(([127, 0, 0, 9], address.port()));
-        assert!(idle.take(elsewhere).is_none());
+        assert!(idle.take(elsewhere, Instant::now()).is_none());
         assert_eq!(
-            idle.take(address).unwrap().stream.local_addr().unwrap(),
+            idle.take(address, Instant::now())
+                .unwrap()
+                .stream
+                .local_addr()
+                .unwrap(),
             port
         );
-        assert!(idle.take(address).is_none(), "taken once");
+        assert!(idle.take(address, Instant::now()).is_none(), "taken once");
 
         let (stream, mut other) = pair(&listener).await;
         other.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
         until_heard(&stream).await;
-        idle.put(address, stream, LONG);
+        idle.put(address, stream, Instant::now() + LONG);
         let (stream, other) = pair(&listener).await;
         drop(other);
         until_heard(&stream).await;
-        idle.put(address, stream, LONG);
+        idle.put(address, stream, Instant::now() + LONG);
         let (stream, _third) = pair(&listener).await;
-        idle.put(address, stream, Duration::ZERO);
-        assert!(idle.take(address).is_none());
+        idle.put(address, stream, Instant::now());
+        assert!(idle.take(address, Instant::now()).is_none());
         assert_eq!(idle.count.load(Relaxed), 0);
     }
 
@@ -228,12 +232,12 @@ mod tests {
         let mut others = Vec::new();
         for _ in 0..3 {
             let (stream, other) = pair(&listener).await;
-            idle.put(address, stream, LONG);
+            idle.put(address, stream, Instant::now() + LONG);
             others.push(other);
         }
         idle.count.fetch_add(IDLE_OF_ORIGIN_MAX - 3, Relaxed);
         let (stream, _other) = pair(&listener).await;
-        idle.put(address, stream, LONG);
+        idle.put(address, stream, Instant::now() + LONG);
         let waiting = || -> usize { idle.places.iter().map(|place| place.lock().len()).sum() };
         assert_eq!(waiting(), 3, "one too many is closed");
         idle.count.fetch_sub(IDLE_OF_ORIGIN_MAX - 3, Relaxed);

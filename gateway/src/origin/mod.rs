@@ -7,6 +7,7 @@
 mod addresses;
 mod ca;
 mod check;
+mod credentials;
 mod eject;
 mod health;
 mod idle;
@@ -14,6 +15,7 @@ mod live;
 mod peer;
 mod resolve;
 mod shortage;
+pub mod signing;
 mod silence;
 mod tasks;
 mod upstream;
@@ -28,9 +30,10 @@ pub use shortage::Shortage;
 pub use silence::{Handle as SocketHandle, Watch};
 pub use upstream::Upstream;
 
-use crate::{observe::OriginCounts, step::Step};
+use crate::{observe::OriginCounts, secrets::Secrets, step::Step};
 use latencify_conf::policy::{OriginId, Policy, Scheme, Timeouts};
 use pingora::{connectors::http::Connector, upstreams::peer::HttpPeer};
+use signing::Signing;
 use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 use tokio::runtime::Handle;
 
@@ -126,6 +129,7 @@ impl Origins {
     pub fn build(
         policy: &Policy,
         folder: &Path,
+        secrets: &Secrets,
         previous: Option<&Self>,
     ) -> Result<Self, Vec<BuildError>> {
         let former: HashMap<_, _> = previous
@@ -136,7 +140,7 @@ impl Origins {
         let mut upstreams = Vec::with_capacity(policy.origins.len());
         let mut errors = Vec::new();
         for origin in &policy.origins {
-            match Upstream::build(origin, folder, former.get(&origin.name).copied()) {
+            match Upstream::build(origin, folder, secrets, former.get(&origin.name).copied()) {
                 Ok(upstream) => upstreams.push(upstream),
                 Err(error) => errors.push(error),
             }
@@ -187,6 +191,11 @@ impl Origins {
     pub fn plain(&self, id: OriginId) -> Option<&Arc<Upstream>> {
         self.get(id)
             .filter(|upstream| upstream.origin().scheme == Scheme::Http)
+    }
+
+    /// How the requests to an origin are signed; none: they are not.
+    pub fn signing(&self, id: OriginId) -> Option<&Arc<Signing>> {
+        self.get(id).and_then(|upstream| upstream.signing())
     }
 
     /// What an origin keeps of its metrics.

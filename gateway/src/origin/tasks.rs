@@ -4,6 +4,7 @@ use super::{
     Network,
     ca::Ca,
     check::{self, CheckFailure},
+    credentials::Credentials,
     live::Live,
     peer, resolve,
 };
@@ -56,6 +57,7 @@ pub async fn check_health(
     origin: Arc<Origin>,
     rule: HealthCheck,
     ca: Option<Ca>,
+    credentials: Credentials,
     live: Arc<Live>,
     network: Arc<Network>,
 ) {
@@ -81,8 +83,10 @@ pub async fn check_health(
                 Err(CheckFailure::NoAddress)
             }
             Some(address) => {
-                let peer = peer::peer(&origin, ca.as_ref(), address, &limits);
-                let result = check::check(&network.connector, &peer, &origin, &rule).await;
+                let mut peer = peer::peer(&origin, ca.as_ref(), address, &limits);
+                credentials.show(&mut peer);
+                let signing = credentials.signing().map(AsRef::as_ref);
+                let result = check::check(&network.connector, &peer, &origin, &rule, signing).await;
                 if let Err(CheckFailure::Connect(_) | CheckFailure::TimedOut(_)) = &result {
                     live.addresses.rest(address, Instant::now());
                     live.ask.notify_one();

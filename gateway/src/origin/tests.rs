@@ -29,7 +29,9 @@ pub(super) fn origin(name: &str, url: &str) -> Origin {
         place: None,
         weight: 1,
         host_header: None,
+        sign: None,
         tls: TlsToOrigin {
+            client: None,
             sni: None,
             ca: None,
             verify: true,
@@ -60,7 +62,8 @@ fn policy(origins: impl IntoIterator<Item = Origin>) -> Policy {
 }
 
 fn build(origins: impl IntoIterator<Item = Origin>, previous: Option<&Origins>) -> Origins {
-    Origins::build(&policy(origins), Path::new("/nowhere"), previous).unwrap()
+    let secrets = Secrets::default();
+    Origins::build(&policy(origins), Path::new("/nowhere"), &secrets, previous).unwrap()
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {

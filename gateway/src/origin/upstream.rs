@@ -3,13 +3,15 @@
 use super::{
     BuildError, Network, OriginError, OriginState, Outcome,
     ca::{self, Ca},
+    credentials::Credentials,
     health::Health,
     idle::{self, Idle},
     live::Live,
     peer,
+    signing::Signing,
     tasks::{check_health, follow_name},
 };
-use crate::observe::OriginCounts;
+use crate::{observe::OriginCounts, secrets::Secrets};
 use latencify_conf::policy::{Origin, Scheme, Timeouts};
 use pingora::upstreams::peer::HttpPeer;
 use std::{
@@ -28,6 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub struct Upstream {
     origin: Arc<Origin>,
     ca: Option<Ca>,
+    credentials: Credentials,
     live: Arc<Live>,
     step: Arc<str>,
     stop: CancellationToken,
@@ -42,6 +45,7 @@ impl Upstream {
     pub fn build(
         origin: &Arc<Origin>,
         folder: &Path,
+        secrets: &Secrets,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, BuildError> {
         let refuse = |reason| BuildError {
@@ -58,9 +62,11 @@ impl Upstream {
             .map(|path| ca::load(&folder.join(path)))
             .transpose()
             .map_err(refuse)?;
+        let credentials = Credentials::build(origin, secrets).map_err(refuse)?;
         if let Some(previous) = previous.filter(|previous| {
             previous.origin == *origin
                 && previous.ca.as_ref().map(|ca| ca.digest) == ca.as_ref().map(|ca| ca.digest)
+                && previous.credentials.digest() == credentials.digest()
         }) {
             return Ok(previous.clone());
         }
@@ -76,6 +82,7 @@ impl Upstream {
         Ok(Arc::new(Self {
             origin: origin.clone(),
             ca,
+            credentials,
             live,
             step: format!("origin:{}", origin.name).into(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -108,6 +115,7 @@ impl Upstream {
                 self.origin.clone(),
                 rule,
                 self.ca.clone(),
+                self.credentials.clone(),
                 self.live.clone(),
                 network.clone(),
             );
@@ -137,12 +145,9 @@ impl Upstream {
     /// a connection may take.
     pub async fn peer(&self, timeouts: &Timeouts) -> Result<Box<HttpPeer>, OriginError> {
         let address = self.address(timeouts).await?;
-        Ok(Box::new(peer::peer(
-            &self.origin,
-            self.ca.as_ref(),
-            address,
-            timeouts,
-        )))
+        let mut peer = peer::peer(&self.origin, self.ca.as_ref(), address, timeouts);
+        self.credentials.show(&mut peer);
+        Ok(Box::new(peer))
     }
 
     /// The address for one request. Waits as [`peer`](Self::peer) does. Where there is none, the name is asked for again.
@@ -160,6 +165,11 @@ impl Upstream {
             origin: self.origin.name.clone(),
             host: self.origin.host.clone(),
         })
+    }
+
+    /// How its requests are signed; none: they are not.
+    pub fn signing(&self) -> Option<&Arc<Signing>> {
+        self.credentials.signing()
     }
 
     /// Idle connections to it, of those that this edge makes itself.
@@ -208,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn who_finds_no_address_has_the_name_asked_for_again() {
         let origin = Arc::new(origin("a", "http://origin.test:80"));
-        let upstream = Upstream::build(&origin, Path::new("/nowhere"), None)
+        let upstream = Upstream::build(&origin, Path::new("/nowhere"), &Secrets::default(), None)
             .ok()
             .unwrap();
         // As after a failure: nobody asks for minutes.

@@ -83,7 +83,7 @@ pub fn body_piece(ctx: &mut Context, bytes: usize) -> PingoraResult<()> {
 }
 
 /// The fields that tell a client where it stands with its limits.
-pub fn limit_fields(ctx: &Context) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+pub fn limit_fields(ctx: &Context) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
     let limits = &ctx.admitted.limits;
     let fields = [
         (RATE_LIMIT, limit::rate_limit(limits)),

@@ -122,6 +122,12 @@ fn tell(edge: &Edge, ending: &Ending<'_>, ctx: &mut Context) {
         status: ending.status,
         cache: ctx.caching.outcome,
     };
+    if let Some(compiled) = &ctx.policy {
+        let first_byte = course.first_byte.unwrap_or(course.duration);
+        compiled
+            .tally
+            .count(ending.status, ctx.caching.outcome, first_byte);
+    }
     let kept = ctx.policy.as_ref().zip(ctx.route());
     let counts = kept.and_then(|(compiled, route)| compiled.counts(route));
     edge.metrics.request(labels, &course, counts);

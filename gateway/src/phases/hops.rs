@@ -3,11 +3,13 @@
 //! Of a request it goes before anything is decided, so that the key, `Vary` and the origin see the same fields: a client
 //! that names `Accept-Language` in `Connection` must not have the origin's default stored as another language's response.
 
-use crate::{cache, context::Context, errors::Fault, outgoing::Outgoing, request::Head};
+use crate::{
+    cache, context::Context, errors::Fault, incoming::Incoming, outgoing::Outgoing, request::Head,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use latencify_decide::hops;
 use pingora::{
-    Error, ErrorType, Result,
+    Error, ErrorType, OrErr as _, Result,
     http::{RequestHeader, ResponseHeader},
     proxy::Session,
 };
@@ -77,34 +79,30 @@ pub fn begin_request(request: &mut impl Outgoing) -> Result<()> {
 
 /// Takes the fields out of an origin's response, before it is stored or goes on. The 101 to a WebSocket keeps its
 /// handshake.
-pub fn end_of_response(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
-    let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
+pub fn end_of_response(response: &mut impl Incoming, ctx: &mut Context) -> Result<()> {
+    let status = response.status();
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
     let upgrade = switches && ctx.asked.as_ref().is_some_and(|asked| asked.upgrade);
     if switches && !upgrade {
         return Err(ambiguous(
             "101 to a request that asked for no other protocol",
         ));
     }
-    if response.status.is_informational() && !switches {
+    if status.is_informational() && !switches {
         ctx.interim_answers += 1;
         if ctx.interim_answers > INTERIM_ANSWERS_MAX {
             return Err(ambiguous("more interim answers than anybody needs"));
         }
     }
     one_length(response)?;
-    let status = response.status;
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         // These have no body to frame (RFC 9110 §8.6, RFC 9112 §6.1).
-        response.remove_header(&header::CONTENT_LENGTH);
-        response.remove_header(&header::TRANSFER_ENCODING);
+        response.remove(&header::CONTENT_LENGTH);
+        response.remove(&header::TRANSFER_ENCODING);
     }
-    for name in ending(&response.headers) {
-        if !(upgrade && name == header::UPGRADE) {
-            response.remove_header(&name);
-        }
-    }
+    response.end_hop(upgrade);
     if upgrade {
-        response.insert_header(header::CONNECTION, "Upgrade")?;
+        response.set(header::CONNECTION, UPGRADE)?;
     }
     Ok(())
 }
@@ -124,8 +122,8 @@ pub fn decide_upgrade(status: StatusCode, ctx: &Context) {
 
 /// HTTP/1.0 has no chunks (RFC 9112 §6.1), so there the end of the connection ends a body without a length. Says whether it
 /// does.
-pub fn without_chunks(response: &mut ResponseHeader) -> bool {
-    response.remove_header(&header::TRANSFER_ENCODING).is_some()
+pub fn without_chunks(response: &mut impl Incoming) -> bool {
+    response.take(&header::TRANSFER_ENCODING)
 }
 
 /// What a response has as its `Date` goes out as it is (RFC 9110 §6.6.1), where Pingora would write the time of sending.
@@ -151,26 +149,35 @@ pub fn let_head_wait(session: &Session, ctx: &Context) {
 
 /// Leaves one length, by which Pingora frames the message anew. What it understands as no length at all (a coding that
 /// nobody here knows) would be passed on and stored with the coding in it.
-fn one_length(response: &mut ResponseHeader) -> Result<()> {
-    let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
+fn one_length(response: &mut impl Incoming) -> Result<()> {
+    let mut codings = response.lines(&header::TRANSFER_ENCODING);
     if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        if codings.next().is_some() || !coding.eq_ignore_ascii_case(b"chunked") {
             return Err(ambiguous("a Transfer-Encoding that is not `chunked`"));
         }
-        response.remove_header(&header::CONTENT_LENGTH);
+        drop(codings);
+        response.remove(&header::CONTENT_LENGTH);
         return Ok(());
     }
-    let lengths = response.headers.get_all(header::CONTENT_LENGTH);
-    let Some(first) = lengths.iter().next().cloned() else {
+    drop(codings);
+    let mut lengths = response.lines(&header::CONTENT_LENGTH);
+    let Some(first) = lengths.next() else {
         return Ok(());
     };
     // Pingora takes equal ones for one (RFC 9110 §8.6); nobody behind this edge shall have to.
-    let plain = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
-    if !plain || lengths.iter().any(|length| length != first) {
+    let plain = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    let (mut others, mut differs) = (0, false);
+    for length in lengths {
+        others += 1;
+        differs |= length != first;
+    }
+    if !plain || differs {
         return Err(ambiguous("a Content-Length that is not one number"));
     }
-    if lengths.iter().nth(1).is_some() {
-        response.insert_header(header::CONTENT_LENGTH, first)?;
+    if others > 0 {
+        let one = HeaderValue::from_bytes(first);
+        let one = one.or_err(ErrorType::InvalidHTTPHeader, "a length that is none")?;
+        response.set(header::CONTENT_LENGTH, one)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::{
     edge::Edge,
     errors::Fault,
     fetches::Crowded,
+    incoming::Incoming,
     observe::ANSWERED,
     origin::{
         OriginError, Outcome, Shortage, SocketHandle, Upstream, Watch, address_of,
@@ -16,7 +17,7 @@ use http::{Method, StatusCode, Version, header};
 use latencify_conf::policy::{OriginId, Timeouts};
 use latencify_decide::steer::{self, Health};
 use pingora::{
-    Error, ErrorSource, ErrorType, Result, http::ResponseHeader, protocols::ALPN, proxy::Session,
+    Error, ErrorSource, ErrorType, Result, protocols::ALPN, proxy::Session,
     upstreams::peer::HttpPeer,
 };
 use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Instant};
@@ -278,18 +279,20 @@ pub fn failed(
 }
 
 /// The head of a response came.
-pub fn responded(edge: &Edge, response: &ResponseHeader, ctx: &mut Context) {
-    let status = response.status.as_u16();
-    if (100..200).contains(&status) && status != 101 {
+pub fn responded(edge: &Edge, response: &impl Incoming, ctx: &mut Context) {
+    let status = response.status();
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    ctx.steering.watch = body_watch(response.status, ctx);
-    ctx.steering.ends_by_closing = !response.headers.contains_key(header::CONTENT_LENGTH)
-        && !response.headers.contains_key(header::TRANSFER_ENCODING);
-    heard(edge, status, ctx);
-    let is_empty = (response.headers.get(header::CONTENT_LENGTH))
-        .is_some_and(|length| length.as_bytes() == b"0");
-    is_answering(!is_empty && !is_bodiless(response.status, ctx), ctx);
+    if let (Some(signing), Some(attempt)) = (ctx.signing(), &ctx.steering.current) {
+        signing.heard(&attempt.name, response);
+    }
+    let length = response.first(&header::CONTENT_LENGTH);
+    ctx.steering.watch = body_watch(status, ctx);
+    ctx.steering.ends_by_closing = length.is_none() && !response.has(&header::TRANSFER_ENCODING);
+    heard(edge, status.as_u16(), ctx);
+    let is_empty = length == Some(b"0");
+    is_answering(!is_empty && !is_bodiless(status, ctx), ctx);
 }
 
 /// An origin said that it failed, and something stale is asked whether it stands in: nobody else gets to see that response.

@@ -3,6 +3,7 @@
 use crate::{
     cache::{self, Fetched, MemoryStorage, Notes, OTHER_HISTORY},
     context::Context,
+    origin::signing::Signing,
 };
 use http::{HeaderMap, Method, StatusCode, header};
 use latencify_conf::policy::CacheRule;
@@ -30,6 +31,8 @@ const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 const FOREVER_SECONDS: u32 = u32::MAX;
 /// The response has more tags or groups than are kept, or one that is too long or no text.
 const TAGS_OUT_OF_BOUNDS: &str = "tags_out_of_bounds";
+/// The origin refuses the time of this edge's signature, whatever was asked for.
+const CLOCK_SKEWED: &str = "clock_skewed";
 /// A 304 of another representation: what is stored stays as it is, and is stale (RFC 9111 §4.3.4).
 const OTHER_REPRESENTATION: &str = "other_representation";
 
@@ -44,7 +47,9 @@ pub fn begin_fetch(
 ) {
     begin_unstored(ctx);
     if session.cache.enabled() {
-        ctx.caching.authorized = request.headers.contains_key(header::AUTHORIZATION);
+        // What this edge has signed says nothing of the client.
+        ctx.caching.authorized = request.headers.contains_key(header::AUTHORIZATION)
+            && !ctx.signing().is_some_and(Signing::takes_authorization);
         ctx.caching.fetch = storage.begin_fetch_for(ctx.caching.arrival);
         ctx.caching.fetch_sent_at = Some(SystemTime::now());
         // After the stamp: whatever is purged from here on is newer than it, and takes what comes back as well.
@@ -72,8 +77,8 @@ pub fn asks(fields: &HeaderMap, ctx: &mut Context) {
 }
 
 /// Refuses a 304 that nobody asked for.
-pub fn is_asked_for(response: &ResponseHeader, ctx: &Context) -> Result<()> {
-    if response.status == StatusCode::NOT_MODIFIED && !ctx.caching.validating {
+pub fn is_asked_for(status: StatusCode, ctx: &Context) -> Result<()> {
+    if status == StatusCode::NOT_MODIFIED && !ctx.caching.validating {
         return Err(Error::explain(
             ErrorType::InvalidHTTPHeader,
             "304 to a request without a condition",
@@ -97,7 +102,7 @@ pub fn freshen(session: &Session, response: &mut ResponseHeader, ctx: &mut Conte
     if response.status != StatusCode::NOT_MODIFIED {
         return Ok(());
     }
-    is_asked_for(response, ctx)?;
+    is_asked_for(response.status, ctx)?;
     let Some(meta) = session.cache.maybe_cache_meta() else {
         return Ok(());
     };
@@ -134,6 +139,13 @@ pub fn store(
         Some(Freshened::Other) => return refuse(OTHER_REPRESENTATION, ctx),
     };
     let now = SystemTime::now();
+    let status = head.status.as_u16();
+    if ctx
+        .signing()
+        .is_some_and(|signing| signing.is_refused_for_time(status, &head.headers, now))
+    {
+        return refuse(CLOCK_SKEWED, ctx);
+    }
     let exchange = Exchange {
         method: &Method::GET,
         authorized: ctx.caching.authorized,

@@ -3,48 +3,33 @@
 use crate::{
     cache_told::{self, CACHE_STATUS},
     context::{Asked, Context},
+    incoming::Incoming,
     isolation::ISOLATED,
     outgoing::Outgoing,
     respond::REQUEST_ID,
 };
-use http::{HeaderName, HeaderValue, header};
-use latencify_conf::{
-    policy::{ClientAddressHeader, HeaderEdits},
-    record::CacheOutcome,
-};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use latencify_conf::{policy::ClientAddressHeader, record::CacheOutcome};
 use latencify_decide::{
     admit,
     cache_status::{CacheStatus, Forward, ForwardReason, Told},
-    edit::{self, Fields},
+    edit,
     forward::{self, Changes},
-    hops, tags,
+    hops::{CDN_LOOP, Pseudonym},
+    tags,
 };
-use pingora::{Error, ErrorType, OrErr as _, Result, http::ResponseHeader, proxy::Session};
-use std::{borrow::Cow, time::SystemTime};
+use pingora::{Error, ErrorType, OrErr as _, Result, proxy::Session};
+use std::{borrow::Cow, net::IpAddr, time::SystemTime};
+
+/// What a route without a cache takes out.
+static TAGS: [HeaderName; 2] = [tags::SURROGATE_KEY, tags::CACHE_TAG];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-struct ResponseFields<'a>(&'a mut ResponseHeader);
-
-macro_rules! fields_of_pingora {
-    ($($kind:ident),*) => {$(
-        // A name and a value that are valid already can't be refused, but for a map that is full: then the edit is lost.
-        impl Fields for $kind<'_> {
-            fn remove(&mut self, name: &HeaderName) {
-                self.0.remove_header(name);
-            }
-            fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
-                let _ = self.0.insert_header(name.clone(), value.clone());
-            }
-            fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
-                let _ = self.0.append_header(name.clone(), value.clone());
-            }
-        }
-    )*};
-}
-fields_of_pingora!(ResponseFields);
+/// Two addresses, about.
+const ADDRESS_CHARACTERS_MAX: usize = 48;
 
 /// Keeps a request for another protocol open: Pingora would send the end of its empty body to the origin, and when that
 /// overtakes the origin's 101, it takes it for the end of the tunnel. As a chunked body that never comes, it does not
@@ -59,10 +44,14 @@ pub fn upgrade(session: &mut Session, ctx: &Context) -> Result<()> {
 }
 
 /// Makes the request that goes to the origin.
-pub fn towards_origin(request: &mut impl Outgoing, edge: &str, ctx: &Context) -> Result<()> {
+pub fn towards_origin(request: &mut impl Outgoing, edge: &Pseudonym, ctx: &Context) -> Result<()> {
     let (Some(asked), Some(route), Some(proxy)) = (&ctx.asked, ctx.route(), ctx.proxying()) else {
         return Error::e_explain(ErrorType::InternalError, "a request for no route");
     };
+    let signing = ctx.signing();
+    if let Some(signing) = signing {
+        signing.strip(request);
+    }
     if asked.upgrade {
         // See `upgrade`.
         request.remove(&header::TRANSFER_ENCODING);
@@ -71,7 +60,7 @@ pub fn towards_origin(request: &mut impl Outgoing, edge: &str, ctx: &Context) ->
     let mut query = asked.query.clone();
     if let Some(rule) = &ctx.caching.rule {
         let facts = asked.facts(request.fields(), ctx.clock.began_at);
-        let changes = Changes::of(rule, &facts, edge);
+        let changes = Changes::of(rule, &facts, edge.name());
         changes.apply(&mut request.edit());
         query = forward::query(rule, query.as_deref()).map(Cow::into_owned);
     }
@@ -99,14 +88,17 @@ pub fn towards_origin(request: &mut impl Outgoing, edge: &str, ctx: &Context) ->
     request.set(X_FORWARDED_PROTO, HeaderValue::from_static(scheme))?;
     request.set(X_FORWARDED_HOST, value(&asked.authority)?)?;
     request.set(REQUEST_ID, value(&asked.id)?)?;
-    if let Some(via) = hops::via(asked.version, edge) {
+    if let Some(via) = edge.via(asked.version) {
         request.add(header::VIA, via)?;
     }
-    if let Some(member) = hops::cdn_loop(edge) {
-        request.add(hops::CDN_LOOP, member)?;
+    if let Some(member) = edge.cdn_loop() {
+        request.add(CDN_LOOP, member)?;
     }
     edit::apply(&route.request_headers, &mut request.edit());
-    Ok(())
+    match signing {
+        Some(signing) => signing.sign(request, SystemTime::now()),
+        None => Ok(()),
+    }
 }
 
 /// Tells the origin of the client as it was found, then of the hop that asked for it, if there was one: what anybody else
@@ -120,12 +112,27 @@ fn forwarded_for(request: &mut impl Outgoing, asked: &Asked, ctx: &Context) -> R
         request.remove(&header::FORWARDED);
     }
     let (client, peer) = (asked.client, asked.peer);
-    let list = if client == peer {
-        peer.to_string()
-    } else {
-        format!("{client}, {peer}")
-    };
+    let mut list = String::with_capacity(ADDRESS_CHARACTERS_MAX);
+    if client != peer {
+        push_address(&mut list, client);
+        list.push_str(", ");
+    }
+    push_address(&mut list, peer);
     request.set(X_FORWARDED_FOR, value(&list)?)
+}
+
+/// As `Display` writes it.
+fn push_address(text: &mut String, address: IpAddr) {
+    let IpAddr::V4(v4) = address else {
+        text.push_str(&address.to_string());
+        return;
+    };
+    for (number, octet) in v4.octets().into_iter().enumerate() {
+        if number > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
 }
 
 fn value(text: &str) -> Result<HeaderValue> {
@@ -135,16 +142,23 @@ fn value(text: &str) -> Result<HeaderValue> {
 
 /// Makes the response that goes to the client.
 pub fn towards_client(
-    response: &mut ResponseHeader,
-    edge: &str,
-    limits: Vec<(HeaderName, HeaderValue)>,
+    response: &mut impl Incoming,
+    edge: &Pseudonym,
+    limits: impl Iterator<Item = (HeaderName, HeaderValue)>,
     ctx: &mut Context,
 ) -> Result<()> {
-    if response.status.is_informational() && response.status.as_u16() != 101 {
+    let status = response.status();
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
-    let now = SystemTime::now();
     let outcome = ctx.caching.outcome;
+    // What is neither stored nor was is of no age.
+    let has_age = ctx.caching.found.is_some() || ctx.caching.stored.is_some();
+    let now = if has_age {
+        SystemTime::now()
+    } else {
+        ctx.clock.began_at
+    };
     let lifetime = match outcome {
         CacheOutcome::Hit | CacheOutcome::Stale => {
             ctx.caching.found.as_ref().map(|found| found.lifetime)
@@ -155,53 +169,45 @@ pub fn towards_client(
     if let Some(lifetime) = lifetime {
         let age = lifetime.age_seconds(now);
         ctx.answer.age = Some(age);
-        response.insert_header(header::AGE, age)?;
+        response.set(header::AGE, age.into())?;
     }
     if !outcome.is_from_cache() {
         // A response that was not stored after all has them still.
         let left_out = &ctx.caching.left_out;
-        let missing: Vec<_> = left_out
-            .keys()
-            .filter(|name| !response.headers.contains_key(*name))
-            .collect();
+        let missing: Vec<_> = left_out.keys().filter(|name| !response.has(name)).collect();
         for name in missing {
             for value in left_out.get_all(name) {
-                response.append_header(name.clone(), value.clone())?;
+                response.add(name.clone(), value.clone())?;
             }
         }
     }
     let rule = ctx.proxying().and_then(|proxy| proxy.cache.clone());
-    let withheld = match &rule {
-        Some(rule) => forward::withheld(rule),
-        None => vec![tags::SURROGATE_KEY, tags::CACHE_TAG],
-    };
-    for name in &withheld {
-        response.remove_header(name);
+    match &rule {
+        Some(rule) => forward::withheld(rule)
+            .iter()
+            .for_each(|name| response.remove(name)),
+        None => TAGS.iter().for_each(|name| response.remove(name)),
     }
     let told = Told {
         key: ctx.caching.key_told.as_deref(),
         detail: rule.is_none_or(|rule| rule.cache_status.detail),
     };
-    if let Some(status) = cache_status(ctx, now).value(edge, told) {
-        response.append_header(CACHE_STATUS, status)?;
+    if let Some(status) = cache_status(ctx, now).value(edge.name(), told) {
+        response.add(CACHE_STATUS, status)?;
     }
-    if let Some(via) = hops::via(response.version, edge) {
-        response.append_header(header::VIA, via)?;
+    if let Some(via) = edge.via(response.version()) {
+        response.add(header::VIA, via)?;
     }
     for (name, value) in limits {
-        response.insert_header(name, value)?;
+        response.set(name, value)?;
     }
     if let Some(route) = ctx.route() {
-        edits(&route.response_headers, response);
+        edit::apply(&route.response_headers, &mut response.edit());
     }
     if let Some(asked) = &ctx.asked {
-        response.insert_header(REQUEST_ID, asked.id.as_str())?;
+        response.set(REQUEST_ID, value(&asked.id)?)?;
     }
     Ok(())
-}
-
-fn edits(edits: &HeaderEdits, response: &mut ResponseHeader) {
-    edit::apply(edits, &mut ResponseFields(response));
 }
 
 /// How the request was answered (RFC 9211).

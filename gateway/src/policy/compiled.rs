@@ -1,6 +1,11 @@
 //! From a bundle to what requests are decided by.
 
-use crate::{listen::tls::Certificates, observe::RouteCounts, origin::Origins};
+use crate::{
+    listen::tls::Certificates,
+    observe::{RouteCounts, Tally},
+    origin::Origins,
+    secrets::Secrets,
+};
 use latencify_cache::History;
 use latencify_conf::{
     bundle::Bundle,
@@ -23,6 +28,8 @@ pub struct Compiled {
     pub revision: Option<Revision>,
     /// The history that the ids of its sites are of.
     pub history: History,
+    /// What it has answered.
+    pub tally: Tally,
     /// By where its routes lie: they stay there as long as the router does.
     counts: HashMap<usize, RouteCounts, ahash::RandomState>,
 }
@@ -38,22 +45,24 @@ fn place(route: &Arc<ReadyRoute>) -> usize {
     Arc::as_ptr(route).addr()
 }
 
-/// Compiles a bundle and loads the certificates and CAs that it names; relative paths start at `folder`. The error is for people: every mistake with its line,
+/// Compiles a bundle with the values of the secrets that it names, and loads the certificates and CAs that it names; relative paths start at `folder`. The error is for people: every mistake with its line,
 /// or the file that can't be read.
 pub fn compile(
     bundle: &Bundle,
     sites: &SiteIds,
     (revision, history): (Option<Revision>, History),
     folder: &Path,
+    secrets: &Secrets,
     previous: Option<&Compiled>,
 ) -> Result<(Compiled, Certificates), String> {
     let policy = validate::validate(bundle, sites).map_err(|errors| validate::render(&errors))?;
+    let policy = policy
+        .with_token_secrets(|name| secrets.get(name))
+        .map_err(|flaws| lines(&flaws))?;
     let certificates = Certificates::load(&policy, folder).map_err(|error| format!("{error:#}"))?;
-    let origins = Origins::build(&policy, folder, previous.map(|previous| &previous.origins))
-        .map_err(|errors| {
-            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            lines.join("\n")
-        })?;
+    let former = previous.map(|previous| &previous.origins);
+    let origins =
+        Origins::build(&policy, folder, secrets, former).map_err(|errors| lines(&errors))?;
     let policy = Arc::new(policy);
     let router = Router::new(policy.clone()).map_err(|error| error.to_string())?;
     let routes = router.sites().iter().flat_map(|site| &site.routes);
@@ -67,8 +76,14 @@ pub fn compile(
             origins,
             revision,
             history,
+            tally: Tally::default(),
             counts,
         },
         certificates,
     ))
+}
+
+fn lines<T: ToString>(errors: &[T]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }

@@ -2,7 +2,7 @@
 //! read, compare with what was tried last, and install if it differs.
 
 use super::read_bundle;
-use crate::edge::Edge;
+use crate::{edge::Edge, secrets::folder};
 use latencify_conf::{digest::Digest, validate::SiteIds};
 use notify::{RecursiveMode, Watcher as _};
 use std::{
@@ -22,16 +22,19 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// A policy in files, and what became of it when it was last tried.
 pub struct FilePolicy {
     path: PathBuf,
+    /// The folder of the secrets that it names.
+    secrets: Option<PathBuf>,
     tried: Option<Digest>,
     /// Why it is not in effect, as told last.
     refused: Option<String>,
 }
 
 impl FilePolicy {
-    /// The policy at that path.
-    pub fn new(path: PathBuf) -> Self {
+    /// The policy at that path, and the folder of the secrets that it names.
+    pub fn new(path: PathBuf, secrets: Option<PathBuf>) -> Self {
         Self {
             path,
+            secrets,
             tried: None,
             refused: None,
         }
@@ -55,7 +58,11 @@ impl FilePolicy {
     fn try_to_install(&mut self, edge: &Edge) -> Result<(), String> {
         let bundle = read_bundle(&self.path).map_err(|error| format!("{error:#}"))?;
         let digest = bundle.digest();
-        if self.refused.is_none() && self.tried == Some(digest) {
+        let has_news = match &self.secrets {
+            Some(folder) => edge.secrets.set(folder::read(folder)?),
+            None => false,
+        };
+        if self.refused.is_none() && self.tried == Some(digest) && !has_news {
             return Ok(());
         }
         self.tried = Some(digest);
@@ -150,6 +157,7 @@ fn folders(edge: &Edge, policy: Option<&FilePolicy>) -> BTreeSet<PathBuf> {
             policy.path.parent()
         };
         folders.extend(folder.map(Path::to_owned));
+        folders.extend(policy.secrets.clone());
     }
     folders
         .into_iter()

@@ -4,7 +4,11 @@ use super::*;
 
 fn read(arguments: &[&str]) -> Result<Settings, String> {
     let words = [&["latencify-gateway"], arguments].concat();
-    Settings::parse(words.into_iter().map(OsString::from)).map_err(|error| error.to_string())
+    match Invocation::parse(words.into_iter().map(OsString::from)) {
+        Ok(Invocation::Serve(settings)) => Ok(*settings),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[test]

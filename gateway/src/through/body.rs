@@ -1,9 +1,10 @@
 //! Where the body of a response ends (RFC 9112 §6.3), and what of what came is it.
 
+use crate::incoming::{Incoming as _, Plain};
 use bytes::BytesMut;
 use http::{StatusCode, header};
 use latencify_framing::{BodyReader, Framing};
-use pingora::{Error, ErrorType, Result, http::ResponseHeader};
+use pingora::{Error, ErrorType, Result};
 
 /// The body of one response.
 pub(super) enum Body {
@@ -15,7 +16,7 @@ pub(super) enum Body {
 
 impl Body {
     /// What the head announces, read as `phases::hops` leaves it; `is_head`: it answers HEAD.
-    pub(super) fn of(response: &ResponseHeader, is_head: bool) -> Result<Self> {
+    pub(super) fn of(response: &Plain, is_head: bool) -> Result<Self> {
         let framed = |framing| Ok(Self::Framed(BodyReader::of_response(framing)));
         if is_head
             || matches!(
@@ -25,13 +26,15 @@ impl Body {
         {
             return framed(Framing::Empty);
         }
-        if response.headers.contains_key(header::TRANSFER_ENCODING) {
+        if response.has(&header::TRANSFER_ENCODING) {
             return framed(Framing::Chunked);
         }
-        let Some(length) = response.headers.get(header::CONTENT_LENGTH) else {
+        let Some(length) = response.first(&header::CONTENT_LENGTH) else {
             return Ok(Self::Closing { has_ended: false });
         };
-        let length = length.to_str().ok().and_then(|length| length.parse().ok());
+        let length = std::str::from_utf8(length)
+            .ok()
+            .and_then(|length| length.parse().ok());
         match length {
             Some(length) => framed(Framing::Length(length)),
             None => Err(bad("a Content-Length beyond all bounds")),

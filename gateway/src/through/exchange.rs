@@ -5,16 +5,16 @@ use crate::{
     context::Context,
     edge::Edge,
     hot::head::Own,
+    incoming::{Incoming as _, Plain},
     origin::{Connection, Upstream, connect},
     phases::{admit, hops, steer, storing, transform},
     request::Head as _,
-    spelling::Spelling,
 };
 use bytes::{BufMut as _, BytesMut};
-use http::{Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use latencify_conf::policy::Timeouts;
-use latencify_decide::hops::persists;
-use pingora::{Error, ErrorType, Result, http::ResponseHeader};
+use latencify_decide::hops::{options, persists_with};
+use pingora::{Error, ErrorType, Result};
 use std::{
     fmt::Write as _,
     future::{Future, poll_fn},
@@ -23,7 +23,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{self as clock, Duration},
 };
 use tokio::time::{Instant, timeout};
 
@@ -33,6 +33,8 @@ const REQUEST_BYTES: usize = 1 << 10;
 const JOINED_BYTES_MAX: usize = 16 << 10;
 /// What lies here of a response at once: one read, and what stands before it or was joined with it.
 const AHEAD_BYTES_MAX: u64 = (READ_BYTES_MAX + JOINED_BYTES_MAX) as u64;
+
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 
 /// A request on its way through.
 pub(super) struct Exchange<'a, C> {
@@ -102,8 +104,9 @@ impl<'a, C: Client> Exchange<'a, C> {
         address: SocketAddr,
         timeouts: &Timeouts,
     ) -> std::result::Result<Link, Trouble> {
-        if steer::may_be_idle(self.ctx)
-            && let Some(connection) = upstream.idle().take(address)
+        let began = (self.ctx.steering.current.as_ref()).map(|attempt| attempt.began);
+        if let Some(began) = began.filter(|_| steer::may_be_idle(self.ctx))
+            && let Some(connection) = upstream.idle().take(address, began)
         {
             return Ok(Link::new(connection, upstream, address, true));
         }
@@ -140,22 +143,22 @@ impl<'a, C: Client> Exchange<'a, C> {
         drop(request);
         let until = Instant::now() + timeouts.first_byte;
         loop {
-            let (mut response, spelling) = self.response(&mut link, until).await?;
+            let mut response = self.response(&mut link, until).await?;
             steer::responded(self.edge, &response, self.ctx);
             // Of lengths that contradict each other one counts; the connection is not trusted any further.
-            let is_doubtful = response.headers.contains_key(header::TRANSFER_ENCODING)
-                && (response.version != Version::HTTP_11
-                    || response.headers.contains_key(header::CONTENT_LENGTH));
-            let goes_on = !is_doubtful && persists(response.version, &response.headers);
-            let waits = response::lets_wait(&response.headers);
+            let is_doubtful = response.has(&header::TRANSFER_ENCODING)
+                && (response.version != Version::HTTP_11 || response.has(&header::CONTENT_LENGTH));
+            let says = || options(response.lines(&header::CONNECTION));
+            let goes_on = !is_doubtful && persists_with(response.version, says);
+            let waits = response::lets_wait(&response);
             let waits = timeouts.idle.min(waits.unwrap_or(timeouts.idle));
             let waits = Some(waits).filter(|time| goes_on && !time.is_zero());
             hops::end_of_response(&mut response, self.ctx)?;
-            storing::is_asked_for(&response, self.ctx)?;
+            storing::is_asked_for(response.status, self.ctx)?;
             if !response.status.is_informational() {
-                return self.answer(link, response, spelling, waits, timeouts).await;
+                return self.answer(link, response, waits, timeouts).await;
             }
-            self.interim(&response, &spelling).await?;
+            self.interim(&response).await?;
         }
     }
 
@@ -163,7 +166,7 @@ impl<'a, C: Client> Exchange<'a, C> {
     fn request(&mut self) -> Result<BytesMut> {
         let mut request = self.own.forward();
         hops::begin_request(&mut request)?;
-        transform::towards_origin(&mut request, self.edge.name(), self.ctx)?;
+        transform::towards_origin(&mut request, self.edge.pseudonym(), self.ctx)?;
         storing::begin_unstored(self.ctx);
         storing::asks(&request.fields, self.ctx);
         let mut octets = BytesMut::with_capacity(REQUEST_BYTES);
@@ -180,7 +183,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         &mut self,
         link: &mut Link,
         until: Instant,
-    ) -> std::result::Result<(ResponseHeader, Spelling), Trouble> {
+    ) -> std::result::Result<Plain, Trouble> {
         loop {
             if !link.octets.is_empty()
                 && let Some(response) = response::take(&mut link.octets).map_err(Error::into_up)?
@@ -194,11 +197,7 @@ impl<'a, C: Client> Exchange<'a, C> {
     }
 
     /// An interim answer, for those who know any.
-    async fn interim(
-        &mut self,
-        response: &ResponseHeader,
-        spelling: &Spelling,
-    ) -> std::result::Result<(), Trouble> {
+    async fn interim(&mut self, response: &Plain) -> std::result::Result<(), Trouble> {
         if self.own.request().version == Version::HTTP_10 {
             return Ok(());
         }
@@ -206,9 +205,9 @@ impl<'a, C: Client> Exchange<'a, C> {
         octets.put_slice(b"HTTP/1.1 ");
         octets.put_slice(response.status.as_str().as_bytes());
         octets.put_u8(b' ');
-        octets.put_slice(response.get_reason_phrase().unwrap_or_default().as_bytes());
+        octets.put_slice(response.reason());
         octets.put_slice(b"\r\n");
-        spelling.write(&response.headers, &mut octets);
+        response.write(&mut octets);
         octets.put_slice(b"\r\n");
         self.has_spoken = true;
         self.say(octets, BytesMut::new(), b"").await.map(drop)
@@ -218,8 +217,7 @@ impl<'a, C: Client> Exchange<'a, C> {
     async fn answer(
         &mut self,
         mut link: Link,
-        mut response: ResponseHeader,
-        spelling: Spelling,
+        mut response: Plain,
         waits: Option<Duration>,
         timeouts: &Timeouts,
     ) -> std::result::Result<bool, Trouble> {
@@ -230,19 +228,18 @@ impl<'a, C: Client> Exchange<'a, C> {
         );
         let mut body = Body::of(&response, is_head)?;
         if body.is_closing() {
-            response.set_version(Version::HTTP_11);
-            response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+            response.version = Version::HTTP_11;
+            response.set(header::TRANSFER_ENCODING, CHUNKED)?;
         }
-        self.ctx.head_goes_out(response.status);
-        self.ctx.body_is_fetched(&response.headers, AHEAD_BYTES_MAX);
-        let limits = admit::limit_fields(self.ctx).collect();
+        self.ctx.answer.status = Some(response.status);
+        self.ctx.body_is_fetched(&response, AHEAD_BYTES_MAX);
+        let limits = admit::limit_fields(self.ctx);
         let mut keeps = self.keeps;
         if is_old && hops::without_chunks(&mut response) {
             keeps = false;
         }
-        transform::towards_client(&mut response, self.edge.name(), limits, self.ctx)?;
-        let is_chunked =
-            response.headers.contains_key(header::TRANSFER_ENCODING) && !body.is_done();
+        transform::towards_client(&mut response, self.edge.pseudonym(), limits, self.ctx)?;
+        let is_chunked = response.has(&header::TRANSFER_ENCODING) && !body.is_done();
         let frame = if is_chunked {
             Frame::Chunks
         } else {
@@ -250,10 +247,11 @@ impl<'a, C: Client> Exchange<'a, C> {
         };
         // What is wrong with the first of it can still be told.
         let mut piece = body.take(&mut link.octets)?;
-        let mut front = C::head_octets(&mut response, &spelling, keeps);
-        drop((response, spelling));
+        let room = piece.len().min(JOINED_BYTES_MAX);
+        let mut front = C::head_octets(&mut response, keeps, room);
+        drop(response);
         gathered().await;
-        self.ctx.head_goes_out_now();
+        let mut now = self.ctx.head_goes_out_now();
         let mut link = Some(link);
         loop {
             let is_done = body.is_done();
@@ -261,7 +259,7 @@ impl<'a, C: Client> Exchange<'a, C> {
                 // However slowly the client takes the rest, the origin has done its part.
                 let link = link.take().filter(|link| link.octets.is_empty());
                 if let (Some(link), Some(time)) = (link, waits.filter(|_| !body.is_closing())) {
-                    link.let_wait(time);
+                    link.let_wait(now + time);
                 }
                 self.ctx.steering.place = None;
             }
@@ -276,6 +274,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             if link.more(self.client, until).await? == 0 && !body.end() {
                 return Err(link.ended("before the end of a response's body").into());
             }
+            now = clock::Instant::now();
             piece = body.take(&mut link.octets)?;
         }
     }

@@ -160,8 +160,8 @@ impl Link {
     }
 
     /// The response has been read to its end, and the origin goes on.
-    pub(super) fn let_wait(self, time_max: Duration) {
+    pub(super) fn let_wait(self, until: std::time::Instant) {
         let idle = self.upstream.idle();
-        idle.put(self.address, self.connection, time_max);
+        idle.put(self.address, self.connection, until);
     }
 }

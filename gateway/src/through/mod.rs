@@ -26,6 +26,7 @@ use crate::{
     context::Context,
     edge::Edge,
     hot::head::Own,
+    incoming::Plain,
     listen::cut_by,
     phases::{
         caching, fail,
@@ -34,12 +35,11 @@ use crate::{
     },
     request::Head as _,
     respond::Stop,
-    spelling::Spelling,
 };
 use bytes::BytesMut;
 use exchange::Exchange;
 use link::Link;
-use pingora::{Error, http::ResponseHeader};
+use pingora::Error;
 use std::{
     io::{self, IoSlice},
     task::{Context as Task, Poll},
@@ -57,8 +57,8 @@ pub trait Client: Send {
     ) -> Poll<io::Result<usize>>;
     /// Ready when all that was taken is on its way.
     fn poll_flush(&mut self, task: &mut Task<'_>) -> Poll<io::Result<()>>;
-    /// A final head as it goes over the wire, with the fields that belong to the connection.
-    fn head_octets(head: &mut ResponseHeader, spelling: &Spelling, keeps: bool) -> BytesMut;
+    /// A final head as it goes over the wire, with the fields that belong to the connection, and room for so much more.
+    fn head_octets(head: &mut Plain, keeps: bool, room: usize) -> BytesMut;
 }
 
 /// What became of a request.

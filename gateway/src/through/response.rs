@@ -1,24 +1,20 @@
 //! The head of an origin's response (RFC 9112 §4 and §5), by the parser under Pingora and as lenient.
 
-use crate::spelling::Spelling;
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use crate::incoming::{Incoming as _, Plain};
+use bytes::BytesMut;
+use http::{HeaderName, StatusCode, Version, header};
 use httparse::{ParserConfig, Response, Status};
-use pingora::{
-    Error, ErrorType, OrErr as _, Result,
-    http::{ResponseHeader, header_value_from_raw},
-};
+use pingora::{Error, ErrorType, OrErr as _, Result};
 use std::{mem::MaybeUninit, time::Duration};
 
 /// Fields of a head; Pingora's bound.
 const FIELDS_MAX: usize = 256;
 /// Octets of a head; Pingora's bound.
 const HEAD_BYTES_MAX: usize = (1 << 20) - 1;
-/// Fields that are added on the way to the client, about.
-const FIELDS_ADDED: usize = 8;
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Takes a head off the front of what came; none: more must come.
-pub(super) fn take(octets: &mut BytesMut) -> Result<Option<(ResponseHeader, Spelling)>> {
+pub(super) fn take(octets: &mut BytesMut) -> Result<Option<Plain>> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut head = Response::new(&mut []);
     let mut rules = ParserConfig::default();
@@ -32,48 +28,38 @@ pub(super) fn take(octets: &mut BytesMut) -> Result<Option<(ResponseHeader, Spel
         }
         Status::Partial => return Ok(None),
     };
-    let status = head.code.unwrap_or_default();
-    let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.status = StatusCode::from_u16(status)
+    let status = StatusCode::from_u16(head.code.unwrap_or_default())
         .or_err(ErrorType::InvalidHTTPHeader, "a status that is none")?;
-    parts.version = if head.version == Some(1) {
+    let version = if head.version == Some(1) {
         Version::HTTP_11
     } else {
         Version::HTTP_10
     };
-    let reason = head.reason.map(str::to_owned);
     // Where they stand: the octets are cut off to be shared.
-    let place = |part: &[u8]| part.as_ptr().addr() - octets.as_ptr().addr();
-    let places: Vec<[usize; 4]> = head
-        .headers
-        .iter()
-        .map(|field| {
-            let (name, value) = (field.name.as_bytes(), field.value);
-            [place(name), name.len(), place(value), value.len()]
-        })
+    let place = |part: &[u8]| {
+        let from = part.as_ptr().addr() - octets.as_ptr().addr();
+        from..from + part.len()
+    };
+    let usual = status.canonical_reason();
+    // One that is absent or can't be read stands nowhere in the octets.
+    let reason = head.reason.filter(|reason| Some(*reason) != usual);
+    let reason = reason.map(|reason| match reason {
+        "" => 0..0,
+        reason => place(reason.as_bytes()),
+    });
+    let lines: Vec<_> = (head.headers.iter())
+        .map(|field| [place(field.name.as_bytes()), place(field.value)])
         .collect();
-    let octets: Bytes = octets.split_to(end).freeze();
-    let mut fields = HeaderMap::with_capacity(places.len() + FIELDS_ADDED);
-    let mut names = Vec::with_capacity(places.len());
-    for [name, name_length, value, value_length] in places {
-        names.push((name, name_length));
-        let name = octets.get(name..name + name_length).unwrap_or_default();
-        let name = HeaderName::from_bytes(name).or_err(ErrorType::InvalidHTTPHeader, "a name")?;
-        let value = header_value_from_raw(octets.slice(value..value + value_length));
-        let added = fields.try_append(name, value);
-        added.or_err(ErrorType::InvalidHTTPHeader, "too many fields")?;
-    }
-    one_length(&fields)?;
-    parts.headers = fields;
-    let mut response = ResponseHeader::from(parts);
-    response.set_reason_phrase(reason.as_deref())?;
-    Ok(Some((response, Spelling::new(octets, names))))
+    let octets = octets.split_to(end).freeze();
+    let response = Plain::new((version, status), octets, reason, &lines);
+    one_length(&response)?;
+    Ok(Some(response))
 }
 
 /// How long the origin lets the connection wait for a request, if it says so (`Keep-Alive: timeout=5`).
-pub(super) fn lets_wait(fields: &HeaderMap) -> Option<Duration> {
-    let lines = fields.get_all("keep-alive").iter();
-    let mut said = lines.flat_map(|line| line.as_bytes().split(|octet| *octet == b','));
+pub(super) fn lets_wait(response: &Plain) -> Option<Duration> {
+    let lines = response.lines(&KEEP_ALIVE);
+    let mut said = lines.flat_map(|line| line.split(|octet| *octet == b','));
     said.find_map(|parameter| {
         let (name, seconds) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
         let is_timeout = name.trim().eq_ignore_ascii_case("timeout");
@@ -83,12 +69,12 @@ pub(super) fn lets_wait(fields: &HeaderMap) -> Option<Duration> {
 }
 
 /// As Pingora has it, lengths that contradict each other make a head that is none.
-fn one_length(fields: &HeaderMap) -> Result<()> {
-    if fields.contains_key(header::TRANSFER_ENCODING) {
+fn one_length(response: &Plain) -> Result<()> {
+    if response.has(&header::TRANSFER_ENCODING) {
         return Ok(());
     }
-    let lengths = fields.get_all(header::CONTENT_LENGTH).iter();
-    let mut lengths = lengths.flat_map(|line| line.as_bytes().split(|octet| *octet == b','));
+    let lengths = response.lines(&header::CONTENT_LENGTH);
+    let mut lengths = lengths.flat_map(|line| line.split(|octet| *octet == b','));
     let read = |text: &[u8]| {
         let text = text.trim_ascii();
         let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
@@ -106,4 +92,27 @@ fn one_length(fields: &HeaderMap) -> Result<()> {
         ErrorType::InvalidHTTPHeader,
         "a Content-Length that is not one number",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_is_absent_empty_or_unreadable_is_none() {
+        let cases: [(&[u8], &[u8]); 5] = [
+            (b"HTTP/1.1 200 OK\r\nx: 1\r\n\r\n", b"OK"),
+            (b"HTTP/1.1 200 Fine\r\nx: 1\r\n\r\n", b"Fine"),
+            (b"HTTP/1.1 200 \r\nx: 1\r\n\r\n", b""),
+            (b"HTTP/1.1 200\r\nx: 1\r\n\r\n", b""),
+            (b"HTTP/1.1 200 \xe9t\xe9\r\nx: 1\r\n\r\n", b""),
+        ];
+        for (head, reason) in cases {
+            let mut octets = BytesMut::from(head);
+            let response = take(&mut octets).unwrap().unwrap();
+            let shown = String::from_utf8_lossy(head);
+            assert_eq!(response.reason(), reason, "{shown}");
+            assert_eq!(octets.len(), 0, "{shown}");
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use http::HeaderValue;
 use serde::Serialize;
-use std::fmt::Write;
 
 /// What is told besides the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,7 +93,7 @@ impl CacheStatus {
         push_name(&mut text, cache);
         let detail = match self {
             Self::Hit { ttl, detail } => {
-                let _ = write!(text, "; hit; ttl={ttl}");
+                push_number(&mut text, "; hit; ttl=", *ttl);
                 *detail
             }
             Self::Forward(forward) => {
@@ -129,13 +128,13 @@ impl Forward {
     }
 
     fn push(&self, text: &mut String) {
-        // Writing to a String does not fail.
-        let _ = write!(text, "; fwd={}", self.reason.as_str());
+        text.push_str("; fwd=");
+        text.push_str(self.reason.as_str());
         if let Some(status) = self.status {
-            let _ = write!(text, "; fwd-status={status}");
+            push_number(text, "; fwd-status=", status);
         }
         if let Some(ttl) = self.ttl {
-            let _ = write!(text, "; ttl={ttl}");
+            push_number(text, "; ttl=", ttl);
         }
         if self.stored {
             text.push_str("; stored");
@@ -149,15 +148,24 @@ impl Forward {
 /// The cache's name as a token, or as a string where it is none (RFC 9211 §2).
 fn push_name(text: &mut String, name: &str) {
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*');
-    if begins
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:/".contains(c))
-    {
+    let in_token = |octet: u8| {
+        octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || is_mark(octet)
+    };
+    if begins && name.bytes().all(in_token) {
         text.push_str(name);
         return;
     }
     push_string(text, name);
+}
+
+/// What a token may have besides (RFC 9651 §3.3.4).
+fn is_mark(octet: u8) -> bool {
+    b"!#$%&'*+-.^_`|~:/".contains(&octet)
+}
+
+fn push_number(text: &mut String, before: &str, number: impl itoa::Integer) {
+    text.push_str(before);
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// A string (RFC 9651 §3.3.3); what it can't hold is left out.

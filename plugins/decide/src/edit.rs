@@ -32,7 +32,7 @@ impl Fields for HeaderMap {
 
 /// Fields of the connection or of the message's framing (RFC 9110 §7.6.1), whose change would let one message be read as
 /// two. A valid policy edits none of them.
-const UNTOUCHABLE: [HeaderName; 8] = [
+static UNTOUCHABLE: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     HeaderName::from_static("keep-alive"),

@@ -123,6 +123,11 @@ fn must_be_possible(settings: &Settings) -> anyhow::Result<()> {
             && settings.proxy_core.max(settings.load_core) < cores,
         "two cores of {cores} are wanted, one for the proxy and one for the load: --proxy-core, --load-core"
     );
+    ensure!(
+        !machine::is_real_time(),
+        "a real-time scheduler runs this: the kernel throttles who spins there, and one that spins for a lock shuts its holder out; \
+         run it under the ordinary one (without `chrt -f` or `-r`)"
+    );
     peers::gateway(settings).map(drop)
 }
 

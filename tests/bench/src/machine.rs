@@ -36,6 +36,19 @@ impl Machine {
     }
 }
 
+/// Whether a real-time scheduler runs this program.
+pub fn is_real_time() -> bool {
+    is_real_time_in(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
+}
+
+/// proc_pid_stat(5), field 41: `SCHED_FIFO` is 1, `SCHED_RR` is 2.
+fn is_real_time_in(stat: &str) -> bool {
+    // The name, the second field, may hold spaces and parentheses; it ends with the last one.
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    let policy = behind_name.split_whitespace().nth(38);
+    matches!(policy, Some("1" | "2"))
+}
+
 /// Memory that can be had without taking it from anybody, in MiB.
 pub fn available_mib() -> u64 {
     meminfo("MemAvailable:") >> 10
@@ -89,5 +102,12 @@ mod tests {
         assert!(machine.cores > 0 && machine.memory_mib > 0, "{machine:?}");
         assert!(!machine.kernel.is_empty() && available_mib() > 0);
         assert!(descriptors() > 0);
+    }
+
+    #[test]
+    fn a_real_time_scheduler_is_seen() {
+        let stat = |policy: &str| format!("7 (a b) c) R {}10 {policy} 0 0", "0 ".repeat(36));
+        assert!(is_real_time_in(&stat("1")) && is_real_time_in(&stat("2")));
+        assert!(!is_real_time_in(&stat("0")) && !is_real_time_in(""));
     }
 }

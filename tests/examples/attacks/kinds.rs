@@ -55,13 +55,13 @@ impl fmt::Display for Counter {
     }
 }
 
-const GET_LARGE: &[u8] = b"GET /large HTTP/1.1\r\nhost: shop.example\r\n\r\n";
+pub const GET_LARGE: &[u8] = b"GET /large HTTP/1.1\r\nhost: shop.example\r\n\r\n";
 const HALF_A_HEAD: &[u8] = b"GET / HTTP/1.1\r\nhost: shop.example\r\n";
 const HALF_A_POST: &[u8] =
     b"POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 1000000\r\n\r\n";
 const HALF_A_HELLO: &[u8] = b"\x16\x03\x01\x02\x00";
 /// A window of no octets for each stream, in SETTINGS.
-const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
+pub const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
 const CONTROL_FRAMES: &str = "control_frames: 1000";
 const REQUEST_BODY: &str = "request_body: 256KiB";
 
@@ -250,13 +250,12 @@ pub const KINDS: &[Kind] = &[
         act: Act::Flood {
             settings: NO_WINDOW,
             frames_max: 100,
-            next: |number| {
-                let head = block(2, HOST, "/large");
-                frame(HEADERS, END_HEADERS | END_STREAM, odd(number), &head)
-            },
+            next: ask_large,
             visit: ask,
         },
     },
+    crate::unsent::UNSENT,
+    crate::unsent::UNSENT_IN_ALL,
     crate::fetches::SILENT_ORIGIN,
 ];
 
@@ -295,6 +294,12 @@ fn with_fields(fields: &str) -> Vec<u8> {
 /// What most clients that behave send on a stream.
 pub fn ask(stream: u32) -> Vec<u8> {
     get(stream, HOST, "/")
+}
+
+/// Asks for more than any buffer takes, as its first requests.
+pub fn ask_large(number: u32) -> Vec<u8> {
+    let head = block(2, HOST, "/large");
+    frame(HEADERS, END_HEADERS | END_STREAM, odd(number), &head)
 }
 
 /// A client's stream (RFC 9113 §5.1.1).

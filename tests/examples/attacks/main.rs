@@ -19,6 +19,7 @@ mod attacker;
 mod fetches;
 mod kinds;
 mod stand;
+mod unsent;
 mod visitor;
 
 use attacker::{Role, Target, play, spin_for_ever};
@@ -96,7 +97,7 @@ async fn run(names: &[&str]) -> ExitCode {
     let behind = Behind::start();
     let authority = Authority::new();
     println!(
-        "{:18} {:28} {:>9} {:>9} {:>9} {:>5} {:>9}  verdict",
+        "{:18} {:30} {:>9} {:>9} {:>9} {:>5} {:>9}  verdict",
         "attack", "limit", "p99 alone", "behaved", "attacked", "ratio", "refusals"
     );
     let mut failed = Vec::new();
@@ -115,7 +116,7 @@ async fn run(names: &[&str]) -> ExitCode {
         } = outcome;
         let verdict = outcome.verdict();
         println!(
-            "{:18} {:28} {:>9} {:>9} {:>9} {ratio:>5.2} {refusals:>9}  {}",
+            "{:18} {:30} {:>9} {:>9} {:>9} {ratio:>5.2} {refusals:>9}  {}",
             kind.name,
             kind.limit,
             milliseconds(alone),

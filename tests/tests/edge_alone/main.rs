@@ -12,6 +12,7 @@ mod hot_http2;
 mod negotiating;
 mod operation;
 mod passing;
+mod private_origins;
 mod proxied;
 mod purging;
 mod reloading;

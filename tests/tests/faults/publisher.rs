@@ -164,6 +164,7 @@ impl Publisher {
             message: String::new(),
             base: None,
             dry_run: false,
+            rollout: None,
         };
         // A repeat of what was accepted is answered with the same status.
         api.insist(

@@ -12,6 +12,7 @@ mod policies;
 mod purges;
 mod records;
 mod secrecy;
+mod secrets;
 mod silent_clients;
 mod state;
 

@@ -57,16 +57,3 @@ async fn a_control_that_another_ca_vouches_for_is_not_spoken_to() {
     assert!(edge.metric(unreachable).await >= 1.0);
     assert!(control.roster().await.edges.is_empty());
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn addresses_that_others_can_reach_are_refused_without_tls() {
-    for flag in ["--api", "--fleet"] {
-        let (mut process, _folder) = Control::embedded().flag(flag, "0.0.0.0:0").start_in_vain();
-        let status = process.ended(SOON).await;
-        assert_eq!(status.code(), Some(1), "{flag}");
-        let said = process.said();
-        for word in [flag, "0.0.0.0", "loopback", "--tls-cert", "--tls-key"] {
-            assert!(said.contains(word), "{flag}: no {word} in: {said}");
-        }
-    }
-}

@@ -141,10 +141,9 @@ async fn whoever_shows_no_token_is_ended_however_alive_it_is() {
     .concat();
     let half_a_preface = &preface[..10];
     let said: [&[u8]; 4] = [b"", b"GET / HT", half_a_preface, &preface];
-    let clients = said.map(|octets| {
-        let fleet = control.fleet();
-        async move {
-            let mut stream = TcpStream::connect(fleet).await.unwrap();
+    let clients = |address: SocketAddr| {
+        said.map(|octets| async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(octets).await.unwrap();
             let end = timeout(ENDED, live_until_ended(stream)).await;
             assert!(
@@ -152,11 +151,13 @@ async fn whoever_shows_no_token_is_ended_however_alive_it_is() {
                 "{:?}: it stays",
                 String::from_utf8_lossy(octets)
             );
-        }
-    });
-    futures::future::join_all(clients).await;
+        })
+    };
+    let (api, fleet) = (clients(control.api()), clients(control.fleet()));
+    futures::future::join_all(api.into_iter().chain(fleet)).await;
     wait_until("they are counted", SOON, async || {
-        ended(&control, "fleet", "no_token", 4).await
+        ended(&control, "api", "no_token", 4).await?;
+        ended(&control, "fleet", "handshake", 4).await
     })
     .await;
 }

@@ -26,6 +26,7 @@ pub struct Live {
     unanswered: VecDeque<(u64, Duration)>,
     /// A head that was told and is not received yet, and since when nothing has come that leads there.
     behind: Option<(Epoch, Duration)>,
+    takes_health: bool,
 }
 
 impl Live {
@@ -44,7 +45,13 @@ impl Live {
             next_heartbeat: now,
             unanswered: VecDeque::new(),
             behind: None,
+            takes_health: welcome.takes_health,
         })
+    }
+
+    /// Whether control understands what is said of health.
+    pub fn takes_health(&self) -> bool {
+        self.takes_health
     }
 
     /// Verifies one delivery against the chain so far, and goes on from there.

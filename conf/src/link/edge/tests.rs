@@ -87,6 +87,7 @@ fn welcome(start: &Position, reset: bool) -> message::Welcome {
         lease_ms: LEASE.as_millis() as u32,
         heartbeat_ms: HEARTBEAT.as_millis() as u32,
         replica: "one".into(),
+        takes_health: true,
     }
 }
 

@@ -42,10 +42,15 @@ pub(super) fn write_target(target: &Target) -> To {
         name: name.clone(),
         id: id.0,
     };
+    let signed = target.signed.as_ref();
+    let octets = |bytes: Option<&[u8]>| bytes.map_or_else(Bytes::new, Bytes::copy_from_slice);
     To::Target(message::PolicyTarget {
         revision: target.revision.0,
         digest: Bytes::copy_from_slice(&target.digest.0),
         sites: target.sites.iter().map(site).collect(),
+        kid: signed.map_or_else(String::new, |signed| signed.kid.clone()),
+        public_key: octets(signed.map(|signed| &signed.public_key.0[..])),
+        signature: octets(signed.map(|signed| &signed.signature.0[..])),
     })
 }
 

@@ -25,6 +25,12 @@ pub enum End {
     Replaced,
     /// The edge said nothing for longer than its lease.
     Silent,
+    /// The certificate that the stream was opened with has been revoked.
+    CertificateRevoked,
+    /// It has expired: the edge comes again with the one after it.
+    CertificateExpired,
+    /// The edge says that it is another than its certificate names.
+    OtherName,
 }
 
 impl End {
@@ -42,6 +48,9 @@ impl End {
             Self::ReplicaStops => "replica_stops",
             Self::Replaced => "replaced",
             Self::Silent => "silent",
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::CertificateExpired => "certificate_expired",
+            Self::OtherName => "other_name",
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     change::{Position, Revision, SiteId},
     digest::Digest,
+    link::snapshot::Signed,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub struct Target {
     pub digest: Digest,
     /// The ids of its sites.
     pub sites: BTreeMap<String, SiteId>,
+    /// Who vouches for it; none: nobody, or it has been looked at.
+    pub signed: Option<Signed>,
 }
 
 /// An accepted entry between its neighbours on the chain.

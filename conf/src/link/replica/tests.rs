@@ -305,6 +305,7 @@ fn heartbeats_reports_targets_and_leaving() {
         revision: Revision(2),
         digest: Digest([2; 32]),
         sites: BTreeMap::from([("shop".to_owned(), SiteId(1))]),
+        signed: None,
     };
     assert!(matches!(&replica.target(&target)[..], [Action::Send(_)]));
 

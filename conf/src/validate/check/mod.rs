@@ -11,7 +11,7 @@ mod wording;
 use super::{
     nearest::suggest,
     report::Report,
-    tree::{Entry, NodeId, Tree, Value},
+    tree::{Entry, NodeId, Tree, Value, holds_secret},
 };
 use crate::document::text::Flaw;
 use serde_json::Value as Json;
@@ -138,6 +138,13 @@ impl<'s> Checker<'s, '_, '_> {
         if let Some(format) = format(alternatives) {
             return match (format.check)(text) {
                 Ok(()) => true,
+                Err(flaw) if self.is_secret(id) => {
+                    let flaw = Flaw {
+                        message: format!("this is not {}", format.expected),
+                        ..flaw
+                    };
+                    self.refuse(id, flaw)
+                }
                 Err(flaw) => self.refuse(id, flaw),
             };
         }
@@ -300,9 +307,9 @@ impl<'s> Checker<'s, '_, '_> {
 
     fn mismatch(&mut self, id: NodeId, alternatives: &[&Json]) -> bool {
         let value = &self.tree.node(id).value;
-        let is_secret = self.tree.last_key(id) == Some("secret");
+        let is_secret = self.is_secret(id);
         let message = if is_secret {
-            "expected text".to_owned()
+            format!("expected {}", expected(alternatives))
         } else {
             format!(
                 "expected {}, found {}",
@@ -337,6 +344,11 @@ impl<'s> Checker<'s, '_, '_> {
             _ => None,
         };
         self.refuse(id, Flaw { message, help })
+    }
+
+    /// Whether a value may be a secret, so that no error quotes it.
+    fn is_secret(&self, id: NodeId) -> bool {
+        self.tree.last_key(id).is_some_and(holds_secret)
     }
 
     fn refuse(&mut self, id: NodeId, flaw: Flaw) -> bool {

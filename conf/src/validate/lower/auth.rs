@@ -2,13 +2,11 @@
 
 use super::{At, Flaw, Lowering, key};
 use crate::{
-    document,
-    policy::{Algorithm, Jwt, JwtKey, TokenSource},
+    document::{self, Secret},
+    policy::{Algorithm, Jwt, JwtKey, TOKEN_SECRET_BYTES_MIN, TokenSource},
 };
 use std::time::Duration;
 
-/// The fewest bytes of a shared secret: the output of the smallest hash (RFC 7518 §3.2).
-const SECRET_BYTES_MIN: usize = 32;
 const LEEWAY: Duration = Duration::from_secs(30);
 
 /// The kind of a key decides which algorithms may be used with it.
@@ -84,13 +82,17 @@ impl Lowering<'_, '_, '_> {
                 let flaw = Flaw::new("there is no key to verify tokens with");
                 self.refuse_key(
                     at,
-                    flaw.help("add `public_key: |` with the PEM text, or `secret:`"),
+                    flaw.help("add `public_key: |` with the PEM text, or `secret: {ref: NAME}`"),
                 );
             }
             _ => {}
         }
-        if let Some(secret) = &written.secret {
-            if secret.len() < SECRET_BYTES_MIN {
+        if let Some(Secret::Ref(reference)) = &written.secret {
+            let name = self.secret(reference, at.key("secret"));
+            return (JwtKey::SecretRef(name), Some(KeyKind::Secret));
+        }
+        if let Some(Secret::Text(secret)) = &written.secret {
+            if secret.len() < TOKEN_SECRET_BYTES_MIN {
                 let flaw = Flaw::new(format!(
                     "this secret has {} bytes and can be guessed",
                     secret.len()
@@ -98,7 +100,7 @@ impl Lowering<'_, '_, '_> {
                 self.refuse(
                     at.key("secret"),
                     flaw.help(format!(
-                        "at least {SECRET_BYTES_MIN}, like the output of `openssl rand -hex 32`"
+                        "at least {TOKEN_SECRET_BYTES_MIN}, like the output of `openssl rand -hex 32`"
                     )),
                 );
             }

@@ -19,10 +19,10 @@ mod steering;
 use super::{at::At, ids::SiteIds, nearest::suggest, report::Report, tree::Place};
 use crate::{
     digest::Digest,
-    document::{Document, text::Flaw},
-    policy::Policy,
+    document::{Document, SecretRef, text::Flaw},
+    policy::{Policy, SecretName},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The most sites of a policy.
 pub(super) const SITES_MAX: usize = 10_000;
@@ -43,6 +43,8 @@ struct Lowering<'l, 't, 'b> {
     certificates: Names<'t>,
     /// The weight of each origin, by index.
     weights: Vec<u32>,
+    /// The secrets that there are; none: nobody knows here.
+    secrets: Option<&'l BTreeSet<String>>,
 }
 
 /// The names of a section with the index of each; none for one that was refused.
@@ -53,6 +55,7 @@ pub(super) fn lower(
     document: &Document,
     root: At<'_>,
     ids: &SiteIds,
+    secrets: Option<&BTreeSet<String>>,
     digest: Digest,
     report: &mut Report<'_>,
 ) -> Policy {
@@ -62,6 +65,7 @@ pub(super) fn lower(
         origins: Names::of(root.section("origins")),
         certificates: Names::of(root.section("certificates")),
         weights: Vec::new(),
+        secrets,
     };
     lowering.bounded(root, "certificates", CERTIFICATES_MAX);
     lowering.bounded(root, "origins", ORIGINS_MAX);
@@ -88,6 +92,23 @@ impl Lowering<'_, '_, '_> {
     /// Reports what is wrong with a key, or with a whole entry.
     fn refuse_key(&mut self, at: At<'_>, flaw: Flaw) {
         self.report.add(at.key_place(), at.path(), flaw);
+    }
+
+    /// A secret by its name, which must be one that there is, where that is known.
+    fn secret(&mut self, written: &SecretRef, at: At<'_>) -> SecretName {
+        let name = &written.name.0;
+        if let Some(known) = self.secrets.filter(|known| !known.contains(name)) {
+            let flaw = Flaw::new(format!("there is no secret `{name}`"));
+            let nearest = suggest(name, known.iter().map(String::as_str), "known secrets");
+            let make = format!("make it with `latencify secret set {name}`");
+            let help = if known.is_empty() {
+                make
+            } else {
+                format!("{nearest}; or {make}")
+            };
+            self.refuse(at.key("ref"), flaw.help(help));
+        }
+        SecretName(name.as_str().into())
     }
 
     fn bounded(&mut self, root: At<'_>, section: &str, max: usize) {

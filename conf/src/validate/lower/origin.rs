@@ -1,12 +1,35 @@
 //! Certificates and origins.
 
-use super::{At, Flaw, Lowering};
+use super::{At, Flaw, Lowering, edit::UNTOUCHABLE};
 use crate::{
     Point,
     document::{self, Document, StatusItem, text::Statuses},
-    policy::{Certificate, HealthCheck, Origin, Scheme, StatusSet, TlsToOrigin},
+    policy::{
+        AwsV4, Certificate, ClientCertificate, HealthCheck, Origin, Scheme, SecretHeader, Sign,
+        StatusSet, TlsToOrigin,
+    },
 };
 use std::{sync::Arc, time::Duration};
+
+/// Fields that edges write themselves, or that say what is asked for.
+const NAMED_BY_EDGES: &[&str] = &[
+    "host",
+    "via",
+    "cdn-loop",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+    "range",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "expect",
+    "accept-encoding",
+];
 
 impl Lowering<'_, '_, '_> {
     pub(super) fn origins(&mut self, document: &Document, root: At<'_>) -> Vec<Arc<Origin>> {
@@ -38,6 +61,7 @@ impl Lowering<'_, '_, '_> {
             weight: written.weight.unwrap_or(1),
             host_header: written.host.as_ref().map(|host| host.0.clone()),
             tls: self.tls(written, at),
+            sign: self.sign(written.sign.as_ref(), at.key("sign")),
             health: written.health.as_ref().map(health),
         }
     }
@@ -55,6 +79,7 @@ impl Lowering<'_, '_, '_> {
                 sni: None,
                 ca: None,
                 verify: true,
+                client: None,
             };
         };
         if tls.insecure && tls.ca.is_some() {
@@ -65,7 +90,46 @@ impl Lowering<'_, '_, '_> {
             sni: tls.sni.as_ref().map(|sni| sni.0.clone()),
             ca: tls.ca.as_ref().map(|ca| ca.0.clone()),
             verify: !tls.insecure,
+            client: tls.client.as_ref().map(|client| {
+                let at = at.keys(&["tls", "client"]);
+                ClientCertificate {
+                    certificate: self.secret(&client.certificate, at.key("certificate")),
+                    key: self.secret(&client.key, at.key("key")),
+                }
+            }),
         }
+    }
+
+    fn sign(&mut self, written: Option<&document::Sign>, at: At<'_>) -> Option<Sign> {
+        Some(match written? {
+            document::Sign::AwsV4(aws) => {
+                let at = at.key("aws_v4");
+                Sign::AwsV4(AwsV4 {
+                    region: aws.region.0.clone(),
+                    service: (aws.service.as_ref())
+                        .map_or_else(|| "s3".to_owned(), |name| name.0.clone()),
+                    access_key: self.secret(&aws.access_key, at.key("access_key")),
+                    secret_key: self.secret(&aws.secret_key, at.key("secret_key")),
+                    session_token: (aws.session_token.as_ref())
+                        .map(|token| self.secret(token, at.key("session_token"))),
+                })
+            }
+            document::Sign::Header(header) => {
+                let at = at.key("header");
+                let name = &header.name.0;
+                if UNTOUCHABLE.contains(&name.as_str()) || NAMED_BY_EDGES.contains(&name.as_str()) {
+                    let flaw = Flaw::new(format!("`{name}` can't carry a secret"));
+                    self.refuse(
+                        at.key("name"),
+                        flaw.help("take a name of your own, like `x-origin-key`"),
+                    );
+                }
+                Sign::Header(SecretHeader {
+                    name: name.clone(),
+                    value: self.secret(&header.value, at.key("value")),
+                })
+            }
+        })
     }
 }
 

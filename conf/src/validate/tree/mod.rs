@@ -8,7 +8,7 @@ mod open;
 mod read;
 mod scalar;
 
-pub(super) use read::{Read, read};
+pub(super) use read::{Read, holds_secret, read};
 
 use std::{collections::HashSet, fmt::Write as _};
 

@@ -140,7 +140,7 @@ impl Reader<'_, '_> {
             self.key(text, style, place);
             return Ok(());
         }
-        if self.pending_key().is_some_and(holds_secret) {
+        if self.is_under_secret() {
             self.report
                 .hide(self.file, span.start.line()..=span.end.line());
         }
@@ -260,14 +260,15 @@ impl Reader<'_, '_> {
         )
     }
 
-    fn pending_key(&self) -> Option<&str> {
-        match &self.open.last()?.inside {
+    /// Whether what comes now stands under a key whose value is never shown, however deep.
+    fn is_under_secret(&self) -> bool {
+        self.open.iter().any(|open| match &open.inside {
             Inside::Map {
                 key: Some(Key::Named(name, _)),
                 ..
-            } => Some(name),
-            _ => None,
-        }
+            } => holds_secret(name),
+            _ => false,
+        })
     }
 
     fn key(&mut self, text: &str, style: ScalarStyle, place: Place) {
@@ -354,9 +355,17 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Keys whose values are never shown.
-fn holds_secret(key: &str) -> bool {
-    key == "secret" || key.eq_ignore_ascii_case("authorization")
+/// Keys whose values are never shown: secrets, and what should name one and may be one by mistake.
+pub(in crate::validate) fn holds_secret(key: &str) -> bool {
+    const KEYS: [&str; 6] = [
+        "secret",
+        "access_key",
+        "secret_key",
+        "session_token",
+        "value",
+        "ref",
+    ];
+    KEYS.contains(&key) || key.eq_ignore_ascii_case("authorization")
 }
 
 fn syntax(info: &str) -> Flaw {

@@ -1,12 +1,20 @@
 //! What the user typed.
 
 mod duration;
+mod identity;
 mod policy;
 mod purge;
+mod rollout;
+mod secret;
 
 pub use duration::parse as duration;
-pub use policy::{Apply, Explain, PolicyVerb};
+pub use identity::{
+    AuditFilter, AuditVerb, LoginArgs, Outcome, RoleVerb, TokenVerb, UserChangeArgs, UserVerb,
+};
+pub use policy::{Apply, Diff, Explain, PolicyVerb, Revert};
 pub use purge::PurgeVerb;
+pub use rollout::{Command as RolloutCommandArgs, RolloutArgs, RolloutVerb};
+pub use secret::{SecretValue, SecretVerb};
 
 use crate::{dev::DevArgs, output::Format};
 use clap::{Args, Parser, Subcommand};
@@ -82,6 +90,16 @@ pub struct ServerArgs {
     /// PEM file of the CAs that are trusted instead of the system's.
     #[arg(long, global = true, value_name = "FILE", env = "LATENCIFY_CA")]
     pub ca: Option<PathBuf>,
+    /// SHA-256 of the certificate of the CA that is trusted instead of the system's, as control tells it of its own:
+    /// sha256:… and 64 hexadecimal digits. Control shows that CA behind its certificate.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FINGERPRINT",
+        env = "LATENCIFY_CA_FINGERPRINT",
+        conflicts_with = "ca"
+    )]
+    pub ca_fingerprint: Option<latencify_conf::digest::Digest>,
 }
 
 /// The nouns.
@@ -90,6 +108,14 @@ pub enum Noun {
     /// Policies: check, explain, apply, follow.
     #[command(subcommand, arg_required_else_help = true)]
     Policy(PolicyVerb),
+    /// Rollouts: policies reach the fleet in stages that undo themselves.
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = "Examples:\n  latencify policy apply shop.yaml --rollout canary=paris,50%,100% --soak 5m --max-5xx 1% --wait\n  \
+                            latencify rollout status\n  latencify rollout abort"
+    )]
+    Rollout(RolloutVerb),
     /// Purges: stored objects stop being served, on every edge.
     #[command(subcommand, arg_required_else_help = true)]
     Purge(PurgeVerb),
@@ -99,6 +125,30 @@ pub enum Noun {
     /// The replicas of the control service.
     #[command(subcommand, arg_required_else_help = true)]
     Replica(ReplicaVerb),
+    /// Secrets that policies refer to by name: keys of origins, secrets of tokens.
+    #[command(subcommand, arg_required_else_help = true)]
+    Secret(SecretVerb),
+    /// Logs in with a password; further commands are yours until you log out.
+    #[command(
+        after_help = "Example:\n  latencify login alice --server https://control.example:8080"
+    )]
+    Login(LoginArgs),
+    /// Ends your session, on every replica and every edge.
+    Logout,
+    /// Who you are to control, and what you may do.
+    Whoami,
+    /// Accounts.
+    #[command(subcommand, arg_required_else_help = true)]
+    User(UserVerb),
+    /// Roles: what accounts and tokens may do.
+    #[command(subcommand, arg_required_else_help = true)]
+    Role(RoleVerb),
+    /// API tokens, for machines.
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(TokenVerb),
+    /// The audit log: who did what.
+    #[command(subcommand, arg_required_else_help = true)]
+    Audit(AuditVerb),
     /// Content events.
     #[command(subcommand, arg_required_else_help = true)]
     Event(EventVerb),
@@ -133,6 +183,31 @@ pub enum Noun {
 pub enum EdgeVerb {
     /// Every edge process that has joined and not left.
     List,
+    /// Makes a token that lets one edge of this name in, once: it gets a certificate with it at its first start, or by
+    /// `latencify edge enroll`.
+    #[command(after_help = "Example:\n  latencify edge invite tokyo --expires 1h")]
+    Invite {
+        /// The edge's name.
+        #[arg(value_name = "NAME")]
+        edge: String,
+        /// How long the token may be used; at most 7 days.
+        #[arg(long, value_name = "DURATION", default_value = "1h")]
+        expires: String,
+    },
+    /// Gets an edge its certificate with a join token: on the edge's machine, before it starts for the first time, or after its
+    /// certificate was revoked or has expired. Key and certificate are written into its state folder; the key stays there.
+    #[command(
+        after_help = "Example:\n  latencify edge enroll --token-file invitation --control https://control.example:8081 --state /var/lib/latencify/edge"
+    )]
+    Enroll(Enroll),
+    /// Takes an edge's certificates back: its live stream ends at once, and it gets nothing any more. Only a new invitation lets an
+    /// edge of this name in again.
+    #[command(after_help = "Example:\n  latencify edge revoke tokyo")]
+    Revoke {
+        /// The edge's name.
+        #[arg(value_name = "NAME")]
+        edge: String,
+    },
     /// Takes a dead edge out of the roster, so that receipts no longer wait for it.
     #[command(after_help = "Example:\n  latencify edge remove tokyo")]
     Remove {
@@ -140,6 +215,23 @@ pub enum EdgeVerb {
         #[arg(value_name = "NAME-OR-PROCESS")]
         edge: String,
     },
+}
+
+/// `latencify edge enroll`
+#[derive(Debug, Args)]
+pub struct Enroll {
+    /// Control's fleet address, like https://control.example:8081.
+    #[arg(long, value_name = "URL", env = "LATENCIFY_CONTROL")]
+    pub control: String,
+    /// The edge's state folder; made if it is missing.
+    #[arg(long, value_name = "DIR", env = "LATENCIFY_STATE")]
+    pub state: PathBuf,
+    /// The edge's name, if the token does not say it.
+    #[arg(long, value_name = "NAME", env = "LATENCIFY_EDGE")]
+    pub edge: Option<String>,
+    /// PEM file of the CAs that control's certificate is checked against, if the operator has given control one.
+    #[arg(long, value_name = "FILE", env = "LATENCIFY_CONTROL_CA")]
+    pub control_ca: Option<PathBuf>,
 }
 
 /// `latencify replica …`

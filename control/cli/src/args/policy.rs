@@ -26,9 +26,23 @@ pub enum PolicyVerb {
     #[command(
         after_help = "Examples:\n  latencify policy apply shop.yaml --message 'longer ttl' --wait\n  \
                             latencify policy apply policies/ --base 7      # only if 7 is still the head\n  \
-                            latencify policy apply shop.yaml --dry-run"
+                            latencify policy apply shop.yaml --dry-run              # checks, and shows what would change\n  \
+                            latencify policy apply shop.yaml --rollout canary=paris,10%,50%,100% --soak 5m --max-5xx 1% --wait"
     )]
     Apply(Apply),
+    /// What differs between two revisions, or a revision and files here: routes, keys and limits as they are obeyed.
+    #[command(
+        after_help = "Examples:\n  latencify policy diff                 # what the head changed of the revision before it\n  \
+                            latencify policy diff 7 9\n  latencify policy diff shop.yaml       # what applying it would change\n  \
+                            latencify policy diff 7 policies/ -o json\nSecrets are never shown: only that they differ."
+    )]
+    Diff(Diff),
+    /// Makes the files of an earlier revision a new one, and so the target of the fleet.
+    #[command(
+        after_help = "Examples:\n  latencify policy revert 7 --message 'checkout is slow'\n  \
+                            latencify policy revert 7 --base 9      # only if 9 is still the head"
+    )]
+    Revert(Revert),
     /// All revisions, newest first.
     List,
     /// The files of a revision.
@@ -90,12 +104,40 @@ pub struct Apply {
     /// Only check, on the server.
     #[arg(long)]
     pub dry_run: bool,
-    /// Wait until every edge runs it; exit 1 if one can't or does not in time.
+    /// Wait until every edge runs it; exit 1 if one can't or does not in time, or a rollout is sent back.
     #[arg(long, conflicts_with = "dry_run")]
     pub wait: bool,
-    /// How long to wait.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::duration, requires = "wait")]
-    pub timeout: Duration,
+    /// How long to wait. Default: 30s; with stages, as long as they may take.
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, requires = "wait")]
+    pub timeout: Option<Duration>,
+    /// Makes repeating the command safe; by default each run makes its own.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// How it is to reach the fleet.
+    #[command(flatten)]
+    pub rollout: super::RolloutArgs,
+}
+
+/// `latencify policy diff`
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// From: a number, `head`, or a policy file or folder. Alone, a revision is compared to the head, and the head to files.
+    pub from: Option<String>,
+    /// To: likewise.
+    pub to: Option<String>,
+}
+
+/// `latencify policy revert`
+#[derive(Debug, Args)]
+pub struct Revert {
+    /// The number of the revision whose files shall be obeyed again.
+    pub revision: u64,
+    /// Why, for the list of revisions; `revert to revision N` stands in front of it.
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// The revision that you saw: if another one is the head by now, nothing changes. Default: the head of this moment.
+    #[arg(long, value_name = "REVISION")]
+    pub base: Option<u64>,
     /// Makes repeating the command safe; by default each run makes its own.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,

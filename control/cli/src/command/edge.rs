@@ -1,11 +1,17 @@
 //! `latencify edge …`
 
 use super::count;
-use crate::{args::EdgeVerb, failure::Failure, output::Output, server::Server};
+use crate::{
+    args::EdgeVerb,
+    failure::Failure,
+    output::{Output, to_the_second},
+    server::{Patience, Server},
+};
 use latencify_conf::{
-    api::{Edge, EdgeState, Edges, WhenIsolated},
+    api::{Edge, EdgeInvitation, EdgeInvited, EdgeRevoked, EdgeState, Edges, WhenIsolated},
     change::Epoch,
 };
+use time::format_description::well_known::Rfc3339;
 
 /// Runs a verb.
 pub async fn run(verb: EdgeVerb, server: &Server, output: &Output) -> Result<(), Failure> {
@@ -13,6 +19,40 @@ pub async fn run(verb: EdgeVerb, server: &Server, output: &Output) -> Result<(),
         EdgeVerb::List => output.answer(&server.get::<Edges>("v1/edges").await?, |edges| {
             roster(edges, output)
         }),
+        EdgeVerb::Invite { edge, expires } => {
+            let invitation = EdgeInvitation {
+                expires: Some(expires),
+            };
+            let path = format!("v1/edges/{}/invitations", path_segment(&edge)?);
+            let invited: EdgeInvited = server
+                .post(&path, None, &invitation, Patience::brief())
+                .await?;
+            output.answer(&invited, |invited| {
+                let until = invited.expires.format(&Rfc3339).unwrap_or_default();
+                output.note(&format!(
+                    "lets {} in once, until {}; it is shown only now",
+                    invited.edge,
+                    to_the_second(&until)
+                ));
+                invited.token.clone()
+            })
+        }
+        EdgeVerb::Revoke { edge } => {
+            let path = format!("v1/edges/{}/revocation", path_segment(&edge)?);
+            let revoked: EdgeRevoked = server
+                .post(&path, None, &serde_json::json!({}), Patience::brief())
+                .await?;
+            output.answer(&revoked, |revoked| {
+                format!(
+                    "{} of {} no longer count; only `latencify edge invite {}` lets it in again",
+                    count(revoked.certificates, "certificate"),
+                    revoked.edge,
+                    revoked.edge
+                )
+            })
+        }
+        // It asks the fleet address, not the API.
+        EdgeVerb::Enroll(_) => Ok(()),
         EdgeVerb::Remove { edge } => {
             let removed: Edges = server
                 .delete(&format!("v1/edges/{}", path_segment(&edge)?))
@@ -76,9 +116,10 @@ pub fn policy(edge: &Edge) -> String {
         .policy
         .revision
         .map_or_else(|| "none".to_owned(), |revision| revision.to_string());
-    match edge.policy.failed {
-        Some(failed) => format!("{running} ({failed} failed)"),
-        None => running,
+    match (edge.policy.failed, edge.policy.target) {
+        (Some(failed), _) => format!("{running} ({failed} failed)"),
+        (None, Some(target)) if edge.policy.drifted => format!("{running}, not yet {target}"),
+        _ => running,
     }
 }
 
@@ -86,6 +127,20 @@ fn behind(edge: &Edge, head: Epoch) -> String {
     match head.0.saturating_sub(edge.acked.0) {
         0 => "0".to_owned(),
         epochs => count(usize::try_from(epochs).unwrap_or(usize::MAX), "epoch"),
+    }
+}
+
+/// A name of something else as one segment of a path.
+pub fn path_segment_of<'n>(name: &'n str, noun: &str) -> Result<&'n str, Failure> {
+    let is_plain = !name.is_empty()
+        && name.bytes().any(|byte| byte != b'.')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._@~".contains(&byte));
+    if is_plain {
+        Ok(name)
+    } else {
+        Err(Failure::usage(format!("{name:?} is no name of a {noun}")))
     }
 }
 

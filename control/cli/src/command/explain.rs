@@ -32,6 +32,11 @@ pub fn run(args: &Explain, output: &Output) -> Result<(), Failure> {
         )));
     }
     let policy = policy_local::check(&policy_files::load(&args.policy)?)?;
+    if let Some(name) = policy.token_secrets().next() {
+        output.note(&format!(
+            "the value of secret {name} is not known here, so tokens that it signs are refused as badly signed"
+        ));
+    }
     let router = Router::new(Arc::new(policy))
         .map_err(|error| Failure::failed(format!("the policy can't be obeyed: {error}")))?;
 

@@ -1,18 +1,28 @@
 //! One module a noun: each verb asks, then hands a value to the output.
 
+mod audit;
 mod completion;
 mod edge;
+mod enroll;
 mod event;
 mod explain;
 pub mod geo;
 mod log;
+mod login;
+mod password;
 mod policy;
+mod policy_diff;
 mod policy_local;
 mod purge;
 mod replica;
+mod role;
+mod rollout;
+mod secret;
+mod token;
+mod user;
 
 use crate::{
-    args::{Cli, Noun},
+    args::{Cli, EdgeVerb, Noun},
     dev,
     failure::Failure,
     output::Output,
@@ -35,9 +45,19 @@ async fn run_async(
 ) -> Result<(), Failure> {
     match noun {
         Noun::Policy(verb) => policy::run(verb, server, output).await,
+        Noun::Rollout(verb) => rollout::run(verb, &Server::new(server)?, output).await,
         Noun::Purge(verb) => purge::run(verb, &Server::new(server)?, output).await,
+        Noun::Edge(EdgeVerb::Enroll(wanted)) => enroll::run(&wanted, server, output),
         Noun::Edge(verb) => edge::run(verb, &Server::new(server)?, output).await,
         Noun::Replica(verb) => replica::run(verb, &Server::new(server)?, output).await,
+        Noun::Secret(verb) => secret::run(verb, &Server::new(server)?, output).await,
+        Noun::Login(args) => login::log_in(args, server, output).await,
+        Noun::Logout => login::log_out(server, output).await,
+        Noun::Whoami => login::who_am_i(&Server::new(server)?, output).await,
+        Noun::User(verb) => user::run(verb, &Server::new(server)?, output).await,
+        Noun::Role(verb) => role::run(verb, &Server::new(server)?, output).await,
+        Noun::Token(verb) => token::run(verb, &Server::new(server)?, output).await,
+        Noun::Audit(verb) => audit::run(verb, &Server::new(server)?, output).await,
         Noun::Event(verb) => event::run(verb, &Server::new(server)?, output).await,
         Noun::Log(verb) => log::run(verb, &Server::new(server)?, output).await,
         Noun::Geo(geo) => geo::run(&geo, output),

@@ -1,6 +1,6 @@
 //! `latencify policy …`: what control is asked. What needs no server is in [`policy_local`] and [`explain`].
 
-use super::{count, edge, explain, policy_local};
+use super::{count, edge, explain, policy_diff, policy_local, rollout};
 use crate::{
     args::{Apply, PolicyVerb, ServerArgs},
     failure::Failure,
@@ -15,6 +15,8 @@ use latencify_conf::{
 use std::{fmt::Write as _, time::Duration};
 use tokio::time::Instant;
 
+/// How long `--wait` waits, unless it is told.
+const WAIT: Duration = Duration::from_secs(30);
 /// Between two questions of who runs a revision.
 const POLL_PAUSE: Duration = Duration::from_millis(200);
 
@@ -25,6 +27,8 @@ pub async fn run(verb: PolicyVerb, server: &ServerArgs, output: &Output) -> Resu
         PolicyVerb::Schema => policy_local::schema(output),
         PolicyVerb::Explain(args) => explain::run(&args, output),
         PolicyVerb::Apply(args) => apply(&args, &Server::new(server)?, output).await,
+        PolicyVerb::Diff(args) => policy_diff::diff(&args, &Server::new(server)?, output).await,
+        PolicyVerb::Revert(args) => policy_diff::revert(&args, &Server::new(server)?, output).await,
         PolicyVerb::List => output.answer(
             &Server::new(server)?.get::<Policies>("v1/policies").await?,
             |all| list(all, output),
@@ -48,7 +52,11 @@ pub async fn run(verb: PolicyVerb, server: &ServerArgs, output: &Output) -> Resu
 
 /// Control is the judge; but what this program knows to be wrong need not travel.
 async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Failure> {
-    let deadline = Instant::now() + args.timeout;
+    let plan = rollout::plan(&args.rollout)?;
+    let usual = plan.as_ref().map_or(WAIT, rollout::longest);
+    let timeout = args.timeout.unwrap_or(usual);
+    let deadline = Instant::now() + timeout;
+    let in_stages = plan.is_some();
     let files = policy_files::load(&args.path)?;
     policy_local::check(&files)?;
     let submission = PolicySubmission {
@@ -56,6 +64,7 @@ async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Fai
         message: args.message.clone(),
         base: args.base.map(Revision),
         dry_run: args.dry_run,
+        rollout: plan,
     };
     let patience = if args.wait {
         Patience::until(deadline)
@@ -75,9 +84,12 @@ async fn apply(args: &Apply, server: &Server, output: &Output) -> Result<(), Fai
     if !args.wait {
         return output.answer(&accepted, |accepted| in_words(accepted, args.dry_run));
     }
+    if in_stages {
+        return rollout::follow(accepted.revision, deadline, server, output).await;
+    }
     let settled = settle(&accepted, deadline, server).await?;
     output.answer(&settled, |now| status(now, output))?;
-    verdict(&settled, args.timeout)
+    verdict(&settled, timeout)
 }
 
 /// Asks who runs the revision until every edge has said so or the time is over.
@@ -136,7 +148,13 @@ fn have(edges: usize) -> String {
 
 fn in_words(accepted: &PolicyAccepted, dry_run: bool) -> String {
     if dry_run {
-        return format!("would be accepted: {}", accepted.digest);
+        let diff = accepted.diff.as_ref().map(policy_diff::in_words);
+        let diff = diff.unwrap_or_default();
+        return format!(
+            "{}\nwould be accepted: {}",
+            diff.trim_end(),
+            accepted.digest
+        );
     }
     format!(
         "revision {} at epoch {}: {}",
@@ -197,7 +215,8 @@ fn status(status: &PolicyStatus, output: &Output) -> String {
     )
 }
 
-fn revision_segment(revision: &str) -> Result<&str, Failure> {
+/// A revision as a segment of a path.
+pub fn revision_segment(revision: &str) -> Result<&str, Failure> {
     let fine = revision == "head"
         || (!revision.is_empty() && revision.bytes().all(|byte| byte.is_ascii_digit()));
     if fine {

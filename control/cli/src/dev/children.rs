@@ -107,25 +107,6 @@ impl Children {
         })
     }
 
-    /// A program beside this one, else on the PATH.
-    pub fn find(&self, program: &str) -> Result<PathBuf, Failure> {
-        let beside = self.launcher.parent().map(|folder| folder.join(program));
-        let path = env::var_os("PATH").unwrap_or_default();
-        let candidates = beside
-            .into_iter()
-            .chain(env::split_paths(&path).map(|folder| folder.join(program)));
-        candidates
-            .into_iter()
-            .find(|path| path.is_file())
-            .ok_or_else(|| {
-                Failure::failed(format!(
-                    "{program} is neither beside {} nor on the PATH",
-                    self.launcher.display()
-                ))
-                .with_help("build it with `make build`")
-            })
-    }
-
     /// This program itself, for children that are subcommands.
     pub fn this_program(&self) -> PathBuf {
         self.launcher.clone()

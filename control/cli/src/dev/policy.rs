@@ -36,6 +36,7 @@ pub async fn apply(
         message: "the demo's policy".to_owned(),
         base: None,
         dry_run: false,
+        rollout: None,
     };
     server
         .post::<PolicyAccepted>("v1/policies", None, &submission, Patience::brief())

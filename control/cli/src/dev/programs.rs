@@ -5,7 +5,7 @@ use super::{
     layout::Layout,
     ports::{EDGES, EdgePlace, Ports},
 };
-use crate::{command::geo, failure::Failure};
+use crate::{command::geo, failure::Failure, program::find};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// Memory for stored objects of one edge.
@@ -28,7 +28,6 @@ pub fn control(
     ports: &mut Ports,
     broker: Option<SocketAddr>,
     layout: &Layout,
-    children: &Children,
 ) -> Result<Program, Failure> {
     let mut arguments = Arguments::new()
         .option("--data", layout.dir.join("control"))
@@ -42,7 +41,7 @@ pub fn control(
     let mut control = program(
         "control",
         Rank::Control,
-        children.find("latencify-control")?,
+        find("latencify-control")?,
         arguments,
     );
     control
@@ -60,9 +59,8 @@ pub fn edge(
     fleet: SocketAddr,
     ports: &mut Ports,
     layout: &Layout,
-    children: &Children,
 ) -> Result<Program, Failure> {
-    let gateway = children.find("latencify-gateway")?;
+    let gateway = find("latencify-gateway")?;
     Ok(program(
         edge.name,
         Rank::Edge,
@@ -78,7 +76,7 @@ fn edge_arguments(
     layout: &Layout,
 ) -> Arguments {
     let mut arguments = Arguments::new()
-        .option("--control", format!("http://{fleet}"))
+        .option("--control", format!("https://{fleet}"))
         .option("--edge", edge.name)
         .option("--state", layout.dir.join("edges").join(edge.name))
         .option("--join-token-file", layout.join_token_file())

@@ -47,6 +47,7 @@ pub async fn all(
         token: Some(layout.api_token.clone()),
         token_file: None,
         ca: None,
+        ca_fingerprint: None,
     })?;
     steps.next("policy");
     policy::apply(&origins, layout, &server).await?;
@@ -110,7 +111,7 @@ async fn start_control(
     children: &mut Children,
     steps: &Steps<'_>,
 ) -> Result<Control, Failure> {
-    let control = programs::control(ports, broker, layout, children)?;
+    let control = programs::control(ports, broker, layout)?;
     let pid = children.start(control, layout)?;
     let bound: ControlPorts = steps.ports("control", READY_TIMEOUT, children).await?;
     steps
@@ -132,7 +133,7 @@ async fn start_edges(
 ) -> Result<Vec<Edge>, Failure> {
     let mut started = Vec::new();
     for edge in &EDGES {
-        let program = programs::edge(edge, fleet, ports, layout, children)?;
+        let program = programs::edge(edge, fleet, ports, layout)?;
         started.push((edge.name, children.start(program, layout)?));
     }
     let mut edges = Vec::new();

@@ -43,7 +43,7 @@ fn problem(problem: &Problem) -> String {
         let _ = writeln!(text, "  {}", printable(detail).replace('\n', "\n  "));
     }
     if problem.status == 401 {
-        text.push_str(" help: pass --token-file FILE or set LATENCIFY_API_TOKEN; control prints the token at its first start\n");
+        text.push_str(" help: log in (latencify login USER), pass --token-file FILE or set LATENCIFY_API_TOKEN; control prints a token at its first start\n");
     }
     if let Some(id) = &problem.request_id {
         let _ = writeln!(text, "  request id: {}", printable(id));

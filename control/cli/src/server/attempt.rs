@@ -143,7 +143,9 @@ fn foreign(base: &Url, status: StatusCode, body: &[u8]) -> Problem {
 fn unreachable(base: &Url, error: &reqwest::Error) -> Failure {
     let reason = deepest(error);
     let help = match (base.scheme(), reason.contains("certificate")) {
-        ("https", true) => "name the CA that signed control's certificate with --ca FILE".to_owned(),
+        ("https", true) => "name the CA that signed control's certificate with --ca FILE, or by its fingerprint with --ca-fingerprint; of its own one, \
+              control tells both at its start"
+                .to_owned(),
         _ => "is control running there? start a small CDN with `latencify dev`, or say where control is with --server URL or \
               LATENCIFY_SERVER"
             .to_owned(),

@@ -1,5 +1,6 @@
 //! The HTTP client, the address and the token, from what the user said.
 
+use super::pinned;
 use crate::{args::ServerArgs, failure::Failure};
 use std::{env, fs, path::Path, time::Duration};
 use url::Url;
@@ -23,11 +24,15 @@ pub fn client(args: &ServerArgs) -> Result<reqwest::Client, Failure> {
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(ATTEMPT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
-    let builder = match &args.ca {
-        Some(file) => builder.tls_certs_only(authorities(file)?),
+    let builder = match (&args.ca, args.ca_fingerprint) {
+        (None, Some(ca)) => builder.tls_backend_preconfigured(
+            pinned::client(ca)
+                .map_err(|error| Failure::failed(format!("TLS can't be set up: {error}")))?,
+        ),
+        (Some(file), _) => builder.tls_certs_only(authorities(file)?),
         // Without TLS nobody needs the system's CAs, and a bare machine has none.
-        None if args.server.scheme() == "http" => builder.tls_certs_only([]),
-        None => builder,
+        (None, None) if args.server.scheme() == "http" => builder.tls_certs_only([]),
+        (None, None) => builder,
     };
     builder.build().map_err(|error| {
         Failure::failed(format!(

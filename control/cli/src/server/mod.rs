@@ -3,6 +3,8 @@
 mod attempt;
 mod build;
 mod patience;
+mod pinned;
+mod session;
 
 pub use patience::Patience;
 
@@ -10,7 +12,7 @@ use crate::{args::ServerArgs, failure::Failure, output};
 use attempt::Attempt;
 use http::Method;
 use latencify_conf::{
-    api::{IDEMPOTENCY_KEY, Problem},
+    api::{IDEMPOTENCY_KEY, LoggedIn, Problem},
     change::KEY_BYTES_MAX,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,7 +32,10 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 pub struct Server {
     http: reqwest::Client,
     base: Url,
+    /// As it was given; wins over a session.
     token: Option<String>,
+    /// Where the session is kept, unless a token was given.
+    place: Option<session::Place>,
 }
 
 /// One request, as often as it must be sent.
@@ -66,11 +71,138 @@ impl Request {
 impl Server {
     /// A client for this address, with this token.
     pub fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let server = Self::of_session(args)?;
+        let token = build::token(args)?;
+        Ok(Self {
+            place: server.place.filter(|_| token.is_none()),
+            token,
+            ..server
+        })
+    }
+
+    /// The same with the session that is kept, whatever token is given.
+    pub fn of_session(args: &ServerArgs) -> Result<Self, Failure> {
+        let base = build::base(&args.server)?;
         Ok(Self {
             http: build::client(args)?,
-            base: build::base(&args.server)?,
-            token: build::token(args)?,
+            place: session::Place::of(&base),
+            base,
+            token: None,
         })
+    }
+
+    /// Whether a token is given, by an option or in the environment: it wins over the session that is kept.
+    pub fn is_given_a_token(args: &ServerArgs) -> bool {
+        matches!(build::token(args), Ok(Some(_)))
+    }
+
+    /// Its address.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Whether a session is kept.
+    pub fn has_session(&self) -> bool {
+        let kept = self.place.as_ref().map(session::Place::read);
+        matches!(kept, Some(Ok(Some(_))))
+    }
+
+    /// Keeps what a login gave.
+    pub fn keep_session(&self, user: &str, given: &LoggedIn) -> Result<(), Failure> {
+        let Some(place) = &self.place else {
+            return Err(Failure::failed("there is no folder to keep the session in")
+                .with_help("set HOME, or LATENCIFY_CONFIG to a folder that only you may read"));
+        };
+        let _lock = place.lock()?;
+        place.keep(user, given).map(|_| ())
+    }
+
+    /// Forgets the session.
+    pub fn forget_session(&self) -> Result<(), Failure> {
+        match &self.place {
+            None => Ok(()),
+            Some(place) => {
+                let _lock = place.lock()?;
+                place.forget()
+            }
+        }
+    }
+
+    /// The token to ask with: the given one, or the session's, refreshed if it is about to expire.
+    async fn token(&self) -> Result<Option<String>, Failure> {
+        let (None, Some(place)) = (&self.token, &self.place) else {
+            return Ok(self.token.clone());
+        };
+        let Some(session) = place.read()? else {
+            return Ok(None);
+        };
+        if let Some(token) = session.access() {
+            return Ok(Some(token));
+        }
+        let _lock = place.lock()?;
+        // Another command may have refreshed it meanwhile, or ended it.
+        let Some(session) = place.read()? else {
+            return Ok(None);
+        };
+        if let Some(token) = session.access() {
+            return Ok(Some(token));
+        }
+        let given: LoggedIn = self
+            .post_once("v1/login/refresh", &session.refresh())
+            .await
+            .map_err(|failure| {
+                failure.and_then(&format!("log in again: latencify login {}", session.user))
+            })?;
+        Ok(place.keep(&session.user, &given)?.access())
+    }
+
+    /// `POST` without a token, once: what it gives is given once.
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = Request {
+            body: Some((JSON, encoded(body)?)),
+            ..Request::new(Method::POST, self.url(path)?)
+        };
+        match self.send(&request, None).await {
+            Attempt::Answer(bytes) => decode(&request.url, &bytes),
+            Attempt::Final(failure)
+            | Attempt::Unreached(failure)
+            | Attempt::Again { failure, .. } => Err(failure),
+        }
+    }
+
+    /// `PUT`, which may be repeated as it is (RFC 9110 §9.2.2).
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.change(Method::PUT, path, body).await
+    }
+
+    /// `PATCH` of what may be repeated as it is.
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.change(Method::PATCH, path, body).await
+    }
+
+    async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = Request {
+            body: Some((JSON, encoded(body)?)),
+            ..Request::new(method, self.url(path)?)
+        };
+        self.ask(request, Patience::brief()).await
     }
 
     /// `GET`, again while the server is briefly away.
@@ -96,11 +228,9 @@ impl Server {
         body: &impl Serialize,
         patience: Patience,
     ) -> Result<T, Failure> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Failure::failed(format!("the request can't be encoded: {error}")))?;
         let request = Request {
             key: Some(write_key(key)?),
-            body: Some((JSON, body)),
+            body: Some((JSON, encoded(body)?)),
             ..Request::new(Method::POST, self.url(path)?)
         };
         self.ask(request, patience).await
@@ -141,12 +271,17 @@ impl Server {
         request: Request,
         patience: Patience,
     ) -> Result<T, Failure> {
+        let token = self.token().await?;
         let mut backoff = BACKOFF_FIRST;
         let mut attempt = 1;
         // What the server last said is worth more than that the time is over.
         let mut said = None;
         loop {
-            let sent = timeout_at(patience.attempt_ends(attempt), self.send(&request)).await;
+            let sent = timeout_at(
+                patience.attempt_ends(attempt),
+                self.send(&request, token.as_deref()),
+            )
+            .await;
             let (failure, pause) = match sent {
                 Ok(Attempt::Answer(bytes)) => return decode(&request.url, &bytes),
                 Ok(Attempt::Final(failure)) => return Err(failure),
@@ -176,11 +311,11 @@ impl Server {
         }
     }
 
-    async fn send(&self, request: &Request) -> Attempt {
+    async fn send(&self, request: &Request, token: Option<&str>) -> Attempt {
         let mut builder = self
             .http
             .request(request.method.clone(), request.url.clone());
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             builder = builder.bearer_auth(token);
         }
         if let Some(key) = &request.key {
@@ -214,7 +349,14 @@ fn write_key(given: Option<String>) -> Result<String, Failure> {
     }
 }
 
+fn encoded(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body)
+        .map_err(|error| Failure::failed(format!("the request can't be encoded: {error}")))
+}
+
+/// An answer without a body says nothing.
 fn decode<T: DeserializeOwned>(url: &Url, bytes: &[u8]) -> Result<T, Failure> {
+    let bytes = if bytes.is_empty() { b"null" } else { bytes };
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::failed(format!("what {url} answered is not understood: {error}"))
             .with_help("is it a latencify control service, and of this version? see --server")

@@ -32,6 +32,14 @@ impl Patience {
         }
     }
 
+    /// For what has no idempotency key and must not be done twice.
+    pub fn once() -> Self {
+        Self {
+            attempts_max: 1,
+            ..Self::brief()
+        }
+    }
+
     /// For a command that only reads.
     pub fn of_a_read() -> Self {
         Self {

@@ -40,7 +40,9 @@ pub fn latencify() -> Command {
     }) {
         command.env_remove(name);
     }
-    command.env("LATENCIFY_CACHE", "/nonexistent");
+    command
+        .env("LATENCIFY_CACHE", "/nonexistent")
+        .env("LATENCIFY_CONFIG", "/nonexistent");
     command
 }
 

@@ -26,6 +26,8 @@ pub(super) enum NotAdmitted {
     Store(#[from] StoreError),
     #[error("the process is being taken out of the fleet, or was as often as it joined")]
     TakenOut,
+    #[error("the process is edge {0}'s: an edge may not speak for another")]
+    OtherEdge(String),
     #[error("{0}")]
     Withheld(Fault),
 }
@@ -60,12 +62,18 @@ impl Door<'_> {
     async fn join_and_look(&mut self, peer: &Peer) -> Result<Admission, NotAdmitted> {
         for _ in 0..=admission::JOINS_MAX {
             let state = self.state.borrow_and_update().clone();
+            // Every edge hears the ids of all processes; the name alone is certified.
+            if let Some(member) = state.roster.get(&peer.process)
+                && member.edge != peer.edge
+            {
+                return Err(NotAdmitted::OtherEdge(member.edge.clone()));
+            }
             match admission::next(peer, &state, self.fleet.run) {
                 Step::Join(change) => self.join(peer, change).await?,
                 Step::LookUp(epoch) => {
                     let log = state.position.log;
                     let known = self.fleet.store.position_at(log, epoch).await?;
-                    return Ok(admission::admission(&state, known));
+                    return Ok(admission::admission(&state, peer.process, known));
                 }
                 Step::Admit(admission) => return Ok(admission),
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     fleet::server::stub::fleet_client::FleetClient,
+    pki::{CA_FILE, certificate::pem},
     testing::{JOIN_TOKEN, Replica, WAIT_MAX},
 };
 use latencify_conf::{
@@ -9,23 +10,89 @@ use latencify_conf::{
     link::{
         PROTOCOL, chain,
         message::{
-            Ack, FromEdge, Heartbeat, Hello, Refusal, ToEdge, Welcome, WhenIsolated,
-            from_edge::Message as From, to_edge::Message as To,
+            Ack, EnrollRequest, Enrolled, FromEdge, Heartbeat, Hello, Refusal, ToEdge, Welcome,
+            WhenIsolated, from_edge::Message as From, to_edge::Message as To,
         },
         replica::{read_position, write_position},
+        trust::CONTROL_NAME,
     },
 };
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, path::PathBuf};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming, transport::Channel};
+use tonic::{
+    Request, Streaming,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
 use uuid::Uuid;
 
 pub(super) type Client = FleetClient<Channel>;
 
-pub(super) async fn client(replica: &Replica) -> Client {
-    FleetClient::connect(format!("http://{}", replica.running.fleet))
-        .await
-        .unwrap()
+/// What edges have got, by their replica's folder and their name: an edge keeps its certificate.
+static GOT: Mutex<BTreeMap<(PathBuf, String), Identity>> = Mutex::new(BTreeMap::new());
+
+/// Who calls as the edge of that name, with the certificate that it got at its first call.
+pub(super) async fn client(replica: &Replica, name: &str) -> Client {
+    let mine = (replica.data().to_owned(), name.to_owned());
+    let known = GOT.lock().get(&mine).cloned();
+    let identity = if let Some(known) = known {
+        known
+    } else {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let enrolled = enrol(replica, JOIN_TOKEN, name, &key).await.unwrap();
+        let got = Identity::from_pem(pem(&enrolled.chain[0]), key.serialize_pem());
+        GOT.lock().insert(mine, got.clone());
+        got
+    };
+    connect(replica, trusting(replica).identity(identity)).await
+}
+
+/// Who calls with that certificate.
+pub(super) async fn shows(replica: &Replica, certificate: &[u8], key: &rcgen::KeyPair) -> Client {
+    let identity = Identity::from_pem(pem(certificate), key.serialize_pem());
+    connect(replica, trusting(replica).identity(identity)).await
+}
+
+/// Who calls with no certificate.
+pub(super) async fn stranger(replica: &Replica) -> Client {
+    connect(replica, trusting(replica)).await
+}
+
+/// Gets a certificate.
+pub(super) async fn enrol(
+    replica: &Replica,
+    token: &str,
+    name: &str,
+    key: &rcgen::KeyPair,
+) -> Result<Enrolled, tonic::Status> {
+    let request = EnrollRequest {
+        edge: name.to_owned(),
+        request: request(key),
+    };
+    let mut client = stranger(replica).await;
+    let answer = client.enroll(with_token(request, token)).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+/// A request for a certificate.
+pub(super) fn request(key: &rcgen::KeyPair) -> bytes::Bytes {
+    let params = rcgen::CertificateParams::default();
+    let request = params.serialize_request(key).unwrap();
+    request.der().to_vec().into()
+}
+
+async fn connect(replica: &Replica, tls: ClientTlsConfig) -> Client {
+    let endpoint = Endpoint::from_shared(format!("https://{}", replica.running.fleet)).unwrap();
+    let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
+    FleetClient::new(channel)
+}
+
+fn trusting(replica: &Replica) -> ClientTlsConfig {
+    let ca = std::fs::read(replica.data().join(CA_FILE)).unwrap();
+    ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(ca))
+        .domain_name(CONTROL_NAME)
 }
 
 pub(super) fn with_token<T>(message: T, token: &str) -> Request<T> {
@@ -106,15 +173,15 @@ impl Edge {
         hello: Hello,
     ) -> Self {
         let (say, said) = mpsc::channel(16);
-        let request = with_token(ReceiverStream::new(said), JOIN_TOKEN);
+        let name = hello.edge.clone();
         say.send(FromEdge {
             message: Some(From::Hello(hello)),
         })
         .await
         .unwrap();
-        let hear = client(replica)
+        let hear = client(replica, &name)
             .await
-            .attach(request)
+            .attach(ReceiverStream::new(said))
             .await
             .unwrap()
             .into_inner();

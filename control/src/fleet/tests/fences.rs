@@ -131,7 +131,7 @@ async fn a_replica_that_has_just_started_waits_for_the_lease_that_it_may_have_gi
     drop(paris);
     // The lease was longer then. A heartbeat may have been answered a moment before.
     let before = Instant::now();
-    let replica = replica.restart_with(&["--edge-lease", "1s"]).await;
+    let replica = Box::pin(replica.restart_with(&["--edge-lease", "1s"])).await;
     let said = receipt(&replica, &id, "20s").await;
     assert_eq!(said, (true, vec!["paris fenced lease_over".to_owned()]));
     assert!(

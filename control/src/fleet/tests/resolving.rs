@@ -1,12 +1,12 @@
 //! Which sites a purge names while policies change, and what an edge's clients purge.
 
 use super::{
-    edge::{Edge, client, with_token},
+    edge::{Edge, client},
     purge,
 };
 use crate::{
     store::{entity::blobs, sqlite},
-    testing::{JOIN_TOKEN, Replica, policy},
+    testing::{Replica, policy},
 };
 use futures::future::join_all;
 use latencify_conf::link::message::EdgePurge;
@@ -128,7 +128,7 @@ async fn an_edge_appends_the_purges_of_its_clients() {
     let replica = Replica::start().await;
     replica.apply(&["shop"]).await;
     let mut edge = Edge::join(&replica, "paris").await;
-    let mut client = client(&replica).await;
+    let mut client = client(&replica, "paris").await;
     let purge = EdgePurge {
         key: "k".into(),
         soft: true,
@@ -137,16 +137,8 @@ async fn an_edge_appends_the_purges_of_its_clients() {
         path: "/a".into(),
         host: String::new(),
     };
-    let first = client
-        .purge(with_token(purge.clone(), JOIN_TOKEN))
-        .await
-        .unwrap()
-        .into_inner();
-    let again = client
-        .purge(with_token(purge.clone(), JOIN_TOKEN))
-        .await
-        .unwrap()
-        .into_inner();
+    let first = client.purge(purge.clone()).await.unwrap().into_inner();
+    let again = client.purge(purge.clone()).await.unwrap().into_inner();
     assert_eq!(first, again, "the key makes a repeat safe");
     let delivered = edge.delivered().await;
     assert_eq!(
@@ -172,15 +164,7 @@ async fn an_edge_appends_the_purges_of_its_clients() {
             .into_iter()
             .zip([Code::InvalidArgument, Code::InvalidArgument, Code::NotFound])
     {
-        assert_eq!(
-            client
-                .purge(with_token(purge, JOIN_TOKEN))
-                .await
-                .err()
-                .unwrap()
-                .code(),
-            code
-        );
+        assert_eq!(client.purge(purge).await.err().unwrap().code(), code);
     }
 }
 
@@ -195,7 +179,7 @@ async fn a_purge_from_an_edge_names_what_its_host_means_to_others() {
     submit(&replica, renamed("before:")).await;
     let edge = Edge::join(&replica, "paris").await;
     submit(&replica, renamed("after:")).await;
-    let mut client = client(&replica).await;
+    let mut client = client(&replica, "paris").await;
     let mut purge = EdgePurge {
         key: String::new(),
         soft: false,
@@ -206,7 +190,7 @@ async fn a_purge_from_an_edge_names_what_its_host_means_to_others() {
     };
     for (host, sites) in [("same.example", &[1, 2][..]), ("", &[1]), ("nobody", &[1])] {
         host.clone_into(&mut purge.host);
-        let answer = client.purge(with_token(purge.clone(), JOIN_TOKEN)).await;
+        let answer = client.purge(purge.clone()).await;
         let id = answer.unwrap().into_inner().id;
         let expected: Vec<_> = sites
             .iter()

@@ -1,6 +1,6 @@
 //! Questions about the topic, asked by one client.
 
-use super::{PARTITION, unreachable};
+use super::{PARTITION, settling::Settling, unreachable};
 use crate::{kafka::Cluster, log::LogError};
 use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
@@ -55,6 +55,24 @@ impl Questions {
 
     /// How the topic is now; none: there is none.
     pub async fn look(&self, wait: Duration) -> Result<Option<Look>, LogError> {
+        self.ask(wait).await?.map_err(|error| unreachable(&error))
+    }
+
+    /// The same of a topic that may just have been made: not every broker may know of it.
+    pub async fn look_at_new(&self, wait: Duration) -> Result<Option<Look>, LogError> {
+        let mut settling = Settling::begin();
+        loop {
+            let error = match self.ask(wait).await? {
+                Ok(look) => return Ok(look),
+                Err(error) => error,
+            };
+            if !settling.is_worth_another(&error).await {
+                return Err(unreachable(&error));
+            }
+        }
+    }
+
+    async fn ask(&self, wait: Duration) -> Result<Result<Option<Look>, KafkaError>, LogError> {
         let Ok(place) = self.room.clone().try_acquire_owned() else {
             return Err(LogError::Unreachable(
                 "earlier questions are not answered yet".to_owned(),
@@ -68,9 +86,8 @@ impl Questions {
         });
         // Metadata and watermarks, one after the other.
         let told = tokio::time::timeout(2 * wait + SLACK, told).await;
-        told.map_err(|_| LogError::Unreachable("no answer in time".to_owned()))?
-            .unwrap_or(Err(KafkaError::Canceled))
-            .map_err(|error| unreachable(&error))
+        let told = told.map_err(|_| LogError::Unreachable("no answer in time".to_owned()))?;
+        Ok(told.unwrap_or(Err(KafkaError::Canceled)))
     }
 
     fn look_now(&self, wait: Duration) -> Result<Option<Look>, KafkaError> {

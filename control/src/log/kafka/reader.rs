@@ -1,7 +1,9 @@
 //! Reading the topic: the partition is assigned from an offset, never by a group.
 
 use super::{
-    Look, PARTITION, Shared, epoch_of, topic, unreachable,
+    Look, PARTITION, Shared, epoch_of,
+    settling::Settling,
+    topic, unreachable,
     watch::{LOOK_EVERY, LOOK_MAX},
 };
 use crate::{
@@ -52,6 +54,16 @@ fn written_for(message: &OwnedMessage) -> Option<LogId> {
 /// Reads records as they stand, whatever they are.
 pub(super) struct Records {
     consumer: Option<StreamConsumer>,
+    /// How to begin anew; none: something was read, so the topic is not new.
+    unread: Option<Beginning>,
+}
+
+/// Where records are read from.
+struct Beginning {
+    cluster: Cluster,
+    topic: String,
+    after: Epoch,
+    settling: Settling,
 }
 
 /// librdkafka waits for its own threads, and for brokers, for as long as they take. So a client ends on a thread that nobody
@@ -64,22 +76,15 @@ impl Drop for Records {
 
 impl Records {
     pub(super) fn after(cluster: &Cluster, topic: &str, after: Epoch) -> Result<Self, LogError> {
-        let consumer: StreamConsumer = cluster
-            .consumer()
-            // librdkafka wants a name; nothing is ever committed under it.
-            .set("group.id", format!("{}.log-reader", cluster.prefix))
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "error")
-            .create()
-            .map_err(|error| unreachable(&error))?;
-        let mut from = TopicPartitionList::new();
-        from.add_partition_offset(topic, PARTITION, Offset::Offset(after.0 as i64))
-            .map_err(|error| unreachable(&error))?;
-        consumer
-            .assign(&from)
-            .map_err(|error| unreachable(&error))?;
+        let beginning = Beginning {
+            cluster: cluster.clone(),
+            topic: topic.to_owned(),
+            after,
+            settling: Settling::begin(),
+        };
         Ok(Self {
-            consumer: Some(consumer),
+            consumer: Some(beginning.consumer()?),
+            unread: Some(beginning),
         })
     }
 
@@ -110,15 +115,34 @@ impl Records {
         next
     }
 
-    pub(super) async fn next(&self, wait: Duration) -> Result<Vec<OwnedMessage>, LogError> {
+    pub(super) async fn next(&mut self, wait: Duration) -> Result<Vec<OwnedMessage>, LogError> {
+        let first = loop {
+            let Some(consumer) = &self.consumer else {
+                return Ok(Vec::new()); // It has ended.
+            };
+            let error = match tokio::time::timeout(wait, consumer.recv()).await {
+                Err(_) => return Ok(Vec::new()),
+                Ok(Ok(message)) => break message.detach(),
+                Ok(Err(error)) => error,
+            };
+            let Some(beginning) = &mut self.unread else {
+                return Err(unreachable(&error));
+            };
+            if !beginning.settling.is_worth_another(&error).await {
+                return Err(unreachable(&error));
+            }
+            // This client would go by what it was told for a while.
+            let consumer = self.consumer.replace(beginning.consumer()?);
+            drop(Self {
+                consumer,
+                unread: None,
+            });
+        };
+        self.unread = None;
         let Some(consumer) = &self.consumer else {
-            return Ok(Vec::new()); // It has ended.
+            return Ok(vec![first]);
         };
-        let mut records = match tokio::time::timeout(wait, consumer.recv()).await {
-            Err(_) => return Ok(Vec::new()),
-            Ok(Ok(message)) => vec![message.detach()],
-            Ok(Err(error)) => return Err(unreachable(&error)),
-        };
+        let mut records = vec![first];
         while records.len() < READ_MAX {
             // What is here already; nothing is waited for.
             match consumer.recv().now_or_never() {
@@ -128,6 +152,27 @@ impl Records {
             }
         }
         Ok(records)
+    }
+}
+
+impl Beginning {
+    fn consumer(&self) -> Result<StreamConsumer, LogError> {
+        let consumer: StreamConsumer = self
+            .cluster
+            .consumer()
+            // librdkafka wants a name; nothing is ever committed under it.
+            .set("group.id", format!("{}.log-reader", self.cluster.prefix))
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "error")
+            .create()
+            .map_err(|error| unreachable(&error))?;
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(&self.topic, PARTITION, Offset::Offset(self.after.0 as i64))
+            .map_err(|error| unreachable(&error))?;
+        consumer
+            .assign(&from)
+            .map_err(|error| unreachable(&error))?;
+        Ok(consumer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing to the topic.
 
-use super::{PARTITION, reader, unreachable};
+use super::{PARTITION, reader, settling::Settling, unreachable};
 use crate::{
     kafka::{Cluster, DELIVERY_MAX},
     log::{LogError, Opening, first_entry},
@@ -43,12 +43,17 @@ pub(super) async fn begin(
 ) -> Result<(), LogError> {
     let log = LogId(Uuid::new_v4());
     let entry = first_entry(log, from).map_err(|error| LogError::NotALog(error.to_string()))?;
-    let record = FutureRecord::<(), [u8]>::to(topic)
-        .partition(PARTITION)
-        .payload(&entry);
-    match producer.send(record, Timeout::After(DELIVERY_MAX)).await {
-        Ok(_) => Ok(()),
-        Err((error, _)) => Err(unreachable(&error)),
+    let mut settling = Settling::begin();
+    loop {
+        let record = FutureRecord::<(), [u8]>::to(topic)
+            .partition(PARTITION)
+            .payload(&entry);
+        let Err((error, _)) = producer.send(record, Timeout::After(DELIVERY_MAX)).await else {
+            return Ok(());
+        };
+        if !settling.is_worth_another(&error).await {
+            return Err(unreachable(&error));
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Model {
     pub absent_ms: Option<i64>,
     /// The newest entry that said that there are none.
     pub none_absent_since: i64,
+    /// The longest lease that a run has announced; 0: none has.
+    pub lease_ms: i64,
 }
 
 /// No relations: look-ups go by key.

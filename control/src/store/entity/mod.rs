@@ -1,15 +1,33 @@
 //! The tables of the store.
 
+pub mod api_tokens;
 pub mod applied;
+pub mod audit;
+pub mod authorities;
+pub mod barred_edges;
 pub mod blobs;
+pub mod certificates;
 pub mod entries;
 pub mod forks;
 pub mod identity;
+pub mod invitations;
 pub mod policies;
+pub mod policy_keys;
 pub mod processes;
 pub mod promises;
 pub mod purges;
+pub mod refresh_tokens;
 pub mod repeats;
 pub mod replicas;
+pub mod revocations;
+pub mod revoked_certificates;
+pub mod roles;
+pub mod rollouts;
 pub mod roster;
+pub mod secret_values;
+pub mod secrets;
+pub mod sessions;
+pub mod signing_keys;
 pub mod tokens;
+pub mod trusted_keys;
+pub mod users;

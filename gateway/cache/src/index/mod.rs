@@ -43,12 +43,12 @@ pub(crate) struct Cursor {
 
 pub(crate) struct Index<M, R> {
     shards: [RwLock<Shard<M>>; SHARDS],
+    /// How many objects each shard holds, to be read without its lock.
+    objects: [AtomicUsize; SHARDS],
     hasher: ahash::RandomState,
     eviction: Eviction,
     gone: Gone,
     lingering: Lingering,
-    /// The shard that is evicted from next.
-    next_eviction: AtomicUsize,
     rules: PhantomData<fn() -> R>,
 }
 
@@ -58,11 +58,11 @@ impl<M, R: Rules> Index<M, R> {
         let hasher = R::hasher();
         Self {
             shards: std::array::from_fn(|_| RwLock::new(Shard::new(hasher.clone(), eviction))),
+            objects: std::array::from_fn(|_| AtomicUsize::new(0)),
             hasher,
             eviction,
             gone: Gone::new(),
             lingering: Lingering::new(bytes_max),
-            next_eviction: AtomicUsize::new(0),
             rules: PhantomData,
         }
     }
@@ -114,10 +114,9 @@ impl<M, R: Rules> Index<M, R> {
     pub(crate) fn store(&self, object: Object<M>) -> Result<(), Refusal> {
         let hash = self.hash(object.record.key());
         // What is replaced is dropped after the lock: a body may be large.
-        let replaced = self
-            .shard(hash)
-            .write()
-            .store::<R>(hash, object, &self.gone)?;
+        let replaced = self.change(Self::place(hash), |shard| {
+            shard.store::<R>(hash, object, &self.gone)
+        })?;
         if let Some(replaced) = replaced {
             self.left(&replaced.body);
         }
@@ -133,7 +132,9 @@ impl<M, R: Rules> Index<M, R> {
     pub(crate) fn promote(&self, object: Object<M>, newest_gone: u64) -> Result<(), Refusal> {
         let hash = self.hash(object.record.key());
         let is_still = || !R::GENERATIONS || self.gone.newest(hash) == newest_gone;
-        self.shard(hash).write().promote(hash, object, is_still)
+        self.change(Self::place(hash), |shard| {
+            shard.promote(hash, object, is_still)
+        })
     }
 
     pub(crate) fn revalidate(
@@ -152,21 +153,27 @@ impl<M, R: Rules> Index<M, R> {
     /// Takes out the object of that record. False: another one is there by now.
     pub(crate) fn remove(&self, record: &Arc<Record<M>>) -> bool {
         let hash = self.hash(record.key());
-        let removed = self.shard(hash).write().remove(hash, record, &self.gone);
+        let removed = self.change(Self::place(hash), |shard| {
+            shard.remove(hash, record, &self.gone)
+        });
         removed.is_some_and(|removed| {
             self.left(&removed.body);
             true
         })
     }
 
-    /// Evicts one object, from the shards in turn. False: there is none that may go. What is being read may, as far as
+    /// Evicts one object, from the shard that holds the most. False: there is none that may go. What is being read may, as far as
     /// bodies may linger.
+    ///
+    /// Chance spreads keys evenly, so shards that hold as many objects each hold objects as old. Were they evicted from in turn
+    /// instead, what each holds would go its own way by chance, and the poor ones would evict what is read all the time.
     pub(crate) fn evict(&self) -> bool {
-        let first = self.next_eviction.fetch_add(1, Ordering::Relaxed);
         let lets_go = |body: &Arc<Body>| self.lingering.lets_go(body, R::now());
+        let fullest = self.fullest();
         (0..SHARDS).any(|step| {
-            let shard = self.shards.get((first + step) % SHARDS);
-            let evicted = shard.and_then(|shard| shard.write().evict(&self.gone, lets_go));
+            let evicted = self.change((fullest + step) % SHARDS, |shard| {
+                shard.evict(&self.gone, lets_go)
+            });
             evicted.is_some()
         })
     }
@@ -193,7 +200,7 @@ impl<M, R: Rules> Index<M, R> {
     }
 
     pub(crate) fn objects(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().objects()).sum()
+        self.held().sum()
     }
 
     pub(crate) fn fills(&self) -> usize {
@@ -205,8 +212,32 @@ impl<M, R: Rules> Index<M, R> {
         self.lingering.left(body, R::now());
     }
 
+    /// How many objects each shard holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
+        self.objects.iter().map(|held| held.load(Ordering::Relaxed))
+    }
+
+    fn fullest(&self) -> usize {
+        let fullest = self.held().enumerate().max_by_key(|(_, held)| *held);
+        fullest.map_or(0, |(place, _)| place)
+    }
+
+    /// Changes what a shard holds.
+    fn change<T>(&self, place: usize, change: impl FnOnce(&mut Shard<M>) -> T) -> T {
+        let place = place % SHARDS;
+        let mut shard = self.shards[place].write();
+        let changed = change(&mut shard);
+        self.objects[place].store(shard.objects(), Ordering::Relaxed);
+        changed
+    }
+
     fn shard(&self, hash: u64) -> &RwLock<Shard<M>> {
+        &self.shards[Self::place(hash)]
+    }
+
+    /// Where the shard of that hash stands.
+    fn place(hash: u64) -> usize {
         // Bits in between: the tables inside use the lowest and the highest.
-        &self.shards[(hash >> 48) as usize % SHARDS]
+        (hash >> 48) as usize % SHARDS
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes stay within the budget whatever happens, those under way included, and come back in the end.
 
 use super::*;
+use crate::index::SHARDS;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -99,16 +100,37 @@ fn a_storm_of_fills_readers_and_purges_never_exceeds_the_budget() {
     );
 }
 
+/// However chance spreads the keys, which it does anew for each cache.
 #[test]
 fn what_is_read_again_outlives_a_scan_unless_the_last_read_is_all_that_counts() {
-    assert_eq!(kept_of_20_behind_a_scan(Eviction::S3Fifo), 20);
+    for _ in 0..32 {
+        assert_eq!(kept_of_20_behind_a_scan(Eviction::S3Fifo), 20);
+    }
     assert_eq!(kept_of_20_behind_a_scan(Eviction::Lru), 0, "to compare");
 }
 
-/// How many of 20 objects, which were read again before it, outlive a scan of far more than fits.
+#[test]
+fn evictions_leave_every_shard_as_many_objects() {
+    const OBJECTS: usize = 16 * SHARDS;
+    let one = {
+        let cache = cache(PLENTY);
+        put(&cache, "/000000", "x").unwrap();
+        cache.count().bytes
+    };
+    let cache = cache(one * OBJECTS as u64);
+    for name in 0..20 * OBJECTS {
+        put(&cache, &format!("/{name:06}"), "x").unwrap();
+    }
+    let held: Vec<_> = cache.index.held().collect();
+    assert!(cache.count().evicted > 18 * OBJECTS as u64);
+    // None is poor; chance may have brought one of them less of late.
+    assert!(held.iter().all(|held| (8..=24).contains(held)), "{held:?}");
+}
+
+/// How many of 20 objects, which were read again before it, outlive a scan of far more than fits into a small cache.
 fn kept_of_20_behind_a_scan(eviction: Eviction) -> usize {
-    let cache: Arc<Cache<()>> = Cache::open(8 << 20, eviction, Marks::new());
-    let large = vec![1; 4_000];
+    let cache: Arc<Cache<()>> = Cache::open(1 << 19, eviction, Marks::new());
+    let large = vec![1; 700];
     for name in 0..20 {
         put(&cache, &format!("/hot/{name}"), large.clone()).unwrap();
     }
@@ -117,10 +139,10 @@ fn kept_of_20_behind_a_scan(eviction: Eviction) -> usize {
             assert!(cache.find(key(&format!("/hot/{name}"))).is_some());
         }
     }
-    for round in 0..5_000 {
+    for round in 0..2_000 {
         put(&cache, &format!("/scan/{round}"), large.clone()).unwrap();
     }
-    assert!(cache.count().evicted > 2_000);
+    assert!(cache.count().evicted > 1_000);
     (0..20)
         .filter(|name| cache.find(key(&format!("/hot/{name}"))).is_some())
         .count()

@@ -1,14 +1,17 @@
 //! A control for tests: conf's replica state machine over a log in memory, behind a real gRPC server on loopback.
 
+use super::authority::Authority;
 use crate::fleet::client::stub::fleet_server::{Fleet, FleetServer};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bytes::Bytes;
 use latencify_conf::{
     bundle::Bundle,
-    change::{Change, Entry, Epoch, LogId, Mode, Position, Target as PurgeTarget},
+    change::{Change, Entry, Epoch, LogId, Mode, Octets, Position, Target as PurgeTarget},
     digest::Digest,
     link::{
         chain, message,
         replica::{Accepted, Action, Admission, End, Replica, Report, Target, Terms},
+        snapshot::{Signed, signed_bytes},
     },
 };
 use parking_lot::Mutex;
@@ -19,7 +22,10 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming, transport::Server};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Certificate, Server, ServerTlsConfig},
+};
 use uuid::Uuid;
 
 pub const TOKEN: &str = "join-me";
@@ -28,7 +34,24 @@ pub const TOKEN: &str = "join-me";
 #[derive(Clone)]
 pub struct Control(Arc<Inner>);
 
+/// A target with the signature of this key, which is called `policies`.
+pub fn sign(log: LogId, pair: &Ed25519KeyPair, target: Target) -> Target {
+    let signature = pair.sign(&signed_bytes(log, &target));
+    let signed = Signed {
+        kid: "policies".into(),
+        public_key: Octets(pair.public_key().as_ref().try_into().unwrap()),
+        signature: Octets(signature.as_ref().try_into().unwrap()),
+    };
+    Target {
+        signed: Some(signed),
+        ..target
+    }
+}
+
 struct Inner {
+    authority: Authority,
+    /// What policies are signed with.
+    pair: Ed25519KeyPair,
     state: Mutex<State>,
     /// Bumped when the log, the target or the streams' fate changes.
     changed: watch::Sender<u64>,
@@ -43,6 +66,8 @@ struct State {
     forgeries: usize,
     /// Streams of a smaller number are ended.
     kicked: u64,
+    /// Heartbeats are answered with a head so far beyond the log's: what is lost by now, or has not come.
+    beyond: u64,
     heard: Heard,
 }
 
@@ -55,12 +80,16 @@ pub struct Heard {
     pub report: Report,
     pub left: bool,
     pub purges: Vec<message::EdgePurge>,
+    pub renewals: u64,
 }
 
 impl Control {
     /// Starts one with an empty log.
     pub async fn start() -> (Self, SocketAddr) {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let control = Self(Arc::new(Inner {
+            authority: Authority::new(),
+            pair: Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap(),
             state: Mutex::new(State {
                 positions: vec![chain::genesis(LogId(Uuid::from_u128(1)))],
                 entries: Vec::new(),
@@ -68,13 +97,21 @@ impl Control {
                 bundles: HashMap::new(),
                 forgeries: 0,
                 kicked: 0,
+                beyond: 0,
                 heard: Heard::default(),
             }),
             changed: watch::Sender::new(0),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::builder().add_service(FleetServer::new(control.clone()));
+        let tls = ServerTlsConfig::new()
+            .identity(control.0.authority.server())
+            .client_ca_root(Certificate::from_pem(control.0.authority.pem()))
+            .client_auth_optional(true);
+        let server = Server::builder()
+            .tls_config(tls)
+            .unwrap()
+            .add_service(FleetServer::new(control.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         (control, address)
     }
@@ -105,8 +142,32 @@ impl Control {
         position.epoch
     }
 
+    /// A target with the signature of this control's key, unless it has one already.
+    pub fn signed(&self, target: Target) -> Target {
+        if target.signed.is_some() {
+            return target;
+        }
+        let log = self.0.state.lock().positions[0].log;
+        sign(log, &self.0.pair, target)
+    }
+
+    /// The key that policies are signed with.
+    pub fn pair(&self) -> &Ed25519KeyPair {
+        &self.0.pair
+    }
+
+    /// Makes a policy the target without any signature.
+    pub fn unsigned(&self, target: Target, bundle: Bundle) {
+        let mut state = self.0.state.lock();
+        state.bundles.insert(target.digest, bundle);
+        state.target = Some(target);
+        drop(state);
+        self.bump();
+    }
+
     /// Makes a policy the target; what `FetchPolicy` gives for it may be another bundle.
     pub fn target(&self, target: Target, bundle: Bundle) {
+        let target = self.signed(target);
         let mut state = self.0.state.lock();
         state.bundles.insert(target.digest, bundle);
         state.target = Some(target);
@@ -116,6 +177,7 @@ impl Control {
 
     /// Makes a policy the target whose files are lost, as by an emptied store.
     pub fn target_without_files(&self, target: Target) {
+        let target = self.signed(target);
         self.0.state.lock().target = Some(target);
         self.bump();
     }
@@ -131,6 +193,11 @@ impl Control {
         state.kicked = state.heard.streams + 1;
         drop(state);
         self.bump();
+    }
+
+    /// Tells from now on of so many entries more than there are.
+    pub fn tells_of_more(&self, beyond: u64) {
+        self.0.state.lock().beyond = beyond;
     }
 
     pub fn heard(&self) -> Heard {
@@ -178,7 +245,8 @@ impl Control {
     fn answer(&self, replica: &mut Replica, message: message::FromEdge) -> Vec<Action> {
         let mut state = self.0.state.lock();
         let head = state.positions[state.positions.len() - 1];
-        let actions = replica.receive(message, head.epoch);
+        let told = Epoch(head.epoch.0 + state.beyond);
+        let actions = replica.receive(message, told);
         if let [Action::Admit(peer)] = &actions[..] {
             state.heard.hellos.push(peer.position);
             let known = peer
@@ -207,6 +275,7 @@ impl Control {
                     }
                 }
                 Action::Acked(epoch) => self.0.state.lock().heard.acked = epoch,
+                Action::Health(_) => {}
                 Action::Reported(report) => self.0.state.lock().heard.report = report,
                 Action::Left => self.0.state.lock().heard.left = true,
                 Action::End(end) => {
@@ -267,11 +336,11 @@ fn forge(actions: &mut [Action]) {
     }
 }
 
+/// Who shows a certificate is an edge of this fleet: TLS has verified it.
 fn authorised<T>(request: &Request<T>) -> Result<(), Status> {
-    let expected = format!("Bearer {TOKEN}");
-    match request.metadata().get("authorization") {
-        Some(value) if value.as_bytes() == expected.as_bytes() => Ok(()),
-        _ => Err(Status::unauthenticated("wrong token")),
+    match request.peer_certs() {
+        Some(_) => Ok(()),
+        None => Err(Status::unauthenticated("no certificate")),
     }
 }
 
@@ -281,6 +350,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Fleet for Control {
     type AttachStream = Answers<message::ToEdge>;
     type FetchPolicyStream = Answers<message::PolicyChunk>;
+    type FetchSecretsStream = Answers<message::Secret>;
 
     async fn attach(
         &self,
@@ -292,6 +362,39 @@ impl Fleet for Control {
         Ok(Response::new(Box::pin(
             tokio_stream::wrappers::ReceiverStream::new(answers),
         )))
+    }
+
+    async fn fetch_secrets(
+        &self,
+        request: Request<message::SecretsRequest>,
+    ) -> Result<Response<Self::FetchSecretsStream>, Status> {
+        authorised(&request)?;
+        Ok(Response::new(Box::pin(tokio_stream::empty())))
+    }
+
+    async fn enroll(
+        &self,
+        request: Request<message::EnrollRequest>,
+    ) -> Result<Response<message::Enrolled>, Status> {
+        let expected = format!("Bearer {TOKEN}");
+        match request.metadata().get("authorization") {
+            Some(value) if value.as_bytes() == expected.as_bytes() => {}
+            _ => return Err(Status::unauthenticated("wrong token")),
+        }
+        let message::EnrollRequest { edge, request } = request.into_inner();
+        Ok(Response::new(self.0.authority.enrol(edge, &request)))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<message::RenewRequest>,
+    ) -> Result<Response<message::Enrolled>, Status> {
+        authorised(&request)?;
+        let request = request.into_inner().request;
+        self.0.state.lock().heard.renewals += 1;
+        Ok(Response::new(
+            self.0.authority.enrol("paris".into(), &request),
+        ))
     }
 
     async fn fetch_policy(

@@ -1,6 +1,19 @@
 //! Targets, bundles and the state folder.
 
 use super::*;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use latencify_conf::change::LogId;
+
+fn named(target: &replica::Target) -> (Revision, Digest) {
+    (target.revision, target.digest)
+}
+
+async fn until_runs(control: &Control, what: &str, target: &replica::Target) {
+    until(what, || {
+        control.heard().report.running == Some(named(target))
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn policies_are_fetched_put_in_force_reported_and_saved() {
@@ -8,17 +21,10 @@ async fn policies_are_fetched_put_in_force_reported_and_saved() {
     let (control, fleet, folder) = joined(&edge).await;
     let (first, bundle) = policy(1);
     control.target(first.clone(), bundle);
-    let runs = |target: &replica::Target| Some((target.revision, target.digest));
-    until("the first", || {
-        control.heard().report.running == runs(&first)
-    })
-    .await;
+    until_runs(&control, "the first", &first).await;
     let (second, bundle) = policy(2);
     control.target(second.clone(), bundle);
-    until("the second", || {
-        control.heard().report.running == runs(&second)
-    })
-    .await;
+    until_runs(&control, "the second", &second).await;
     let folder_of_state = StateFolder::open(folder.path()).unwrap();
     until("it is saved", || {
         folder_of_state
@@ -144,25 +150,96 @@ async fn files_that_control_lost_leave_the_former_policy_in_force_until_they_are
         ..Noted::default()
     });
     let (control, _fleet, _folder) = joined(&edge).await;
-    let runs = |target: &replica::Target| Some((target.revision, target.digest));
     let (first, bundle) = policy(1);
     control.target(first.clone(), bundle);
-    until("the first", || {
-        control.heard().report.running == runs(&first)
-    })
-    .await;
+    until_runs(&control, "the first", &first).await;
     let (second, bundle) = policy(2);
     control.target_without_files(second.clone());
     until("the report", || {
-        control.heard().report.failed == runs(&second)
+        control.heard().report.failed == Some(named(&second))
     })
     .await;
     let report = control.heard().report;
-    assert_eq!(report.running, runs(&first), "{report:?}");
+    assert_eq!(report.running, Some(named(&first)), "{report:?}");
     assert!(report.reason.contains("no policy"), "{report:?}");
     control.target(second.clone(), bundle);
-    until("the second", || {
-        control.heard().report.running == runs(&second)
+    until_runs(&control, "the second", &second).await;
+}
+
+#[tokio::test]
+async fn what_control_has_not_signed_is_not_built_and_the_reason_is_told() {
+    let edge = Arc::new(Noted::default());
+    let (control, fleet, folder) = joined(&edge).await;
+    let (first, bundle) = policy(1);
+    control.target(first.clone(), bundle);
+    until_runs(&control, "the first", &first).await;
+    let (second, bundle) = policy(2);
+    let good = control.signed(second.clone());
+    let signed = good.signed.clone().unwrap();
+    let foreign = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).unwrap();
+    let by_another = control::sign(LogId(Uuid::from_u128(1)), &foreign, second.clone());
+    let altered = |change: &dyn Fn(&mut replica::Target)| {
+        let mut target = good.clone();
+        change(&mut target);
+        target
+    };
+    let renamed = latencify_conf::link::snapshot::Signed {
+        kid: "others".into(),
+        ..by_another.signed.clone().unwrap()
+    };
+    let forged = [
+        // Whoever has another key, and calls it as the true one is called.
+        (by_another, "its signature is not that"),
+        (
+            altered(&|target| target.signed = Some(renamed.clone())),
+            "believes \"policies\" alone",
+        ),
+        // The true signature, of something else.
+        (
+            altered(&|target| target.sites = [("shop".to_owned(), SiteId(5))].into()),
+            "its signature is not that",
+        ),
+        (
+            altered(&|target| target.revision = Revision(3)),
+            "its signature is not that",
+        ),
+        (
+            control::sign(LogId(Uuid::from_u128(2)), control.pair(), second.clone()),
+            "its signature is not that",
+        ),
+    ];
+    for (target, why) in forged {
+        let revision = target.revision;
+        control.target(target, bundle.clone());
+        until(why, || {
+            let report = control.heard().report;
+            report.reason.contains(why)
+                && report.failed.is_some_and(|(failed, _)| failed == revision)
+        })
+        .await;
+        assert_eq!(
+            control.heard().report.running,
+            Some(named(&first)),
+            "the former one stays"
+        );
+    }
+    control.unsigned(second.clone(), bundle.clone());
+    until("it is not signed", || {
+        control.heard().report.reason.contains("not signed")
     })
     .await;
+    assert_eq!(
+        edge.seen()
+            .iter()
+            .filter(|seen| seen.starts_with("policy"))
+            .count(),
+        1
+    );
+    control.target(
+        altered(&|target| target.signed = Some(signed.clone())),
+        bundle,
+    );
+    until_runs(&control, "the second", &second).await;
+    fleet.stop().await;
+    drop(folder);
 }

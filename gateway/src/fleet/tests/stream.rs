@@ -58,6 +58,32 @@ async fn purges_are_obeyed_in_order_acked_and_not_lost_with_the_stream() {
     .await;
 }
 
+/// Control's own half: `tests/control_faults/shortened.rs`.
+#[tokio::test]
+async fn a_log_that_ends_before_what_control_told_is_told_of_once() {
+    let edge = Arc::new(Noted::default());
+    let (control, fleet, _folder) = joined(&edge).await;
+    let counted = || fleet.state().errors["log_shortened"];
+    control.tells_of_more(5);
+    until("it is told of more", || fleet.state().head == Epoch(6)).await;
+    assert_eq!(counted(), 0);
+    control.tells_of_more(0);
+    control.kick();
+    until("it tells of that", || counted() == 1).await;
+    for number in 2..=6 {
+        control.purge(site(number));
+    }
+    until("the log has outgrown it", || {
+        control.heard().acked == Epoch(6)
+    })
+    .await;
+    control.kick();
+    until("another stream", || control.heard().streams == 3).await;
+    control.purge(site(7));
+    until("it goes on", || control.heard().acked == Epoch(7)).await;
+    assert_eq!(counted(), 1);
+}
+
 #[tokio::test]
 async fn a_forged_entry_is_noticed_and_refused() {
     let edge = Arc::new(Noted::default());
@@ -122,7 +148,7 @@ async fn a_wrong_token_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let (_control, address) = Control::start().await;
     let wrong = Settings {
-        token: JoinToken::new("wrong"),
+        token: Some(JoinToken::new("wrong")),
         ..settings(address, folder.path())
     };
     let fleet = join(wrong, &Arc::default()).await;
@@ -140,6 +166,7 @@ async fn a_wrong_token_is_told_apart() {
         EdgePorts {
             policies: edge.clone(),
             marks: edge,
+            secrets: Arc::default(),
         },
     )
     .await;

@@ -5,16 +5,16 @@ use crate::{
     context::Context,
     edge::Edge,
     hot::{self, Answer, head::Own, ready::ReadyHead},
+    incoming::{Incoming as _, Plain},
     listen::paced::EndedBy,
     observe::Cut,
     phases::finish::{self, Ending},
     proxy,
     request::Head as _,
-    spelling::Spelling,
     through,
 };
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use http::{Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use latencify_cache::{BodyReader, stream::Broken};
 use pingora::{http::ResponseHeader, protocols::http::date};
 use std::{
@@ -110,7 +110,7 @@ fn make_ready(
     }
     let record = may_be_ready.then(|| hit.record().clone());
     let Answer { mut head, body } = hit.answer(edge, &request, ctx)?;
-    let octets = write_head(&mut head, None, keeps);
+    let octets = write_head(&mut head, keeps);
     if let Some(record) = record.filter(|record| edge.ready_heads.wants(record))
         && let (Some(put), Some(route)) = (hot::differing(ctx, keeps), ctx.route())
         && let Some(head) = ReadyHead::of(&head, &put, record, route.clone())
@@ -121,32 +121,47 @@ fn make_ready(
 }
 
 /// The head as it goes over the wire, with the fields that Pingora would add.
-pub(super) fn write_head(
-    head: &mut ResponseHeader,
-    spelling: Option<&Spelling>,
-    keeps: bool,
-) -> BytesMut {
-    let connection = if keeps { "keep-alive" } else { "close" };
+fn write_head(head: &mut ResponseHeader, keeps: bool) -> BytesMut {
     // In the spelling of the long way too, if it is the date that was stored.
     let stored = dates::of(&head.headers).cloned();
     let date = stored.unwrap_or_else(date::get_cached_date);
     // Refused by a map that is full alone: then nobody needs them.
     let _ = head.insert_header(header::DATE, date);
-    let _ = head.insert_header(header::CONNECTION, connection);
-    let mut octets = BytesMut::with_capacity(HEAD_BYTES);
-    octets.put_slice(if head.version == Version::HTTP_10 {
+    let _ = head.insert_header(header::CONNECTION, connection(keeps));
+    let reason = head.get_reason_phrase().unwrap_or_default();
+    let mut octets = begin_head(head.version, head.status, reason.as_bytes(), 0);
+    head.header_to_h1_wire(&mut octets);
+    octets.put_slice(b"\r\n");
+    octets
+}
+
+/// The same of a response that passes through, whose names keep their spelling, with room for so much more.
+pub(super) fn write_plain(head: &mut Plain, keeps: bool, room: usize) -> BytesMut {
+    if !dates::is_one(head.lines(&header::DATE)) {
+        let _ = head.set(header::DATE, date::get_cached_date());
+    }
+    let connection = HeaderValue::from_static(connection(keeps));
+    let _ = head.set(header::CONNECTION, connection);
+    let mut octets = begin_head(head.version, head.status, head.reason(), room);
+    head.write(&mut octets);
+    octets.put_slice(b"\r\n");
+    octets
+}
+
+fn connection(keeps: bool) -> &'static str {
+    if keeps { "keep-alive" } else { "close" }
+}
+
+fn begin_head(version: Version, status: StatusCode, reason: &[u8], room: usize) -> BytesMut {
+    let mut octets = BytesMut::with_capacity(HEAD_BYTES + room);
+    octets.put_slice(if version == Version::HTTP_10 {
         b"HTTP/1.0 "
     } else {
         b"HTTP/1.1 "
     });
-    octets.put_slice(head.status.as_str().as_bytes());
+    octets.put_slice(status.as_str().as_bytes());
     octets.put_u8(b' ');
-    octets.put_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
-    octets.put_slice(b"\r\n");
-    match spelling {
-        Some(spelling) => spelling.write(&head.headers, &mut octets),
-        None => head.header_to_h1_wire(&mut octets),
-    }
+    octets.put_slice(reason);
     octets.put_slice(b"\r\n");
     octets
 }

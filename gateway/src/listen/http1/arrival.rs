@@ -54,7 +54,8 @@ impl Line {
                 return Arrival::Nothing(ended);
             }
         }
-        let start = if first { came_at } else { Instant::now() };
+        // Seldom asked for: most heads come in one piece.
+        let mut start = first.then_some(came_at);
         let mut reader = HeadReader::new(framing_limits(limits));
         loop {
             match reader.read(&self.pending) {
@@ -65,7 +66,8 @@ impl Line {
                 Ok(None) => {}
                 Err(violation) => return Arrival::Refused(violation, reader),
             }
-            match timeout_at(start + limits.header_time, self.read_more()).await {
+            let until = *start.get_or_insert_with(Instant::now) + limits.header_time;
+            match timeout_at(until, self.read_more()).await {
                 Ok(Ok(1..)) => {}
                 Ok(_) => return Arrival::Nothing(None),
                 Err(_) => return Arrival::Late(reader),

@@ -14,12 +14,18 @@ type Text = [u8; LENGTH];
 
 /// The date that a response has, if it is one in the form of today.
 pub(in crate::listen) fn of(fields: &HeaderMap) -> Option<&HeaderValue> {
-    let mut lines = fields.get_all(header::DATE).iter();
-    let (date, None) = (lines.next()?, lines.next()) else {
-        return None;
+    let lines = fields.get_all(header::DATE);
+    let date = lines.iter().next()?;
+    is_one(lines.iter().map(HeaderValue::as_bytes)).then_some(date)
+}
+
+/// Whether the lines of `Date` are one date in the form of today.
+pub(super) fn is_one<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
+    let (Some(date), None) = (lines.next(), lines.next()) else {
+        return false;
     };
-    let is_today = date.len() == LENGTH;
-    (is_today && dates::parse(date.as_bytes(), SystemTime::now()).is_some()).then_some(date)
+    // Of this length none has a year of two digits, for which it would matter when it is read.
+    date.len() == LENGTH && dates::parse(date, SystemTime::UNIX_EPOCH).is_some()
 }
 
 /// Puts a date into the next head that is written.

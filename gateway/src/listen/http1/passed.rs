@@ -1,9 +1,8 @@
 //! A connection as requests see it that pass through before Pingora.
 
-use super::{answered::write_head, line::Line};
-use crate::{spelling::Spelling, through};
+use super::{answered::write_plain, line::Line};
+use crate::{incoming::Plain, through};
 use bytes::BytesMut;
-use pingora::http::ResponseHeader;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -33,7 +32,7 @@ impl through::Client for Line {
         Pin::new(&mut self.stream).poll_flush(task)
     }
 
-    fn head_octets(head: &mut ResponseHeader, spelling: &Spelling, keeps: bool) -> BytesMut {
-        write_head(head, Some(spelling), keeps)
+    fn head_octets(head: &mut Plain, keeps: bool, room: usize) -> BytesMut {
+        write_plain(head, keeps, room)
     }
 }

@@ -58,7 +58,7 @@ impl Lanes {
         if before >= LANE_BYTES_MAX || self.closed.load(Ordering::Acquire) {
             return false;
         }
-        if serde_json::to_writer(&mut *lines, record).is_err() {
+        if record.write_json(&mut lines).is_err() {
             lines.truncate(before);
             return false;
         }

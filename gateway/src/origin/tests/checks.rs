@@ -143,11 +143,13 @@ async fn certificates_are_verified_by_name_and_ca() {
             ..origin("a", &format!("https://127.0.0.1:{port}"))
         };
         origin.tls = TlsToOrigin {
+            client: None,
             sni: sni.map(str::to_owned),
             ca: with_ca.then(|| "ca.pem".into()),
             verify,
         };
-        let origins = Origins::build(&policy([origin]), folder.path(), None).unwrap();
+        let origins =
+            Origins::build(&policy([origin]), folder.path(), &Secrets::default(), None).unwrap();
         origins.start(&network, &Handle::current());
         let checks = || {
             let state = origins.snapshot().remove(0);

@@ -57,7 +57,9 @@ fn what_can_not_be_built_is_refused_with_all_reasons() {
         with_ca("text", "text.pem"),
         origin("unnamed", "https://127.0.0.1:443"),
     ]);
-    let errors = Origins::build(&policy, folder.path(), None).err().unwrap();
+    let errors = Origins::build(&policy, folder.path(), &Secrets::default(), None)
+        .err()
+        .unwrap();
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
     let expected = [
         ("origin missing:", "missing.pem"),

@@ -17,7 +17,8 @@ use std::{
 pub struct Verifier {
     rule: Arc<Jwt>,
     algorithms: Vec<(policy::Algorithm, Algorithm)>,
-    key: DecodingKey,
+    /// None: only its name is known, so no token is good.
+    key: Option<DecodingKey>,
 }
 
 /// A verified token.
@@ -66,9 +67,11 @@ impl Verifier {
             .collect();
         let (_, first) = *algorithms.first().ok_or(BadKey::NoAlgorithm)?;
         let key = decoding_key(&rule.key, first).map_err(BadKey::Unreadable)?;
+        let by_name = jsonwebtoken::AlgorithmFamily::Hmac;
+        let family = key.as_ref().map_or(by_name, DecodingKey::family);
         if let Some((ours, _)) = algorithms
             .iter()
-            .find(|(_, theirs)| theirs.family() != key.family())
+            .find(|(_, theirs)| theirs.family() != family)
         {
             return Err(BadKey::OtherKind(*ours));
         }
@@ -110,7 +113,10 @@ impl Verifier {
             return Err(Refusal::TokenMalformed);
         }
         let algorithm = self.algorithm(&header.alg).ok_or(Refusal::TokenAlgorithm)?;
-        match crypto::verify(signature, message.as_bytes(), &self.key, algorithm) {
+        let Some(key) = &self.key else {
+            return Err(Refusal::TokenBadSignature);
+        };
+        match crypto::verify(signature, message.as_bytes(), key, algorithm) {
             Ok(true) => {}
             Ok(false) | Err(_) => return Err(Refusal::TokenBadSignature),
         }
@@ -195,9 +201,13 @@ fn names_one_of(claim: Option<&Value>, accepted: &[String]) -> bool {
     }
 }
 
-fn decoding_key(key: &JwtKey, algorithm: Algorithm) -> jsonwebtoken::errors::Result<DecodingKey> {
+fn decoding_key(
+    key: &JwtKey,
+    algorithm: Algorithm,
+) -> jsonwebtoken::errors::Result<Option<DecodingKey>> {
     use jsonwebtoken::AlgorithmFamily;
-    match (key, algorithm.family()) {
+    let key = match (key, algorithm.family()) {
+        (JwtKey::SecretRef(_), _) => return Ok(None),
         (JwtKey::Secret(secret), _) => Ok(DecodingKey::from_secret(secret)),
         (JwtKey::PublicPem(pem), AlgorithmFamily::Rsa) => DecodingKey::from_rsa_pem(pem.as_bytes()),
         (JwtKey::PublicPem(pem), AlgorithmFamily::Ec) => DecodingKey::from_ec_pem(pem.as_bytes()),
@@ -205,7 +215,8 @@ fn decoding_key(key: &JwtKey, algorithm: Algorithm) -> jsonwebtoken::errors::Res
         (JwtKey::PublicPem(_), AlgorithmFamily::Hmac) => Err(jsonwebtoken::errors::new_error(
             jsonwebtoken::errors::ErrorKind::InvalidKeyFormat,
         )),
-    }
+    };
+    key.map(Some)
 }
 
 /// The name in a token's header (RFC 7518 §3.1, RFC 8037 §3.1).

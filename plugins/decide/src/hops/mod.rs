@@ -12,39 +12,15 @@ use std::borrow::Cow;
 /// `CDN-Loop` (RFC 8586).
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
-/// Fields that are for one connection alone, whether or not `Connection` names them (RFC 9110 §7.6.1, §11.7; RFC 9111 §3.1).
-const HOP_BY_HOP: [HeaderName; 10] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
-/// Fields that are for everybody on the way, whatever `Connection` says: it must not name them (RFC 9110 §7.6.1), and
-/// without them a message would be framed, routed or stored otherwise than its sender meant.
-const NEVER_HOP_BY_HOP: [HeaderName; 3] =
-    [header::CACHE_CONTROL, header::CONTENT_LENGTH, header::HOST];
-
 /// Whether a field is for one connection alone: by its name, or because `Connection` names it.
 pub fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
-    is_always_hop_by_hop(name) || is_named(name, fields::list(headers, &header::CONNECTION))
-}
-
-/// Whether one of the options of `Connection` is a field that may stop here.
-fn is_named<'a>(name: &HeaderName, mut options: impl Iterator<Item = &'a [u8]>) -> bool {
-    options.any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
-        && !NEVER_HOP_BY_HOP.contains(name)
+    let options: Vec<_> = fields::list(headers, &header::CONNECTION).collect();
+    stops(name.as_str().as_bytes(), &options)
 }
 
 /// Whether a field is for one connection alone whatever `Connection` says.
 pub fn is_always_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    always_stops(name.as_str().as_bytes())
 }
 
 /// The hop-by-hop fields that are there and don't go on. Whoever forwards an upgrade (RFC 9110 §7.8) or `TE: trailers` sets
@@ -52,16 +28,61 @@ pub fn is_always_hop_by_hop(name: &HeaderName) -> bool {
 pub fn hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
     // Read once for all fields.
     let options: Vec<_> = fields::list(headers, &header::CONNECTION).collect();
-    let stops =
-        |name: &&HeaderName| is_always_hop_by_hop(name) || is_named(name, options.iter().copied());
+    let stops = |name: &&HeaderName| stops(name.as_str().as_bytes(), &options);
     headers.keys().filter(stops).cloned().collect()
+}
+
+/// The options of the lines of `Connection`, which are one list (RFC 9110 §5.3).
+pub fn options<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    lines.flat_map(|line| fields::split(line, b','))
+}
+
+/// Whether the field of that name, in any case, ends where those are the options of `Connection`.
+pub fn stops(name: &[u8], options: &[&[u8]]) -> bool {
+    let is_named = || {
+        options
+            .iter()
+            .any(|option| option.eq_ignore_ascii_case(name))
+    };
+    always_stops(name) || is_named() && !never_stops(name)
+}
+
+/// Fields that are for one connection alone, whether or not `Connection` names them (RFC 9110 §7.6.1, §11.7; RFC 9111 §3.1).
+/// Asked of every field of every message: by its length first.
+fn always_stops(name: &[u8]) -> bool {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        2 => is(b"te"),
+        7 => is(b"upgrade") || is(b"trailer"),
+        10 => is(b"connection") || is(b"keep-alive"),
+        16 => is(b"proxy-connection"),
+        17 => is(b"transfer-encoding"),
+        18 => is(b"proxy-authenticate"),
+        19 => is(b"proxy-authorization"),
+        25 => is(b"proxy-authentication-info"),
+        _ => false,
+    }
+}
+
+/// Fields that are for everybody on the way, whatever `Connection` says: it must not name them (RFC 9110 §7.6.1), and
+/// without them a message would be framed, routed or stored otherwise than its sender meant.
+fn never_stops(name: &[u8]) -> bool {
+    [&b"cache-control"[..], b"content-length", b"host"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Whether a client wants its connection to go on (RFC 9112 §9.3). All lines of `Connection` are one list (RFC 9110 §5.3).
 pub fn persists(version: Version, headers: &HeaderMap) -> bool {
-    let says = |option: &[u8]| {
-        fields::list(headers, &header::CONNECTION).any(|named| named.eq_ignore_ascii_case(option))
-    };
+    persists_with(version, || fields::list(headers, &header::CONNECTION))
+}
+
+/// The same, of the options themselves.
+pub fn persists_with<'a, O: Iterator<Item = &'a [u8]>>(
+    version: Version,
+    options: impl Fn() -> O,
+) -> bool {
+    let says = |option: &[u8]| options().any(|named| named.eq_ignore_ascii_case(option));
     match version {
         Version::HTTP_11 => !says(b"close"),
         Version::HTTP_10 => says(b"keep-alive") && !says(b"close"),
@@ -74,21 +95,54 @@ pub fn takes_trailers(headers: &HeaderMap) -> bool {
     fields::list(headers, &header::TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// The member that this edge appends to `Via` (RFC 9110 §7.6.3): the version received, and its pseudonym.
-pub fn via(received: Version, edge: &str) -> Option<HeaderValue> {
-    let version = match received {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    };
-    HeaderValue::try_from(format!("{version} {}", token(edge))).ok()
+/// What an edge is called, and what it appends to the messages that pass it, made once.
+#[derive(Debug, Clone)]
+pub struct Pseudonym {
+    name: String,
+    /// By the version received.
+    via: [Option<HeaderValue>; RECEIVED.len()],
+    cdn_loop: Option<HeaderValue>,
 }
 
-/// The member that this edge appends to `CDN-Loop` (RFC 8586 §2): its id as a pseudonym.
-pub fn cdn_loop(edge: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&token(edge)).ok()
+/// The versions of HTTP that messages are received in, as `Via` says them.
+const RECEIVED: [(Version, &str); 5] = [
+    (Version::HTTP_11, "1.1"),
+    (Version::HTTP_2, "2"),
+    (Version::HTTP_10, "1.0"),
+    (Version::HTTP_09, "0.9"),
+    (Version::HTTP_3, "3"),
+];
+
+impl Pseudonym {
+    /// Of the edge of that name.
+    pub fn new(name: String) -> Self {
+        let token = token(&name);
+        let via =
+            RECEIVED.map(|(_, version)| HeaderValue::try_from(format!("{version} {token}")).ok());
+        let cdn_loop = HeaderValue::from_str(&token).ok();
+        Self {
+            name,
+            via,
+            cdn_loop,
+        }
+    }
+
+    /// The name, as it is.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The member that this edge appends to `Via` (RFC 9110 §7.6.3): the version received, and its pseudonym.
+    pub fn via(&self, received: Version) -> Option<HeaderValue> {
+        let known = |(version, _): &(Version, _)| *version == received;
+        let place = RECEIVED.iter().position(known).unwrap_or_default();
+        self.via.get(place)?.clone()
+    }
+
+    /// The member that this edge appends to `CDN-Loop` (RFC 8586 §2): its id as a pseudonym.
+    pub fn cdn_loop(&self) -> Option<HeaderValue> {
+        self.cdn_loop.clone()
+    }
 }
 
 /// Whether a request has passed this edge before: `CDN-Loop` names it. Members are split at every comma, quoted or not, so
@@ -186,8 +240,10 @@ mod tests {
         check(&[("via", "1.1 paris-1")], false);
         // What this edge writes, it recognises.
         let mut own = HeaderMap::new();
-        own.insert(CDN_LOOP, cdn_loop("néw york").unwrap());
-        assert!(has_looped(&own, "néw york"));
-        assert_eq!(via(Version::HTTP_2, "paris-1").unwrap(), "2 paris-1");
+        let edge = Pseudonym::new("néw york".to_owned());
+        own.insert(CDN_LOOP, edge.cdn_loop().unwrap());
+        assert!(has_looped(&own, edge.name()));
+        assert_eq!(edge.via(Version::HTTP_2).unwrap(), "2 n-w-york");
+        assert_eq!(edge.via(Version::HTTP_11).unwrap(), "1.1 n-w-york");
     }
 }

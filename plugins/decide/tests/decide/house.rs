@@ -179,7 +179,9 @@ pub fn policy(sites: Vec<Arc<Site>>, places: &[Option<Point>]) -> Arc<Policy> {
             place: *place,
             weight: 1,
             host_header: None,
+            sign: None,
             tls: TlsToOrigin {
+                client: None,
                 sni: None,
                 ca: None,
                 verify: true,

@@ -37,7 +37,8 @@ impl<R: Rules> World<R> {
                 return self.append(&entry, Waiter::Join(stream));
             }
             Step::LookUp(epoch) => {
-                admission::admission(state, self.replica.store.position_at(epoch))
+                let known = self.replica.store.position_at(epoch);
+                admission::admission(state, peer.process, known)
             }
             Step::Admit(admission) => admission,
         };

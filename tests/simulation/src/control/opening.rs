@@ -215,6 +215,7 @@ impl<R: Rules> World<R> {
             version: "simulated".into(),
             replaces: (!blindly).then_some(Replaces::of(replaces)),
             unread_max_ms: unread_max.map(|max| max.as_millis() as u64),
+            lease_ms: Some(self.plan.lease.as_millis() as u64),
         };
         let entry = self.entry(None, None, "control", change);
         self.append(&entry, Waiter::Announcement);

@@ -25,7 +25,9 @@ impl<R: Rules> World<R> {
         let others = others.filter(|_| !self.plan.breaks.alone_at_once);
         let promises = self.replica.store.promises.values();
         let longest = promises.map(|promise| promise.lease).max();
+        let announced = self.replica.store.state.longest_lease;
         let longest = longest.unwrap_or_default().max(self.plan.lease);
+        let longest = longest.max(announced);
         let Some(running) = &mut self.replica.running else {
             return;
         };
@@ -34,10 +36,13 @@ impl<R: Rules> World<R> {
         self.tell("replica serves", &[run], || {
             format!("run {run}; others may answer for {others:?}")
         });
+        if let Some(running) = &mut self.replica.running {
+            running.leases.held_since(Duration::ZERO, longest);
+        }
         let Some(others) = others else { return };
         let others = others + others / DRIFT_PART;
         if let Some(running) = &mut self.replica.running {
-            running.leases.held_since(now + others);
+            running.leases.held_since(now + others, longest);
             running.hold = (running.hold).map(|hold| hold.held_since(longest, now + others));
         }
         let waits = others + longest + longest / DRIFT_PART;

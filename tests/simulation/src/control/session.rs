@@ -17,7 +17,7 @@ use latencify_conf::{
     },
 };
 use latencify_control::fleet::admission;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Entries that are read at a time.
 const READ_MAX: usize = 64;
@@ -122,7 +122,7 @@ impl<R: Rules> World<R> {
                 }
                 Action::Acked(epoch) => self.acked(process, epoch),
                 Action::Reset => self.said_reset(process),
-                Action::Reported(_) => {}
+                Action::Reported(_) | Action::Health(_) => {}
                 Action::Left => {
                     if let Some(process) = process {
                         // It uses nothing that it has stored any more, whenever this is folded.
@@ -195,8 +195,6 @@ impl<R: Rules> World<R> {
             return;
         };
         let streams: Vec<_> = running.sessions.keys().copied().collect();
-        let state = &self.replica.store.state;
-        let target = admission::target(state).map(Arc::new);
         for stream in streams {
             self.session_reads_on(stream);
             let Some(session) = self.session(stream) else {
@@ -207,8 +205,8 @@ impl<R: Rules> World<R> {
             };
             if !self.replica.store.state.roster.contains_key(&process) {
                 self.session_refuses(stream, End::Removed, "taken out");
-            } else if let Some(target) = &target {
-                self.session_targets(stream, target);
+            } else if let Some(target) = admission::target(&self.replica.store.state, process) {
+                self.session_targets(stream, &target);
             }
         }
     }

@@ -188,8 +188,8 @@ impl<R: Rules> World<R> {
                     let pause = fault.is_distrust().then_some(Duration::from_secs(1));
                     self.edge_hangs_up(edge, run, pause);
                 }
-                #[allow(unreachable_patterns)]
-                _ => {}
+                // The model's policies name no secret.
+                Outcome::Secrets => {}
             }
         }
     }

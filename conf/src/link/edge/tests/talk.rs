@@ -10,6 +10,7 @@ fn messages_out_of_their_place_are_refused() {
             revision: 1,
             digest: Bytes::from_static(digest),
             sites: Vec::new(),
+            ..Default::default()
         })
     };
     let answer = |sequence| To::Heartbeat(message::HeartbeatAnswer { sequence, head: 0 });
